@@ -1,0 +1,53 @@
+# `make` lists the targets. The environment is .venv; PYTHON chooses the interpreter it is made with.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-header --custom-compile-command "make lock"
+
+.DEFAULT_GOAL := help
+.PHONY: help install run dev test lint format lock clean
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: .venv/installed  ## Create .venv with the locked, hash-checked dependencies
+
+run: install  ## Serve with Gunicorn, in the foreground
+	@exec $(BIN)/gunicorn
+
+dev: install  ## Serve with reloader and debugger, on loopback only, with readable logs
+	@SERVICE_ENV=development exec $(BIN)/python -m service
+
+test: .venv/installed-dev lint  ## Check everything: lint, types, tests, coverage
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+lint: .venv/installed-dev  ## Check format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: .venv/installed-dev  ## Format the code and mend what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: .venv/installed-dev  ## Renew the locks from pyproject.toml
+	$(LOCK) --upgrade --output-file requirements.txt
+	$(LOCK) --upgrade --extra uwsgi --group dev --constraints requirements.txt --output-file requirements-dev.txt
+
+clean:  ## Remove .venv and what the tools left behind
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .coverage*
+
+# The dev lock holds every pin of the other one, so both may be installed into one environment.
+.venv/installed: requirements.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) install --require-hashes --requirement requirements.txt
+	@touch $@
+
+.venv/installed-dev: requirements-dev.txt .venv/installed
+	$(PIP) install --require-hashes --requirement requirements-dev.txt
+	@touch $@

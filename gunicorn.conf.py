@@ -1,0 +1,60 @@
+"""Gunicorn's configuration: data, and hooks that call the service."""
+
+from pathlib import Path
+from typing import Any
+
+from service import store
+from service.startup import start
+
+# First of all: prometheus_client looks for the store when it is imported.
+store.create()
+_settings = start()
+
+# `gunicorn`, without an argument, starts the service.
+wsgi_app = "service.app:create_app()"
+bind = str(_settings.bind)
+proc_name = _settings.name
+
+# Threads, for a view waits more than it computes; several processes, for Python computes in one at a time.
+worker_class = "gthread"
+workers = _settings.workers
+threads = _settings.threads
+# The default of 1000 lets one worker hoard the connections while another one is idle: of 24
+# one-second requests on 2 x 4 threads, 23 went to one worker. Five a thread share them out.
+worker_connections = 5 * _settings.threads
+
+graceful_timeout = max(1, round(_settings.graceful_seconds))
+# A worker whose main loop says nothing for so long is replaced. It does not bound a request.
+timeout = 30
+# The heartbeat is a file that is touched each second; on a disk, that can block.
+_memory = Path("/dev/shm")  # noqa: S108 - Linux's memory file system; Gunicorn makes the file safely
+worker_tmp_dir = str(_memory) if _memory.is_dir() else None
+
+# Which proxy is believed is said in one place, SERVICE_TRUSTED_PROXIES.
+forwarded_allow_ips = ""
+# Two instances under one home directory would take each other's socket away.
+control_socket_disable = True
+
+loglevel = str(_settings.log_level)
+logger_class = "service.gunicorn_logger.GunicornLogger"
+
+
+def worker_int(worker: Any) -> None:
+    """Let the SystemExit pass with which a worker quits at once."""
+    _leave()
+
+
+def worker_abort(worker: Any) -> None:
+    """Let the SystemExit pass with which a worker ends that was silent for too long."""
+    _leave()
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Forget a worker, however it ended. A killed one never runs ``worker_exit``."""
+    store.forget(worker.pid)
+
+
+def _leave() -> None:
+    from service.framework import process_is_leaving  # noqa: PLC0415 - only workers load Flask
+
+    process_is_leaving.set()

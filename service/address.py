@@ -1,0 +1,54 @@
+"""Where a server listens."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+_HOST_PORT = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A TCP address or, where ``unix`` is set, the path of a Unix socket.
+
+    Port 0 asks the kernel for a free one.
+    """
+
+    host: str = ""
+    port: int = 0
+    unix: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read ``host:port``, ``[ipv6]:port`` or ``unix:/path``.
+
+        Raises ValueError, whose text is the form that was expected.
+        """
+        if text.startswith("unix:/"):
+            return cls(unix=text.removeprefix("unix:"))
+        match = _HOST_PORT.fullmatch(text)
+        if match is None or int(match["port"]) > 65535:
+            raise ValueError("host:port, [ipv6]:port or unix:/path")
+        if match["v6"]:
+            try:
+                ipaddress.IPv6Address(match["v6"])
+            except ValueError:
+                raise ValueError("host:port, [ipv6]:port or unix:/path") from None
+        return cls(host=match["v6"] or match["host"], port=int(match["port"]))
+
+    @property
+    def is_loopback(self) -> bool:
+        """True where only this machine can connect."""
+        if self.unix or self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:  # another host name: it may resolve to anything
+            return False
+
+    def __str__(self) -> str:
+        if self.unix:
+            return f"unix:{self.unix}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

@@ -1,0 +1,66 @@
+"""Which request this thread serves: its ids, for every line that is logged meanwhile."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """The ids of one request."""
+
+    request_id: str
+    trace_id: str = ""
+    span_id: str = ""
+
+    @classmethod
+    def from_environ(cls, environ: dict[str, Any]) -> RequestContext:
+        """Take over the client's ids where they are well formed; else make a request id."""
+        request_id = environ.get("HTTP_X_REQUEST_ID")
+        if request_id is None or _REQUEST_ID.fullmatch(request_id) is None:
+            request_id = new_request_id()
+        context = cls(request_id)
+        traceparent = environ.get("HTTP_TRACEPARENT")
+        if traceparent is not None:
+            context.trace_id, context.span_id = parse_traceparent(traceparent) or ("", "")
+        return context
+
+
+current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)
+"""The request that is being served; None outside of one."""
+
+
+def new_request_id() -> str:
+    """Return a UUIDv7: unique, and sorted by the time it was made (RFC 9562, section 5.7).
+
+    The random bits are not fit for secrets, which an id is not. Each process has its own
+    sequence: ``random`` seeds itself anew after a fork.
+    """
+    milliseconds = time.time_ns() // 1_000_000
+    bits = random.getrandbits(74)
+    tail = f"{0x7 << 12 | bits >> 62:04x}-{0b10 << 62 | bits & (1 << 62) - 1:016x}"
+    head = f"{milliseconds:012x}"
+    return f"{head[:8]}-{head[8:]}-{tail[:9]}-{tail[9:]}"
+
+
+def parse_traceparent(header: str) -> tuple[str, str] | None:
+    """Return the trace id and the parent's span id, in lower-case hex; None if malformed.
+
+    Source: W3C Trace Context, section 3.2. A version that is not known yet may carry more
+    fields; version 00 may not, and ff is not a version.
+    """
+    match = _TRACEPARENT.fullmatch(header)
+    if match is None:
+        return None
+    version, trace_id, span_id, more = match.groups()
+    if version == "ff" or (version == "00" and more) or trace_id == "0" * 32 or span_id == "0" * 16:
+        return None
+    return trace_id, span_id

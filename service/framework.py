@@ -1,0 +1,51 @@
+"""Flask, with what an observer outside of it has to know."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import structlog
+from flask import Flask, Response, request
+
+EXCEPTION_KEY = "service.exception"
+"""Set in the WSGI environment where an unhandled exception was turned into a response."""
+
+ROUTE_KEY = "service.route"
+"""The URL rule of a request that is left by an exception that ends the process."""
+
+process_is_leaving = threading.Event()
+"""Set by the server's hooks when a SystemExit is the server's way to end the process, not a view's."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def ends_the_process(error: BaseException) -> bool:
+    """Tell an exception that has to reach the server from one that is the application's fault."""
+    return isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and process_is_leaving.is_set())
+
+
+class EscapedError(RuntimeError):
+    """The application let out an exception that would have taken the worker down, such as SystemExit."""
+
+
+class Service(Flask):
+    """Flask; but whatever a view raises becomes a response, is logged once, and keeps its route."""
+
+    def full_dispatch_request(self) -> Response:
+        """Serve the request; ``sys.exit()`` in a view is an unhandled exception like any other."""
+        try:
+            return super().full_dispatch_request()
+        except Exception:
+            raise
+        except BaseException as error:
+            if request.url_rule is not None:
+                request.environ[ROUTE_KEY] = request.url_rule.rule
+            if ends_the_process(error):
+                raise
+            raise EscapedError(f"{type(error).__name__} was raised while a request was served") from error
+
+    def log_exception(self, exc_info: Any) -> None:
+        """Log the exception behind a 500, once and with all that is known of it."""
+        request.environ[EXCEPTION_KEY] = True
+        _log.error("unhandled exception", exc_info=exc_info)

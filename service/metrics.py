@@ -1,0 +1,76 @@
+"""The metrics of finished requests, and the exporter whose decorators views may use."""
+
+from __future__ import annotations
+
+import threading
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_flask_exporter import PrometheusMetrics
+
+UNMATCHED = "unmatched"
+"""The route of a request that no URL rule fits. The path itself is never a label."""
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+"""RFC 9110's methods and PATCH (RFC 5789); every other one is counted as ``OTHER``."""
+
+DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+"""Seconds; from OpenTelemetry's semantic conventions for ``http.server.request.duration``."""
+
+_LABELS = ("method", "route", "status")
+
+exporter = PrometheusMetrics.for_app_factory(path=None, export_defaults=False)
+"""``@exporter.counter(...)`` and its siblings, for views. They register with the process, as
+``prometheus_client.Counter(...)`` does. Requests are counted below instead, exactly once each."""
+
+
+class RequestMetrics:
+    """Counts finished requests under the exporter's names, so that its users' dashboards work."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._duration = Histogram(
+            "flask_http_request_duration_seconds",
+            "Time from the request's arrival in the application to the last byte of its response.",
+            _LABELS,
+            buckets=DURATION_BUCKETS,
+            registry=registry,
+        )
+        self._total = Counter("flask_http_request", "Requests that have ended.", _LABELS, registry=registry)
+        self._exceptions = Counter(
+            "flask_http_request_exceptions",
+            "Requests that ended with an exception that no handler took.",
+            _LABELS,
+            registry=registry,
+        )
+        # A lookup by keyword costs as much as the observation, so each series is bound once.
+        self._series: dict[tuple[str, str, int], _Series] = {}
+        # Two threads that bind the same series at once would each write their own count over the other's.
+        self._binding = threading.Lock()
+
+    def observe(self, method: str, route: str, status: int, seconds: float, *, exception: bool) -> None:
+        """Count one request. ``route`` is a URL rule or UNMATCHED, never a path."""
+        key = (method if method in METHODS else "OTHER", route, status)
+        series = self._series.get(key) or self._bind(key)
+        series.duration.observe(seconds)
+        series.total.inc()
+        if exception:
+            series.exceptions.inc()
+
+    def _bind(self, key: tuple[str, str, int]) -> _Series:
+        with self._binding:
+            if key not in self._series:
+                method, route, status = key
+                self._series[key] = _Series(
+                    self._duration.labels(method, route, str(status)),
+                    self._total.labels(method, route, str(status)),
+                    self._exceptions.labels(method, route, str(status)),
+                )
+            return self._series[key]
+
+
+class _Series:
+    __slots__ = ("duration", "exceptions", "total")
+
+    def __init__(self, duration: Histogram, total: Counter, exceptions: Counter) -> None:
+        self.duration = duration
+        self.total = total
+        self.exceptions = exceptions

@@ -1,0 +1,228 @@
+"""The outermost layer: each request becomes exactly one log line and one observation.
+
+It stands outside Flask because only there every end of a request is seen: unhandled exceptions,
+failures in the middle of a stream, clients that went away, headers that the server refuses,
+``sys.exit()`` in a view. A WSGI server calls ``close()`` on the response in each of these cases
+(PEP 3333), and that is the moment when a request is over.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import sys
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from service import problems
+from service.context import RequestContext, current_request
+from service.framework import EXCEPTION_KEY, ROUTE_KEY, ends_the_process
+from service.logs import ReportedError, RequestLog
+from service.metrics import UNMATCHED, RequestMetrics
+from service.sent_file import SentFile
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+CLIENT_CLOSED_REQUEST = 499
+"""The status of a response that the client did not wait for; nginx's code, for there is no standard one."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Observer:
+    """WSGI middleware that reports each request to ``metrics`` and ``log`` when it is over.
+
+    A success on one of ``quiet_routes`` is logged at debug. With ``reraise`` an exception that
+    leaves the application goes on to the server (the debugger, a test); else it is answered here.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        metrics: RequestMetrics,
+        log: RequestLog,
+        *,
+        quiet_routes: Collection[str] = (),
+        reraise: bool = False,
+    ) -> None:
+        self.app = app
+        self.reraise = reraise
+        self._metrics = metrics
+        self._log = log
+        self._quiet_routes = frozenset(quiet_routes)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request in a context of its own, so that nothing leaks into the next one."""
+        exchange = _Exchange(self, environ, start_response)
+        return exchange.context.run(exchange.respond)
+
+    def report(self, exchange: _Exchange, seconds: float) -> None:
+        """Turn one finished request into its observation and its line."""
+        environ, status, outcome = exchange.environ, exchange.status, exchange.outcome
+        method, route = environ["REQUEST_METHOD"], exchange.route
+        self._metrics.observe(method, route, status, seconds, exception=outcome == "exception")
+        if status >= 500:
+            level, number = "error", logging.ERROR
+        elif outcome == "client_disconnected":
+            level, number = "warning", logging.WARNING
+        elif route in self._quiet_routes and status < 400:
+            level, number = "debug", logging.DEBUG
+        else:
+            level, number = "info", logging.INFO
+        if not self._log.is_enabled(number):
+            return
+        fields = {
+            "method": method,
+            "path": _text(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")),
+            "route": route,
+            "status": status,
+            "duration_ms": round(seconds * 1000, 3),
+            "bytes": exchange.bytes,
+            "client": environ.get("REMOTE_ADDR", ""),
+            "user_agent": _text(environ.get("HTTP_USER_AGENT", "")),
+        }
+        if outcome:
+            fields["outcome"] = outcome
+            if status != exchange.status_sent:
+                fields["status_sent"] = exchange.status_sent
+        self._log.write(level, fields)
+
+
+class _Exchange:
+    """One request and its response, which the server iterates over and closes."""
+
+    def __init__(self, observer: Observer, environ: WSGIEnvironment, start_response: StartResponse) -> None:
+        self.context = contextvars.copy_context()
+        self.environ = environ
+        self.route = UNMATCHED
+        self.status = 500
+        self.status_sent = 0
+        self.bytes = 0
+        self.outcome = ""
+        self._observer = observer
+        self._server_start_response = start_response
+        self._started = time.perf_counter()
+        self._request = RequestContext.from_environ(environ)
+        self._chunks: Iterator[bytes] = iter(())
+        self._close_response: Callable[[], object] | None = None
+        self._file: SentFile | None = None
+        self._began = False
+        self._ended = False
+        self._reported = False
+
+    def respond(self) -> Iterable[bytes]:
+        """Call the application; return the response for the server to send."""
+        current_request.set(self._request)
+        try:
+            response = self._observer.app(self.environ, self._start_response)
+        except BaseException as error:
+            self._fail(error)
+            if self._must_raise(error):
+                self._report()
+                raise
+            response = [self._replace(error)]
+        self._close_response = getattr(response, "close", None)
+        self._file = SentFile.of(response, self.environ, self.close)
+        if self._file is not None:
+            return response
+        self._chunks = iter(response)
+        return self
+
+    def _start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        # Flask forgets the request when its context ends, which is before the response is sent.
+        request = self.environ.get("werkzeug.request")
+        if request is not None and request.url_rule is not None:
+            self.route = request.url_rule.rule
+        self.status = self.status_sent = int(status[:3])
+        headers = [*headers, ("X-Request-ID", self._request.request_id)]
+        if exc_info is None:
+            return self._server_start_response(status, headers)
+        return self._server_start_response(status, headers, exc_info)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            chunk = self.context.run(next, self._chunks)
+        except StopIteration:
+            self._ended = True
+            raise
+        except BaseException as error:  # noqa: BLE001 - nothing may leave unreported; it is raised again there
+            chunk = self.context.run(self._failed_chunk, error)
+        self._began = True
+        self.bytes += len(chunk)
+        return chunk
+
+    def _failed_chunk(self, error: BaseException) -> bytes:
+        self._fail(error)
+        if self._must_raise(error):
+            raise error
+        if self._began:  # too late for another status: the server has to break the connection off
+            raise ReportedError("the response broke off") from error
+        self._chunks = iter(())
+        return self._replace(error)
+
+    def close(self) -> None:
+        """End the request. The server calls this once, whatever has happened."""
+        self.context.run(self._close)
+
+    def _close(self) -> None:
+        error = sys.exception()
+        try:
+            if self._file is not None:
+                self.bytes, self._ended = self._file.sent(error)
+            if self._close_response is not None:
+                self._close_response()
+        except Exception as raised:
+            self._fail(raised)
+            raise ReportedError("the response could not be closed") from raised
+        finally:
+            if not self._ended and not self.outcome:
+                self._interrupted(error)
+            self._report()
+
+    def _interrupted(self, error: BaseException | None) -> None:
+        if isinstance(error, (TypeError, ValueError, AssertionError)):  # the server could not send such a chunk
+            self.status, self.outcome = 500, "exception"
+        else:
+            self.status, self.outcome = CLIENT_CLOSED_REQUEST, "client_disconnected"
+
+    def _fail(self, error: BaseException) -> None:
+        self.status = 500
+        self.route = self.environ.get(ROUTE_KEY, self.route)
+        if ends_the_process(error):
+            self.outcome = "aborted"
+        else:
+            self.outcome = "exception"
+            _log.error("unhandled exception", exc_info=error)
+
+    def _must_raise(self, error: BaseException) -> bool:
+        return self._observer.reraise or ends_the_process(error)
+
+    def _replace(self, error: BaseException) -> bytes:
+        """Answer with a 500, of which nothing has been sent yet; return its body."""
+        status, headers, body = problems.internal_server_error(self._request.request_id)
+        # PEP 3333 has the server replace the headers of an earlier call. Gunicorn appends to them.
+        response = getattr(self._server_start_response, "__self__", None)
+        headers_so_far = getattr(response, "headers", None)
+        if isinstance(headers_so_far, list):
+            headers_so_far.clear()
+        self._start_response(status, headers, (type(error), error, error.__traceback__))
+        return b"" if self.environ["REQUEST_METHOD"] == "HEAD" else body
+
+    def _report(self) -> None:
+        if not self._reported:
+            self._reported = True
+            if self.environ.get(EXCEPTION_KEY):
+                self.outcome = "exception"
+            self._observer.report(self, time.perf_counter() - self._started)
+
+
+def _text(latin1: str) -> str:
+    """Read the bytes of a WSGI string, which come as latin-1 (PEP 3333), as UTF-8."""
+    return latin1 if latin1.isascii() else latin1.encode("latin-1").decode("utf-8", "backslashreplace")

@@ -1,0 +1,44 @@
+"""Turn the fields of a log line into JSON, whatever they hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
+
+
+def render_json(_logger: Any, _name: str, fields: Mapping[str, Any]) -> str:
+    """Render one line of JSON; a value that JSON has no form for becomes its ``repr``."""
+    try:
+        return orjson.dumps(fields, default=repr, option=_OPTIONS).decode()
+    except TypeError:
+        # orjson refuses what a client can send (lone surrogates) and what an
+        # application can count (integers over 64 bits). A line must not be lost for it.
+        return json.dumps(_plain(fields), ensure_ascii=True)
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """Copy ``value`` out of types that every JSON encoder takes; deeper than 16 levels as text."""
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if value - value == 0 else repr(value)  # JSON has no NaN and no infinity
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if depth < 16:
+        if isinstance(value, Mapping):
+            return {_key(key): _plain(item, depth + 1) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [_plain(item, depth + 1) for item in value]
+    try:
+        return _plain(repr(value))
+    except Exception as error:  # noqa: BLE001 - whatever a foreign repr raises, the line is written
+        return f"<{type(value).__name__}: repr raised {type(error).__name__}>"
+
+
+def _key(key: Any) -> str:
+    return str(_plain(key if isinstance(key, str) else str(_plain(key))))

@@ -1,0 +1,209 @@
+"""Every setting of the service, read once from the environment into one frozen object."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+from service import __version__
+from service.address import Address
+from service.cpus import usable_cpus
+from service.variables import Derived, Variable, choice, integer, seconds, text, variable
+
+PREFIX = "SERVICE_"
+
+
+class Mode(StrEnum):
+    """What the process is for."""
+
+    DEVELOPMENT = "development"
+    TESTING = "testing"
+    PRODUCTION = "production"
+
+
+class LogFormat(StrEnum):
+    """How a log line looks."""
+
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class LogLevel(StrEnum):
+    """The least severe level that is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    CRITICAL = "critical"
+
+
+def _default_bind(known: Mapping[str, Any]) -> Address:
+    return Address("127.0.0.1", 5000 if known["mode"] is Mode.DEVELOPMENT else 8000)
+
+
+def _port(value: str) -> Address:
+    return Address("0.0.0.0", integer(1, 65535)(value))  # noqa: S104 - what PORT means on every platform that sets it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of one process. To add one, add one field."""
+
+    mode: Mode = variable(
+        "SERVICE_ENV",
+        choice(Mode),
+        Derived(lambda known: known["default_mode"], "`production`; `development` under `python -m service`"),
+        "`development`, `testing` or `production`. Where it is not set, `FLASK_ENV` counts.",
+        instead=("FLASK_ENV", choice(Mode)),
+    )
+    name: str = variable(
+        "SERVICE_NAME",
+        text(r"[A-Za-z][A-Za-z0-9._-]{0,62}", "1 to 63 letters, digits, '.', '_' or '-', a letter first"),
+        "service",
+        "The name in log lines and in the answer of `/`.",
+    )
+    version: str = variable(
+        "SERVICE_VERSION",
+        text(r"[A-Za-z0-9._+-]{1,64}", "1 to 64 letters, digits, '.', '_', '+' or '-'"),
+        Derived(lambda _: __version__, "`service.__version__`"),
+        "What is deployed, a commit for example.",
+    )
+    bind: Address = variable(
+        "SERVICE_BIND",
+        Address.parse,
+        Derived(_default_bind, "`127.0.0.1:8000`; `127.0.0.1:5000` in development"),
+        "Where to listen: `host:port`, `[ipv6]:port` or `unix:/path`. "
+        "Where it is not set and `PORT` is, `0.0.0.0:$PORT`; in development `127.0.0.1:$PORT`.",
+        instead=("PORT", _port),
+    )
+    workers: int = variable(
+        "WEB_CONCURRENCY",
+        integer(1, 1000),
+        Derived(lambda _: max(2, usable_cpus()), "CPUs the process may use, cgroup quota included; at least 2"),
+        "Worker processes (Gunicorn, uWSGI).",
+    )
+    threads: int = variable(
+        "SERVICE_THREADS", integer(1, 1000), 4, "Threads in each worker: requests that it serves at one time."
+    )
+    graceful_seconds: float = variable(
+        "SERVICE_GRACEFUL_SECONDS", seconds(0, 3600), 30.0, "How long requests in flight may take to finish on a stop."
+    )
+    log_level: LogLevel = variable(
+        "SERVICE_LOG_LEVEL",
+        choice(LogLevel),
+        LogLevel.INFO,
+        "`debug`, `info`, `warning`, `error` or `critical`. Successful probes and scrapes are logged at `debug`.",
+    )
+    log_format: LogFormat = variable(
+        "SERVICE_LOG_FORMAT",
+        choice(LogFormat),
+        Derived(
+            lambda known: LogFormat.CONSOLE if known["mode"] is Mode.DEVELOPMENT else LogFormat.JSON,
+            "`json`; `console` in development",
+        ),
+        "`json`, or `console` for people.",
+    )
+    max_body_bytes: int = variable(
+        "SERVICE_MAX_BODY_BYTES",
+        integer(0, 2**40),
+        1024 * 1024,
+        "The largest request body that is read, in bytes; a larger one is answered with 413.",
+    )
+    trusted_proxies: int = variable(
+        "SERVICE_TRUSTED_PROXIES",
+        integer(0, 10),
+        0,
+        "How many proxies in front set `X-Forwarded-For`, `-Proto` and `-Host`; further values are not believed.",
+    )
+    secret_key: str | None = variable(
+        "SERVICE_SECRET_KEY",
+        text(r".{16,}", "at least 16 characters"),
+        None,
+        "Signs Flask's session cookies. Without one, sessions are refused.",
+        secret=True,
+    )
+
+    @property
+    def debug(self) -> bool:
+        """Debugger and reloader: in development, never elsewhere, whatever else is set."""
+        return self.mode is Mode.DEVELOPMENT
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str], *, default_mode: Mode = Mode.PRODUCTION) -> Settings:
+        """Read the settings; a variable that is empty counts as not set.
+
+        Raises SettingsError, which names every wrong variable at once.
+        """
+        known: dict[str, Any] = {"default_mode": default_mode}
+        problems = []
+        for attribute, declared in _declared():
+            name, value, parse = _lookup(declared, environ)
+            default = declared.default
+            known[attribute] = default.compute(known) if isinstance(default, Derived) else default
+            if value is not None:
+                try:
+                    known[attribute] = parse(value)
+                except ValueError as expected:
+                    shown = "(not shown)" if declared.secret else repr(value)
+                    problems.append(f"{name} is {shown}, expected {expected}")
+        del known["default_mode"]
+        if known["mode"] is Mode.DEVELOPMENT and not known["bind"].is_loopback:
+            if environ.get("SERVICE_BIND", "").strip():
+                problems.append(
+                    f"SERVICE_BIND is {str(known['bind'])!r}, expected a loopback address in development, "
+                    "where everybody who can connect can run code in the debugger"
+                )
+            else:
+                known["bind"] = Address("127.0.0.1", known["bind"].port)
+        if problems:
+            raise SettingsError(problems)
+        return cls(**known)
+
+
+class SettingsError(ValueError):
+    """Variables have values that cannot be used; ``problems`` has one sentence for each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:
+    """Return the variables with our prefix that no setting reads, each with the nearest known name."""
+    names = [declared.name for _, declared in _declared()]
+    unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in names)
+    return {name: next(iter(difflib.get_close_matches(name, names, n=1)), None) for name in unknown}
+
+
+def documentation() -> list[tuple[str, str, str]]:
+    """Return name, default and meaning of every setting, as in the README's table."""
+    rows = []
+    for _, declared in _declared():
+        default = declared.default
+        if isinstance(default, Derived):
+            shown = default.text
+        else:
+            shown = "none" if default is None else f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+        rows.append((declared.name, shown, declared.help))
+    return rows
+
+
+def _declared() -> Iterator[tuple[str, Variable]]:
+    for item in fields(Settings):
+        yield item.name, item.metadata["variable"]
+
+
+def _lookup(declared: Variable, environ: Mapping[str, str]) -> tuple[str, str | None, Any]:
+    """Return the name of the variable that counts, its text (None if not set) and its parser."""
+    candidates = [(declared.name, declared.parse)]
+    if declared.instead is not None:
+        candidates.append(declared.instead)
+    for name, parse in candidates:
+        value = environ.get(name, "").strip()
+        if value:
+            return name, value, parse
+    return declared.name, None, declared.parse

@@ -1,0 +1,38 @@
+"""What every server does first: read the settings, set up the log, or stop with one message."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import structlog
+
+from service import logs
+from service.settings import Mode, Settings, SettingsError, unknown_variables
+
+EX_CONFIG = 78
+"""Exit code for wrong settings (sysexits.h): a supervisor can tell that a restart won't help."""
+
+_warned: set[str] = set()
+"""Unknown variables that were reported; workers inherit it, so that each is reported once."""
+
+
+def start(environ: Mapping[str, str] = os.environ, *, default_mode: Mode = Mode.PRODUCTION) -> Settings:
+    """Return the settings, with the log set up.
+
+    Raises SystemExit, after one line that names every wrong variable, where they cannot be used.
+    """
+    try:
+        settings = Settings.from_environ(environ, default_mode=default_mode)
+    except SettingsError as error:
+        logs.configure(Settings.from_environ({}, default_mode=default_mode))
+        log = structlog.stdlib.get_logger(__name__)
+        log.critical("settings cannot be used", problems=error.problems)
+        raise SystemExit(EX_CONFIG) from None
+    logs.configure(settings)
+    log = structlog.stdlib.get_logger(__name__)
+    for name, nearest in unknown_variables(environ).items():
+        if name not in _warned:
+            _warned.add(name)
+            log.warning("unknown variable", variable=name, did_you_mean=nearest)
+    return settings

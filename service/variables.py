@@ -1,0 +1,101 @@
+"""How one environment variable becomes one typed value."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+Parse = Callable[[str], Any]
+"""Turns the text of a variable into its value; raises ValueError(what was expected)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A default that depends on the settings declared before; ``text`` describes it."""
+
+    compute: Callable[[Mapping[str, Any]], Any]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """The declaration of one setting."""
+
+    name: str
+    parse: Parse
+    default: Any
+    help: str
+    instead: tuple[str, Parse] | None = None
+    secret: bool = False
+
+
+def variable(
+    name: str,
+    parse: Parse,
+    default: Any,
+    help: str,  # noqa: A002 - the field's name, as in argparse
+    *,
+    instead: tuple[str, Parse] | None = None,
+    secret: bool = False,
+) -> Any:
+    """Declare a dataclass field that is read from the environment variable ``name``.
+
+    ``instead`` names a variable, and how to read it, that counts where ``name`` is not set.
+    The value of a ``secret`` is never shown.
+    """
+    declaration = Variable(name, parse, default, help, instead, secret)
+    return field(repr=not secret, metadata={"variable": declaration})
+
+
+def text(pattern: str, expected: str) -> Parse:
+    """Accept what matches the whole of ``pattern``."""
+    compiled = re.compile(pattern)
+
+    def parse(value: str) -> str:
+        if compiled.fullmatch(value) is None:
+            raise ValueError(expected)
+        return value
+
+    return parse
+
+
+def integer(low: int, high: int) -> Parse:
+    """Accept a whole number from ``low`` to ``high``."""
+
+    def parse(value: str) -> int:
+        if re.fullmatch(r"-?[0-9]{1,18}", value) is None or not low <= int(value) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(value)
+
+    return parse
+
+
+def seconds(low: float, high: float) -> Parse:
+    """Accept a number of seconds from ``low`` to ``high``."""
+
+    def parse(value: str) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not low <= number <= high:  # false for NaN too
+            raise ValueError(f"seconds, from {low:g} to {high:g}")
+        return number
+
+    return parse
+
+
+def choice(options: type[StrEnum]) -> Parse:
+    """Accept one of an enumeration's values, in any case."""
+
+    def parse(value: str) -> StrEnum:
+        try:
+            return options(value.lower())
+        except ValueError:
+            raise ValueError("one of " + ", ".join(options)) from None
+
+    return parse
