@@ -6,7 +6,7 @@ from typing import Any
 from service import store
 from service.startup import start
 
-# First of all: prometheus_client looks for the store when it is imported.
+# Before any metric is made.
 store.create()
 _settings = start()
 

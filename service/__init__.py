@@ -1,3 +1,12 @@
 """A Flask service for production: health-checked, monitored, one JSON line a request."""
 
+import sys
+
 __version__ = "0.1.0"
+
+if "uwsgi" in sys.modules:
+    # uWSGI loads the application before it forks and has no earlier moment to offer: the store
+    # has to be there before anything imports prometheus_client. Gunicorn's is in gunicorn.conf.py.
+    from service import store
+
+    store.create()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from flask import Flask
 from prometheus_client import CollectorRegistry
@@ -17,7 +18,11 @@ from service.metrics import RequestMetrics
 from service.observer import Observer
 from service.settings import Mode, Settings
 from service.startup import start
+from service.under_uwsgi import believe_no_client, in_each_worker
 from service.views import views
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 
 def create_app(settings: Settings | None = None, *, checks: Iterable[Check] = CHECKS) -> Flask:
@@ -36,16 +41,18 @@ def create_app(settings: Settings | None = None, *, checks: Iterable[Check] = CH
         MAX_CONTENT_LENGTH=settings.max_body_bytes,
     )
     registry = CollectorRegistry()
-    app.register_blueprint(probes.blueprint(Health(checks)))
+    health = Health(checks)
+    in_each_worker(health.start)
+    app.register_blueprint(probes.blueprint(health))
     app.register_blueprint(scrape.blueprint(registry))
     app.register_blueprint(views)
     problems.init_app(app)
-    if settings.trusted_proxies:
-        hops = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign] # Flask's documented way
-    # Outermost: what it does not see has not happened.
-    app.wsgi_app = Observer(  # type: ignore[method-assign] # Flask's documented way
-        app.wsgi_app,
+    wsgi_app: WSGIApplication = app.wsgi_app
+    hops = settings.trusted_proxies
+    if hops:
+        wsgi_app = ProxyFix(wsgi_app, x_for=hops, x_proto=hops, x_host=hops)
+    app.wsgi_app = Observer(  # type: ignore[method-assign] # as Flask documents it
+        believe_no_client(wsgi_app),  # before ProxyFix, which believes the proxies
         RequestMetrics(registry),
         RequestLog(settings),
         quiet_routes={probes.LIVENESS, probes.READINESS, scrape.PATH},

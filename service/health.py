@@ -50,7 +50,7 @@ class Health:
         self._pid = 0
         self._starting = threading.Lock()
 
-    def ensure_running(self) -> None:
+    def start(self) -> None:
         """Start the checks in this process, once. Threads do not survive a fork, so ask again after one."""
         if self._pid == os.getpid():
             return
@@ -62,7 +62,7 @@ class Health:
 
     def status(self) -> Status:
         """Return the worst of what the critical checks say; DEGRADED if only others fail."""
-        self.ensure_running()
+        self.start()
         worst = Status.OK
         for runner in self._runners:
             status = runner.status()

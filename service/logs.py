@@ -124,7 +124,7 @@ class _LineHandler(logging.Handler):
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-    if not issubclass(kind, KeyboardInterrupt):
+    if not issubclass(kind, (KeyboardInterrupt, ReportedError)):
         _log.critical("uncaught exception", exc_info=(kind, error, trace))
 
 

@@ -212,7 +212,9 @@ class _Exchange:
         headers_so_far = getattr(response, "headers", None)
         if isinstance(headers_so_far, list):
             headers_so_far.clear()
-        self._start_response(status, headers, (type(error), error, error.__traceback__))
+        # uWSGI takes the headers of the last call but stumbles over the exception that PEP 3333 adds.
+        exc_info = None if "uwsgi.version" in self.environ else (type(error), error, error.__traceback__)
+        self._start_response(status, headers, exc_info)
         return b"" if self.environ["REQUEST_METHOD"] == "HEAD" else body
 
     def _report(self) -> None:

@@ -43,7 +43,8 @@ class SentFile:
         """Return how many bytes the server has read to send, and whether those are all.
 
         ``error`` is what the server met while it was sending. Gunicorn rewinds a file that went
-        out whole; a file that stands in its middle did not.
+        out whole; a file that stands in its middle did not. uWSGI leaves the position alone and
+        tells nothing: there, every file counts as sent.
         """
         position = self._file.tell() - self._start
         if error is None and position in {0, self._size}:

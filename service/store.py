@@ -1,8 +1,7 @@
 """Where the worker processes of one server keep their metrics, so that any of them can sum up.
 
-prometheus_client decides at its first import, by ``PROMETHEUS_MULTIPROC_DIR``, whether metrics
-live in files that processes share. That is why Gunicorn's configuration, and under uWSGI the
-package itself, calls ``create`` before anything else is imported.
+``create`` has to come before the first metric is made: in Gunicorn's configuration, and under
+uWSGI, which has no earlier moment, when the package is imported.
 """
 
 from __future__ import annotations
@@ -10,10 +9,11 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
-import sys
 import tempfile
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+OWNED = "METRICS_STORE_TO_REMOVE"
+"""For deploy/uwsgi.ini: uWSGI's master runs no Python at its exit."""
 
 
 def create() -> None:
@@ -25,6 +25,7 @@ def create() -> None:
         return
     directory = tempfile.mkdtemp(prefix="service-metrics-")  # 0700
     os.environ[VARIABLE] = directory
+    os.environ[OWNED] = directory
     owner = os.getpid()
 
     def remove() -> None:
@@ -32,6 +33,10 @@ def create() -> None:
             shutil.rmtree(directory, ignore_errors=True)
 
     atexit.register(remove)
+    # prometheus_client looks for the variable when it is imported, which may have been before.
+    from prometheus_client import values  # noqa: PLC0415 - a server with one process has no use for it
+
+    values.ValueClass = values.MultiProcessValue()
 
 
 def is_shared() -> bool:
@@ -44,7 +49,3 @@ def forget(pid: int) -> None:
     from prometheus_client import multiprocess  # noqa: PLC0415 - after create(), see above
 
     multiprocess.mark_process_dead(pid)
-
-
-if "uwsgi" in sys.modules:  # uWSGI loads the application before it forks, and has no earlier hook
-    create()

@@ -1,0 +1,187 @@
+"""Real server processes for tests: started on a port of the kernel's choice, watched, and ended for sure."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+
+T = TypeVar("T")
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+DEADLINE = 20.0
+"""Seconds until a condition that a test waits for counts as failed."""
+
+
+def wait_until(condition: Callable[[], T], what: str, deadline: float = DEADLINE) -> T:
+    """Return what ``condition`` returns as soon as that is true; fail after ``deadline`` seconds."""
+    end = time.monotonic() + deadline
+    while True:
+        result = condition()
+        if result:
+            return result
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {deadline:g} s: {what}")
+        time.sleep(0.02)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response as a client sees it."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the body, read as JSON."""
+        return json.loads(self.body)
+
+
+class Server:
+    """A server that runs; ``output`` is the file with all that it writes."""
+
+    def __init__(self, process: subprocess.Popen[bytes], output: Path) -> None:
+        self.process = process
+        self.output = output
+        self.port = 0
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """Ask with GET on a connection of its own."""
+        return self.request("GET", path, headers)
+
+    def request(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> Answer:
+        """Send one request on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
+        try:
+            connection.request(method, path, body=body, headers=dict(headers or {}))
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+
+    def text(self) -> str:
+        """Return what the server has written so far."""
+        return self.output.read_text(errors="backslashreplace")
+
+    def lines(self, event: str | None = None, **fields: Any) -> list[dict[str, Any]]:
+        """Return the JSON lines written so far, those with this event and these fields."""
+        wanted = dict(fields, event=event) if event else fields
+        lines = [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
+        return [line for line in lines if all(line.get(name) == value for name, value in wanted.items())]
+
+    def line(self, event: str | None = None, **fields: Any) -> dict[str, Any]:
+        """Wait for the line with this event and these fields; fail if there are two."""
+        found = wait_until(lambda: self.lines(event, **fields), f"a line with {event} {fields} in\n{self.text()}")
+        assert len(found) == 1, found
+        return found[0]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(DEADLINE)
+
+    def children(self) -> list[psutil.Process]:
+        """Return the living descendants of the process."""
+        return [
+            child
+            for child in psutil.Process(self.process.pid).children(recursive=True)
+            if child.status() != psutil.STATUS_ZOMBIE
+        ]
+
+    def listening_ports(self) -> set[int]:
+        """Return the TCP ports on which the process or a descendant listens."""
+        ports = set()
+        for process in [psutil.Process(self.process.pid), *self.children()]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                ports |= {c.laddr.port for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+        return ports
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str | Path],
+    directory: Path,
+    env: Mapping[str, str] | None = None,
+    *,
+    cwd: Path = ROOT,
+    ready: str = "/healthz",
+) -> Iterator[Server]:
+    """Run ``command`` until the block ends; it is entered when the server answers ``ready``.
+
+    ``directory`` holds its output and its temporary files. A failure shows the output.
+    """
+    with started(command, directory, env, cwd=cwd) as server:
+        wait_until(lambda: _answers(server, ready), f"{command} answers {ready}")
+        yield server
+
+
+@contextlib.contextmanager
+def started(
+    command: Sequence[str | Path], directory: Path, env: Mapping[str, str] | None = None, *, cwd: Path = ROOT
+) -> Iterator[Server]:
+    """Run ``command`` until the block ends, whatever it does."""
+    output = directory / "output"
+    temporary = directory / "tmp"
+    temporary.mkdir(exist_ok=True)
+    with output.open("ab") as file:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env={**clean_environ(), "TMPDIR": str(temporary), "HOME": str(temporary), **(env or {})},
+        )
+    server = Server(process, output)
+    try:
+        yield server
+    except BaseException as error:
+        error.add_note(f"--- the server wrote:\n{server.text()[-20_000:]}")
+        raise
+    finally:
+        _end(process)
+
+
+def clean_environ() -> dict[str, str]:
+    """Return this process's environment without what would configure the service."""
+    ours = ("SERVICE_", "FLASK_", "WERKZEUG_", "PROMETHEUS_", "GUNICORN_")
+    others = {"PORT", "WEB_CONCURRENCY"}
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours) and name not in others}
+
+
+def _answers(server: Server, path: str) -> bool:
+    if server.process.poll() is not None:
+        raise AssertionError(f"the server ended with {server.process.returncode}")
+    for port in server.listening_ports():
+        server.port = port
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if server.get(path).status == 200:
+                return True
+    return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the process and its descendants, those that it left to another parent excepted."""
+    family: list[psutil.Process] = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(process.pid)
+        family = [parent, *parent.children(recursive=True)]
+    for member in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
+    process.wait(DEADLINE)
+    psutil.wait_procs(family[1:], DEADLINE)

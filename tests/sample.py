@@ -1,0 +1,146 @@
+"""The service with routes that go wrong in every way a test needs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import structlog
+from flask import Blueprint, Flask, Response, abort, jsonify, redirect, request, send_file
+from prometheus_client import Counter
+from werkzeug.wrappers import Response as BaseResponse
+
+from service import app as service_app
+from service.metrics import exporter
+
+sample = Blueprint("sample", __name__)
+GREETINGS = Counter("sample_greetings", "Greetings given.")
+CHUNK = b"x" * 65536
+
+
+def create_app() -> Flask:
+    app = service_app.create_app()
+    app.register_blueprint(sample)
+    return app
+
+
+@sample.get("/slow")
+def slow() -> str:
+    structlog.get_logger().info("slow view")
+    time.sleep(float(request.args.get("s", "1")))
+    return "slow"
+
+
+@sample.route("/items/<int:number>", methods=["GET", "PUT"])
+def item(number: int) -> Response:
+    return jsonify(number=number)
+
+
+@sample.get("/boom")
+def boom() -> str:
+    password = "hunter2"
+    raise ValueError(f"a secret of {len(password)} letters")
+
+
+@sample.get("/exit")
+def leave() -> str:
+    sys.exit(7)
+
+
+@sample.get("/cancel")
+def cancel() -> str:
+    raise asyncio.CancelledError
+
+
+@sample.get("/stream")
+def stream() -> Response:
+    return Response((b"part" for _ in range(5)), mimetype="text/plain")
+
+
+@sample.get("/stream-boom")
+def stream_boom() -> Response:
+    def parts() -> Iterator[bytes]:
+        yield b"part"
+        raise ValueError("in the middle")
+
+    return Response(parts())
+
+
+@sample.get("/stream-boom-at-once")
+def stream_boom_at_once() -> Response:
+    def parts() -> Iterator[bytes]:
+        raise ValueError("at the start")
+        yield b""
+
+    return Response(parts())
+
+
+@sample.get("/stream-exit")
+def stream_exit() -> Response:
+    def parts() -> Iterator[bytes]:
+        yield b"part"
+        sys.exit(7)
+
+    return Response(parts())
+
+
+@sample.get("/stream-endless")
+def stream_endless() -> Response:
+    return Response(CHUNK for _ in range(100_000))
+
+
+@sample.get("/bad-header")
+def bad_header() -> Response:
+    response = Response("never sent")
+    response.headers["X-Snow"] = "\N{SNOWMAN}"  # no server can send it: not latin-1
+    return response
+
+
+@sample.get("/file")
+def file() -> BaseResponse:
+    return send_file(Path(request.args["path"]), mimetype="application/octet-stream")
+
+
+@sample.get("/empty")
+def empty() -> tuple[str, int]:
+    return "", 204
+
+
+@sample.get("/teapot")
+def teapot() -> str:
+    abort(418, "short and stout")
+
+
+@sample.get("/away")
+def away() -> BaseResponse:
+    return redirect("/", 302)
+
+
+@sample.get("/log")
+def log() -> str:
+    logging.getLogger("some.library").warning("foreign %s", "line")
+    structlog.get_logger("ours").info("own line", answer=42)
+    structlog.contextvars.bind_contextvars(leak="this request only")
+    return "logged"
+
+
+@sample.get("/whoami")
+def whoami() -> Response:
+    return jsonify(pid=os.getpid(), client=request.remote_addr, scheme=request.scheme, host=request.host)
+
+
+@sample.get("/greet")
+@exporter.counter("sample_greeted", "Greetings given, counted by the exporter's decorator.")
+def greet() -> str:
+    GREETINGS.inc()
+    return "hello"
+
+
+@sample.post("/upload")
+def upload() -> Response:
+    return jsonify(received=len(request.get_data()))

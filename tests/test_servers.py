@@ -1,0 +1,193 @@
+"""What holds under every server of the README."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.exposition import scrape, value
+from tests.process import BIN, DEADLINE, Answer, Server, running, started, wait_until
+from tests.servers import COMMANDS, PROCESSES, serve
+
+AS_THE_README_SAYS: dict[str, tuple[list[str | Path], dict[str, str]]] = {
+    "python -m service": ([BIN / "python", "-m", "service"], {"SERVICE_ENV": "production"}),
+    "waitress-serve": ([BIN / "waitress-serve", "--listen=127.0.0.1:0", "--call", "service.app:create_app"], {}),
+    "gunicorn": ([BIN / "gunicorn"], {}),
+    "gunicorn -b": ([BIN / "gunicorn", "-b", "127.0.0.1:0", "service.app:create_app()"], {}),
+    "uwsgi": (
+        [BIN / "uwsgi", "--http", "127.0.0.1:0", "--module", "service.app:create_app()", "--processes", "2"],
+        {},
+    ),
+    "uwsgi --ini": ([BIN / "uwsgi", "--ini", "deploy/uwsgi.ini"], {}),
+}
+
+
+@pytest.fixture(params=list(COMMANDS))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def server(name: str, tmp_path: Path) -> Iterator[Server]:
+    with serve(name, tmp_path) as running_server:
+        yield running_server
+
+
+@pytest.mark.parametrize("command", list(AS_THE_README_SAYS))
+def test_each_command_of_the_readme_serves_the_four_endpoints(command: str, tmp_path: Path) -> None:
+    arguments, env = AS_THE_README_SAYS[command]
+    with running(arguments, tmp_path, {"SERVICE_BIND": "127.0.0.1:0", **env}, ready="/readyz") as server:
+        assert {"name", "version"} == set(server.get("/").json())
+        assert server.get("/healthz").json() == {"status": "ok"}
+        assert server.get("/readyz").json() == {"status": "ok"}
+        for path in ("/healthz", "/readyz", "/metrics"):
+            assert server.request("HEAD", path).status == 200
+            assert server.get(path).headers["Cache-Control"] == "no-store"
+        assert value(scrape(server), "flask_http_request_total", route="/", status="200") == 1
+        assert server.line("request", route="/")["level"] == "info"
+        assert "WARNING: This is a development server" not in server.text()
+
+
+def test_metrics_are_the_sum_over_all_processes_whichever_answers(server: Server, name: str) -> None:
+    pids: set[int] = set()
+    asked = 0
+
+    def ask_all_processes() -> bool:
+        nonlocal asked
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: server.get("/whoami"), range(40)))
+        asked += 40
+        pids.update(answer.json()["pid"] for answer in answers)
+        return len(pids) == PROCESSES[name]
+
+    wait_until(ask_all_processes, f"{PROCESSES[name]} processes answer")
+
+    # A request is counted when it is over, which is just after the client has its answer.
+    wait_until(lambda: len(server.lines("request", route="/whoami")) == asked, "all requests are over")
+    for _ in range(10):
+        text = scrape(server)
+        assert asked == value(text, "flask_http_request_total", route="/whoami", status="200")
+        assert asked == value(text, "flask_http_request_duration_seconds_count", route="/whoami")
+
+
+def test_an_adopters_metrics_are_summed_without_a_further_step(server: Server) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: server.get("/greet"), range(40)))
+
+    wait_until(lambda: len(server.lines("request", route="/greet")) == 40, "all requests are over")
+    assert value(scrape(server), "sample_greetings_total") == 40
+    assert value(scrape(server), "sample_greeted_total") == 40
+
+
+def test_sigterm_lets_requests_in_flight_finish(server: Server, name: str) -> None:
+    """Those that a thread serves; one process of gunicorn's sync worker serves one at a time."""
+    at_once = PROCESSES[name] if name == "gunicorn-sync" else PROCESSES[name] * 4
+    with ThreadPoolExecutor(at_once) as pool:
+        requests = [pool.submit(server.get, "/slow?s=1.5") for _ in range(at_once)]
+        wait_until(lambda: len(server.lines("slow view")) == at_once, "all requests are being served")
+        code = server.stop(signal.SIGTERM)
+        answers = [request.result(DEADLINE) for request in requests]
+
+    assert [200] * at_once == [answer.status for answer in answers]
+    assert code == 0
+    assert at_once == len(server.lines("request", route="/slow", status=200))
+
+
+def test_nothing_is_left_behind_by_a_server_that_was_stopped(server: Server, tmp_path: Path) -> None:
+    server.get("/")
+    children = server.children()
+
+    server.stop(signal.SIGTERM)
+
+    wait_until(lambda: not any(child.is_running() for child in children), "all processes end")
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_every_line_is_json_but_what_uwsgi_itself_writes(server: Server, name: str) -> None:
+    for path in ("/", "/boom", "/stream-boom", "/exit", "/log", "/bad-header", "/nope"):
+        try:
+            server.get(path)
+        except ConnectionError:
+            pass
+        except Exception as error:
+            assert "IncompleteRead" in type(error).__name__, error
+    server.stop(signal.SIGTERM)
+
+    for line in server.text().splitlines():
+        if name == "uwsgi" and not line.startswith("{"):
+            assert "Traceback" not in line
+            continue
+        fields = json.loads(line)
+        assert {"timestamp", "level", "event", "service"} <= set(fields)
+
+
+@pytest.mark.parametrize("command", [*AS_THE_README_SAYS, "development"])
+def test_wrong_settings_stop_the_start_with_one_message_that_names_them_all(command: str, tmp_path: Path) -> None:
+    arguments, env = {**AS_THE_README_SAYS, "development": ([BIN / "python", "-m", "service"], {})}[command]
+    wrong = {"SERVICE_THREADS": "many", "SERVICE_LOG_LEVEL": "loud", "SERVICE_SECRET_KEY": "short"}
+
+    with started(arguments, tmp_path, {"SERVICE_BIND": "127.0.0.1:0", **env, **wrong}) as server:
+        assert server.process.wait(DEADLINE) == 78
+
+        told = server.text()
+        assert told.count("settings cannot be used") == 1
+        for expected in (
+            "SERVICE_THREADS is 'many', expected a whole number from 1 to 1000",
+            "SERVICE_LOG_LEVEL is 'loud', expected one of debug, info, warning, error, critical",
+            "SERVICE_SECRET_KEY is (not shown), expected at least 16 characters",
+        ):
+            assert expected in told
+        assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("command", list(AS_THE_README_SAYS))
+def test_an_unknown_variable_is_warned_of_once(command: str, tmp_path: Path) -> None:
+    arguments, env = AS_THE_README_SAYS[command]
+    typo = {"SERVICE_TREADS": "8", "SERVICE_BIND": "127.0.0.1:0"}
+
+    with running(arguments, tmp_path, {**env, **typo}) as server:
+        line = server.line("unknown variable")
+
+    assert (line["level"], line["variable"], line["did_you_mean"]) == ("warning", "SERVICE_TREADS", "SERVICE_THREADS")
+
+
+@pytest.mark.parametrize("proxies", [0, 1, 2])
+def test_forwarded_headers_count_as_far_as_proxies_are_trusted(name: str, proxies: int, tmp_path: Path) -> None:
+    forwarded = {
+        "X-Forwarded-For": "192.0.2.1, 192.0.2.2, 192.0.2.3",
+        "X-Forwarded-Proto": "https, https, https",
+        "X-Forwarded-Host": "a.example, b.example, c.example",
+    }
+    expected = {
+        0: ("127.0.0.1", "http", "localhost"),
+        1: ("192.0.2.3", "https", "c.example"),
+        2: ("192.0.2.2", "https", "b.example"),
+    }[proxies]
+
+    with serve(name, tmp_path, {"SERVICE_TRUSTED_PROXIES": str(proxies)}) as server:
+        seen = server.get("/whoami", {"Host": "localhost", **forwarded}).json()
+
+        assert expected == (seen["client"], seen["scheme"], seen["host"])
+        assert expected[0] == server.line("request", route="/whoami")["client"]
+
+
+def test_many_first_requests_at_once_lose_no_count(name: str, tmp_path: Path) -> None:
+    """Two threads that open the same series at once must not write over each other's count."""
+    with serve(name, tmp_path) as server:
+        barrier = threading.Barrier(16)
+
+        def ask(_: int) -> Answer:
+            barrier.wait(DEADLINE)
+            return server.get("/items/1")
+
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(ask, range(16)))
+
+        wait_until(lambda: len(server.lines("request", status=200, route="/items/<int:number>")) == 16, "16 lines")
+        assert value(scrape(server), "flask_http_request_total", route="/items/<int:number>") == 16
