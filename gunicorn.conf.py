@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from service import store
+from service.leaving import process_is_leaving
 from service.startup import start
 
 # Before any metric is made.
@@ -41,20 +42,14 @@ logger_class = "service.gunicorn_logger.GunicornLogger"
 
 def worker_int(worker: Any) -> None:
     """Let the SystemExit pass with which a worker quits at once."""
-    _leave()
+    process_is_leaving.set()
 
 
 def worker_abort(worker: Any) -> None:
     """Let the SystemExit pass with which a worker ends that was silent for too long."""
-    _leave()
+    process_is_leaving.set()
 
 
 def child_exit(server: Any, worker: Any) -> None:
     """Forget a worker, however it ended. A killed one never runs ``worker_exit``."""
     store.forget(worker.pid)
-
-
-def _leave() -> None:
-    from service.framework import process_is_leaving  # noqa: PLC0415 - only workers load Flask
-
-    process_is_leaving.set()

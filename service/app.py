@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,12 @@ def create_app(settings: Settings | None = None, *, checks: Iterable[Check] = CH
 
     Raises SystemExit, after one line in the log, where a variable cannot be used.
     """
-    settings = settings or start()
+    if settings is None:
+        settings = start()
+        if "waitress" in sys.modules:
+            from service.waitress_server import serve_gracefully_under_waitress_serve  # noqa: PLC0415 - Waitress only
+
+            serve_gracefully_under_waitress_serve(settings)
     app = Service("service")
     app.debug = settings.debug
     app.testing = settings.mode is Mode.TESTING

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import structlog
 from flask import Flask, Response, request
+
+from service.leaving import ends_the_process
 
 EXCEPTION_KEY = "service.exception"
 """Set in the WSGI environment where an unhandled exception was turned into a response."""
@@ -14,15 +15,7 @@ EXCEPTION_KEY = "service.exception"
 ROUTE_KEY = "service.route"
 """The URL rule of a request that is left by an exception that ends the process."""
 
-process_is_leaving = threading.Event()
-"""Set by the server's hooks when a SystemExit is the server's way to end the process, not a view's."""
-
 _log = structlog.stdlib.get_logger(__name__)
-
-
-def ends_the_process(error: BaseException) -> bool:
-    """Tell an exception that has to reach the server from one that is the application's fault."""
-    return isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and process_is_leaving.is_set())
 
 
 class EscapedError(RuntimeError):

@@ -19,7 +19,8 @@ import structlog
 
 from service import problems
 from service.context import RequestContext, current_request
-from service.framework import EXCEPTION_KEY, ROUTE_KEY, ends_the_process
+from service.framework import EXCEPTION_KEY, ROUTE_KEY
+from service.leaving import ends_the_process
 from service.logs import ReportedError, RequestLog
 from service.metrics import UNMATCHED, RequestMetrics
 from service.sent_file import SentFile
@@ -138,6 +139,9 @@ class _Exchange:
         if request is not None and request.url_rule is not None:
             self.route = request.url_rule.rule
         self.status = self.status_sent = int(status[:3])
+        for _, value in headers:
+            if not value.isascii():
+                value.encode("latin-1")  # raises for what no server can send, while a 500 still can be sent
         headers = [*headers, ("X-Request-ID", self._request.request_id)]
         if exc_info is None:
             return self._server_start_response(status, headers)
@@ -168,8 +172,9 @@ class _Exchange:
         return self._replace(error)
 
     def close(self) -> None:
-        """End the request. The server calls this once, whatever has happened."""
-        self.context.run(self._close)
+        """End the request. Servers call this whatever has happened; Waitress, for some files, three times."""
+        if not self._reported:
+            self.context.run(self._close)
 
     def _close(self) -> None:
         error = sys.exception()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+import click
 import structlog
 
 from service import logs
@@ -30,9 +31,20 @@ def start(environ: Mapping[str, str] = os.environ, *, default_mode: Mode = Mode.
         log.critical("settings cannot be used", problems=error.problems)
         raise SystemExit(EX_CONFIG) from None
     logs.configure(settings)
+    if settings.mode is Mode.PRODUCTION and _is_flask_run():
+        structlog.stdlib.get_logger(__name__).critical(
+            "the development server does not serve production", instead="make run, or SERVICE_ENV=development"
+        )
+        raise SystemExit(EX_CONFIG)
     log = structlog.stdlib.get_logger(__name__)
     for name, nearest in unknown_variables(environ).items():
         if name not in _warned:
             _warned.add(name)
             log.warning("unknown variable", variable=name, did_you_mean=nearest)
     return settings
+
+
+def _is_flask_run() -> bool:
+    """Tell whether ``flask run`` is what loads the application: it brings the debugger, if asked to."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.info_name == "run"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import structlog
-from flask import Blueprint, Flask, Response, abort, jsonify, redirect, request, send_file
+from flask import Blueprint, Flask, Response, abort, jsonify, redirect, request, send_file, stream_with_context
 from prometheus_client import Counter
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -74,10 +74,9 @@ def stream_boom() -> Response:
 @sample.get("/stream-boom-at-once")
 def stream_boom_at_once() -> Response:
     def parts() -> Iterator[bytes]:
-        raise ValueError("at the start")
-        yield b""
+        yield str(1 // int(request.args.get("by", "0"))).encode()
 
-    return Response(parts())
+    return Response(stream_with_context(parts()))
 
 
 @sample.get("/stream-exit")
@@ -135,7 +134,9 @@ def whoami() -> Response:
 
 
 @sample.get("/greet")
-@exporter.counter("sample_greeted", "Greetings given, counted by the exporter's decorator.")
+@exporter.counter(  # type: ignore[untyped-decorator] # the exporter ships no types
+    "sample_greeted", "Greetings given, counted by the exporter's decorator."
+)
 def greet() -> str:
     GREETINGS.inc()
     return "hello"

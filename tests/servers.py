@@ -12,7 +12,7 @@ SAMPLE = "tests.sample:create_app"
 
 COMMANDS: dict[str, tuple[list[str | Path], dict[str, str]]] = {
     "gunicorn": ([BIN / "gunicorn", f"{SAMPLE}()"], {}),
-    "gunicorn-sync": ([BIN / "gunicorn", "--worker-class", "sync", f"{SAMPLE}()"], {}),
+    "gunicorn-sync": ([BIN / "gunicorn", "--worker-class", "sync", "--threads", "1", f"{SAMPLE}()"], {}),
     "waitress-serve": ([BIN / "waitress-serve", "--listen=127.0.0.1:0", "--call", SAMPLE], {}),
     "uwsgi": ([BIN / "uwsgi", "--ini", "deploy/uwsgi.ini", "--module", f"{SAMPLE}()"], {}),
 }

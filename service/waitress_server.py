@@ -1,0 +1,76 @@
+"""Waitress, which serves ``python -m service`` in production: on Windows too, in one process."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from waitress import adjustments, channel, server, task
+
+from service.address import Address
+from service.waitress_stop import GracefulRun
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+    from service.settings import Settings
+
+
+def serve(app: WSGIApplication, settings: Settings) -> None:
+    """Serve ``app`` until a signal ends it; what is in flight is finished first.
+
+    Raises OSError where the address cannot be bound.
+    """
+    bind: Address = settings.bind
+    target = {"unix_socket": bind.unix} if bind.unix else {"listen": str(bind)}
+    _correct_defaults()
+    _run(server.create_server(app, threads=settings.threads, **target), settings)
+
+
+def serve_gracefully_under_waitress_serve(settings: Settings) -> None:
+    """Have ``waitress-serve`` finish what is in flight, if it is what calls the factory.
+
+    It has neither an option nor a hook for that, so the method by which it runs is replaced.
+    """
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__") != "waitress.runner":
+        frame = frame.f_back
+    if frame is not None:
+        _correct_defaults()
+        server.BaseWSGIServer.run = server.MultiSocketServer.run = lambda created: _run(created, settings)
+
+
+def _correct_defaults() -> None:
+    # Which proxy is believed is said in one place, SERVICE_TRUSTED_PROXIES.
+    adjustments.Adjustments.clear_untrusted_proxy_headers = False
+
+
+def _run(created: Any, settings: Settings) -> None:
+    run = GracefulRun(created, graceful_seconds=settings.graceful_seconds)
+    for listener in run.listeners:
+        listener.channel_class, listener.draining = _Channel, False
+    run()
+
+
+class _Task(task.WSGITask):  # type: ignore[misc] # Waitress ships no types
+    def execute(self) -> None:
+        try:
+            super().execute()
+        except Exception:
+            raise
+        except BaseException as error:
+            # For an Exception Waitress answers; after SystemExit the client would wait for ever.
+            raise RuntimeError(f"{type(error).__name__} was raised while a request was served") from error
+
+    def build_response_header(self) -> Any:
+        with self.channel.requests_lock:  # held while pipelined requests are being parsed
+            last = len(self.channel.requests) < 2 and self.channel.request is None
+        if last and self.channel.server.draining:
+            # As if the client had asked for it: a client that keeps the connection would lose
+            # the request that it sends just when the connection is closed.
+            self.request.headers["CONNECTION"] = "close"
+        return super().build_response_header()
+
+
+class _Channel(channel.HTTPChannel):  # type: ignore[misc] # Waitress ships no types
+    task_class = _Task
