@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from typing import TYPE_CHECKING, Any
 
 from waitress import adjustments, channel, server, task
@@ -43,6 +44,10 @@ def serve_gracefully_under_waitress_serve(settings: Settings) -> None:
 def _correct_defaults() -> None:
     # Which proxy is believed is said in one place, SERVICE_TRUSTED_PROXIES.
     adjustments.Adjustments.clear_untrusted_proxy_headers = False
+    # Its notes on the address and on clients that left are in our lines; "Task queue depth is 1"
+    # comes with every burst.
+    logging.getLogger("waitress").setLevel(logging.WARNING)
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 
 def _run(created: Any, settings: Settings) -> None:

@@ -26,4 +26,4 @@ def serve(
     """Run the sample application under the server called ``name``."""
     command, defaults = COMMANDS[name]
     settings = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2", "SERVICE_LOG_LEVEL": "debug"}
-    return running([*command, *(options or [])], directory, {**settings, **defaults, **(env or {})}, cwd=ROOT)
+    return running([command[0], *(options or []), *command[1:]], directory, {**settings, **defaults, **(env or {})}, cwd=ROOT)
