@@ -10,10 +10,10 @@ from flask import Flask, Response, request
 from service.leaving import ends_the_process
 
 EXCEPTION_KEY = "service.exception"
-"""Set in the WSGI environment where an unhandled exception was turned into a response."""
+"""Set in the WSGI environment of a request that had an unhandled exception."""
 
 ROUTE_KEY = "service.route"
-"""The URL rule of a request that is left by an exception that ends the process."""
+"""The URL rule of a request that an exception may leave without a response."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -32,13 +32,22 @@ class Service(Flask):
         except Exception:
             raise
         except BaseException as error:
-            if request.url_rule is not None:
-                request.environ[ROUTE_KEY] = request.url_rule.rule
             if ends_the_process(error):
+                _remember_route()
                 raise
             raise EscapedError(f"{type(error).__name__} was raised while a request was served") from error
 
+    def handle_exception(self, e: Exception) -> Response:
+        """Turn an unhandled exception into a response, or raise it again in debugging and testing."""
+        request.environ[EXCEPTION_KEY] = True
+        _remember_route()
+        return super().handle_exception(e)
+
     def log_exception(self, exc_info: Any) -> None:
         """Log the exception behind a 500, once and with all that is known of it."""
-        request.environ[EXCEPTION_KEY] = True
         _log.error("unhandled exception", exc_info=exc_info)
+
+
+def _remember_route() -> None:
+    if request.url_rule is not None:
+        request.environ[ROUTE_KEY] = request.url_rule.rule

@@ -96,10 +96,18 @@ class _Runner:
                 reason = "timed out"
             status = Status.DOWN if reason else Status.OK
             if status is not self._status:
-                log = _log.warning if reason else _log.info
-                log("readiness check", check=self.check.name, status=status, reason=reason, duration_ms=seconds * 1000)
+                self._log_change(status, reason, seconds)
             self._status, self._started = status, None
             time.sleep(self.check.interval)
+
+    def _log_change(self, status: Status, reason: str | None, seconds: float) -> None:
+        log = _log.bind(check=self.check.name, status=status, duration_ms=round(seconds * 1000, 3))
+        if reason:
+            log.warning("readiness check failed", reason=reason)
+        elif self._status is Status.STARTING:
+            log.debug("readiness check passed")
+        else:
+            log.info("readiness check passed again")
 
     def _probe(self) -> str | None:
         """Run the check; return why it failed."""

@@ -53,7 +53,7 @@ class RequestMetrics:
         series.duration.observe(seconds)
         series.total.inc()
         if exception:
-            series.exceptions.inc()
+            (series.exceptions or self._exceptions.labels(method, route, str(status))).inc()
 
     def _bind(self, key: tuple[str, str, int]) -> _Series:
         with self._binding:
@@ -62,7 +62,8 @@ class RequestMetrics:
                 self._series[key] = _Series(
                     self._duration.labels(method, route, str(status)),
                     self._total.labels(method, route, str(status)),
-                    self._exceptions.labels(method, route, str(status)),
+                    # With the first 5xx, so that the exception is seen as an increase from 0.
+                    self._exceptions.labels(method, route, str(status)) if status >= 500 else None,
                 )
             return self._series[key]
 
@@ -70,7 +71,7 @@ class RequestMetrics:
 class _Series:
     __slots__ = ("duration", "exceptions", "total")
 
-    def __init__(self, duration: Histogram, total: Counter, exceptions: Counter) -> None:
+    def __init__(self, duration: Histogram, total: Counter, exceptions: Counter | None) -> None:
         self.duration = duration
         self.total = total
         self.exceptions = exceptions

@@ -204,7 +204,8 @@ class _Exchange:
             self.outcome = "aborted"
         else:
             self.outcome = "exception"
-            _log.error("unhandled exception", exc_info=error)
+            if not self._observer.reraise:  # else the debugger or the test shows it
+                _log.error("unhandled exception", exc_info=error)
 
     def _must_raise(self, error: BaseException) -> bool:
         return self._observer.reraise or ends_the_process(error)

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from tests.process import BIN, ROOT, Server, running
+from tests.process import BIN, Server, running
 
 SAMPLE = "tests.sample:create_app"
 
-COMMANDS: dict[str, tuple[list[str | Path], dict[str, str]]] = {
-    "gunicorn": ([BIN / "gunicorn", f"{SAMPLE}()"], {}),
-    "gunicorn-sync": ([BIN / "gunicorn", "--worker-class", "sync", "--threads", "1", f"{SAMPLE}()"], {}),
-    "waitress-serve": ([BIN / "waitress-serve", "--listen=127.0.0.1:0", "--call", SAMPLE], {}),
-    "uwsgi": ([BIN / "uwsgi", "--ini", "deploy/uwsgi.ini", "--module", f"{SAMPLE}()"], {}),
+COMMANDS: dict[str, list[str | Path]] = {
+    "gunicorn": [BIN / "gunicorn", f"{SAMPLE}()"],
+    "gunicorn-sync": [BIN / "gunicorn", "--worker-class", "sync", "--threads", "1", f"{SAMPLE}()"],
+    "waitress-serve": [BIN / "waitress-serve", "--listen=127.0.0.1:0", "--call", SAMPLE],
+    "uwsgi": [BIN / "uwsgi", "--ini", "deploy/uwsgi.ini", "--module", f"{SAMPLE}()"],
 }
 PROCESSES = {"gunicorn": 2, "gunicorn-sync": 2, "waitress-serve": 1, "uwsgi": 2}
 """How many processes answer requests."""
 
 
 def serve(
-    name: str, directory: Path, env: Mapping[str, str] | None = None, *, options: list[str] | None = None
+    name: str, directory: Path, env: Mapping[str, str] | None = None, options: Sequence[str] = ()
 ) -> AbstractContextManager[Server]:
     """Run the sample application under the server called ``name``."""
-    command, defaults = COMMANDS[name]
+    program, *arguments = COMMANDS[name]
     settings = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2", "SERVICE_LOG_LEVEL": "debug"}
-    return running([command[0], *(options or []), *command[1:]], directory, {**settings, **defaults, **(env or {})}, cwd=ROOT)
+    return running([program, *options, *arguments], directory, {**settings, **(env or {})})

@@ -166,7 +166,13 @@ def test_idle_connections_do_not_hold_up_the_exit(server: Server) -> None:
 
 
 def test_several_addresses_are_served_and_closed(tmp_path: Path) -> None:
-    command = [BIN / "waitress-serve", "--listen=127.0.0.1:0", "--listen=127.0.0.1:0", "--call", SAMPLE]
+    command: list[str | Path] = [
+        BIN / "waitress-serve",
+        "--listen=127.0.0.1:0",
+        "--listen=127.0.0.1:0",
+        "--call",
+        SAMPLE,
+    ]
     with running(command, tmp_path) as server:
         addresses = {line["address"] for line in server.lines("listening")}
         assert len(addresses) == 2

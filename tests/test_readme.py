@@ -1,0 +1,105 @@
+"""What the README says is so."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.settings import documentation
+from tests.exposition import scrape, value
+from tests.process import BIN, ROOT, running, wait_until
+from tests.servers import serve
+
+README = (ROOT / "README.md").read_text()
+FREE = {"SERVICE_BIND": "127.0.0.1:0"}
+
+
+def section(title: str) -> str:
+    return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def table(text: str) -> list[list[str]]:
+    """Return the cells of a Markdown table, without its head."""
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row] for row in rows[2:]]
+
+
+def test_every_setting_is_in_the_table_with_its_default_and_meaning() -> None:
+    expected = [[f"`{name}`", default, meaning] for name, default, meaning in documentation()]
+
+    assert expected == table(section("Settings"))
+
+
+def test_every_endpoint_answers_the_methods_of_the_table(tmp_path: Path) -> None:
+    with running([BIN / "gunicorn"], tmp_path, FREE, ready="/readyz") as server:
+        for path, methods, _ in table(section("Endpoints")):
+            for method in methods.split(", "):
+                assert 200 == server.request(method, path.strip("`")).status
+            answer = server.request("DELETE", path.strip("`"))
+            assert 405 == answer.status
+            assert {*methods.split(", "), "OPTIONS"} == set(answer.headers["Allow"].split(", "))
+
+
+def test_every_metric_is_in_the_table_with_its_type_and_labels(tmp_path: Path) -> None:
+    with serve("gunicorn", tmp_path) as server:
+        server.get("/boom")
+        wait_until(lambda: value(scrape(server), "flask_http_request_exceptions_total"), "the observation")
+        families = {
+            family.name: family
+            for family in text_string_to_metric_families(scrape(server))
+            if not family.name.startswith("sample_")
+        }
+
+    documented = {row[0].strip("`").removesuffix("_total"): row for row in table(section("Metrics"))}
+    assert set(families) == set(documented)
+    for name, (_, kind, labels, _) in documented.items():
+        assert families[name].type == kind
+        sampled = {label for sample in families[name].samples for label in sample.labels} - {"le"}
+        assert sampled <= set(re.findall(r"`(\w+)`", labels))
+
+
+def test_the_log_fields_are_those_of_the_table(tmp_path: Path) -> None:
+    documented = {name for row in table(section("Logs")) for name in re.findall(r"`(\w+)`", row[0])}
+
+    with running([BIN / "gunicorn"], tmp_path, FREE) as server:
+        server.get("/")
+        line = server.line("request", route="/")
+
+    everywhere = {"timestamp", "level", "event", "service", "request_id"}
+    assert set(line) == documented - {"status_sent", "outcome"} | everywhere
+
+
+def test_make_it_yours_works_as_written(tmp_path: Path) -> None:
+    """Each snippet is put where the text says, and the service is used with all of them."""
+    route, check, metric, setting, field = re.findall(r"```python\n(.*?)```", section("Make it yours"), re.DOTALL)
+    assert all(len(snippet.splitlines()) < 10 for snippet in (route, check, metric, setting, field))
+    copy = tmp_path / "copy"
+    shutil.copytree(ROOT / "service", copy / "service", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "gunicorn.conf.py", copy)
+    counter, increment = metric.split("\n\n")
+    views = copy / "service" / "views.py"
+    in_view = "".join(f"    {line}\n" for line in (increment + field).splitlines())
+    route = route.replace("    return", in_view + "    return")
+    imports = "import structlog\nfrom prometheus_client import Counter\n"
+    views.write_text(views.read_text().replace("from flask", imports + "from flask", 1) + f"\n{counter}\n\n\n{route}")
+    checks = copy / "service" / "checks.py"
+    checks.write_text(
+        re.sub(r"CHECKS = .*\n", check, checks.read_text().replace("import shutil", "import shutil, sqlite3"))
+    )
+    settings = copy / "service" / "settings.py"
+    before, marker, after = settings.read_text().partition("    @property\n")
+    settings.write_text(before + setting + "\n" + marker + after)
+
+    with running(
+        [BIN / "gunicorn"], tmp_path, {**FREE, "WEB_CONCURRENCY": "2", "SERVICE_PAGE_SIZE": "7"}, cwd=copy
+    ) as server:
+        for _ in range(20):
+            assert {"number": 7} == server.get("/items/7").json()
+        wait_until(lambda: len(server.lines("request", customer="c-17", route="/items/<int:number>")) == 20, "20 lines")
+        assert 20 == value(scrape(server), "orders_total", kind="gift")
+        wait_until(lambda: server.get("/readyz").json() == {"status": "down"}, "there is no app.db")
+        assert server.lines("readiness check failed", check="database", reason="OperationalError")
+        assert [] == server.lines("unknown variable")
