@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
-	--generate-hashes --no-header --custom-compile-command "make lock"
+	--generate-hashes --no-header
 
 .DEFAULT_GOAL := help
 .PHONY: help install run dev test lint format lock clean
