@@ -26,11 +26,11 @@ def _quotas(root: Path) -> Iterator[float]:
     (``cpu.cfs_quota_us``, version 1).
     """
     try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
+        lines = (root / "proc/self/cgroup").read_text(errors="surrogateescape").splitlines()
     except OSError:  # not Linux, or /proc is hidden
         return
     for line in lines:
-        _, controllers, path = line.split(":", 2)
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
         names = controllers.split(",")
         if controllers and "cpu" not in names:
             continue
@@ -53,5 +53,5 @@ def _read_quota(group: Path) -> float | None:
         if quota in {"max", "-1"}:
             return None
         return int(quota) / int(period)
-    except (OSError, ValueError):
+    except (OSError, ValueError, ZeroDivisionError):
         return None

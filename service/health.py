@@ -58,19 +58,18 @@ class Health:
             if self._pid != os.getpid():
                 self._pid = os.getpid()
                 for runner in self._runners:
+                    runner.reset()
                     threading.Thread(target=runner.run, name=f"check-{runner.check.name}", daemon=True).start()
 
     def status(self) -> Status:
         """Return the worst of what the critical checks say; DEGRADED if only others fail."""
         self.start()
-        worst = Status.OK
-        for runner in self._runners:
-            status = runner.status()
-            if runner.check.critical and status is not Status.OK:
+        critical = {runner.status() for runner in self._runners if runner.check.critical}
+        for status in (Status.DOWN, Status.STARTING):
+            if status in critical:
                 return status
-            if status is Status.DOWN:
-                worst = Status.DEGRADED
-        return worst
+        others = {runner.status() for runner in self._runners}
+        return Status.DEGRADED if Status.DOWN in others else Status.OK
 
 
 class _Runner:
@@ -78,41 +77,51 @@ class _Runner:
 
     def __init__(self, check: Check) -> None:
         self.check = check
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was found: after a fork, that was another process."""
         self._status = Status.STARTING
         self._started: float | None = None  # monotonic; None while the check is not running
+        self._changing = threading.Lock()
 
     def status(self) -> Status:
         started = self._started
-        if started is not None and time.monotonic() - started > self.check.timeout:
-            return Status.DOWN
+        if started is not None:
+            seconds = time.monotonic() - started
+            if seconds > self.check.timeout:
+                self._change(Status.DOWN, seconds, "timed out")
         return self._status
 
     def run(self) -> None:
         while True:
-            self._started = time.monotonic()
+            started = self._started = time.monotonic()
             reason = self._probe()
-            seconds = time.monotonic() - self._started
+            seconds = time.monotonic() - started
+            self._started = None
             if reason is None and seconds > self.check.timeout:
                 reason = "timed out"
-            status = Status.DOWN if reason else Status.OK
-            if status is not self._status:
-                self._log_change(status, reason, seconds)
-            self._status, self._started = status, None
+            self._change(Status.DOWN if reason else Status.OK, seconds, reason)
             time.sleep(self.check.interval)
 
-    def _log_change(self, status: Status, reason: str | None, seconds: float) -> None:
+    def _change(self, status: Status, seconds: float, reason: str | None) -> None:
+        """Take over what the check, or whoever waits for it, has found; log it if it is news."""
+        with self._changing:
+            before, self._status = self._status, status
+        if status is before:
+            return
         log = _log.bind(check=self.check.name, status=status, duration_ms=round(seconds * 1000, 3))
         if reason:
             log.warning("readiness check failed", reason=reason)
-        elif self._status is Status.STARTING:
+        elif before is Status.STARTING:
             log.debug("readiness check passed")
         else:
-            log.info("readiness check passed again")
+            log.info("readiness check passed")
 
     def _probe(self) -> str | None:
         """Run the check; return why it failed."""
         try:
             self.check.probe()
-        except Exception as error:  # noqa: BLE001 - whatever it raises, the dependency is down
-            return type(error).__name__
+        except BaseException as error:  # noqa: BLE001 - whatever it raises, SystemExit too, it is down
+            return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         return None

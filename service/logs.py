@@ -33,7 +33,7 @@ def configure(settings: Settings) -> None:
     """
     processors = _processors(settings)
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[_add_foreign_fields, structlog.stdlib.ExtraAdder()],
+        foreign_pre_chain=[_add_foreign_fields],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *processors],
         keep_exc_info=False,
     )
@@ -52,6 +52,7 @@ def configure(settings: Settings) -> None:
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
             structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.processors.StackInfoRenderer(),
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -86,7 +87,12 @@ class RequestLog:
 def _processors(settings: Settings) -> list[_Processor]:
     """Return what every line passes through; the last one renders it."""
     if settings.log_format is LogFormat.CONSOLE:
-        render: list[_Processor] = [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), sort_keys=False)]
+        console = structlog.dev.ConsoleRenderer(
+            colors=sys.stdout.isatty(),
+            sort_keys=False,
+            exception_formatter=structlog.dev.plain_traceback,  # the others show local variables
+        )
+        render: list[_Processor] = [_escape_controls, console]
     else:
         # Frames without local variables: those hold passwords.
         frames = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, use_rich=False)
@@ -99,7 +105,10 @@ def _processors(settings: Settings) -> list[_Processor]:
             if request.trace_id:
                 fields.setdefault("trace_id", request.trace_id)
                 fields.setdefault("span_id", request.span_id)
-        level, event = fields.pop("level"), fields.pop("event")
+        level, event = fields.pop("level"), fields.pop("event", None)
+        for name in ("timestamp", "service"):
+            if name in fields:  # a field that somebody has called so must not hide ours
+                fields[f"{name}_"] = fields.pop(name)
         # RFC 3339 in UTC. These four stand first, where the eye looks for them.
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         return {"timestamp": now, "level": level, "event": event, "service": settings.name, **fields}
@@ -107,11 +116,27 @@ def _processors(settings: Settings) -> list[_Processor]:
     return [structlog.contextvars.merge_contextvars, add_common_fields, *render]
 
 
-def _add_foreign_fields(_logger: Any, _name: str, fields: Fields) -> Fields:
+_add_extra = structlog.stdlib.ExtraAdder()
+_OURS = ("event", "level", "logger", "exc_info", "stack_info", "_record", "_from_structlog")
+
+
+def _add_foreign_fields(logger: Any, name: str, fields: Fields) -> Fields:
     record: logging.LogRecord = fields["_record"]
     fields["level"] = record.levelname.lower()
     fields["logger"] = record.name
-    return fields
+    ours = {key: fields[key] for key in _OURS if key in fields}
+    extra = _add_extra(logger, name, fields)
+    for key in ("message", "asctime"):  # left in the record by a formatter before ours
+        extra.pop(key, None)
+    return {**extra, **ours}
+
+
+_CONTROLS = {code: f"\\x{code:02x}" for code in [*range(0x20), *range(0x7F, 0xA0)] if chr(code) not in "\t\n"}
+
+
+def _escape_controls(_logger: Any, _name: str, fields: Fields) -> Fields:
+    """Keep a client from writing to the terminal of who reads the log."""
+    return {key: value.translate(_CONTROLS) if isinstance(value, str) else value for key, value in fields.items()}
 
 
 def _is_new(record: logging.LogRecord) -> bool:
@@ -120,7 +145,12 @@ def _is_new(record: logging.LogRecord) -> bool:
 
 class _LineHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        write_line(self.format(record))
+        try:
+            line = self.format(record)
+        except Exception as error:  # noqa: BLE001 - a library's broken log call must not break the request
+            record.msg, record.args = f"{record.msg!r} could not be formatted: {type(error).__name__}", ()
+            line = self.format(record)
+        write_line(line)
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: Any) -> None:
@@ -129,6 +159,7 @@ def _log_uncaught(kind: type[BaseException], error: BaseException, trace: Any) -
 
 
 def _log_uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
-    if args.exc_value is not None:
+    # threading passes over SystemExit, too
+    if args.exc_value is not None and not isinstance(args.exc_value, (SystemExit, ReportedError)):
         thread = args.thread.name if args.thread else None
         _log.critical("uncaught exception", thread=thread, exc_info=(args.exc_type, args.exc_value, args.exc_traceback))

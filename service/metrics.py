@@ -53,7 +53,7 @@ class RequestMetrics:
         series.duration.observe(seconds)
         series.total.inc()
         if exception:
-            (series.exceptions or self._exceptions.labels(method, route, str(status))).inc()
+            (series.exceptions or self._exceptions.labels(key[0], route, str(status))).inc()
 
     def _bind(self, key: tuple[str, str, int]) -> _Series:
         with self._binding:

@@ -29,7 +29,7 @@ def internal_server_error(request_id: str) -> tuple[str, list[tuple[str, str]], 
 
 def _handle(error: HTTPException) -> Response | HTTPException:
     if error.response is not None or error.code is None or error.code < 400:
-        return error  # `abort(response)` and the router's redirects are answers of their own
+        return error  # abort(response), or a redirect that was raised: answers of their own
     request = current_request.get()
     # What a 500 was caused by is for the log, not for the client.
     detail = _INTERNAL if isinstance(error, InternalServerError) else error.description
@@ -38,14 +38,15 @@ def _handle(error: HTTPException) -> Response | HTTPException:
     return Response(body, error.code, headers, content_type=CONTENT_TYPE)
 
 
-def _body(status: int, detail: str | None, request_id: str | None) -> bytes:
+def _body(status: int, detail: object, request_id: str | None) -> bytes:
     try:
         title = HTTPStatus(status).phrase
     except ValueError:  # not a registered code
         title = "Error"
     problem: dict[str, Any] = {"type": "about:blank", "title": title, "status": status}
     if detail:
-        problem["detail"] = detail
+        # Whatever a view gives to abort(), an exception for example, or text of the client's.
+        problem["detail"] = str(detail).encode("utf-8", "backslashreplace").decode()
     if request_id:
         problem["request_id"] = request_id
     return orjson.dumps(problem) + b"\n"

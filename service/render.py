@@ -8,7 +8,10 @@ from typing import Any
 
 import orjson
 
-_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
+# A dataclass goes through its repr, which hides what is secret; orjson would show all its fields.
+_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z | orjson.OPT_PASSTHROUGH_DATACLASS
+_MAX_BITS = 14_000
+"""Python writes no integer of more than 4300 digits in decimal."""
 
 
 def render_json(_logger: Any, _name: str, fields: Mapping[str, Any]) -> str:
@@ -23,8 +26,10 @@ def render_json(_logger: Any, _name: str, fields: Mapping[str, Any]) -> str:
 
 def _plain(value: Any, depth: int = 0) -> Any:
     """Copy ``value`` out of types that every JSON encoder takes; deeper than 16 levels as text."""
-    if value is None or isinstance(value, (bool, int)):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        return int(value) if value.bit_length() < _MAX_BITS else hex(value)
     if isinstance(value, float):
         return value if value - value == 0 else repr(value)  # JSON has no NaN and no infinity
     if isinstance(value, str):

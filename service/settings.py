@@ -151,7 +151,8 @@ class Settings:
                     shown = "(not shown)" if declared.secret else repr(value)
                     problems.append(f"{name} is {shown}, expected {expected}")
         del known["default_mode"]
-        if known["mode"] is Mode.DEVELOPMENT and not known["bind"].is_loopback:
+        mode_is_sure = not any("ENV is" in problem for problem in problems)
+        if known["mode"] is Mode.DEVELOPMENT and mode_is_sure and not known["bind"].is_loopback:
             if environ.get("SERVICE_BIND", "").strip():
                 problems.append(
                     f"SERVICE_BIND is {str(known['bind'])!r}, expected a loopback address in development, "
@@ -160,23 +161,28 @@ class Settings:
             else:
                 known["bind"] = Address("127.0.0.1", known["bind"].port)
         if problems:
-            raise SettingsError(problems)
+            raise SettingsError(problems, cls(**known))
         return cls(**known)
 
 
 class SettingsError(ValueError):
-    """Variables have values that cannot be used; ``problems`` has one sentence for each."""
+    """Variables have values that cannot be used; ``problems`` has one sentence for each.
 
-    def __init__(self, problems: list[str]) -> None:
+    ``rest`` are the settings with defaults in their place, enough to say so in the right format.
+    """
+
+    def __init__(self, problems: list[str], rest: Settings) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+        self.rest = rest
 
 
 def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:
     """Return the variables with our prefix that no setting reads, each with the nearest known name."""
-    names = [declared.name for _, declared in _declared()]
-    unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in names)
-    return {name: next(iter(difflib.get_close_matches(name, names, n=1)), None) for name in unknown}
+    names = [declared.name.removeprefix(PREFIX) for _, declared in _declared() if declared.name.startswith(PREFIX)]
+    unknown = sorted(name.removeprefix(PREFIX) for name in environ if name.startswith(PREFIX))
+    nearest = {name: difflib.get_close_matches(name, names, n=1) for name in unknown if name not in names}
+    return {PREFIX + name: PREFIX + found[0] if found else None for name, found in nearest.items()}
 
 
 def documentation() -> list[tuple[str, str, str]]:

@@ -26,7 +26,7 @@ def start(environ: Mapping[str, str] = os.environ, *, default_mode: Mode = Mode.
     try:
         settings = Settings.from_environ(environ, default_mode=default_mode)
     except SettingsError as error:
-        logs.configure(Settings.from_environ({}, default_mode=default_mode))
+        logs.configure(error.rest)
         log = structlog.stdlib.get_logger(__name__)
         log.critical("settings cannot be used", problems=error.problems)
         raise SystemExit(EX_CONFIG) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -78,13 +77,9 @@ def seconds(low: float, high: float) -> Parse:
     """Accept a number of seconds from ``low`` to ``high``."""
 
     def parse(value: str) -> float:
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if not low <= number <= high:  # false for NaN too
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value) is None or not low <= float(value) <= high:
             raise ValueError(f"seconds, from {low:g} to {high:g}")
-        return number
+        return float(value)
 
     return parse
 

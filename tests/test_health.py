@@ -301,8 +301,8 @@ assert done.wait(30)
     lines = run(program)
     expected = [
         ("debug", "readiness check passed", "ok", None),
-        ("warning", "readiness check failed", "down", "OSError"),
-        ("info", "readiness check passed again", "ok", None),
+        ("warning", "readiness check failed", "down", "OSError: gone"),
+        ("info", "readiness check passed", "ok", None),
     ]
 
     assert expected == [(line["level"], line["event"], line["status"], line.get("reason")) for line in lines]

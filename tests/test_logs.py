@@ -565,3 +565,44 @@ def test_a_log_that_cannot_be_written_fails_nothing(output: Output) -> None:
     expected = "back"
 
     assert expected == output.line()["event"]
+
+
+def test_a_broken_log_call_of_a_library_does_not_reach_the_view(capfd: pytest.CaptureFixture[str]) -> None:
+    """The line is written as far as it goes, and the caller notices nothing."""
+    logs.configure(settings())
+    logger = logging.getLogger("a.library")
+    record = logger.makeRecord("a.library", logging.WARNING, __file__, 1, "%d", ("x",), None)
+
+    for handler in logging.getLogger().handlers:
+        if type(handler).__module__ == "service.logs":
+            handler.handle(record)
+
+    line = json.loads(capfd.readouterr().out)
+    expected = "'%d' could not be formatted: TypeError"
+    assert expected == line["event"]
+    assert "warning" in line["level"]
+
+
+def test_foreign_fields_do_not_hide_ours(capfd: pytest.CaptureFixture[str]) -> None:
+    """What a library calls event, level or service is not taken for ours."""
+    logs.configure(settings())
+    extra = {"event": "other", "level": 5, "timestamp": "t", "service": "s", "logger": "z"}
+    logging.getLogger("a.library").warning("message", extra=extra)
+    structlog.get_logger("ours").warning("message", timestamp="t", service="s")
+
+    for line in map(json.loads, capfd.readouterr().out.splitlines()):
+        expected = ("message", "warning", "t", "s")
+        assert expected == (line["event"], line["level"], line["timestamp_"], line["service_"])
+        assert line["timestamp"].endswith("Z")
+
+
+def test_a_settings_object_in_a_line_shows_no_secret(capfd: pytest.CaptureFixture[str]) -> None:
+    """A dataclass is shown by its repr."""
+    logs.configure(settings())
+    secret = settings(SERVICE_SECRET_KEY="0123456789abcdef-secret")
+
+    structlog.get_logger("ours").warning("settings", settings=secret)
+
+    line = capfd.readouterr().out
+    assert "log_level" in line
+    assert "0123456789abcdef" not in line

@@ -213,3 +213,14 @@ print(REGISTRY.get_sample_value("greetings_total"), REGISTRY.get_sample_value("g
     expected = ["[200, 200, 200] 404", "['greeting_seconds', 'greetings']", "3.0 3.0"]
 
     assert expected == done.stdout.splitlines()
+
+
+def test_an_exception_below_500_is_counted_under_a_known_method_too() -> None:
+    """An error handler of the adopter may answer with any status; the method is the client's."""
+    registry = CollectorRegistry()
+
+    RequestMetrics(registry).observe("BREW", "/", 200, 0.01, exception=True)
+
+    count = 1.0
+    labels = {"method": "OTHER", "route": "/", "status": "200"}
+    assert count == registry.get_sample_value("flask_http_request_exceptions_total", labels)

@@ -281,3 +281,21 @@ def test_the_last_resort_looks_like_flasks_500(client: FlaskClient, served: str)
     assert status.upper() == response.status.upper()
     assert dict(headers) == dict(response.headers)
     assert body == response.data
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [("\ud800", "\\ud800"), (ValueError("bad date"), "bad date"), ({"a": 1}, "{'a': 1}")]
+)
+def test_whatever_abort_is_given_becomes_text(given: Any, expected: str) -> None:
+    """Text of the client's or an exception as description must not turn a 400 into a 500."""
+    app = Flask(__name__)
+    problems.init_app(app)
+
+    @app.get("/")
+    def view() -> str:
+        abort(400, given)
+
+    answer = app.test_client().get("/")
+    status = 400
+    assert status == answer.status_code
+    assert expected == answer.get_json()["detail"]

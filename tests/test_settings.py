@@ -182,7 +182,7 @@ def test_the_error_says_all_problems_in_its_text() -> None:
     problems = ["A is 1, expected 2", "B is 3, expected 4"]
     expected = "A is 1, expected 2; B is 3, expected 4"
 
-    assert expected == str(SettingsError(problems))
+    assert expected == str(SettingsError(problems, Settings.from_environ({})))
 
 
 def test_a_secret_is_shown_nowhere() -> None:
