@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from service import store
 from service.leaving import process_is_leaving
-from service.startup import start
+from service.startup import open_store, start
 
-# Before any metric is made.
-store.create()
 _settings = start()
+# Before any metric is made.
+open_store()
 
 # `gunicorn`, without an argument, starts the service.
 wsgi_app = "service.app:create_app()"
@@ -17,7 +16,7 @@ bind = str(_settings.bind)
 proc_name = _settings.name
 
 # Threads, for a view waits more than it computes; several processes, for Python computes in one at a time.
-worker_class = "gthread"
+worker_class = "service.gunicorn_worker.ServiceWorker"
 workers = _settings.workers
 threads = _settings.threads
 # The default of 1000 lets one worker hoard the connections while another one is idle: of 24
@@ -40,6 +39,38 @@ loglevel = str(_settings.log_level)
 logger_class = "service.gunicorn_logger.GunicornLogger"
 
 
+def on_starting(server: Any) -> None:
+    """Take part in how the master handles its workers."""
+    from service.master import Workers  # noqa: PLC0415 - makes metrics, so after the store
+
+    server.workers_of_service = Workers(server)
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Give the worker its place in the metrics store."""
+    server.workers_of_service.before_fork(worker)
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Let the worker take its place."""
+    server.workers_of_service.after_fork(worker)
+
+
+def on_reload(server: Any) -> None:
+    """Note why the workers of now will end."""
+    server.workers_of_service.reloading()
+
+
+def pre_exec(server: Any) -> None:
+    """Let the next master (SIGUSR2) go on with what this one has."""
+    server.workers_of_service.hand_over()
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Count the worker's end. A killed worker never runs ``worker_exit``."""
+    server.workers_of_service.ended(worker)
+
+
 def worker_int(worker: Any) -> None:
     """Let the SystemExit pass with which a worker quits at once."""
     process_is_leaving.set()
@@ -48,8 +79,3 @@ def worker_int(worker: Any) -> None:
 def worker_abort(worker: Any) -> None:
     """Let the SystemExit pass with which a worker ends that was silent for too long."""
     process_is_leaving.set()
-
-
-def child_exit(server: Any, worker: Any) -> None:
-    """Forget a worker, however it ended. A killed one never runs ``worker_exit``."""
-    store.forget(worker.pid)

@@ -7,6 +7,7 @@ __version__ = "0.1.0"
 if "uwsgi" in sys.modules:
     # uWSGI loads the application before it forks and has no earlier moment to offer: the store
     # has to be there before anything imports prometheus_client. Gunicorn's is in gunicorn.conf.py.
-    from service import store
+    from service import startup
 
-    store.create()
+    startup.start()
+    startup.open_store()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from flask import Blueprint, Response, request
-from prometheus_client import REGISTRY, CollectorRegistry, multiprocess
+from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from service import store
+from service.store_reader import StoreCollector
 
 PATH = "/metrics"
 
@@ -35,7 +36,7 @@ def blueprint(registry: CollectorRegistry) -> Blueprint:
 def _sources(registry: CollectorRegistry) -> CollectorRegistry:
     sources = CollectorRegistry()
     if store.is_shared():
-        multiprocess.MultiProcessCollector(sources)
+        sources.register(StoreCollector(store.directory()))
     else:
         for source in (REGISTRY, registry):
             sources.register(_Source(source))

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 import click
 import structlog
 
-from service import logs
+from service import logs, store
 from service.settings import Mode, Settings, SettingsError, unknown_variables
 
+EX_CANTCREAT = 73
+"""Exit code for a metrics store that cannot be written (sysexits.h)."""
 EX_CONFIG = 78
 """Exit code for wrong settings (sysexits.h): a supervisor can tell that a restart won't help."""
 
@@ -42,6 +44,16 @@ def start(environ: Mapping[str, str] = os.environ, *, default_mode: Mode = Mode.
             _warned.add(name)
             log.warning("unknown variable", variable=name, did_you_mean=nearest)
     return settings
+
+
+def open_store() -> None:
+    """Make the metrics store; raise SystemExit, after one line in the log, where that cannot be done."""
+    try:
+        store.create()
+    except OSError as error:
+        log = structlog.stdlib.get_logger(__name__)
+        log.critical("metrics store cannot be written", directory=error.filename, reason=error.strerror or str(error))
+        raise SystemExit(EX_CANTCREAT) from None
 
 
 def _is_flask_run() -> bool:

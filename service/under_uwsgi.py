@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from service import store
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -16,7 +18,7 @@ def in_each_worker(start: Callable[[], None]) -> None:
     Threads do not survive a fork.
     """
     uwsgi = sys.modules.get("uwsgi")
-    if uwsgi is None or uwsgi.worker_id() > 0:
+    if uwsgi is None:
         start()
         return
     earlier = getattr(uwsgi, "post_fork_hook", None)
@@ -24,7 +26,14 @@ def in_each_worker(start: Callable[[], None]) -> None:
     def hook() -> None:
         if earlier is not None:
             earlier()
+        # A worker that takes the place of another one has its number, and goes on with its files.
+        store.prepare(uwsgi.worker_id())
+        store.identify(str(uwsgi.worker_id()))
         start()
+
+    if uwsgi.worker_id() > 0:  # with lazy-apps, each worker loads the application itself
+        hook()
+        return
 
     uwsgi.post_fork_hook = hook  # type: ignore[attr-defined] # made by uWSGI, in C
 

@@ -142,6 +142,20 @@ def greet() -> str:
     return "hello"
 
 
+@sample.get("/fork")
+def fork() -> str:
+    """Count in children and in this process."""
+    children = []
+    for _ in range(5):
+        child = os.fork()
+        if child == 0:
+            GREETINGS.inc()
+            os._exit(0)
+        children.append(child)
+    GREETINGS.inc()
+    return str(sum(1 for child in children if os.waitpid(child, 0)[1] == 0))
+
+
 @sample.post("/upload")
 def upload() -> Response:
     return jsonify(received=len(request.get_data()))

@@ -1,0 +1,92 @@
+"""What Gunicorn's master does for the monitoring; called by the hooks in gunicorn.conf.py."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+from prometheus_client import Counter
+
+from service import slots, store
+
+REASONS = ("recycled", "reload", "scaled", "shutdown", "timeout", "crash", "signal")
+"""Why a worker ends: ``max_requests``, SIGHUP, SIGTTOU, the end of the server, silence for longer
+than ``timeout``, a fault of its own (an exit code or a signal such as SIGSEGV), a signal from outside."""
+
+_FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE}
+
+
+class Workers:
+    """Gives each worker its slot in the store, and counts why workers end."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self._reap = server.reap_workers
+        self._endings: dict[int, Any] = {}
+        self._asked_to_end: dict[int, str] = {}
+        store.identify(str(slots.take(store.directory())))
+        self._mine = slots.held()
+        # Only the main thread writes metrics here, and it is the one that forks: a lock that
+        # another thread held at that moment would be locked in the worker for ever.
+        self._exits = Counter("service_worker_exits", "Workers that have ended.", ["reason"], registry=None)
+        for reason in REASONS:
+            self._exits.labels(reason)
+        # No hook of Gunicorn's tells how a worker ended, and all of it reaps workers by this name.
+        server.reap_workers = self._reap_workers
+
+    def before_fork(self, worker: Any) -> None:
+        """Take a slot for the worker, after those of workers that ended unnoticed are given back."""
+        living = {living.slot for living in self._server.WORKERS.values()}
+        slots.release(slots.held() - living - self._mine)
+        worker.slot = slots.take(store.directory())
+        store.prepare(worker.slot)
+
+    def after_fork(self, worker: Any) -> None:
+        """In the worker: write into the files of its slot from now on."""
+        slots.keep_only(worker.slot)
+        store.identify(str(worker.slot))
+
+    def reloading(self) -> None:
+        """Note that all workers that live now are about to be replaced."""
+        self._asked_to_end.update(dict.fromkeys(self._server.WORKERS, "reload"))
+
+    def ended(self, worker: Any) -> None:
+        """Count a worker that was reaped, and give its slot back."""
+        store.forget(worker.slot)
+        slots.release([worker.slot])
+        self._exits.labels(self._reason(worker)).inc()
+
+    def hand_over(self) -> None:
+        """Before this process becomes another master (SIGUSR2): let it go on with the same store."""
+        environ = self._server.cfg.env_orig
+        for name in (store.VARIABLE, store.OWNED):
+            if name in os.environ:
+                environ[name] = os.environ[name]
+
+    def _reap_workers(self) -> None:
+        for pid in list(self._server.WORKERS):
+            try:
+                ending = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # only looks
+            except ChildProcessError:
+                continue
+            if ending is not None:
+                self._endings[pid] = ending
+        self._reap()
+
+    def _reason(self, worker: Any) -> str:
+        asked = self._asked_to_end.pop(worker.pid, None)
+        ending = self._endings.pop(worker.pid, None)
+        if worker.aborted:
+            return "timeout"
+        if ending is not None and ending.si_code in {os.CLD_KILLED, os.CLD_DUMPED}:
+            return "crash" if ending.si_status in _FAULTS else "signal"
+        if ending is not None and ending.si_status != 0:
+            return "crash"
+        if not self._server.LISTENERS:  # closed first of all when the server stops
+            return "shutdown"
+        if asked:
+            return asked
+        if len(self._server.WORKERS) >= self._server.num_workers:
+            return "scaled"
+        return "recycled" if worker.max_requests < 2**31 else "signal"
