@@ -12,8 +12,10 @@ import atexit
 import os
 import shutil
 import tempfile
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from service import slots
 
@@ -59,6 +61,17 @@ def create() -> None:
     from prometheus_client import values  # noqa: PLC0415 - a server with one process has no use for it
 
     values.ValueClass = values.MultiProcessValue(process_identifier=identity)
+    _survive_forks(values.ValueClass)
+
+
+def _survive_forks(value_class: Any) -> None:
+    """Have no fork copy a locked lock, on which the child would wait for ever with its first value.
+
+    A thread of the parent may hold prometheus_client's one lock just when another one forks.
+    """
+    cells = (cell.cell_contents for cell in value_class.inc.__closure__)
+    lock = next(content for content in cells if isinstance(content, type(threading.Lock())))
+    os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
 
 def is_shared() -> bool:
