@@ -41,34 +41,44 @@ logger_class = "service.gunicorn_logger.GunicornLogger"
 
 def on_starting(server: Any) -> None:
     """Take part in how the master handles its workers."""
-    from service.master import Workers  # noqa: PLC0415 - makes metrics, so after the store
+    from service.master import Master  # noqa: PLC0415 - makes metrics, so after the store
 
-    server.workers_of_service = Workers(server)
+    server.service_master = Master(server, _settings)
+
+
+def when_ready(server: Any) -> None:
+    """Answer probes and scrapes in the master, whatever the workers do."""
+    server.service_master.ready()
 
 
 def pre_fork(server: Any, worker: Any) -> None:
     """Give the worker its place in the metrics store."""
-    server.workers_of_service.before_fork(worker)
+    server.service_master.before_fork(worker)
 
 
 def post_fork(server: Any, worker: Any) -> None:
     """Let the worker take its place."""
-    server.workers_of_service.after_fork(worker)
+    server.service_master.after_fork(worker)
 
 
 def on_reload(server: Any) -> None:
     """Note why the workers of now will end."""
-    server.workers_of_service.reloading()
+    server.service_master.reloading()
 
 
 def pre_exec(server: Any) -> None:
     """Let the next master (SIGUSR2) go on with what this one has."""
-    server.workers_of_service.hand_over()
+    server.service_master.hand_over()
 
 
 def child_exit(server: Any, worker: Any) -> None:
     """Count the worker's end. A killed worker never runs ``worker_exit``."""
-    server.workers_of_service.ended(worker)
+    server.service_master.ended(worker)
+
+
+def on_exit(server: Any) -> None:
+    """Answer probes until here, when nothing else is left."""
+    server.service_master.leaving()
 
 
 def worker_int(worker: Any) -> None:

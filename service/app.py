@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flask import Flask
@@ -16,10 +17,13 @@ from service.framework import Service
 from service.health import Check, Health
 from service.logs import RequestLog
 from service.metrics import RequestMetrics
+from service.monitoring import Monitoring
 from service.observer import Observer
+from service.pulse import Pulse
 from service.settings import Mode, Settings
+from service.sources import sources
 from service.startup import start
-from service.under_uwsgi import believe_no_client, in_each_worker
+from service.under_uwsgi import believe_no_client, in_each_worker, serve_management_under_uwsgi
 from service.views import views
 
 if TYPE_CHECKING:
@@ -31,13 +35,9 @@ def create_app(settings: Settings | None = None, *, checks: Iterable[Check] = CH
 
     Raises SystemExit, after one line in the log, where a variable cannot be used.
     """
-    if settings is None:
-        settings = start()
-        if "waitress" in sys.modules:
-            from service.waitress_server import serve_gracefully_under_waitress_serve  # noqa: PLC0415 - Waitress only
-
-            serve_gracefully_under_waitress_serve(settings)
-    app = Service("service")
+    settings = settings or start()
+    # Without the folder, Flask would still have a route for it, and metrics of a route that serves nothing.
+    app = Service("service", static_folder="static" if (Path(__file__).parent / "static").is_dir() else None)
     app.debug = settings.debug
     app.testing = settings.mode is Mode.TESTING
     app.secret_key = settings.secret_key
@@ -46,22 +46,35 @@ def create_app(settings: Settings | None = None, *, checks: Iterable[Check] = CH
         SERVICE_VERSION=settings.version,
         MAX_CONTENT_LENGTH=settings.max_body_bytes,
     )
-    registry = CollectorRegistry()
     health = Health(checks)
-    in_each_worker(health.start)
     app.register_blueprint(probes.blueprint(health))
-    app.register_blueprint(scrape.blueprint(registry))
     app.register_blueprint(views)
     problems.init_app(app)
     wsgi_app: WSGIApplication = app.wsgi_app
     hops = settings.trusted_proxies
     if hops:
         wsgi_app = ProxyFix(wsgi_app, x_for=hops, x_proto=hops, x_host=hops)
-    app.wsgi_app = Observer(  # type: ignore[method-assign] # as Flask documents it
+    registry = CollectorRegistry()
+    metrics = RequestMetrics(registry)
+    observer = Observer(
         believe_no_client(wsgi_app),  # before ProxyFix, which believes the proxies
-        RequestMetrics(registry),
+        metrics,
         RequestLog(settings),
         quiet_routes={probes.LIVENESS, probes.READINESS, scrape.PATH},
         reraise=app.debug or app.testing,
+        trust_request_start=hops > 0,
     )
+    app.wsgi_app = observer  # type: ignore[method-assign] # as Flask documents it
+    pulse = Pulse(app, settings, observer, metrics, health, registry)
+    monitoring = Monitoring(health, [pulse, *sources(settings), registry])
+    monitoring.attach(app)
+    if settings.metrics_on_app:
+        app.register_blueprint(probes.scrape_blueprint(monitoring.sources))
+    in_each_worker(health.start)
+    in_each_worker(pulse.start)
+    serve_management_under_uwsgi(settings, monitoring)
+    if "waitress" in sys.modules:
+        from service.waitress_server import serve_gracefully_under_waitress_serve  # noqa: PLC0415 - Waitress only
+
+        serve_gracefully_under_waitress_serve(app, settings)
     return app

@@ -71,6 +71,11 @@ class Health:
         others = {runner.status() for runner in self._runners}
         return Status.DEGRADED if Status.DOWN in others else Status.OK
 
+    def results(self) -> list[tuple[str, Status, float]]:
+        """Return name, status and last duration (seconds) of each check that has a result."""
+        found = [(runner.check.name, runner.status(), runner.seconds) for runner in self._runners]
+        return [result for result in found if result[1] is not Status.STARTING]
+
 
 class _Runner:
     """One check and the one thread that runs it: a check that hangs is not started a second time."""
@@ -82,6 +87,7 @@ class _Runner:
     def reset(self) -> None:
         """Forget what was found: after a fork, that was another process."""
         self._status = Status.STARTING
+        self.seconds = 0.0
         self._started: float | None = None  # monotonic; None while the check is not running
         self._changing = threading.Lock()
 
@@ -107,7 +113,7 @@ class _Runner:
     def _change(self, status: Status, seconds: float, reason: str | None) -> None:
         """Take over what the check, or whoever waits for it, has found; log it if it is news."""
         with self._changing:
-            before, self._status = self._status, status
+            before, self._status, self.seconds = self._status, status, seconds
         if status is before:
             return
         log = _log.bind(check=self.check.name, status=status, duration_ms=round(seconds * 1000, 3))

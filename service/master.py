@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
+import time
+from functools import partial
 from typing import Any
 
+from gunicorn.workers.gthread import ThreadWorker
 from prometheus_client import Counter
 
-from service import slots, store
+from service import capacity, listening, readiness, slots, store
+from service.management import INHERITED, Management
+from service.settings import Settings
+from service.sources import sources
 
+HEARTBEAT_SECONDS = 10.0
+"""A threaded worker gives a sign of life each second, however busy its threads are. After so many seconds
+without one from any worker, the service counts as dead."""
 REASONS = ("recycled", "reload", "scaled", "shutdown", "timeout", "crash", "signal")
 """Why a worker ends: ``max_requests``, SIGHUP, SIGTTOU, the end of the server, silence for longer
 than ``timeout``, a fault of its own (an exit code or a signal such as SIGSEGV), a signal from outside."""
@@ -17,11 +27,15 @@ than ``timeout``, a fault of its own (an exit code or a signal such as SIGSEGV),
 _FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE}
 
 
-class Workers:
-    """Gives each worker its slot in the store, and counts why workers end."""
+class Master:
+    """Gives each worker its slot in the store, counts why workers end, answers on the management address."""
 
-    def __init__(self, server: Any) -> None:
+    def __init__(self, server: Any, settings: Settings) -> None:
         self._server = server
+        management = Management(
+            settings, self._fault, partial(readiness.of_workers, store.directory()), sources(settings)
+        )
+        self._listener = management.listen()
         self._reap = server.reap_workers
         self._endings: dict[int, Any] = {}
         self._asked_to_end: dict[int, str] = {}
@@ -35,6 +49,17 @@ class Workers:
         # No hook of Gunicorn's tells how a worker ended, and all of it reaps workers by this name.
         server.reap_workers = self._reap_workers
 
+    def ready(self) -> None:
+        """Serve on the management address: the service listens."""
+        listening.watch(self._server.LISTENERS)
+        if self._listener is not None:
+            self._listener.start()
+
+    def leaving(self) -> None:
+        """Serve no longer: the service has stopped."""
+        if self._listener is not None:
+            self._listener.stop()
+
     def before_fork(self, worker: Any) -> None:
         """Take a slot for the worker, after those of workers that ended unnoticed are given back."""
         living = {living.slot for living in self._server.WORKERS.values()}
@@ -44,7 +69,11 @@ class Workers:
 
     def after_fork(self, worker: Any) -> None:
         """In the worker: write into the files of its slot from now on."""
+        if self._listener is not None:
+            self._listener.close_in_child()
         slots.keep_only(worker.slot)
+        listening.watch(worker.sockets)
+        capacity.threads = worker.cfg.threads  # 1 in a sync worker
         store.identify(str(worker.slot))
 
     def reloading(self) -> None:
@@ -63,6 +92,20 @@ class Workers:
         for name in (store.VARIABLE, store.OWNED):
             if name in os.environ:
                 environ[name] = os.environ[name]
+        if self._listener is not None:
+            os.set_inheritable(self._listener.fileno(), True)
+            environ[INHERITED] = str(self._listener.fileno())
+
+    def _fault(self) -> str | None:
+        """Return why no worker can answer, None if one can."""
+        workers = list(self._server.WORKERS.values())
+        if not workers:
+            return "no worker is alive"
+        silent = min(_silent_seconds(worker) for worker in workers)
+        # A sync worker that serves a request says nothing meanwhile.
+        threaded = issubclass(self._server.worker_class, ThreadWorker)
+        bound = HEARTBEAT_SECONDS if threaded else self._server.timeout + HEARTBEAT_SECONDS
+        return f"no worker has given a sign of life for {silent:.0f} seconds" if silent > bound else None
 
     def _reap_workers(self) -> None:
         for pid in list(self._server.WORKERS):
@@ -90,3 +133,11 @@ class Workers:
         if len(self._server.WORKERS) >= self._server.num_workers:
             return "scaled"
         return "recycled" if worker.max_requests < 2**31 else "signal"
+
+
+def _silent_seconds(worker: Any) -> float:
+    """Return how long ago a worker touched its heartbeat file."""
+    try:
+        return time.monotonic() - float(worker.tmp.last_update())
+    except (OSError, ValueError):  # closed: it has just ended
+        return math.inf

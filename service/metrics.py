@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_flask_exporter import PrometheusMetrics
+from werkzeug.routing import Rule
 
 UNMATCHED = "unmatched"
 """The route of a request that no URL rule fits. The path itself is never a label."""
@@ -41,10 +43,28 @@ class RequestMetrics:
             _LABELS,
             registry=registry,
         )
+        self._waited = Histogram(
+            "service_request_queue_seconds",
+            "Time from X-Request-Start, set by a trusted proxy, to the request's arrival in the application.",
+            buckets=DURATION_BUCKETS,
+            registry=registry,
+        )
         # A lookup by keyword costs as much as the observation, so each series is bound once.
         self._series: dict[tuple[str, str, int], _Series] = {}
         # Two threads that bind the same series at once would each write their own count over the other's.
         self._binding = threading.Lock()
+
+    def expect(self, rules: Iterable[Rule]) -> None:
+        """Have the series of every route start at 0, so that the first error is seen as an increase."""
+        for rule in rules:
+            for method in (rule.methods or set()) & METHODS - {"HEAD", "OPTIONS"}:
+                self._total.labels(method, rule.rule, "200")
+                self._total.labels(method, rule.rule, "500")
+                self._exceptions.labels(method, rule.rule, "500")
+
+    def waited(self, seconds: float) -> None:
+        """Observe how long a request waited before it came here."""
+        self._waited.observe(seconds)
 
     def observe(self, method: str, route: str, status: int, seconds: float, *, exception: bool) -> None:
         """Count one request. ``route`` is a URL rule or UNMATCHED, never a path."""

@@ -23,6 +23,7 @@ from service.framework import EXCEPTION_KEY, ROUTE_KEY
 from service.leaving import ends_the_process
 from service.logs import ReportedError, RequestLog
 from service.metrics import UNMATCHED, RequestMetrics
+from service.request_start import waited
 from service.sent_file import SentFile
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Observer:
 
     A success on one of ``quiet_routes`` is logged at debug. With ``reraise`` an exception that
     leaves the application goes on to the server (the debugger, a test); else it is answered here.
+    With ``trust_request_start`` the time in ``X-Request-Start``, which any client could send, counts.
     """
 
     def __init__(
@@ -49,20 +51,33 @@ class Observer:
         *,
         quiet_routes: Collection[str] = (),
         reraise: bool = False,
+        trust_request_start: bool = False,
     ) -> None:
         self.app = app
         self.reraise = reraise
         self._metrics = metrics
         self._log = log
         self._quiet_routes = frozenset(quiet_routes)
+        self._trust_request_start = trust_request_start
+        self._running: dict[int, _Exchange] = {}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request in a context of its own, so that nothing leaks into the next one."""
+        if self._trust_request_start and "HTTP_X_REQUEST_START" in environ:
+            seconds = waited(environ["HTTP_X_REQUEST_START"], time.time())
+            if seconds is not None:
+                self._metrics.waited(seconds)
         exchange = _Exchange(self, environ, start_response)
+        self._running[id(exchange)] = exchange
         return exchange.context.run(exchange.respond)
+
+    def running(self) -> list[float]:
+        """Return when each request started that is being served, on ``time.perf_counter()``'s clock."""
+        return [exchange.started for exchange in list(self._running.values())]
 
     def report(self, exchange: _Exchange, seconds: float) -> None:
         """Turn one finished request into its observation and its line."""
+        self._running.pop(id(exchange), None)
         environ, status, outcome = exchange.environ, exchange.status, exchange.outcome
         method, route = environ["REQUEST_METHOD"], exchange.route
         self._metrics.observe(method, route, status, seconds, exception=outcome == "exception")
@@ -106,7 +121,7 @@ class _Exchange:
         self.outcome = ""
         self._observer = observer
         self._server_start_response = start_response
-        self._started = time.perf_counter()
+        self.started = time.perf_counter()
         self._request = RequestContext.from_environ(environ)
         self._chunks: Iterator[bytes] = iter(())
         self._close_response: Callable[[], object] | None = None
@@ -228,7 +243,7 @@ class _Exchange:
             self._reported = True
             if self.environ.get(EXCEPTION_KEY):
                 self.outcome = "exception"
-            self._observer.report(self, time.perf_counter() - self._started)
+            self._observer.report(self, time.perf_counter() - self.started)
 
 
 def _text(latin1: str) -> str:

@@ -1,9 +1,13 @@
-"""``/healthz`` and ``/readyz``: what a load balancer or an orchestrator asks."""
+"""``/healthz``, ``/readyz`` and ``/metrics``: what load balancers, orchestrators and Prometheus ask."""
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, jsonify
+from collections.abc import Sequence
 
+from flask import Blueprint, Response, jsonify, request
+from prometheus_client.registry import Collector
+
+from service import scrape
 from service.health import Health, Status
 
 LIVENESS = "/healthz"
@@ -28,5 +32,20 @@ def blueprint(health: Health) -> Blueprint:
     def forbid_caching(response: Response) -> Response:
         response.headers["Cache-Control"] = "no-store"
         return response
+
+    return routes
+
+
+def scrape_blueprint(sources: Sequence[Collector]) -> Blueprint:
+    """Return the route of the scrape."""
+    routes = Blueprint("scrape", __name__)
+
+    @routes.get(scrape.PATH)
+    def metrics() -> Response:
+        accept, encoding = request.headers.get("Accept", ""), request.headers.get("Accept-Encoding", "")
+        body, headers = scrape.render(
+            sources, accept=accept, accept_encoding=encoding, names=request.args.getlist("name[]")
+        )
+        return Response(body, headers=headers)
 
     return routes

@@ -1,53 +1,60 @@
-"""``/metrics``: everything that is measured, in Prometheus's formats."""
+"""What a scrape answers: everything that is measured, in the format that the scraper takes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import gzip
+import time
+from collections.abc import Iterable, Sequence
 
-from flask import Blueprint, Response, request
-from prometheus_client import REGISTRY, CollectorRegistry
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import Metric
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder, gzip_accepted
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-
-from service import store
-from service.store_reader import StoreCollector
 
 PATH = "/metrics"
 
 
-def blueprint(registry: CollectorRegistry) -> Blueprint:
-    """Return the route that serves ``registry`` and what the process itself has registered.
+def render(
+    sources: Iterable[Collector], *, accept: str = "", accept_encoding: str = "", names: Sequence[str] = ()
+) -> tuple[bytes, list[tuple[str, str]]]:
+    """Return the body of a scrape and its headers.
 
-    With several worker processes it is the sum over all of them, whichever one answers.
+    ``accept`` and ``accept_encoding`` are the request's headers of these names. With ``names``, only
+    metrics and samples that are called so. Where two sources have a metric of the same name, the
+    first one's is taken.
     """
-    routes = Blueprint("scrape", __name__)
-
-    @routes.get(PATH)
-    def metrics() -> Response:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        response = Response(encode(_sources(registry)), content_type=content_type)
-        response.headers["Cache-Control"] = "no-store"
-        return response
-
-    return routes
-
-
-def _sources(registry: CollectorRegistry) -> CollectorRegistry:
-    sources = CollectorRegistry()
-    if store.is_shared():
-        sources.register(StoreCollector(store.directory()))
-    else:
-        for source in (REGISTRY, registry):
-            sources.register(_Source(source))
-    return sources
+    begin = time.perf_counter()
+    metrics: dict[str, Metric] = {}
+    for source in sources:
+        for metric in source.collect():
+            metrics.setdefault(metric.name, metric)
+    seconds = time.perf_counter() - begin
+    duration = GaugeMetricFamily("service_scrape_duration_seconds", "Time this scrape took to collect.", value=seconds)
+    metrics.setdefault(duration.name, duration)
+    registry = CollectorRegistry()
+    registry.register(_Collected(_restricted(metrics.values(), names) if names else list(metrics.values())))
+    encode, content_type = choose_encoder(accept)
+    body = encode(registry)
+    headers = [("Content-Type", content_type), ("Cache-Control", "no-store"), ("Vary", "Accept, Accept-Encoding")]
+    if gzip_accepted(accept_encoding):
+        body = gzip.compress(body, compresslevel=1)
+        headers.append(("Content-Encoding", "gzip"))
+    return body, headers
 
 
-class _Source(Collector):
-    """A registry within another one."""
+def _restricted(metrics: Iterable[Metric], names: Sequence[str]) -> list[Metric]:
+    kept = []
+    for metric in metrics:
+        samples = [sample for sample in metric.samples if metric.name in names or sample.name in names]
+        if samples:
+            metric.samples = samples
+            kept.append(metric)
+    return kept
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
+
+class _Collected(Collector):
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        self._metrics = metrics
 
     def collect(self) -> Iterable[Metric]:
-        return self._registry.collect()
+        return self._metrics

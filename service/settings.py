@@ -11,7 +11,7 @@ from typing import Any
 from service import __version__
 from service.address import Address
 from service.cpus import usable_cpus
-from service.variables import Derived, Variable, choice, integer, seconds, text, variable
+from service.variables import NOT_SET, Derived, Variable, boolean, choice, integer, seconds, text, variable
 
 PREFIX = "SERVICE_"
 
@@ -92,6 +92,17 @@ class Settings:
     graceful_seconds: float = variable(
         "SERVICE_GRACEFUL_SECONDS", seconds(0, 3600), 30.0, "How long requests in flight may take to finish on a stop."
     )
+    management_bind: Address | None = variable(
+        "SERVICE_MANAGEMENT_BIND",
+        Address.parse,
+        Address("127.0.0.1", 8001),
+        "Where probes and scrapes are answered from outside the worker pool: `host:port`, `[ipv6]:port` or "
+        "`unix:/path`. Empty turns it off.",
+        if_empty=None,
+    )
+    request_timeout: float = variable(
+        "SERVICE_REQUEST_TIMEOUT", seconds(0.1, 86400), 30.0, "After how many seconds a request counts as stuck."
+    )
     log_level: LogLevel = variable(
         "SERVICE_LOG_LEVEL",
         choice(LogLevel),
@@ -106,6 +117,9 @@ class Settings:
             "`json`; `console` in development",
         ),
         "`json`, or `console` for people.",
+    )
+    metrics_on_app: bool = variable(
+        "SERVICE_METRICS_ON_APP", boolean, True, "Whether `/metrics` is served on the application's port, too."
     )
     max_body_bytes: int = variable(
         "SERVICE_MAX_BODY_BYTES",
@@ -144,6 +158,8 @@ class Settings:
             name, value, parse = _lookup(declared, environ)
             default = declared.default
             known[attribute] = default.compute(known) if isinstance(default, Derived) else default
+            if declared.if_empty is not NOT_SET and environ.get(name, "unset").strip() == "":
+                known[attribute] = declared.if_empty
             if value is not None:
                 try:
                     known[attribute] = parse(value)
@@ -187,15 +203,17 @@ def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:
 
 def documentation() -> list[tuple[str, str, str]]:
     """Return name, default and meaning of every setting, as in the README's table."""
-    rows = []
-    for _, declared in _declared():
-        default = declared.default
-        if isinstance(default, Derived):
-            shown = default.text
-        else:
-            shown = "none" if default is None else f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
-        rows.append((declared.name, shown, declared.help))
-    return rows
+    return [(declared.name, _show(declared.default), declared.help) for _, declared in _declared()]
+
+
+def _show(default: Any) -> str:
+    if isinstance(default, Derived):
+        return default.text
+    if default is None:
+        return "none"
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
 
 
 def _declared() -> Iterator[tuple[str, Variable]]:

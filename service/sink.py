@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 _STDOUT = 1
+_dropped = 0
 
 
 def write_line(line: str) -> None:
@@ -17,4 +18,10 @@ def write_line(line: str) -> None:
         while data:
             data = data[os.write(_STDOUT, data) :]
     except OSError:
-        return
+        global _dropped  # noqa: PLW0603 - there is one standard output
+        _dropped += 1
+
+
+def dropped() -> int:
+    """Return how many lines this process could not write."""
+    return _dropped

@@ -9,8 +9,10 @@ so that their number depends on how many workers live at one time.
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -32,6 +34,7 @@ _ABANDONED_SECONDS = 60
 
 _identity = "0"
 _opened = False
+_main = 0
 
 
 def create() -> None:
@@ -42,7 +45,7 @@ def create() -> None:
     ends, or, if that one was killed, by the next server that starts. A second call changes nothing.
     Raises OSError where the store cannot be written.
     """
-    global _opened  # noqa: PLW0603 - one store a process, as prometheus_client has it
+    global _opened, _main
     if _opened:
         return
     directory = os.environ.get(VARIABLE)
@@ -51,17 +54,31 @@ def create() -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     else:
         _remove_abandoned(Path(tempfile.gettempdir()))
-        path = Path(tempfile.mkdtemp(prefix=_PREFIX))  # 0700
+        path = _new_directory()
         os.environ[VARIABLE] = os.environ[OWNED] = str(path)
     in_use = slots.hold_shared(path / _LOCK, if_unused=lambda: _empty(path))
     if os.environ.get(OWNED) == str(path):
         _remove_at_exit(path, in_use)
-    _opened = True
+    _opened, _main = True, os.getpid()
     # prometheus_client looks for the variable when it is imported, which may have been before.
     from prometheus_client import values  # noqa: PLC0415 - a server with one process has no use for it
 
     values.ValueClass = values.MultiProcessValue(process_identifier=identity)
     _survive_forks(values.ValueClass)
+
+
+def _new_directory() -> Path:
+    uwsgi = sys.modules.get("uwsgi")
+    if uwsgi is None or uwsgi.worker_id() == 0:
+        return Path(tempfile.mkdtemp(prefix=_PREFIX))  # 0700
+    # With lazy-apps each worker comes here by itself, and all must meet: at the name of their master,
+    # or where there is none, of the first worker, which has forked the others.
+    first = os.getpid() if uwsgi.worker_id() == 1 else os.getppid()
+    path = Path(tempfile.gettempdir()) / f"{_PREFIX}{os.getuid()}-{uwsgi.masterpid() or first}"
+    path.mkdir(mode=0o700, exist_ok=True)
+    if path.is_symlink() or path.stat().st_uid != os.getuid():
+        raise PermissionError(errno.EPERM, "it belongs to somebody else", str(path))
+    return path
 
 
 def _survive_forks(value_class: Any) -> None:
@@ -82,6 +99,11 @@ def is_shared() -> bool:
 def directory() -> Path:
     """Return the folder of the store. Raises KeyError where there is none."""
     return Path(os.environ[VARIABLE])
+
+
+def main_process() -> int:
+    """Return the pid of the process that has forked the others, or of the only one."""
+    return _main or os.getpid()
 
 
 def identity() -> str:

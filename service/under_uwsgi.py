@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from service import store
+from service.management import Management
+from service.readiness import of_workers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from service.monitoring import Monitoring
+    from service.settings import Settings
 
 
 def in_each_worker(start: Callable[[], None]) -> None:
@@ -26,9 +32,8 @@ def in_each_worker(start: Callable[[], None]) -> None:
     def hook() -> None:
         if earlier is not None:
             earlier()
-        # A worker that takes the place of another one has its number, and goes on with its files.
-        store.prepare(uwsgi.worker_id())
-        store.identify(str(uwsgi.worker_id()))
+        else:  # the first of the hooks, before any of them writes a metric
+            _take_slot(uwsgi.worker_id())
         start()
 
     if uwsgi.worker_id() > 0:  # with lazy-apps, each worker loads the application itself
@@ -36,6 +41,36 @@ def in_each_worker(start: Callable[[], None]) -> None:
         return
 
     uwsgi.post_fork_hook = hook  # type: ignore[attr-defined] # made by uWSGI, in C
+
+
+def _take_slot(number: int) -> None:
+    # A worker that takes the place of another one has its number, and goes on with its files.
+    if store.identity() != str(number):
+        store.prepare(number)
+        store.identify(str(number))
+
+
+def serve_management_under_uwsgi(settings: Settings, monitoring: Monitoring) -> None:
+    """Answer on the management address in a thread of uWSGI's first worker; its other threads may be busy."""
+    uwsgi = sys.modules.get("uwsgi")
+    if uwsgi is None or uwsgi.worker_id() > 1:
+        return
+
+    def fault() -> str | None:
+        return None if any(worker["pid"] for worker in uwsgi.workers()) else "no worker is alive"
+
+    readiness = partial(of_workers, store.directory())
+    listener = Management(settings, fault, readiness, monitoring.sources).listen()
+    if listener is None:
+        return
+
+    def start() -> None:
+        if uwsgi.worker_id() == 1:
+            listener.start()
+        else:
+            listener.close_in_child()
+
+    in_each_worker(start)
 
 
 def believe_no_client(app: WSGIApplication) -> WSGIApplication:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+NOT_SET = object()
+
 Parse = Callable[[str], Any]
 """Turns the text of a variable into its value; raises ValueError(what was expected)."""
 
@@ -30,6 +32,7 @@ class Variable:
     help: str
     instead: tuple[str, Parse] | None = None
     secret: bool = False
+    if_empty: Any = NOT_SET
 
 
 def variable(
@@ -40,13 +43,15 @@ def variable(
     *,
     instead: tuple[str, Parse] | None = None,
     secret: bool = False,
+    if_empty: Any = NOT_SET,
 ) -> Any:
     """Declare a dataclass field that is read from the environment variable ``name``.
 
     ``instead`` names a variable, and how to read it, that counts where ``name`` is not set.
-    The value of a ``secret`` is never shown.
+    The value of a ``secret`` is never shown. A variable that is empty counts as not set, unless
+    ``if_empty`` says what it means.
     """
-    declaration = Variable(name, parse, default, help, instead, secret)
+    declaration = Variable(name, parse, default, help, instead, secret, if_empty)
     return field(repr=not secret, metadata={"variable": declaration})
 
 
@@ -82,6 +87,15 @@ def seconds(low: float, high: float) -> Parse:
         return float(value)
 
     return parse
+
+
+def boolean(value: str) -> bool:
+    """Accept true or false, and what else is usual for them."""
+    meanings = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    try:
+        return meanings[value.lower()]
+    except KeyError:
+        raise ValueError("true or false") from None
 
 
 def choice(options: type[StrEnum]) -> Parse:

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from waitress import adjustments, channel, server, task
 
+from service import listening
 from service.address import Address
+from service.management import Management
+from service.monitoring import Monitoring
 from service.waitress_stop import GracefulRun
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from flask import Flask
 
     from service.settings import Settings
 
 
-def serve(app: WSGIApplication, settings: Settings) -> None:
+def serve(app: Flask, settings: Settings) -> None:
     """Serve ``app`` until a signal ends it; what is in flight is finished first.
 
     Raises OSError where the address cannot be bound.
@@ -25,11 +28,11 @@ def serve(app: WSGIApplication, settings: Settings) -> None:
     bind: Address = settings.bind
     target = {"unix_socket": bind.unix} if bind.unix else {"listen": str(bind)}
     _correct_defaults()
-    _run(server.create_server(app, threads=settings.threads, **target), settings)
+    _run(server.create_server(app, threads=settings.threads, **target), app, settings)
 
 
-def serve_gracefully_under_waitress_serve(settings: Settings) -> None:
-    """Have ``waitress-serve`` finish what is in flight, if it is what calls the factory.
+def serve_gracefully_under_waitress_serve(app: Flask, settings: Settings) -> None:
+    """Have ``waitress-serve`` run as ``serve`` does, if it is what calls the factory of ``app``.
 
     It has neither an option nor a hook for that, so the method by which it runs is replaced.
     """
@@ -38,7 +41,7 @@ def serve_gracefully_under_waitress_serve(settings: Settings) -> None:
         frame = frame.f_back
     if frame is not None:
         _correct_defaults()
-        server.BaseWSGIServer.run = server.MultiSocketServer.run = lambda created: _run(created, settings)
+        server.BaseWSGIServer.run = server.MultiSocketServer.run = lambda created: _run(created, app, settings)
 
 
 def _correct_defaults() -> None:
@@ -50,11 +53,21 @@ def _correct_defaults() -> None:
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 
-def _run(created: Any, settings: Settings) -> None:
+def _run(created: Any, app: Flask, settings: Settings) -> None:
     run = GracefulRun(created, graceful_seconds=settings.graceful_seconds)
     for listener in run.listeners:
         listener.channel_class, listener.draining = _Channel, False
-    run()
+    listening.watch([listener.socket for listener in run.listeners])
+    monitoring = Monitoring.of(app)
+    management = Management(settings, run.fault, monitoring.readiness, monitoring.sources).listen()
+    if management is None:
+        run()
+        return
+    management.start()
+    try:
+        run()
+    finally:
+        management.stop()
 
 
 class _Task(task.WSGITask):  # type: ignore[misc] # Waitress ships no types

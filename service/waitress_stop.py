@@ -21,6 +21,9 @@ SETTLE_SECONDS = 0.3
 """How long a silent connection is kept that was active a moment ago: its client may be sending.
 Without it, keep-alive clients with 50 ms between requests lost 109 of them in 12 stops; with it, none."""
 
+SILENT_SECONDS = 10.0
+"""The loop turns at least once a second."""
+
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -34,6 +37,12 @@ class GracefulRun:
         self._map = created.map if isinstance(created, server.MultiSocketServer) else created._map
         self.listeners = [item for item in self._map.values() if isinstance(item, server.BaseWSGIServer)]
         self._signals = 0
+        self._turned = time.monotonic()
+
+    def fault(self) -> str | None:
+        """Return why nothing is answered any more, None if the loop turns."""
+        silent = time.monotonic() - self._turned
+        return f"the server's loop has not turned for {silent:.0f} seconds" if silent > SILENT_SECONDS else None
 
     def __call__(self) -> None:
         """Serve until a signal comes, then stop."""
@@ -63,6 +72,7 @@ class GracefulRun:
         self.listeners[0].pull_trigger()
 
     def _poll(self, timeout: float, *, use_poll: bool = False) -> None:
+        self._turned = time.monotonic()
         use_poll = use_poll or self._adjustments.asyncore_use_poll
         self._asyncore.loop(timeout=timeout, use_poll=use_poll, map=self._map, count=1)
 

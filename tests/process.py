@@ -57,15 +57,30 @@ class Server:
         self.output = output
         self.port = 0
 
+    @property
+    def management_port(self) -> int:
+        """Return the port on which the management listener answers; 0 where there is none yet."""
+        lines = self.lines("management listening")
+        return int(lines[-1]["address"].rpartition(":")[2]) if lines else 0
+
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         """Ask with GET on a connection of its own."""
         return self.request("GET", path, headers)
 
+    def manage(self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> Answer:
+        """Ask the management listener on a connection of its own."""
+        return self.request(method, path, headers, port=self.management_port)
+
     def request(
-        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        port: int | None = None,
     ) -> Answer:
         """Send one request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=DEADLINE)
         try:
             connection.request(method, path, body=body, headers=dict(headers or {}))
             response = connection.getresponse()
@@ -144,7 +159,13 @@ def started(
             stdout=file,
             stderr=subprocess.STDOUT,
             cwd=cwd,
-            env={**clean_environ(), "TMPDIR": str(temporary), "HOME": str(temporary), **(env or {})},
+            env={
+                **clean_environ(),
+                "SERVICE_MANAGEMENT_BIND": "127.0.0.1:0",
+                "TMPDIR": str(temporary),
+                "HOME": str(temporary),
+                **(env or {}),
+            },
         )
     server = Server(process, output)
     try:
@@ -166,7 +187,7 @@ def clean_environ() -> dict[str, str]:
 def _answers(server: Server, path: str) -> bool:
     if server.process.poll() is not None:
         raise AssertionError(f"the server ended with {server.process.returncode}")
-    for port in server.listening_ports():
+    for port in server.listening_ports() - {server.management_port}:
         server.port = port
         with contextlib.suppress(OSError, http.client.HTTPException):
             if server.get(path).status == 200:

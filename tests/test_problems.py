@@ -20,6 +20,7 @@ from werkzeug.test import TestResponse
 
 from service import problems
 from service.context import RequestContext, current_request
+from service.problem import CONTENT_TYPE
 
 ERRORS = sorted(code for code in default_exceptions if code >= 400)
 """Every error that `abort` knows."""
@@ -110,7 +111,7 @@ def served() -> Iterator[str]:
 
 def problem(response: TestResponse) -> dict[str, Any]:
     """Return the problem that the response describes; fail where it describes none."""
-    expected = [problems.CONTENT_TYPE]
+    expected = [CONTENT_TYPE]
     assert expected == response.headers.getlist("Content-Type")
     assert str(len(response.data)) == response.headers["Content-Length"]
     read: dict[str, Any] = response.get_json(force=True)
@@ -140,7 +141,7 @@ def test_a_path_without_a_route_is_a_problem(client: FlaskClient) -> None:
 def test_a_head_request_gets_the_headers_alone(client: FlaskClient) -> None:
     """HEAD is GET without the body (RFC 9110)."""
     response = client.head("/no/such/page")
-    expected = (404, problems.CONTENT_TYPE, b"")
+    expected = (404, CONTENT_TYPE, b"")
 
     assert expected == (response.status_code, response.headers["Content-Type"], response.data)
 
@@ -199,7 +200,7 @@ def test_a_500_shows_nothing_of_its_cause(client: FlaskClient, path: str) -> Non
         "type": "about:blank",
         "title": "Internal Server Error",
         "status": 500,
-        "detail": "The server met an unexpected condition. The request id finds it in the log.",
+        "detail": "The server met an unexpected condition, which its log describes.",
     }
 
     assert expected == problem(response)

@@ -53,7 +53,9 @@ def test_every_metric_is_in_the_table_with_its_type_and_labels(tmp_path: Path) -
             if not family.name.startswith("sample_")
         }
 
-    documented = {row[0].strip("`").removesuffix("_total"): row for row in table(section("Metrics"))}
+    documented = {
+        name.removesuffix("_total"): row for row in table(section("Metrics")) for name in re.findall(r"`(\w+)`", row[0])
+    }
     assert set(families) == set(documented)
     for name, (_, kind, labels, _) in documented.items():
         assert families[name].type == kind
@@ -101,5 +103,6 @@ def test_make_it_yours_works_as_written(tmp_path: Path) -> None:
         wait_until(lambda: len(server.lines("request", customer="c-17", route="/items/<int:number>")) == 20, "20 lines")
         assert 20 == value(scrape(server), "orders_total", kind="gift")
         wait_until(lambda: server.get("/readyz").json() == {"status": "down"}, "there is no app.db")
-        assert server.lines("readiness check failed", check="database", reason="OperationalError")
+        (line, *_) = server.lines("readiness check failed", check="database")
+        assert line["reason"].startswith("OperationalError")
         assert [] == server.lines("unknown variable")

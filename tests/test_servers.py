@@ -7,6 +7,7 @@ import http.client
 import json
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -78,6 +79,24 @@ def test_metrics_are_the_sum_over_all_processes_whichever_answers(server: Server
         text = scrape(server)
         assert asked == value(text, "flask_http_request_total", route="/whoami", status="200")
         assert asked == value(text, "flask_http_request_duration_seconds_count", route="/whoami")
+
+
+@pytest.mark.parametrize("master", [["--master"], []])
+def test_metrics_are_summed_under_uwsgi_with_lazy_apps_too(master: list[str], tmp_path: Path) -> None:
+    """There each process loads the application, and has to find the store of the others."""
+    application = ["--module", "tests.sample:create_app()", "--processes", "2", "--lazy-apps"]
+    with running([BIN / "uwsgi", "--http", "127.0.0.1:0", *application, *master], tmp_path) as server:
+        pids: Counter[int] = Counter()
+
+        def ask() -> bool:
+            with ThreadPoolExecutor(8) as pool:
+                pids.update(answer.json()["pid"] for answer in pool.map(lambda _: server.get("/whoami"), range(40)))
+            return len(pids) == 2
+
+        wait_until(ask, "both processes answer")
+        wait_until(
+            lambda: value(scrape(server), "flask_http_request_total", route="/whoami") == pids.total(), "the sum"
+        )
 
 
 def test_an_adopters_metrics_are_summed_without_a_further_step(server: Server) -> None:

@@ -1,0 +1,118 @@
+"""What the management listener answers: probes, scrapes and facts, from outside the worker pool."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from urllib.parse import parse_qs
+
+import orjson
+import structlog
+from prometheus_client.registry import Collector
+
+from service import problem, scrape
+from service.health import Status
+from service.listener import Listener, Request, Response
+from service.settings import Settings
+from service.sources import server_name
+
+INHERITED = "MANAGEMENT_FD"
+"""The variable that tells a master (SIGUSR2) the descriptor of the socket of the one before."""
+
+_JSON = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+_log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What all workers together say."""
+
+    status: Status
+    checks: dict[str, Status]
+
+
+@dataclass(frozen=True, slots=True)
+class Management:
+    """Answers the requests of the management listener.
+
+    ``fault`` returns why the service is not alive, None if it is. ``readiness`` asks no dependency.
+    """
+
+    settings: Settings
+    fault: Callable[[], str | None]
+    readiness: Callable[[], Readiness]
+    sources: Sequence[Collector]
+
+    def answer(self, request: Request) -> Response:
+        """Return the response to one request."""
+        routes = {"/livez": self._livez, "/readyz": self._readyz, scrape.PATH: self._metrics, "/info": self._info}
+        route = routes.get(request.path)
+        if route is None:
+            return _problem(404, f"There is only {', '.join(routes)}.")
+        if request.method not in {"GET", "HEAD"}:
+            return _problem(405, "Only GET and HEAD are allowed.", [("Allow", "GET, HEAD")])
+        return route(request)
+
+    def _livez(self, _request: Request) -> Response:
+        fault = self.fault()
+        if fault is None:
+            return _json(200, {"status": "ok"})
+        return _json(503, {"status": "down", "reason": fault})
+
+    def _readyz(self, _request: Request) -> Response:
+        readiness = self.readiness()
+        ready = readiness.status in {Status.OK, Status.DEGRADED}
+        return _json(200 if ready else 503, {"status": readiness.status, "checks": readiness.checks})
+
+    def _metrics(self, request: Request) -> Response:
+        body, headers = scrape.render(
+            self.sources,
+            accept=request.headers.get("accept", ""),
+            accept_encoding=request.headers.get("accept-encoding", ""),
+            names=parse_qs(request.query).get("name[]", []),
+        )
+        return Response(200, body, headers)
+
+    def _info(self, _request: Request) -> Response:
+        facts = {
+            "name": self.settings.name,
+            "version": self.settings.version,
+            "mode": self.settings.mode,
+            "server": server_name(),
+            "python": platform.python_version(),
+            "pid": os.getpid(),
+        }
+        return _json(200, facts)
+
+    def listen(self) -> Listener | None:
+        """Return the listener, bound and not started; None where ``SERVICE_MANAGEMENT_BIND`` is empty.
+
+        Raises SystemExit, after one line in the log, where the address cannot be had: a service that
+        cannot be monitored must not start.
+        """
+        bind = self.settings.management_bind
+        inherited = os.environ.pop(INHERITED, None)
+        if bind is None:
+            return None
+        try:
+            listener = Listener.inherit(int(inherited), self.answer) if inherited else Listener.bind(bind, self.answer)
+        except OSError as error:
+            _log.critical(
+                "cannot listen for management",
+                bind=str(bind),
+                reason=error.strerror or str(error),
+                instead="another SERVICE_MANAGEMENT_BIND, or an empty one",
+            )
+            raise SystemExit(1) from None
+        _log.info("management listening", address=str(listener.address))
+        return listener
+
+
+def _problem(status: int, detail: str, headers: Sequence[tuple[str, str]] = ()) -> Response:
+    return Response(status, problem.body(status, detail), [("Content-Type", problem.CONTENT_TYPE), *headers])
+
+
+def _json(status: int, content: object) -> Response:
+    return Response(status, orjson.dumps(content) + b"\n", _JSON)
