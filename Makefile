@@ -6,8 +6,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header
 
+# What tests use beside Python, as program:package of Debian. Where `make` may not install it, the
+# tests that need it are skipped, and say so; under CI=true they fail.
+PROGRAMS := promtool:prometheus
+install_package = { [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+	{ apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends $(1); }; }
+
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test lint format lock clean
+.PHONY: help install run dev test programs lint format lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,11 +26,15 @@ run: install  ## Serve with Gunicorn, in the foreground
 dev: install  ## Serve with reloader and debugger, on loopback only, with readable logs
 	@SERVICE_ENV=development exec $(BIN)/python -m service
 
-test: .venv/installed-dev lint  ## Check everything: lint, types, tests, coverage
+test: .venv/installed-dev programs lint  ## Check everything: lint, types, tests, coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+programs:
+	@$(foreach program,$(PROGRAMS),command -v $(word 1,$(subst :, ,$(program))) >/dev/null || \
+		$(call install_package,$(word 2,$(subst :, ,$(program)))) ;)
 
 lint: .venv/installed-dev  ## Check format, lint and types
 	$(BIN)/ruff format --check .

@@ -64,8 +64,11 @@ class Master:
         """Take a slot for the worker, after those of workers that ended unnoticed are given back."""
         living = {living.slot for living in self._server.WORKERS.values()}
         slots.release(slots.held() - living - self._mine)
+        for slot in self._mine:
+            store.forget(slot)  # with preload_app, the master has made gauges; it serves nothing
         worker.slot = slots.take(store.directory())
         store.prepare(worker.slot)
+        worker.forked = time.monotonic()
 
     def after_fork(self, worker: Any) -> None:
         """In the worker: write into the files of its slot from now on."""
@@ -98,6 +101,8 @@ class Master:
 
     def _fault(self) -> str | None:
         """Return why no worker can answer, None if one can."""
+        if not self._server.LISTENERS:  # it is being stopped, and a restart would not make it better
+            return None
         workers = list(self._server.WORKERS.values())
         if not workers:
             return "no worker is alive"
@@ -136,8 +141,11 @@ class Master:
 
 
 def _silent_seconds(worker: Any) -> float:
-    """Return how long ago a worker touched its heartbeat file."""
+    """Return how long ago a worker touched its heartbeat file; before the first time, since its fork."""
     try:
-        return time.monotonic() - float(worker.tmp.last_update())
+        touched = float(worker.tmp.last_update())
     except (OSError, ValueError):  # closed: it has just ended
         return math.inf
+    now = time.monotonic()
+    # Gunicorn sets the file's time to the monotonic clock; when it is made it has the wall clock's.
+    return now - (touched if touched <= now else float(worker.forked))

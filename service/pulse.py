@@ -50,7 +50,9 @@ class Pulse(Collector):
         self._in_flight = gauge("service_requests_in_flight", "Requests that are being served.")
         self._stuck = gauge("service_requests_stuck", "Requests that run for longer than SERVICE_REQUEST_TIMEOUT.")
         self._threads = gauge("service_worker_threads", "Requests that can be served at one time.")
-        self._ready = gauge("service_ready", "1 where every worker is ready, else 0.", "livemin")
+        # Made with its first value: a gauge begins with 0, and a worker that has just started is not "not ready".
+        self._ready = partial(gauge, "service_ready", "1 where every worker is ready, else 0.", "livemin")
+        self._ready_gauge: Gauge | None = None
         check = ("check",)
         self._up = gauge("service_health_check_up", "1 where the check passes in every worker.", "livemin", check)
         self._seconds = gauge(
@@ -96,8 +98,9 @@ class Pulse(Collector):
 
     def _publish_health(self) -> None:
         status = self._health.status()
-        if status is not Status.STARTING:  # a worker that has just started has no say yet
-            self._ready.set(0 if status is Status.DOWN else 1)
+        if status is not Status.STARTING:
+            self._ready_gauge = self._ready_gauge or self._ready()
+            self._ready_gauge.set(0 if status is Status.DOWN else 1)
         for name, check_status, seconds in self._health.results():
             self._up.labels(name).set(0 if check_status is Status.DOWN else 1)
             self._seconds.labels(name).set(seconds)

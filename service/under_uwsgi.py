@@ -46,6 +46,7 @@ def in_each_worker(start: Callable[[], None]) -> None:
 def _take_slot(number: int) -> None:
     # A worker that takes the place of another one has its number, and goes on with its files.
     if store.identity() != str(number):
+        store.forget(0)  # what the master, which serves nothing, has made by loading the application
         store.prepare(number)
         store.identify(str(number))
 

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -16,6 +17,8 @@ from prometheus_client import Counter
 from werkzeug.wrappers import Response as BaseResponse
 
 from service import app as service_app
+from service.checks import CHECKS
+from service.health import Check
 from service.metrics import exporter
 
 sample = Blueprint("sample", __name__)
@@ -24,9 +27,16 @@ CHUNK = b"x" * 65536
 
 
 def create_app() -> Flask:
-    app = service_app.create_app()
+    marker = os.environ.get("SAMPLE_DOWN_IF_EXISTS")
+    checks = (Check("marker", partial(fail_if_exists, Path(marker)), interval=0.1),) if marker else CHECKS
+    app = service_app.create_app(checks=checks)
     app.register_blueprint(sample)
     return app
+
+
+def fail_if_exists(path: Path) -> None:
+    if path.exists():
+        raise ConnectionError(path)
 
 
 @sample.get("/slow")
