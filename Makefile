@@ -13,7 +13,7 @@ install_package = { [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 	{ apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends $(1); }; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test programs lint format lock clean
+.PHONY: help install run dev test test-long programs lint format lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ test: .venv/installed-dev programs lint  ## Check everything: lint, types, tests
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+test-long: .venv/installed-dev programs  ## Check at full size what `make test` checks at reduced size (20 minutes)
+	RECYCLED=2000 SCANNED_URLS=100000 SCANNED_METHODS=1000 FORKS=300 $(BIN)/python -m pytest -rP --timeout=3600 \
+		-k "recycled_workers or scanner or children_forked"
 
 programs:
 	@$(foreach program,$(PROGRAMS),command -v $(word 1,$(subst :, ,$(program))) >/dev/null || \

@@ -6,7 +6,9 @@ import contextlib
 import http.client
 import os
 import signal
+import statistics
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +23,7 @@ from tests.servers import serve
 
 BROKEN = (OSError, http.client.HTTPException)
 """What a client meets whose worker was killed."""
+RECYCLED = int(os.environ.get("RECYCLED", "30"))
 FREE = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2"}
 
 
@@ -96,19 +99,34 @@ class Load:
         assert self.answered[200] == self.counted()
 
 
+@pytest.mark.timeout(3600)
 def test_recycled_workers_go_on_with_the_files_of_those_before(tmp_path: Path) -> None:
     """No sample is lost, counted twice or seen to decrease, and no file is left by a worker that ended."""
     options = ["--max-requests=20", "--max-requests-jitter=5"]
     with serve("gunicorn", tmp_path, {"SERVICE_LOG_LEVEL": "info"}, options) as server:
+        fresh = scrape_seconds(server)
         load = Load(server)
         with load.running():
-            wait_until(lambda: exits(server, "recycled") >= 30, "30 recycled workers", 60)
+            wait_until(lambda: exits(server, "recycled") >= RECYCLED, f"{RECYCLED} recycled workers", 30 + RECYCLED)
 
         assert {200} == set(load.answered)
         load.assert_exact()
         # Master and two workers, and two more slots for the moments in which old and new ones overlap.
+        ratio = scrape_seconds(server) / fresh
+        print(f"{RECYCLED} recycled workers: a scrape takes {ratio:.2f} times a fresh one's")  # noqa: T201 - quoted
+        assert RECYCLED < 2000 or ratio <= 1.2
         owners = {path.stem.rpartition("_")[2] for path in store_of(tmp_path).glob("*.db")}
         assert len(owners) <= 5
+
+
+def scrape_seconds(server: Server) -> float:
+    """Return the median time of a scrape on the management address, at rest."""
+    seconds = []
+    for _ in range(101):
+        begin = time.perf_counter()
+        server.manage("/metrics")
+        seconds.append(time.perf_counter() - begin)
+    return statistics.median(seconds)
 
 
 def test_reload_and_scaling_lose_nothing(tmp_path: Path) -> None:
@@ -132,7 +150,8 @@ def test_reload_and_scaling_lose_nothing(tmp_path: Path) -> None:
         before = workers(server)
         server.process.send_signal(signal.SIGHUP)
         wait_for_others(server, before)
-        assert len(list(store_of(tmp_path).glob("*.db"))) <= files
+        # Momentary values of a worker go when the master has seen its end.
+        wait_until(lambda: len(list(store_of(tmp_path).glob("*.db"))) <= files, "no more files than before")
 
 
 def test_kill_9_costs_at_most_what_was_in_flight(tmp_path: Path) -> None:
