@@ -21,10 +21,15 @@ def section(title: str) -> str:
     return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
+def tables(text: str) -> list[list[list[str]]]:
+    """Return the cells of each Markdown table, without its head."""
+    found = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    return [[[cell.strip() for cell in line.strip("|").split("|")] for line in one.splitlines()[2:]] for one in found]
+
+
 def table(text: str) -> list[list[str]]:
-    """Return the cells of a Markdown table, without its head."""
-    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in row] for row in rows[2:]]
+    """Return the cells of the first table."""
+    return tables(text)[0]
 
 
 def test_every_setting_is_in_the_table_with_its_default_and_meaning() -> None:
@@ -41,6 +46,13 @@ def test_every_endpoint_answers_the_methods_of_the_table(tmp_path: Path) -> None
             answer = server.request("DELETE", path.strip("`"))
             assert 405 == answer.status
             assert {*methods.split(", "), "OPTIONS"} == set(answer.headers["Allow"].split(", "))
+
+
+def test_every_path_of_the_management_address_answers(tmp_path: Path) -> None:
+    with serve("gunicorn", tmp_path) as server:
+        wait_until(lambda: server.manage("/readyz").status == 200, "ready")
+        for path, _ in tables(section("Endpoints"))[1]:
+            assert 200 == server.manage(path.strip("`")).status
 
 
 def test_every_metric_is_in_the_table_with_its_type_and_labels(tmp_path: Path) -> None:
