@@ -15,7 +15,8 @@ _listeners: list[socket.socket] = []
 
 def watch(listeners: Iterable[socket.socket]) -> None:
     """Measure these listening sockets from now on, and no others."""
-    _listeners[:] = listeners
+    # Gunicorn's are objects around a socket that forget it when they are closed, in another thread.
+    _listeners[:] = [getattr(listener, "sock", listener) for listener in listeners]
 
 
 class AcceptQueue(Collector):

@@ -111,11 +111,12 @@ class Server:
 
     def children(self) -> list[psutil.Process]:
         """Return the living descendants of the process."""
-        return [
-            child
-            for child in psutil.Process(self.process.pid).children(recursive=True)
-            if child.status() != psutil.STATUS_ZOMBIE
-        ]
+        living = []
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if child.status() != psutil.STATUS_ZOMBIE:
+                    living.append(child)
+        return living
 
     def listening_ports(self) -> set[int]:
         """Return the TCP ports on which the process or a descendant listens."""

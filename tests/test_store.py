@@ -10,7 +10,7 @@ import statistics
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from tests.exposition import scrape, value
-from tests.process import BIN, DEADLINE, Server, running, started, wait_until
+from tests.process import BIN, DEADLINE, Answer, Server, running, started, wait_until
 from tests.servers import serve
 
 BROKEN = (OSError, http.client.HTTPException)
@@ -62,11 +62,11 @@ class Load:
             with self._lock:
                 self.answered[status] += 1
 
-    def _scrape(self) -> None:
+    def _scrape(self, ask: Callable[[str], Answer]) -> None:
         seen = 0.0
         while not self._stop.is_set():
             try:
-                answer = self.server.get("/metrics")
+                answer = ask("/metrics")
             except BROKEN:  # that connection went down with a killed worker
                 continue
             if answer.status != 200:
@@ -79,7 +79,8 @@ class Load:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        threads = [threading.Thread(target=target) for target in (self._ask, self._ask, self._ask, self._scrape)]
+        threads = [threading.Thread(target=self._ask) for _ in range(3)]
+        threads += [threading.Thread(target=self._scrape, args=[ask]) for ask in (self.server.get, self.server.manage)]
         for thread in threads:
             thread.start()
         try:
