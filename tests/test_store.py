@@ -216,7 +216,8 @@ def exits(server: Server, reason: str) -> float:
 
 def test_a_worker_that_is_silent_for_too_long_is_counted_as_such(tmp_path: Path) -> None:
     with serve("gunicorn", tmp_path, options=["--timeout=2"]) as server:
-        os.kill(min(workers(server)), signal.SIGSTOP)
+        # One that serves: Gunicorn waits without end for the first sign of life of a worker.
+        os.kill(server.get("/whoami").json()["pid"], signal.SIGSTOP)
 
         wait_until(lambda: exits(server, "timeout") == 1, "the exit")
 
