@@ -28,7 +28,7 @@ dev: install  ## Serve with reloader and debugger, on loopback only, with readab
 
 test: .venv/installed-dev programs lint  ## Check everything: lint, types, tests, coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest --numprocesses=3 --dist=loadfile
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

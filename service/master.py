@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import sys
 import time
 from functools import partial
 from typing import Any
@@ -127,9 +128,11 @@ class Master:
         ending = self._endings.pop(worker.pid, None)
         if worker.aborted:
             return "timeout"
-        if ending is not None and ending.si_code in {os.CLD_KILLED, os.CLD_DUMPED}:
+        by_signal = ending is not None and ending.si_code in {os.CLD_KILLED, os.CLD_DUMPED}
+        # Gunicorn repeats its SIGTERM, and a worker that is nearly gone dies of it: that is no end of its own.
+        if by_signal and ending.si_status != signal.SIGTERM:
             return "crash" if ending.si_status in _FAULTS else "signal"
-        if ending is not None and ending.si_status != 0:
+        if ending is not None and not by_signal and ending.si_status != 0:
             return "crash"
         if not self._server.LISTENERS:  # closed first of all when the server stops
             return "shutdown"
@@ -137,7 +140,7 @@ class Master:
             return asked
         if len(self._server.WORKERS) >= self._server.num_workers:
             return "scaled"
-        return "recycled" if worker.max_requests < 2**31 else "signal"
+        return "recycled" if worker.max_requests < sys.maxsize and not by_signal else "signal"
 
 
 def _silent_seconds(worker: Any) -> float:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
+import structlog
 from flask import Flask
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.metrics_core import Metric
@@ -23,6 +24,8 @@ from service.observer import Observer
 from service.settings import Settings
 
 INTERVAL_SECONDS = 0.5
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 class Pulse(Collector):
@@ -41,6 +44,7 @@ class Pulse(Collector):
         self._limit = settings.request_timeout
         self._capacity = capacity.threads or settings.threads
         self._beating = threading.Lock()
+        self._failing = False
         self._routes = 0
         self._deltas: list[Callable[[], None]] = []
 
@@ -72,7 +76,7 @@ class Pulse(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Publish what this process does right now, for the sources that a scrape asks after this one."""
-        self.beat()
+        self._try_to_beat()
         return ()
 
     def beat(self) -> None:
@@ -93,8 +97,18 @@ class Pulse(Collector):
 
     def _run(self) -> None:
         while True:
-            self.beat()
+            self._try_to_beat()
             time.sleep(INTERVAL_SECONDS)
+
+    def _try_to_beat(self) -> None:
+        try:
+            self.beat()
+        except Exception:  # noqa: BLE001 - a full disk, say: it is told, and tried again
+            if not self._failing:  # once, until it works again
+                _log.exception("metrics cannot be published")
+            self._failing = True
+        else:
+            self._failing = False
 
     def _publish_health(self) -> None:
         status = self._health.status()

@@ -56,12 +56,15 @@ class Server:
         self.process = process
         self.output = output
         self.port = 0
+        self._management_port = 0
 
     @property
     def management_port(self) -> int:
         """Return the port on which the management listener answers; 0 where there is none yet."""
-        lines = self.lines("management listening")
-        return int(lines[-1]["address"].rpartition(":")[2]) if lines else 0
+        if not self._management_port:
+            for line in self.lines("management listening"):
+                self._management_port = int(line["address"].rpartition(":")[2])
+        return self._management_port
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         """Ask with GET on a connection of its own."""

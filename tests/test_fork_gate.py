@@ -20,6 +20,7 @@ GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 PREAMBLE = """
 import importlib, json, logging, os, signal, subprocess, sys, threading, time, warnings
+warnings.filterwarnings("ignore", message=".*fork.*")  # Python 3.12 warns of what this test is about
 from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from service import fork_gate

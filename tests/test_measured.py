@@ -60,8 +60,10 @@ def test_a_scanner_makes_no_series_and_the_service_does_not_grow(tmp_path: Path)
         )
         before, memory = series(scrape(server)), resident(server)
         generator = random.Random(3)  # noqa: S311 - reproducible noise
-        with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE) as client:
-            answers = cast("IO[bytes]", client.makefile("rb", buffering=65536))
+        with (
+            socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE) as client,
+            cast("IO[bytes]", client.makefile("rb", buffering=65536)) as answers,
+        ):
             for number in range(URLS):
                 method = f"METHOD{number}" if number < METHODS else "GET"
                 noise = generator.randbytes(12).hex()

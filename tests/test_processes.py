@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
+from service import processes
 from service.processes import Figures, figures
 from tests.process import Server, started, wait_until
 
@@ -270,7 +272,9 @@ def test_a_child_whose_time_is_taken_over_before_it_vanishes_counts_once(
             (root / f"{MASTER}/stat").write_text(stat(1, (0, 0, 40, 60)))
 
     count_reads(monkeypatch, step)
-    monkeypatch.setattr(time, "sleep", lambda _seconds: reap(root, WORKER, stat(1, (0, 0, 40, 60))))
+    # The module's own clock, for other threads sleep meanwhile.
+    clock = SimpleNamespace(sleep=lambda _seconds: reap(root, WORKER, stat(1, (0, 0, 40, 60))))
+    monkeypatch.setattr(processes, "time", clock)
     assert 1.0 == known(MASTER, root).cpu_seconds
 
 
@@ -290,7 +294,9 @@ def test_a_list_that_lacked_a_child_is_read_again(tmp_path: Path, monkeypatch: p
 
 def test_a_child_that_is_being_reaped_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tree(tmp_path / "proc", {MASTER: stat(1), WORKER: stat(MASTER, (7, 0, 0, 0), "X")})
-    monkeypatch.setattr(time, "sleep", lambda _seconds: reap(root, WORKER, stat(1, (0, 0, 8, 0))))
+    monkeypatch.setattr(
+        processes, "time", SimpleNamespace(sleep=lambda _seconds: reap(root, WORKER, stat(1, (0, 0, 8, 0))))
+    )
 
     assert 0.08 == known(MASTER, root).cpu_seconds
 
