@@ -32,6 +32,9 @@ worker_tmp_dir = str(_memory) if _memory.is_dir() else None
 
 # Which proxy is believed is said in one place, SERVICE_TRUSTED_PROXIES.
 forwarded_allow_ips = ""
+# To Gunicorn every client of a Unix socket is a trusted proxy.
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
 # Two instances under one home directory would take each other's socket away.
 control_socket_disable = True
 

@@ -27,8 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _serve_development(app, settings)
         else:
             _serve_production(app, settings)
-    except OSError as error:
-        _log.critical("cannot listen", bind=str(settings.bind), reason=error.strerror or str(error))
+    except (OSError, ValueError) as error:  # Waitress raises a ValueError for a host that is unknown
+        _log.critical("cannot listen", bind=str(settings.bind), reason=getattr(error, "strerror", None) or str(error))
         return 1
     return 0
 

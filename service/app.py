@@ -11,7 +11,7 @@ from flask import Flask
 from prometheus_client import CollectorRegistry
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from service import probes, problems, scrape
+from service import probes, problems, scrape, store
 from service.checks import CHECKS
 from service.framework import Service
 from service.health import Check, Health
@@ -22,7 +22,7 @@ from service.observer import Observer
 from service.pulse import Pulse
 from service.settings import Mode, Settings
 from service.sources import sources
-from service.startup import start
+from service.startup import open_store, start
 from service.under_uwsgi import believe_no_client, in_each_worker, serve_management_under_uwsgi
 from service.views import views
 
@@ -36,14 +36,15 @@ def create_app(settings: Settings | None = None, *, checks: Iterable[Check] = CH
     Raises SystemExit, after one line in the log, where a variable cannot be used.
     """
     settings = settings or start()
+    if store.is_shared():
+        open_store()  # with Waitress too, where the user has set the directory
     # Without the folder, Flask would still have a route for it, and metrics of a route that serves nothing.
     app = Service("service", static_folder="static" if (Path(__file__).parent / "static").is_dir() else None)
     app.debug = settings.debug
     app.testing = settings.mode is Mode.TESTING
     app.secret_key = settings.secret_key
     app.config.update(
-        SERVICE_NAME=settings.name,
-        SERVICE_VERSION=settings.version,
+        SETTINGS=settings,
         MAX_CONTENT_LENGTH=settings.max_body_bytes,
     )
     health = Health(checks)

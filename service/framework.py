@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 from flask import Flask, Response, request
+from werkzeug.exceptions import LengthRequired, RequestEntityTooLarge
 
 from service.leaving import ends_the_process
 
@@ -27,6 +28,8 @@ class Service(Flask):
 
     def full_dispatch_request(self) -> Response:
         """Serve the request; ``sys.exit()`` in a view is an unhandled exception like any other."""
+        if "HTTP_TRANSFER_ENCODING" in request.environ:
+            _take_chunked_body(self.config["MAX_CONTENT_LENGTH"])
         try:
             return super().full_dispatch_request()
         except Exception:
@@ -46,6 +49,31 @@ class Service(Flask):
     def log_exception(self, exc_info: Any) -> None:
         """Log the exception behind a 500, once and with all that is known of it."""
         _log.error("unhandled exception", exc_info=exc_info)
+
+
+class _LimitedBody:
+    """A request body without a Content-Length, which is read up to a limit."""
+
+    def __init__(self, body: Any, limit: int) -> None:
+        self._body = body
+        self._left = limit
+
+    def read(self, size: int = -1) -> bytes:
+        data: bytes = self._body.read(self._left + 1 if size < 0 else size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise RequestEntityTooLarge
+        return data
+
+
+def _take_chunked_body(limit: int | None) -> None:
+    if "uwsgi.version" in request.environ:
+        # uWSGI passes an empty body on. The router's exception is what Flask raises when it dispatches.
+        request.routing_exception = LengthRequired()
+    elif limit is not None:
+        # Werkzeug cuts such a body off at the limit and passes the rest over: a truncated upload that looks whole.
+        request.environ["wsgi.input"] = _LimitedBody(request.environ["wsgi.input"], limit)
+        request.max_content_length = limit + 1
 
 
 def _remember_route() -> None:

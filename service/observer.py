@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 CLIENT_CLOSED_REQUEST = 499
 """The status of a response that the client did not wait for; nginx's code, for there is no standard one."""
 
+MAX_TEXT = 1000
+"""Characters of a path or a user agent in the log: a client must not make lines that a pipe tears apart."""
+
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -80,7 +83,14 @@ class Observer:
         self._running.pop(id(exchange), None)
         environ, status, outcome = exchange.environ, exchange.status, exchange.outcome
         method, route = environ["REQUEST_METHOD"], exchange.route
-        self._metrics.observe(method, route, status, seconds, exception=outcome == "exception")
+        try:
+            self._metrics.observe(method, route, status, seconds, exception=outcome == "exception")
+        finally:  # where the store cannot be written, the line is all there is
+            self._write(exchange, seconds)
+
+    def _write(self, exchange: _Exchange, seconds: float) -> None:
+        environ, status, outcome = exchange.environ, exchange.status, exchange.outcome
+        method, route = environ["REQUEST_METHOD"], exchange.route
         if status >= 500:
             level, number = "error", logging.ERROR
         elif outcome == "client_disconnected":
@@ -154,9 +164,11 @@ class _Exchange:
         if request is not None and request.url_rule is not None:
             self.route = request.url_rule.rule
         self.status = self.status_sent = int(status[:3])
-        for _, value in headers:
+        for name, value in headers:
             if not value.isascii():
                 value.encode("latin-1")  # raises for what no server can send, while a 500 still can be sent
+            if len(name) == 12 and name.lower() == "x-request-id":  # a view passes on another service's answer
+                headers = [header for header in headers if header[0].lower() != "x-request-id"]
         headers = [*headers, ("X-Request-ID", self._request.request_id)]
         if exc_info is None:
             return self._server_start_response(status, headers)
@@ -248,4 +260,6 @@ class _Exchange:
 
 def _text(latin1: str) -> str:
     """Read the bytes of a WSGI string, which come as latin-1 (PEP 3333), as UTF-8."""
+    if len(latin1) > MAX_TEXT:
+        latin1 = latin1[:MAX_TEXT] + "..."
     return latin1 if latin1.isascii() else latin1.encode("latin-1").decode("utf-8", "backslashreplace")

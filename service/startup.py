@@ -33,7 +33,7 @@ def start(environ: Mapping[str, str] = os.environ, *, default_mode: Mode = Mode.
         log.critical("settings cannot be used", problems=error.problems)
         raise SystemExit(EX_CONFIG) from None
     logs.configure(settings)
-    if settings.mode is Mode.PRODUCTION and _is_flask_run():
+    if settings.mode is not Mode.DEVELOPMENT and _is_flask_run():
         structlog.stdlib.get_logger(__name__).critical(
             "the development server does not serve production", instead="make run, or SERVICE_ENV=development"
         )

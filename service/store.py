@@ -57,7 +57,7 @@ def create() -> None:
         path = _new_directory()
         os.environ[VARIABLE] = os.environ[OWNED] = str(path)
     in_use = slots.hold_shared(path / _LOCK, if_unused=lambda: _empty(path))
-    if os.environ.get(OWNED) == str(path):
+    if os.environ.get(OWNED) == str(path) and path.name.startswith(_PREFIX):
         _remove_at_exit(path, in_use)
     _opened, _main = True, os.getpid()
     # prometheus_client looks for the variable when it is imported, which may have been before.
@@ -93,7 +93,7 @@ def _survive_forks(value_class: Any) -> None:
 
 def is_shared() -> bool:
     """Tell whether several processes keep their metrics together."""
-    return VARIABLE in os.environ
+    return bool(os.environ.get(VARIABLE))
 
 
 def directory() -> Path:

@@ -10,4 +10,5 @@ views = Blueprint("views", __name__)
 @views.get("/")
 def index() -> Response:
     """Tell who answers, in which version."""
-    return jsonify(name=current_app.config["SERVICE_NAME"], version=current_app.config["SERVICE_VERSION"])
+    settings = current_app.config["SETTINGS"]
+    return jsonify(name=settings.name, version=settings.version)

@@ -17,6 +17,9 @@ from typing import Any, TypeVar
 
 import psutil
 
+GRACE = 3.0
+"""Seconds that a server has at the end of its test to stop by itself."""
+
 T = TypeVar("T")
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -205,6 +208,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
         parent = psutil.Process(process.pid)
         family = [parent, *parent.children(recursive=True)]
+    process.terminate()  # what ends by itself also writes its coverage
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE)
     for member in family:
         with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()

@@ -70,7 +70,7 @@ def test_development_reloads_when_a_file_changes(tmp_path: Path) -> None:
 
     with running(COMMAND, tmp_path, FREE, cwd=copy) as server:
         views = copy / "service" / "views.py"
-        views.write_text(views.read_text().replace('name=current_app.config["SERVICE_NAME"]', 'name="changed"'))
+        views.write_text(views.read_text().replace("name=settings.name", 'name="changed"'))
         wait_until(lambda: answers_name(server) == "changed", "the changed view answers")
 
 

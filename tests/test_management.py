@@ -28,6 +28,7 @@ SERVERS = ["gunicorn", "waitress-serve", "uwsgi"]
 @pytest.fixture(params=SERVERS)
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
     with serve(request.param, tmp_path) as running_server:
+        wait_until(lambda: running_server.manage("/readyz").status == 200, "ready")
         yield running_server
 
 

@@ -302,6 +302,15 @@ def test_a_body_over_the_limit_is_a_413(server: Server) -> None:
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
+def test_a_chunked_body_over_the_limit_is_a_413_and_not_cut_off(server: Server) -> None:
+    reads_chunks = "uWSGI" not in server.text()
+    for size, status in [(1000, 200), (1024 * 1024 + 1, 413), (3 * 1024 * 1024, 413)]:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        with contextlib.closing(connection), contextlib.suppress(ConnectionError):
+            connection.request("POST", "/upload", body=iter([b"x" * size]), encode_chunked=True)
+            assert (status if reads_chunks else 411) == connection.getresponse().status
+
+
 def ask_and_reset(server: Server, path: str) -> str:
     """Send a request, read the beginning of its response, and reset the connection."""
     request_id = str(uuid.uuid4())

@@ -101,7 +101,11 @@ def test_make_it_yours_works_as_written(tmp_path: Path) -> None:
     views.write_text(views.read_text().replace("from flask", imports + "from flask", 1) + f"\n{counter}\n\n\n{route}")
     checks = copy / "service" / "checks.py"
     checks.write_text(
-        re.sub(r"CHECKS = .*\n", check, checks.read_text().replace("import shutil", "import shutil, sqlite3"))
+        re.sub(
+            r"CHECKS = .*\n",
+            check,
+            checks.read_text().replace("import shutil", "import shutil, sqlite3\nfrom contextlib import closing"),
+        )
     )
     settings = copy / "service" / "settings.py"
     before, marker, after = settings.read_text().partition("    @property\n")
