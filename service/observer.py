@@ -8,34 +8,21 @@ failures in the middle of a stream, clients that went away, headers that the ser
 
 from __future__ import annotations
 
-import contextvars
 import logging
-import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
 
-import structlog
-
-from service import problems
-from service.context import RequestContext, current_request
-from service.framework import EXCEPTION_KEY, ROUTE_KEY
-from service.leaving import ends_the_process
-from service.logs import ReportedError, RequestLog
-from service.metrics import UNMATCHED, RequestMetrics
+from service.exchange import Exchange
+from service.logs import RequestLog
+from service.metrics import RequestMetrics
 from service.request_start import waited
-from service.sent_file import SentFile
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-CLIENT_CLOSED_REQUEST = 499
-"""The status of a response that the client did not wait for; nginx's code, for there is no standard one."""
-
 MAX_TEXT = 1000
 """Characters of a path or a user agent in the log: a client must not make lines that a pipe tears apart."""
-
-_log = structlog.stdlib.get_logger(__name__)
 
 
 class Observer:
@@ -62,7 +49,7 @@ class Observer:
         self._log = log
         self._quiet_routes = frozenset(quiet_routes)
         self._trust_request_start = trust_request_start
-        self._running: dict[int, _Exchange] = {}
+        self._running: dict[int, Exchange] = {}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request in a context of its own, so that nothing leaks into the next one."""
@@ -70,7 +57,7 @@ class Observer:
             seconds = waited(environ["HTTP_X_REQUEST_START"], time.time())
             if seconds is not None:
                 self._metrics.waited(seconds)
-        exchange = _Exchange(self, environ, start_response)
+        exchange = Exchange(self, environ, start_response)
         self._running[id(exchange)] = exchange
         return exchange.context.run(exchange.respond)
 
@@ -78,7 +65,7 @@ class Observer:
         """Return when each request started that is being served, on ``time.perf_counter()``'s clock."""
         return [exchange.started for exchange in list(self._running.values())]
 
-    def report(self, exchange: _Exchange, seconds: float) -> None:
+    def report(self, exchange: Exchange, seconds: float) -> None:
         """Turn one finished request into its observation and its line."""
         self._running.pop(id(exchange), None)
         environ, status, outcome = exchange.environ, exchange.status, exchange.outcome
@@ -88,7 +75,7 @@ class Observer:
         finally:  # where the store cannot be written, the line is all there is
             self._write(exchange, seconds)
 
-    def _write(self, exchange: _Exchange, seconds: float) -> None:
+    def _write(self, exchange: Exchange, seconds: float) -> None:
         environ, status, outcome = exchange.environ, exchange.status, exchange.outcome
         method, route = environ["REQUEST_METHOD"], exchange.route
         if status >= 500:
@@ -116,146 +103,6 @@ class Observer:
             if status != exchange.status_sent:
                 fields["status_sent"] = exchange.status_sent
         self._log.write(level, fields)
-
-
-class _Exchange:
-    """One request and its response, which the server iterates over and closes."""
-
-    def __init__(self, observer: Observer, environ: WSGIEnvironment, start_response: StartResponse) -> None:
-        self.context = contextvars.copy_context()
-        self.environ = environ
-        self.route = UNMATCHED
-        self.status = 500
-        self.status_sent = 0
-        self.bytes = 0
-        self.outcome = ""
-        self._observer = observer
-        self._server_start_response = start_response
-        self.started = time.perf_counter()
-        self._request = RequestContext.from_environ(environ)
-        self._chunks: Iterator[bytes] = iter(())
-        self._close_response: Callable[[], object] | None = None
-        self._file: SentFile | None = None
-        self._began = False
-        self._ended = False
-        self._reported = False
-
-    def respond(self) -> Iterable[bytes]:
-        """Call the application; return the response for the server to send."""
-        current_request.set(self._request)
-        try:
-            response = self._observer.app(self.environ, self._start_response)
-        except BaseException as error:
-            self._fail(error)
-            if self._must_raise(error):
-                self._report()
-                raise
-            response = [self._replace(error)]
-        self._close_response = getattr(response, "close", None)
-        self._file = SentFile.of(response, self.environ, self.close)
-        if self._file is not None:
-            return response
-        self._chunks = iter(response)
-        return self
-
-    def _start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-        # Flask forgets the request when its context ends, which is before the response is sent.
-        request = self.environ.get("werkzeug.request")
-        if request is not None and request.url_rule is not None:
-            self.route = request.url_rule.rule
-        self.status = self.status_sent = int(status[:3])
-        for name, value in headers:
-            if not value.isascii():
-                value.encode("latin-1")  # raises for what no server can send, while a 500 still can be sent
-            if len(name) == 12 and name.lower() == "x-request-id":  # a view passes on another service's answer
-                headers = [header for header in headers if header[0].lower() != "x-request-id"]
-        headers = [*headers, ("X-Request-ID", self._request.request_id)]
-        if exc_info is None:
-            return self._server_start_response(status, headers)
-        return self._server_start_response(status, headers, exc_info)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        try:
-            chunk = self.context.run(next, self._chunks)
-        except StopIteration:
-            self._ended = True
-            raise
-        except BaseException as error:  # noqa: BLE001 - nothing may leave unreported; it is raised again there
-            chunk = self.context.run(self._failed_chunk, error)
-        self._began = True
-        self.bytes += len(chunk)
-        return chunk
-
-    def _failed_chunk(self, error: BaseException) -> bytes:
-        self._fail(error)
-        if self._must_raise(error):
-            raise error
-        if self._began:  # too late for another status: the server has to break the connection off
-            raise ReportedError("the response broke off") from error
-        self._chunks = iter(())
-        return self._replace(error)
-
-    def close(self) -> None:
-        """End the request. Servers call this whatever has happened; Waitress, for some files, three times."""
-        if not self._reported:
-            self.context.run(self._close)
-
-    def _close(self) -> None:
-        error = sys.exception()
-        try:
-            if self._file is not None:
-                self.bytes, self._ended = self._file.sent(error)
-            if self._close_response is not None:
-                self._close_response()
-        except Exception as raised:
-            self._fail(raised)
-            raise ReportedError("the response could not be closed") from raised
-        finally:
-            if not self._ended and not self.outcome:
-                self._interrupted(error)
-            self._report()
-
-    def _interrupted(self, error: BaseException | None) -> None:
-        if isinstance(error, (TypeError, ValueError, AssertionError)):  # the server could not send such a chunk
-            self.status, self.outcome = 500, "exception"
-        else:
-            self.status, self.outcome = CLIENT_CLOSED_REQUEST, "client_disconnected"
-
-    def _fail(self, error: BaseException) -> None:
-        self.status = 500
-        self.route = self.environ.get(ROUTE_KEY, self.route)
-        if ends_the_process(error):
-            self.outcome = "aborted"
-        else:
-            self.outcome = "exception"
-            if not self._observer.reraise:  # else the debugger or the test shows it
-                _log.error("unhandled exception", exc_info=error)
-
-    def _must_raise(self, error: BaseException) -> bool:
-        return self._observer.reraise or ends_the_process(error)
-
-    def _replace(self, error: BaseException) -> bytes:
-        """Answer with a 500, of which nothing has been sent yet; return its body."""
-        status, headers, body = problems.internal_server_error(self._request.request_id)
-        # PEP 3333 has the server replace the headers of an earlier call. Gunicorn appends to them.
-        response = getattr(self._server_start_response, "__self__", None)
-        headers_so_far = getattr(response, "headers", None)
-        if isinstance(headers_so_far, list):
-            headers_so_far.clear()
-        # uWSGI takes the headers of the last call but stumbles over the exception that PEP 3333 adds.
-        exc_info = None if "uwsgi.version" in self.environ else (type(error), error, error.__traceback__)
-        self._start_response(status, headers, exc_info)
-        return b"" if self.environ["REQUEST_METHOD"] == "HEAD" else body
-
-    def _report(self) -> None:
-        if not self._reported:
-            self._reported = True
-            if self.environ.get(EXCEPTION_KEY):
-                self.outcome = "exception"
-            self._observer.report(self, time.perf_counter() - self.started)
 
 
 def _text(latin1: str) -> str:
