@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-import orjson
 import structlog
 from prometheus_client.registry import Collector
 
-from service import problem, scrape
+from service import scrape
+from service.answers import json_answer, problem_answer
 from service.health import Status
-from service.listener import Listener, Request, Response
+from service.listener import Handler, Listener, Request, Response
 from service.settings import Settings
 from service.sources import server_name
 
 INHERITED = "MANAGEMENT_FD"
 """The variable that tells a master (SIGUSR2) the descriptor of the socket of the one before."""
 
-_JSON = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -47,24 +46,34 @@ class Management:
 
     def answer(self, request: Request) -> Response:
         """Return the response to one request."""
-        routes = {"/livez": self._livez, "/readyz": self._readyz, scrape.PATH: self._metrics, "/info": self._info}
+        routes = self._routes()
         route = routes.get(request.path)
         if route is None:
-            return _problem(404, f"There is only {', '.join(routes)}.")
-        if request.method not in {"GET", "HEAD"}:
-            return _problem(405, "Only GET and HEAD are allowed.", [("Allow", "GET, HEAD")])
-        return route(request)
+            return problem_answer(404, f"There is only {', '.join(routes)}.")
+        allowed = [*route, "HEAD"] if "GET" in route else [*route]
+        if request.method not in allowed:
+            names = ", ".join(allowed)
+            return problem_answer(405, f"Allowed here: {names}.", ("Allow", names))
+        return route["GET" if request.method == "HEAD" else request.method](request)
+
+    def _routes(self) -> Mapping[str, Mapping[str, Handler]]:
+        return {
+            "/livez": {"GET": self._livez},
+            "/readyz": {"GET": self._readyz},
+            scrape.PATH: {"GET": self._metrics},
+            "/info": {"GET": self._info},
+        }
 
     def _livez(self, _request: Request) -> Response:
         fault = self.fault()
         if fault is None:
-            return _json(200, {"status": "ok"})
-        return _json(503, {"status": "down", "reason": fault})
+            return json_answer(200, {"status": "ok"})
+        return json_answer(503, {"status": "down", "reason": fault})
 
     def _readyz(self, _request: Request) -> Response:
         readiness = self.readiness()
         ready = readiness.status in {Status.OK, Status.DEGRADED}
-        return _json(200 if ready else 503, {"status": readiness.status, "checks": readiness.checks})
+        return json_answer(200 if ready else 503, {"status": readiness.status, "checks": readiness.checks})
 
     def _metrics(self, request: Request) -> Response:
         body, headers = scrape.render(
@@ -84,7 +93,7 @@ class Management:
             "python": platform.python_version(),
             "pid": os.getpid(),
         }
-        return _json(200, facts)
+        return json_answer(200, facts)
 
     def listen(self) -> Listener | None:
         """Return the listener, bound and not started; None where ``SERVICE_MANAGEMENT_BIND`` is empty.
@@ -108,11 +117,3 @@ class Management:
             raise SystemExit(1) from None
         _log.info("management listening", address=str(listener.address))
         return listener
-
-
-def _problem(status: int, detail: str, headers: Sequence[tuple[str, str]] = ()) -> Response:
-    return Response(status, problem.body(status, detail), [("Content-Type", problem.CONTENT_TYPE), *headers])
-
-
-def _json(status: int, content: object) -> Response:
-    return Response(status, orjson.dumps(content) + b"\n", _JSON)
