@@ -90,5 +90,9 @@ def worker_int(worker: Any) -> None:
 
 
 def worker_abort(worker: Any) -> None:
-    """Let the SystemExit pass with which a worker ends that was silent for too long."""
+    """Say what a worker was doing that was silent for too long; let the SystemExit pass with which it ends."""
     process_is_leaving.set()
+    if worker.app.callable is not None:  # else it was still being loaded
+        from service.monitoring import Monitoring  # noqa: PLC0415 - with Flask, which the master does not need
+
+        Monitoring.of(worker.app.callable).abort()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,15 +12,18 @@ from flask import Flask
 from prometheus_client import CollectorRegistry
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from service import probes, problems, scrape, store
+from service import following, probes, problems, scrape, store
 from service.checks import CHECKS
 from service.framework import Service
-from service.health import Check, Health
+from service.health import Check
+from service.health_engine import Health
+from service.health_metrics import HealthMetrics, status_elsewhere
 from service.logs import RequestLog
 from service.metrics import RequestMetrics
 from service.monitoring import Monitoring
 from service.observer import Observer
 from service.pulse import Pulse
+from service.saturation import Saturation
 from service.settings import Mode, Settings
 from service.sources import sources
 from service.startup import open_store, start
@@ -47,15 +51,16 @@ def create_app(settings: Settings | None = None, *, checks: Iterable[Check] = CH
         SETTINGS=settings,
         MAX_CONTENT_LENGTH=settings.max_body_bytes,
     )
-    health = Health(checks)
-    app.register_blueprint(probes.blueprint(health))
+    registry = CollectorRegistry()
+    health = Health(checks, status_elsewhere)
+    health_metrics = HealthMetrics(health, registry)
+    app.register_blueprint(probes.blueprint(health_metrics.readiness))
     app.register_blueprint(views)
     problems.init_app(app)
     wsgi_app: WSGIApplication = app.wsgi_app
     hops = settings.trusted_proxies
     if hops:
         wsgi_app = ProxyFix(wsgi_app, x_for=hops, x_proto=hops, x_host=hops)
-    registry = CollectorRegistry()
     metrics = RequestMetrics(registry)
     observer = Observer(
         believe_no_client(wsgi_app),  # before ProxyFix, which believes the proxies
@@ -66,8 +71,16 @@ def create_app(settings: Settings | None = None, *, checks: Iterable[Check] = CH
         trust_request_start=hops > 0,
     )
     app.wsgi_app = observer  # type: ignore[method-assign] # as Flask documents it
-    pulse = Pulse(app, settings, observer, metrics, health, registry)
-    monitoring = Monitoring(health, [pulse, *sources(settings), registry])
+    saturation = Saturation(settings, observer, registry)
+    pulse = Pulse(
+        [
+            partial(metrics.expect, app.url_map),
+            saturation.publish,
+            health_metrics.publish,
+            *following.counters(registry),
+        ]
+    )
+    monitoring = Monitoring(health_metrics.readiness, saturation.abort, [pulse, *sources(settings), registry])
     monitoring.attach(app)
     if settings.metrics_on_app:
         app.register_blueprint(probes.scrape_blueprint(monitoring.sources))

@@ -1,16 +1,22 @@
-"""The readiness checks of this service. Add yours to ``CHECKS``."""
+"""The readiness checks of this service. Add yours: a function that returns where all is well and raises where not."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 import tempfile
 
-from service.health import Check
+from service.health import Checks
 
 MIN_FREE_BYTES = 16 * 1024 * 1024
-"""Below this, uploads and the metrics store are about to fail."""
+"""Below this, uploads, the metrics store and the log are about to fail."""
+_STDOUT = 1
+
+CHECKS = Checks()
 
 
+@CHECKS.add()
 def temporary_directory() -> None:
     """Raise OSError where temporary files cannot be written any more."""
     free = shutil.disk_usage(tempfile.gettempdir()).free
@@ -18,4 +24,12 @@ def temporary_directory() -> None:
         raise OSError(f"{free} bytes are free in {tempfile.gettempdir()}")
 
 
-CHECKS = (Check("temporary_directory", temporary_directory),)
+@CHECKS.add(critical=False)
+def log_directory() -> None:
+    """Raise OSError where the log goes to a file that cannot grow any more. Requests are answered all the same."""
+    if not hasattr(os, "fstatvfs") or not stat.S_ISREG(os.fstat(_STDOUT).st_mode):
+        return
+    disk = os.fstatvfs(_STDOUT)
+    free = disk.f_bavail * disk.f_frsize
+    if free < MIN_FREE_BYTES:
+        raise OSError(f"{free} bytes are free where the log is")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -43,7 +44,10 @@ class Exchange:
         self._observer = observer
         self._server_start_response = start_response
         self.started = time.perf_counter()
-        self._request = RequestContext.from_environ(environ)
+        self.ids = RequestContext.from_environ(environ)
+        self.thread = threading.get_ident()
+        self.timed_out = False
+        """It ran for longer than SERVICE_REQUEST_TIMEOUT, and was reported for it."""
         self._chunks: Iterator[bytes] = iter(())
         self._close_response: Callable[[], object] | None = None
         self._file: SentFile | None = None
@@ -53,7 +57,7 @@ class Exchange:
 
     def respond(self) -> Iterable[bytes]:
         """Call the application; return the response for the server to send."""
-        current_request.set(self._request)
+        current_request.set(self.ids)
         try:
             response = self._observer.app(self.environ, self._start_response)
         except BaseException as error:
@@ -71,16 +75,14 @@ class Exchange:
 
     def _start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
         # Flask forgets the request when its context ends, which is before the response is sent.
-        request = self.environ.get("werkzeug.request")
-        if request is not None and request.url_rule is not None:
-            self.route = request.url_rule.rule
+        self.route = self.route_so_far()
         self.status = self.status_sent = int(status[:3])
         for name, value in headers:
             if not value.isascii():
                 value.encode("latin-1")  # raises for what no server can send, while a 500 still can be sent
             if len(name) == 12 and name.lower() == "x-request-id":  # a view passes on another service's answer
                 headers = [header for header in headers if header[0].lower() != "x-request-id"]
-        headers = [*headers, ("X-Request-ID", self._request.request_id)]
+        headers = [*headers, ("X-Request-ID", self.ids.request_id)]
         if exc_info is None:
             return self._server_start_response(status, headers)
         return self._server_start_response(status, headers, exc_info)
@@ -135,6 +137,19 @@ class Exchange:
         else:
             self.status, self.outcome = CLIENT_CLOSED_REQUEST, "client_disconnected"
 
+    def abort(self) -> None:
+        """Report the request, from another thread: its process is about to be killed."""
+        self.status, self.outcome, self.route = 500, "aborted", self.route_so_far()
+        context = contextvars.Context()
+        context.run(current_request.set, self.ids)
+        context.run(self._report)
+
+    def route_so_far(self) -> str:
+        """Return the URL rule, while the view may still be running."""
+        request = self.environ.get("werkzeug.request")
+        rule = request.url_rule.rule if request is not None and request.url_rule is not None else self.route
+        return str(rule)
+
     def _fail(self, error: BaseException) -> None:
         self.status = 500
         self.route = self.environ.get(ROUTE_KEY, self.route)
@@ -150,7 +165,7 @@ class Exchange:
 
     def _replace(self, error: BaseException) -> bytes:
         """Answer with a 500, of which nothing has been sent yet; return its body."""
-        status, headers, body = problems.internal_server_error(self._request.request_id)
+        status, headers, body = problems.internal_server_error(self.ids.request_id)
         # PEP 3333 has the server replace the headers of an earlier call. Gunicorn appends to them.
         response = getattr(self._server_start_response, "__self__", None)
         headers_so_far = getattr(response, "headers", None)

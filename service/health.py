@@ -1,17 +1,14 @@
-"""Readiness checks: each runs in the background, so that no probe waits for a dependency."""
+"""What a readiness check is, and what is known of one."""
 
 from __future__ import annotations
 
-import os
-import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, TypeVar
 
-import structlog
-
-_log = structlog.stdlib.get_logger(__name__)
+Probe = TypeVar("Probe", bound=Callable[[], object])
 
 
 class Status(StrEnum):
@@ -21,113 +18,78 @@ class Status(StrEnum):
     OK = "ok"
     DEGRADED = "degraded"
     DOWN = "down"
+    DRAINING = "draining"
+
+    @property
+    def is_ready(self) -> bool:
+        """True where requests are welcome."""
+        return self in {Status.OK, Status.DEGRADED}
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A dependency without which the service cannot answer.
+    """A dependency that the service needs to answer.
 
     ``probe`` returns where it is well and raises where it is not. One that takes longer than
-    ``timeout`` (seconds) counts as failed. It runs again ``interval`` (seconds) after it ended.
-    Where a check that is not ``critical`` fails, the service is degraded and stays ready.
+    ``timeout`` (seconds) counts as failed. It runs again about ``interval`` (seconds) after it
+    ended, one run at a time. The first result counts at once; later it takes ``failures`` in a row
+    to go down and ``successes`` in a row to come up. Where a check that is not ``critical`` is
+    down, the service is degraded and stays ready.
     """
 
     name: str
     probe: Callable[[], object]
     timeout: float = 1.0
-    interval: float = 10.0
+    interval: float = 5.0
     critical: bool = True
+    failures: int = 3
+    successes: int = 2
+
+    def __post_init__(self) -> None:
+        if not (self.timeout > 0 < self.interval and self.failures > 0 < self.successes):
+            raise ValueError(f"check {self.name!r}: timeout, interval, failures and successes must be more than 0")
 
 
-class Health:
-    """Runs the checks of one process and knows what they last said."""
+class Checks:
+    """The checks of an application, declared as views are.
 
-    def __init__(self, checks: Iterable[Check] = ()) -> None:
-        self._runners = [_Runner(check) for check in checks]
-        names = [runner.check.name for runner in self._runners]
-        if len(set(names)) < len(names):
-            raise ValueError(f"two readiness checks have the same name: {', '.join(sorted(names))}")
-        self._pid = 0
-        self._starting = threading.Lock()
+    ``checks = Checks()``, then ``@checks.add(timeout=1.0)`` before a function, whose name is the check's.
+    """
 
-    def start(self) -> None:
-        """Start the checks in this process, once. Threads do not survive a fork, so ask again after one."""
-        if self._pid == os.getpid():
-            return
-        with self._starting:
-            if self._pid != os.getpid():
-                self._pid = os.getpid()
-                for runner in self._runners:
-                    runner.reset()
-                    threading.Thread(target=runner.run, name=f"check-{runner.check.name}", daemon=True).start()
+    def __init__(self) -> None:
+        self._checks: list[Check] = []
 
-    def status(self) -> Status:
-        """Return the worst of what the critical checks say; DEGRADED if only others fail."""
-        self.start()
-        critical = {runner.status() for runner in self._runners if runner.check.critical}
-        for status in (Status.DOWN, Status.STARTING):
-            if status in critical:
-                return status
-        others = {runner.status() for runner in self._runners}
-        return Status.DEGRADED if Status.DOWN in others else Status.OK
+    def __iter__(self) -> Iterator[Check]:
+        return iter(self._checks)
 
-    def results(self) -> list[tuple[str, Status, float]]:
-        """Return name, status and last duration (seconds) of each check that has a result."""
-        found = [(runner.check.name, runner.status(), runner.seconds) for runner in self._runners]
-        return [result for result in found if result[1] is not Status.STARTING]
+    def add(self, name: str | None = None, **options: Any) -> Callable[[Probe], Probe]:
+        """Register the decorated function; ``options`` are the fields of ``Check``."""
+
+        def register(probe: Probe) -> Probe:
+            self._checks.append(Check(name or probe.__name__, probe, **options))
+            return probe
+
+        return register
 
 
-class _Runner:
-    """One check and the one thread that runs it: a check that hangs is not started a second time."""
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What is known of one check.
 
-    def __init__(self, check: Check) -> None:
-        self.check = check
-        self.reset()
+    ``seconds`` is how long it took last, or has been hanging; ``ended`` when that was, on the clock of
+    ``time.monotonic()``, which all processes of a machine share. ``reason`` says why it failed last,
+    which need not have taken it down: the type of an error, or ``timed out``.
+    """
 
-    def reset(self) -> None:
-        """Forget what was found: after a fork, that was another process."""
-        self._status = Status.STARTING
-        self.seconds = 0.0
-        self._started: float | None = None  # monotonic; None while the check is not running
-        self._changing = threading.Lock()
+    name: str
+    status: Status = Status.STARTING
+    critical: bool = True
+    seconds: float = 0.0
+    ended: float = 0.0
+    reason: str | None = None
+    failures: int = 0
 
-    def status(self) -> Status:
-        started = self._started
-        if started is not None:
-            seconds = time.monotonic() - started
-            if seconds > self.check.timeout:
-                self._change(Status.DOWN, seconds, "timed out")
-        return self._status
-
-    def run(self) -> None:
-        while True:
-            started = self._started = time.monotonic()
-            reason = self._probe()
-            seconds = time.monotonic() - started
-            self._started = None
-            if reason is None and seconds > self.check.timeout:
-                reason = "timed out"
-            self._change(Status.DOWN if reason else Status.OK, seconds, reason)
-            time.sleep(self.check.interval)
-
-    def _change(self, status: Status, seconds: float, reason: str | None) -> None:
-        """Take over what the check, or whoever waits for it, has found; log it if it is news."""
-        with self._changing:
-            before, self._status, self.seconds = self._status, status, seconds
-        if status is before:
-            return
-        log = _log.bind(check=self.check.name, status=status, duration_ms=round(seconds * 1000, 3))
-        if reason:
-            log.warning("readiness check failed", reason=reason)
-        elif before is Status.STARTING:
-            log.debug("readiness check passed")
-        else:
-            log.info("readiness check passed")
-
-    def _probe(self) -> str | None:
-        """Run the check; return why it failed."""
-        try:
-            self.check.probe()
-        except BaseException as error:  # noqa: BLE001 - whatever it raises, SystemExit too, it is down
-            return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        return None
+    @property
+    def age(self) -> float:
+        """How many seconds ago this became known."""
+        return max(time.monotonic() - self.ended, 0.0)

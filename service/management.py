@@ -13,23 +13,17 @@ from prometheus_client.registry import Collector
 
 from service import scrape
 from service.answers import json_answer, problem_answer
-from service.health import Status
+from service.draining import DRAIN
 from service.listener import Handler, Listener, Request, Response
+from service.readiness_answer import Find, UnknownCheckError, answer
 from service.settings import Settings
 from service.sources import server_name
 
 INHERITED = "MANAGEMENT_FD"
 """The variable that tells a master (SIGUSR2) the descriptor of the socket of the one before."""
 
+_FORBIDDEN = problem_answer(403, "A page of another site may not do this.")
 _log = structlog.stdlib.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """What all workers together say."""
-
-    status: Status
-    checks: dict[str, Status]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +35,7 @@ class Management:
 
     settings: Settings
     fault: Callable[[], str | None]
-    readiness: Callable[[], Readiness]
+    readiness: Find
     sources: Sequence[Collector]
 
     def answer(self, request: Request) -> Response:
@@ -60,6 +54,8 @@ class Management:
         return {
             "/livez": {"GET": self._livez},
             "/readyz": {"GET": self._readyz},
+            "/drain": {"POST": self._drain},
+            "/resume": {"POST": self._resume},
             scrape.PATH: {"GET": self._metrics},
             "/info": {"GET": self._info},
         }
@@ -70,10 +66,33 @@ class Management:
             return json_answer(200, {"status": "ok"})
         return json_answer(503, {"status": "down", "reason": fault})
 
-    def _readyz(self, _request: Request) -> Response:
-        readiness = self.readiness()
-        ready = readiness.status in {Status.OK, Status.DEGRADED}
-        return json_answer(200 if ready else 503, {"status": readiness.status, "checks": readiness.checks})
+    def _readyz(self, request: Request) -> Response:
+        fault = self.fault()
+        if fault is not None:  # whatever the workers said before
+            return json_answer(503, {"status": "down", "reason": fault})
+        try:
+            return answer(self.readiness, request.query, request.headers.get("accept", ""), verbose=True)
+        except UnknownCheckError as error:
+            return problem_answer(400, str(error))
+
+    def _drain(self, request: Request) -> Response:
+        if _is_of_another_site(request):
+            return _FORBIDDEN
+        if not DRAIN:
+            DRAIN.begin()
+            _log.warning("draining", asked_by="operator")
+        return json_answer(200, {"status": "draining"})
+
+    def _resume(self, request: Request) -> Response:
+        if _is_of_another_site(request):
+            return _FORBIDDEN
+        if not DRAIN:
+            return json_answer(200, {"status": "serving"})
+        seconds = DRAIN.seconds
+        if not DRAIN.end():
+            return problem_answer(409, "The service is stopping, which cannot be taken back.")
+        _log.warning("serving again", asked_by="operator", drained_seconds=round(seconds, 3))
+        return json_answer(200, {"status": "serving"})
 
     def _metrics(self, request: Request) -> Response:
         body, headers = scrape.render(
@@ -117,3 +136,8 @@ class Management:
             raise SystemExit(1) from None
         _log.info("management listening", address=str(listener.address))
         return listener
+
+
+def _is_of_another_site(request: Request) -> bool:
+    """Tell a request that a browser makes for a page, which any site could have its visitors send to loopback."""
+    return "origin" in request.headers or request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}

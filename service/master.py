@@ -5,31 +5,30 @@ from __future__ import annotations
 import math
 import os
 import signal
-import sys
 import time
 from functools import partial
 from typing import Any
 
+import structlog
 from gunicorn.workers.gthread import ThreadWorker
-from prometheus_client import Counter
 
-from service import capacity, listening, readiness, slots, store
+from service import capacity, listening, readiness, slots, store, stuck_requests
+from service.graceful_stop import GracefulStop
 from service.management import INHERITED, Management
+from service.reload_trial import ReloadTrial
 from service.settings import Settings
 from service.sources import sources
+from service.worker_exits import WorkerExits
 
 HEARTBEAT_SECONDS = 10.0
 """A threaded worker gives a sign of life each second, however busy its threads are. After so many seconds
 without one from any worker, the service counts as dead."""
-REASONS = ("recycled", "reload", "scaled", "shutdown", "timeout", "crash", "signal")
-"""Why a worker ends: ``max_requests``, SIGHUP, SIGTTOU, the end of the server, silence for longer
-than ``timeout``, a fault of its own (an exit code or a signal such as SIGSEGV), a signal from outside."""
 
-_FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE}
+_log = structlog.stdlib.get_logger(__name__)
 
 
 class Master:
-    """Gives each worker its slot in the store, counts why workers end, answers on the management address."""
+    """Gives each worker its slot in the store, replaces those that are stuck, answers on the management address."""
 
     def __init__(self, server: Any, settings: Settings) -> None:
         self._server = server
@@ -37,18 +36,13 @@ class Master:
             settings, self._fault, partial(readiness.of_workers, store.directory()), sources(settings)
         )
         self._listener = management.listen()
-        self._reap = server.reap_workers
-        self._endings: dict[int, Any] = {}
-        self._asked_to_end: dict[int, str] = {}
         store.identify(str(slots.take(store.directory())))
         self._mine = slots.held()
-        # Only the main thread writes metrics here, and it is the one that forks: a lock that
-        # another thread held at that moment would be locked in the worker for ever.
-        self._exits = Counter("service_worker_exits", "Workers that have ended.", ["reason"], registry=None)
-        for reason in REASONS:
-            self._exits.labels(reason)
-        # No hook of Gunicorn's tells how a worker ended, and all of it reaps workers by this name.
-        server.reap_workers = self._reap_workers
+        self._exits = WorkerExits(server, self._release)
+        self._trial = ReloadTrial(server, self._let_go)
+        GracefulStop(server, settings.drain_seconds, self.leaving)
+        # Called in each turn of Gunicorn's main loop, which takes a second at most.
+        self._murder, server.murder_workers = server.murder_workers, self._turn
 
     def ready(self) -> None:
         """Serve on the management address: the service listens."""
@@ -57,7 +51,7 @@ class Master:
             self._listener.start()
 
     def leaving(self) -> None:
-        """Serve no longer: the service has stopped."""
+        """Serve no longer: the service has stopped, or another master answers."""
         if self._listener is not None:
             self._listener.stop()
 
@@ -69,7 +63,10 @@ class Master:
             store.forget(slot)  # with preload_app, the master has made gauges; it serves nothing
         worker.slot = slots.take(store.directory())
         store.prepare(worker.slot)
-        worker.forked = time.monotonic()
+        # Gunicorn waits without end for a worker's first sign of life: its heartbeat file begins with the
+        # wall clock's time, which is compared with the monotonic one. From here on `timeout` bounds its start.
+        worker.tmp.notify()
+        worker.forked = worker.tmp.last_update()
 
     def after_fork(self, worker: Any) -> None:
         """In the worker: write into the files of its slot from now on."""
@@ -82,13 +79,11 @@ class Master:
 
     def reloading(self) -> None:
         """Note that all workers that live now are about to be replaced."""
-        self._asked_to_end.update(dict.fromkeys(self._server.WORKERS, "reload"))
+        self._exits.expect(self._server.WORKERS, "reload")
 
     def ended(self, worker: Any) -> None:
-        """Count a worker that was reaped, and give its slot back."""
-        store.forget(worker.slot)
-        slots.release([worker.slot])
-        self._exits.labels(self._reason(worker)).inc()
+        """Take note of a worker that was reaped."""
+        self._exits.ended(worker)
 
     def hand_over(self) -> None:
         """Before this process becomes another master (SIGUSR2): let it go on with the same store."""
@@ -99,6 +94,28 @@ class Master:
         if self._listener is not None:
             os.set_inheritable(self._listener.fileno(), True)
             environ[INHERITED] = str(self._listener.fileno())
+
+    def _release(self, worker: Any) -> None:
+        store.forget(worker.slot)
+        slots.release([worker.slot])
+
+    def _let_go(self) -> None:
+        """In a child that serves nothing: hold nothing that others wait for."""
+        if self._listener is not None:
+            self._listener.close_in_child()
+        for listener in self._server.LISTENERS:
+            listener.close()
+        slots.keep_only(-1)
+
+    def _turn(self) -> None:
+        self._trial.turn()
+        for pid, worker in list(self._server.WORKERS.items()):
+            requests = stuck_requests.taken_down(store.directory(), worker.slot)
+            if requests and not self._exits.is_expected(pid):
+                _log.error("worker is stuck and is replaced", worker_pid=pid, requests_lost=requests)
+                self._exits.expect([pid], "stuck")
+                self._server.kill_worker(pid, signal.SIGKILL)  # its threads wait for what may never come
+        self._murder()
 
     def _fault(self) -> str | None:
         """Return why no worker can answer, None if one can."""
@@ -113,42 +130,10 @@ class Master:
         bound = HEARTBEAT_SECONDS if threaded else self._server.timeout + HEARTBEAT_SECONDS
         return f"no worker has given a sign of life for {silent:.0f} seconds" if silent > bound else None
 
-    def _reap_workers(self) -> None:
-        for pid in list(self._server.WORKERS):
-            try:
-                ending = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # only looks
-            except ChildProcessError:
-                continue
-            if ending is not None:
-                self._endings[pid] = ending
-        self._reap()
-
-    def _reason(self, worker: Any) -> str:
-        asked = self._asked_to_end.pop(worker.pid, None)
-        ending = self._endings.pop(worker.pid, None)
-        if worker.aborted:
-            return "timeout"
-        by_signal = ending is not None and ending.si_code in {os.CLD_KILLED, os.CLD_DUMPED}
-        # Gunicorn repeats its SIGTERM, and a worker that is nearly gone dies of it: that is no end of its own.
-        if by_signal and ending.si_status != signal.SIGTERM:
-            return "crash" if ending.si_status in _FAULTS else "signal"
-        if ending is not None and not by_signal and ending.si_status != 0:
-            return "crash"
-        if not self._server.LISTENERS:  # closed first of all when the server stops
-            return "shutdown"
-        if asked:
-            return asked
-        if len(self._server.WORKERS) >= self._server.num_workers:
-            return "scaled"
-        return "recycled" if worker.max_requests < sys.maxsize and not by_signal else "signal"
-
 
 def _silent_seconds(worker: Any) -> float:
-    """Return how long ago a worker touched its heartbeat file; before the first time, since its fork."""
+    """Return how long ago a worker touched its heartbeat file, or was forked."""
     try:
-        touched = float(worker.tmp.last_update())
+        return time.monotonic() - float(worker.tmp.last_update())
     except (OSError, ValueError):  # closed: it has just ended
         return math.inf
-    now = time.monotonic()
-    # Gunicorn sets the file's time to the monotonic clock; when it is made it has the wall clock's.
-    return now - (touched if touched <= now else float(worker.forked))

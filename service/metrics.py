@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_flask_exporter import PrometheusMetrics
-from werkzeug.routing import Rule
+from werkzeug.routing import Map
 
 UNMATCHED = "unmatched"
 """The route of a request that no URL rule fits. The path itself is never a label."""
@@ -49,14 +48,18 @@ class RequestMetrics:
             buckets=DURATION_BUCKETS,
             registry=registry,
         )
+        self._routes = 0
         # A lookup by keyword costs as much as the observation, so each series is bound once.
         self._series: dict[tuple[str, str, int], _Series] = {}
         # Two threads that bind the same series at once would each write their own count over the other's.
         self._binding = threading.Lock()
 
-    def expect(self, rules: Iterable[Rule]) -> None:
+    def expect(self, routes: Map) -> None:
         """Have the series of every route start at 0, so that the first error is seen as an increase."""
-        for rule in rules:
+        if len(routes._rules) == self._routes:
+            return
+        self._routes = len(routes._rules)
+        for rule in routes.iter_rules():
             for method in (rule.methods or set()) & METHODS - {"HEAD", "OPTIONS"}:
                 self._total.labels(method, rule.rule, "200")
                 self._total.labels(method, rule.rule, "500")

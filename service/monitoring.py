@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from flask import Flask
 from prometheus_client.registry import Collector
 
-from service.health import Health
-from service.management import Readiness
+from service.readiness_answer import Find
 
 _KEY = "service.monitoring"
 
@@ -18,7 +17,9 @@ _KEY = "service.monitoring"
 class Monitoring:
     """Kept with the application, for the server that runs it."""
 
-    health: Health
+    readiness: Find
+    abort: Callable[[], None]
+    """Reports the requests of a process that is being killed for its silence."""
     sources: Sequence[Collector]
 
     def attach(self, app: Flask) -> None:
@@ -30,7 +31,3 @@ class Monitoring:
         """Return what was attached to ``app``. Raises KeyError where nothing was."""
         found: Monitoring = app.extensions[_KEY]
         return found
-
-    def readiness(self) -> Readiness:
-        """Return what this process says."""
-        return Readiness(self.health.status(), {name: status for name, status, _ in self.health.results()})

@@ -61,9 +61,9 @@ class Observer:
         self._running[id(exchange)] = exchange
         return exchange.context.run(exchange.respond)
 
-    def running(self) -> list[float]:
-        """Return when each request started that is being served, on ``time.perf_counter()``'s clock."""
-        return [exchange.started for exchange in list(self._running.values())]
+    def running(self) -> list[Exchange]:
+        """Return the requests that are being served."""
+        return list(self._running.values())
 
     def report(self, exchange: Exchange, seconds: float) -> None:
         """Turn one finished request into its observation and its line."""
@@ -102,6 +102,8 @@ class Observer:
             fields["outcome"] = outcome
             if status != exchange.status_sent:
                 fields["status_sent"] = exchange.status_sent
+        if exchange.timed_out:
+            fields["timed_out"] = True
         self._log.write(level, fields)
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, abort, jsonify, request
 from prometheus_client.registry import Collector
 
-from service import scrape
-from service.health import Health, Status
+from service import readiness_answer, scrape
+from service.readiness_answer import Find, UnknownCheckError
 
 LIVENESS = "/healthz"
 READINESS = "/readyz"
 
 
-def blueprint(health: Health) -> Blueprint:
-    """Return the routes of both probes."""
+def blueprint(find: Find) -> Blueprint:
+    """Return the routes of both probes; ``find`` returns the readiness."""
     routes = Blueprint("probes", __name__)
 
     @routes.get(LIVENESS)
@@ -24,9 +24,13 @@ def blueprint(health: Health) -> Blueprint:
         return jsonify(status="ok")
 
     @routes.get(READINESS)
-    def readyz() -> tuple[Response, int]:
-        status = health.status()
-        return jsonify(status=status), 200 if status in {Status.OK, Status.DEGRADED} else 503
+    def readyz() -> Response:
+        query = request.query_string.decode("latin-1")
+        try:
+            answer = readiness_answer.answer(find, query, request.headers.get("Accept", ""))
+        except UnknownCheckError as error:
+            abort(400, str(error))
+        return Response(answer.body, answer.status, [*answer.headers])
 
     @routes.after_request
     def forbid_caching(response: Response) -> Response:

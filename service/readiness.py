@@ -1,28 +1,79 @@
-"""The readiness of all workers of a server, as they have published it in the store."""
+"""The readiness of a service: of all its workers, as they publish it in the store, or of its one process.
+
+Whoever answers a probe gives the same answer, so that it does not change with the worker that was asked.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from service.health import Status
-from service.management import Readiness
-from service.store_reader import read
+import orjson
+
+from service.draining import DRAIN
+from service.health import Result, Status
+
+_NAME = "readiness_{}.json"
 
 
-def of_workers(store: Path) -> Readiness:
-    """Return what the workers say: ready if all are that have started, and one has."""
-    ready: list[float] = []
-    checks: dict[str, Status] = {}
-    for path in store.glob("gauge_livemin_*.db"):
-        for (name, _, labels, _), value, _ in read(path) or ():
-            if name == "service_ready":
-                ready.append(value)
-            elif name == "service_health_check_up":
-                check = dict(labels)["check"]
-                if value < 1 or check not in checks:
-                    checks[check] = Status.OK if value >= 1 else Status.DOWN
-    if not ready:
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What all workers together say; ``checks`` by name."""
+
+    status: Status
+    checks: dict[str, Result]
+
+
+def combine(processes: Iterable[Sequence[Result]], *, exclude: Collection[str] = ()) -> Readiness:
+    """Return the readiness that follows from the results of each process.
+
+    A check is down where one process says so. A worker that has no result yet takes nothing from those
+    that have one.
+    """
+    checks: dict[str, Result] = {}
+    several = list(processes)
+    for result in (result for results in several for result in results):
+        known = checks.get(result.name)
+        if known is None or _weight(result) > _weight(known):
+            checks[result.name] = result
+    if DRAIN:
+        return Readiness(Status.DRAINING, checks)
+    if not several:
         return Readiness(Status.STARTING, checks)
-    if min(ready) < 1:
-        return Readiness(Status.DOWN, checks)
-    return Readiness(Status.DEGRADED if Status.DOWN in checks.values() else Status.OK, checks)
+    counted = [result for result in checks.values() if result.name not in exclude]
+    critical = {result.status for result in counted if result.critical}
+    for status in (Status.DOWN, Status.STARTING):
+        if status in critical:
+            return Readiness(status, checks)
+    fails = any(result.status is Status.DOWN for result in counted)
+    return Readiness(Status.DEGRADED if fails else Status.OK, checks)
+
+
+def _weight(result: Result) -> tuple[int, int, float]:
+    return [Status.STARTING, Status.OK, Status.DOWN].index(result.status), result.failures, result.seconds
+
+
+def publish(store: Path, owner: str, results: Sequence[Result]) -> None:
+    """Let the others know what this process, which is called ``owner`` in the store, has found."""
+    path = store / _NAME.format(owner)
+    new = path.with_suffix(".new")
+    new.write_bytes(orjson.dumps([asdict(result) for result in results]))
+    new.replace(path)
+
+
+def published(store: Path) -> list[list[Result]]:
+    """Return what each process has published that lives."""
+    found = []
+    for path in store.glob(_NAME.format("*")):
+        try:
+            fields = orjson.loads(path.read_bytes())
+            found.append([Result(**{**item, "status": Status(item["status"])}) for item in fields])
+        except (FileNotFoundError, ValueError, TypeError):  # its process has just ended, or it is not ours
+            continue
+    return found
+
+
+def of_workers(store: Path, exclude: Collection[str] = ()) -> Readiness:
+    """Return what all processes say that have published something in ``store``."""
+    return combine(published(store), exclude=exclude)

@@ -89,8 +89,18 @@ class Settings:
     threads: int = variable(
         "SERVICE_THREADS", integer(1, 1000), 4, "Threads in each worker: requests that it serves at one time."
     )
+    drain_seconds: float = variable(
+        "SERVICE_DRAIN_SECONDS",
+        seconds(0, 3600),
+        5.0,
+        "How long the service goes on serving on a stop while it says that it is not ready: the time that load "
+        "balancers take to notice.",
+    )
     graceful_seconds: float = variable(
-        "SERVICE_GRACEFUL_SECONDS", seconds(0, 3600), 30.0, "How long requests in flight may take to finish on a stop."
+        "SERVICE_GRACEFUL_SECONDS",
+        seconds(0, 3600),
+        30.0,
+        "How long requests in flight may take to finish on a stop, after the drain.",
     )
     management_bind: Address | None = variable(
         "SERVICE_MANAGEMENT_BIND",

@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from service import store
+from service.draining import DRAIN
 from service.listening import AcceptQueue
 from service.process_metrics import ProcessMetrics
 from service.settings import Settings
@@ -19,7 +20,7 @@ from service.store_reader import StoreCollector
 
 def sources(settings: Settings) -> list[Collector]:
     """Return what a scrape collects, apart from the metrics of one application."""
-    everywhere: list[Collector] = [BuildInfo(settings), ProcessMetrics(store.main_process), AcceptQueue()]
+    everywhere: list[Collector] = [BuildInfo(settings), Draining(), ProcessMetrics(store.main_process), AcceptQueue()]
     if store.is_shared():
         return [*everywhere, StoreCollector(store.directory())]
     return [*everywhere, REGISTRY]
@@ -41,6 +42,14 @@ class BuildInfo(Collector):
         family = GaugeMetricFamily("service_build_info", "What runs; always 1.", labels=list(self._labels))
         family.add_metric(list(self._labels.values()), 1)
         yield family
+
+
+class Draining(Collector):
+    """Whether the service asks its clients to go elsewhere."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield one sample, 0 or 1."""
+        yield GaugeMetricFamily("service_draining", "1 while the service drains.", value=int(bool(DRAIN)))
 
 
 def server_name() -> str:

@@ -132,13 +132,14 @@ def prepare(slot: int) -> None:
 
 def forget(slot: int) -> None:
     """Drop what the owner of a slot was measuring at the moment; what it has counted stays."""
-    for path in directory().glob(f"gauge_live*_{slot}.db"):
-        path.unlink(missing_ok=True)
+    for pattern in (f"gauge_live*_{slot}.db", f"*_{slot}.json"):
+        for path in directory().glob(pattern):
+            path.unlink(missing_ok=True)
 
 
 def _empty(path: Path) -> None:
     """Remove the metrics of a server that no longer lives."""
-    for file in [*path.glob("*.db"), *path.glob("slot-*")]:
+    for file in [*path.glob("*.db"), *path.glob("*.json"), *path.glob("slot-*")]:
         file.unlink(missing_ok=True)
     shutil.rmtree(path / DAMAGED, ignore_errors=True)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import struct
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,15 @@ def read(path: Path) -> list[tuple[Any, float, float]] | None:
     except (DamagedFileError, OSError) as error:
         _set_aside(path, error)
         return None
+
+
+def total(directory: Path, name: str, owners: Collection[str] | None = None) -> float:
+    """Return the sum of all samples called ``name``, of these owners where they are given."""
+    found = 0.0
+    for path in directory.glob("*.db"):
+        if owners is None or path.stem.rpartition("_")[2] in owners:
+            found += sum(value for (_, sample, _, _), value, _ in read(path) or () if sample == name)
+    return found
 
 
 def _entries(data: bytes) -> Iterator[tuple[Any, float, float]]:

@@ -10,6 +10,7 @@ from waitress import adjustments, channel, server, task
 
 from service import listening
 from service.address import Address
+from service.draining import DRAIN
 from service.management import Management
 from service.monitoring import Monitoring
 from service.waitress_stop import GracefulRun
@@ -54,9 +55,9 @@ def _correct_defaults() -> None:
 
 
 def _run(created: Any, app: Flask, settings: Settings) -> None:
-    run = GracefulRun(created, graceful_seconds=settings.graceful_seconds)
+    run = GracefulRun(created, drain_seconds=settings.drain_seconds, graceful_seconds=settings.graceful_seconds)
     for listener in run.listeners:
-        listener.channel_class, listener.draining = _Channel, False
+        listener.channel_class = _Channel
     listening.watch([listener.socket for listener in run.listeners])
     monitoring = Monitoring.of(app)
     management = Management(settings, run.fault, monitoring.readiness, monitoring.sources).listen()
@@ -83,7 +84,7 @@ class _Task(task.WSGITask):  # type: ignore[misc] # Waitress ships no types
     def build_response_header(self) -> Any:
         with self.channel.requests_lock:  # held while pipelined requests are being parsed
             last = len(self.channel.requests) < 2 and self.channel.request is None
-        if last and self.channel.server.draining:
+        if last and DRAIN:
             # As if the client had asked for it: a client that keeps the connection would lose
             # the request that it sends just when the connection is closed.
             self.request.headers["CONNECTION"] = "close"

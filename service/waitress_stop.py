@@ -1,8 +1,9 @@
 """The graceful stop that Waitress lacks.
 
 On SIGTERM Waitress dies with the requests in flight, and Ctrl-C ends its loop, after which no
-response is sent any more. Here the first signal closes the listeners and finishes everything,
-the second one ends everything at once.
+response is sent any more. Here SIGTERM lets the service say that it is not ready and go on serving
+for a while; then, or at once with Ctrl-C or a second signal, the listeners close and everything is
+finished; one more signal ends everything.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import structlog
 from waitress import server
 
 from service.address import Address
+from service.draining import DRAIN
 
 SETTLE_SECONDS = 0.3
 """How long a silent connection is kept that was active a moment ago: its client may be sending.
@@ -30,13 +32,13 @@ _log = structlog.stdlib.get_logger(__name__)
 class GracefulRun:
     """Takes the place of the ``run`` method of one of Waitress's servers."""
 
-    def __init__(self, created: Any, *, graceful_seconds: float) -> None:
-        self._graceful_seconds = graceful_seconds
+    def __init__(self, created: Any, *, drain_seconds: float, graceful_seconds: float) -> None:
+        self._drain_seconds, self._graceful_seconds = drain_seconds, graceful_seconds
         self._adjustments, self._asyncore = created.adj, created.asyncore
         self._dispatcher = created.task_dispatcher
         self._map = created.map if isinstance(created, server.MultiSocketServer) else created._map
         self.listeners = [item for item in self._map.values() if isinstance(item, server.BaseWSGIServer)]
-        self._signals = 0
+        self._signals: list[int] = []
         self._turned = time.monotonic()
 
     def fault(self) -> str | None:
@@ -55,6 +57,8 @@ class GracefulRun:
         try:
             while not self._signals:
                 self._poll(self._adjustments.asyncore_loop_timeout)
+            if self._signals == [signal.SIGTERM]:
+                self._drain()
             self._finish()
         finally:
             unfinished = self._in_flight()
@@ -66,8 +70,8 @@ class GracefulRun:
                 signal.signal(number, handler)
             self._asyncore.close_all(self._map)
 
-    def _on_signal(self, _number: int, _frame: object) -> None:
-        self._signals += 1
+    def _on_signal(self, number: int, _frame: object) -> None:
+        self._signals.append(number)
         # select() goes on after a signal (PEP 475); a byte in the pipe that it watches ends it.
         self.listeners[0].pull_trigger()
 
@@ -76,9 +80,20 @@ class GracefulRun:
         use_poll = use_poll or self._adjustments.asyncore_use_poll
         self._asyncore.loop(timeout=timeout, use_poll=use_poll, map=self._map, count=1)
 
+    def _drain(self) -> None:
+        left = self._drain_seconds - DRAIN.seconds  # an operator may have begun it
+        DRAIN.begin(final=True)
+        if left <= 0:
+            return
+        _log.info("draining", seconds=round(left, 3), requests_in_flight=self._in_flight())
+        end = time.monotonic() + left
+        while len(self._signals) < 2 and (left := end - time.monotonic()) > 0:
+            self._poll(min(left, self._adjustments.asyncore_loop_timeout))
+
     def _finish(self) -> None:
+        DRAIN.begin(final=True)
+        signals = len(self._signals)
         for listener in self.listeners:
-            listener.draining = True
             # Closing a listener resets what waits in its queue: accept that first, above the limit
             # of connections even. (poll() from here on, for select() fails from descriptor 1024.)
             for _ in range(self._adjustments.backlog + 1):
@@ -90,7 +105,7 @@ class GracefulRun:
             self._asyncore.dispatcher.close(listener)
         _log.info("stopping", requests_in_flight=self._in_flight())
         end = time.monotonic() + self._graceful_seconds
-        while self._signals < 2 and time.monotonic() < end:
+        while len(self._signals) == signals and time.monotonic() < end:
             waiting = self._in_flight() or self._settling()
             self._poll(0.1 if waiting else 0, use_poll=True)
             if not waiting and not self._in_flight():

@@ -169,6 +169,7 @@ def started(
             env={
                 **clean_environ(),
                 "SERVICE_MANAGEMENT_BIND": "127.0.0.1:0",
+                "SERVICE_DRAIN_SECONDS": "0",
                 "TMPDIR": str(temporary),
                 "HOME": str(temporary),
                 **(env or {}),

@@ -28,7 +28,7 @@ CHUNK = b"x" * 65536
 
 def create_app() -> Flask:
     marker = os.environ.get("SAMPLE_DOWN_IF_EXISTS")
-    checks = (Check("marker", partial(fail_if_exists, Path(marker)), interval=0.1),) if marker else CHECKS
+    checks = (Check("marker", partial(fail_if_exists, Path(marker)), interval=0.05),) if marker else CHECKS
     app = service_app.create_app(checks=checks)
     app.register_blueprint(sample)
     return app

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from service.health import Check, Health, Status
+from service.health import Check, Checks, Status
+from service.health_engine import Health
+from service.readiness import combine
 
 SOON = 0.01
 """Seconds between two runs of a check in these tests."""
@@ -84,14 +86,19 @@ def make() -> Iterator[Callable[[], Dependency]]:
         each.hang()
 
 
+def status_of(health: Health) -> Status:
+    """Return what the checks say together."""
+    return combine([health.results()]).status
+
+
 def reaches(health: Health, status: Status) -> None:
     """Wait until the checks together say ``status``."""
-    wait_until(lambda: health.status() is status)
+    wait_until(lambda: status_of(health) is status)
 
 
 def test_a_service_without_checks_is_ok() -> None:
     """It depends on nothing, so it is ready at once."""
-    assert Status.OK is Health().status()
+    assert Status.OK is status_of(Health())
 
 
 def test_a_service_is_starting_until_its_critical_checks_have_answered(make: Callable[[], Dependency]) -> None:
@@ -100,9 +107,9 @@ def test_a_service_is_starting_until_its_critical_checks_have_answered(make: Cal
     second.hang()
     health = Health([Check("first", first, timeout=NEVER), Check("second", second, timeout=NEVER)])
 
-    assert Status.STARTING is health.status()
+    assert Status.STARTING is status_of(health)
     wait_until(lambda: first.calls > 0)
-    assert Status.STARTING is health.status()
+    assert Status.STARTING is status_of(health)
     second.answer()
     reaches(health, Status.OK)
 
@@ -113,11 +120,11 @@ def test_a_service_does_not_wait_for_checks_that_are_not_critical(make: Callable
     optional.hang()
     health = Health([Check("optional", optional, timeout=NEVER, critical=False)])
 
-    assert Status.OK is health.status()
+    assert Status.OK is status_of(health)
 
 
 def test_a_critical_check_that_fails_takes_the_service_down_until_it_recovers(make: Callable[[], Dependency]) -> None:
-    """Each run counts, the last one only."""
+    """Three failures in a row take it down, two successes bring it up."""
     database = make()
     health = Health([Check("database", database, interval=SOON)])
     reaches(health, Status.OK)
@@ -148,10 +155,10 @@ def test_down_is_worse_than_degraded(make: Callable[[], Dependency], order: int)
     database.error = cache.error = OSError("gone")
     checks = [Check("database", database, interval=SOON), Check("cache", cache, interval=SOON, critical=False)]
     health = Health(checks[::order])
-    health.status()
-    wait_until(lambda: database.calls > 1 < cache.calls)  # both have said so
+    status_of(health)
+    wait_until(lambda: all(result.status is Status.DOWN for result in health.results()))
 
-    assert Status.DOWN is health.status()
+    assert Status.DOWN is status_of(health)
 
 
 def test_a_check_that_hangs_counts_as_failed_and_is_not_run_again(make: Callable[[], Dependency]) -> None:
@@ -168,7 +175,7 @@ def test_a_check_that_hangs_counts_as_failed_and_is_not_run_again(make: Callable
     reaches(health, Status.DOWN)
     other.wait_for_calls(20)
     assert calls == database.calls
-    assert Status.DOWN is health.status()
+    assert Status.DOWN is status_of(health)
 
     database.answer()
     reaches(health, Status.OK)
@@ -180,7 +187,7 @@ def test_a_check_that_hangs_from_the_start_counts_as_failed(make: Callable[[], D
     database.hang()
     health = Health([Check("database", database, timeout=0.05)])
 
-    assert Status.STARTING is health.status()
+    assert Status.STARTING is status_of(health)
     reaches(health, Status.DOWN)
 
 
@@ -194,7 +201,89 @@ def test_a_check_that_answers_too_late_has_failed(make: Callable[[], Dependency]
     database.answer()
     other.wait_for_calls(20)
 
-    assert Status.DOWN is health.status()
+    assert Status.DOWN is status_of(health)
+
+
+def test_one_failure_does_not_take_a_check_down(make: Callable[[], Dependency]) -> None:
+    """A dependency that misses one call is no outage; the result says that it was missed, and why."""
+    database = make()
+    health = Health([Check("database", database, interval=SOON, failures=1000)])
+    reaches(health, Status.OK)
+
+    database.error = OSError("gone")
+    wait_until(lambda: health.results()[0].failures > 1)
+    (result,) = health.results()
+    assert (Status.OK, "OSError") == (result.status, result.reason)
+
+    database.error = None
+    wait_until(lambda: health.results()[0].failures == 0)
+    assert health.results()[0].reason is None
+
+
+def test_one_success_does_not_bring_a_check_up(make: Callable[[], Dependency]) -> None:
+    """What answers now and then is not to be trusted with requests yet."""
+    database = make()
+    database.error = OSError("gone")
+    health = Health([Check("database", database, interval=SOON, successes=1000)])
+    reaches(health, Status.DOWN)
+
+    database.error = None
+    database.wait_for_calls(20)
+
+    assert Status.DOWN is status_of(health)
+
+
+def test_the_first_result_counts_at_once(make: Callable[[], Dependency]) -> None:
+    """Nothing better is known yet."""
+    database = make()
+    database.error = OSError("gone")
+
+    reaches(Health([Check("database", database, interval=NEVER)]), Status.DOWN)
+
+
+def test_the_first_failure_in_a_new_worker_does_not_outweigh_the_others(make: Callable[[], Dependency]) -> None:
+    """One that is recycled at a bad moment must not turn the whole service down."""
+    database = make()
+    database.error = OSError("gone")
+    health = Health([Check("database", database, interval=NEVER)], others=lambda _name: Status.OK)
+
+    reaches(health, Status.OK)
+    assert "OSError" == health.results()[0].reason
+
+
+def test_a_check_that_goes_on_hanging_goes_down(make: Callable[[], Dependency]) -> None:
+    """It counts as failed at its deadline, and whenever it would have been run again."""
+    database = make()
+    health = Health([Check("database", database, timeout=0.05, interval=SOON, failures=5)])
+    reaches(health, Status.OK)
+
+    database.hang()
+    wait_until(lambda: health.results()[0].reason == "timed out")
+    reaches(health, Status.DOWN)
+    assert health.results()[0].failures >= 5
+
+
+@pytest.mark.parametrize("wrong", [{"timeout": 0}, {"interval": -1}, {"failures": 0}, {"successes": 0}])
+def test_a_check_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="database"):
+        Check("database", list, **wrong)
+
+
+def test_checks_are_declared_by_a_decorator() -> None:
+    """The function's name is the check's, and the function stays what it is."""
+    checks = Checks()
+
+    @checks.add(timeout=2.0, critical=False)
+    def database() -> None:
+        """Pass."""
+
+    @checks.add("other name")
+    def another() -> None:
+        """Pass."""
+
+    expected = [Check("database", database, timeout=2.0, critical=False), Check("other name", another)]
+
+    assert expected == list(checks)
 
 
 def test_each_check_is_run_again_after_its_own_interval(make: Callable[[], Dependency]) -> None:
@@ -215,7 +304,7 @@ def test_asking_for_the_status_runs_no_check(make: Callable[[], Dependency]) -> 
     reaches(health, Status.OK)
     expected = 1
 
-    assert {Status.OK} == {health.status() for _ in range(1000)}
+    assert {Status.OK} == {status_of(health) for _ in range(1000)}
     assert expected == database.calls
 
 
@@ -242,7 +331,7 @@ def test_each_check_has_one_thread_however_many_ask_at_once(make: Callable[[], D
     def ask() -> None:
         barrier.wait(10)
         for _ in range(10):
-            health.status()
+            status_of(health)
 
     callers = [threading.Thread(target=ask) for _ in range(8)]
     for caller in callers:
@@ -275,15 +364,17 @@ def run(program: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_only_changes_are_logged() -> None:
+def test_only_news_is_logged() -> None:
     """A dependency that stays away fills no log; what is logged says which check, why, and how long it took."""
     program = """
 import threading
-from service.health import Check, Health
+from service.health import Check
+from service.health_engine import Health
 from service.startup import start
 
 start({"SERVICE_LOG_LEVEL": "debug"})
-answers = iter([None, None, OSError("gone"), KeyError("gone"), None, None])
+gone = OSError("gone")
+answers = iter([None, None, gone, None, gone, KeyError("gone"), gone, gone, None, None, None])
 done = threading.Event()
 
 def probe():
@@ -295,14 +386,17 @@ def probe():
     if error:
         raise error
 
-Health([Check("database", probe, timeout=60, interval=0.001)]).status()
+Health([Check("database", probe, timeout=60, interval=0.001)]).start()
 assert done.wait(30)
 """
     lines = run(program)
     expected = [
         ("debug", "readiness check passed", "ok", None),
-        ("warning", "readiness check failed", "down", "OSError: gone"),
-        ("info", "readiness check passed", "ok", None),
+        ("warning", "readiness check failed", "ok", "OSError: gone"),
+        ("info", "readiness check passed again", "ok", None),
+        ("warning", "readiness check failed", "ok", "OSError: gone"),
+        ("error", "readiness check is down", "down", "OSError: gone"),
+        ("info", "readiness check is up again", "ok", None),
     ]
 
     assert expected == [(line["level"], line["event"], line["status"], line.get("reason")) for line in lines]
@@ -310,12 +404,13 @@ assert done.wait(30)
     assert all(0 <= line["duration_ms"] < 1000 for line in lines)
 
 
-@pytest.mark.parametrize(("end", "expected"), [("pass", "timed out"), ("raise OSError", "OSError")])
-def test_an_answer_that_came_too_late_is_logged_as_such(end: str, expected: str) -> None:
-    """With the time that it took, in milliseconds; an error says more than that it was late."""
+@pytest.mark.parametrize("end", ["pass", "raise OSError"])
+def test_an_answer_that_came_too_late_is_logged_as_such(end: str) -> None:
+    """With the time that it took, in milliseconds. What it says then is no longer of interest."""
     program = f"""
 import threading
-from service.health import Check, Health
+from service.health import Check
+from service.health_engine import Health
 from service.startup import start
 
 start({{}})
@@ -330,12 +425,12 @@ def probe():
     threading.Event().wait(0.1)
     {end}
 
-Health([Check("database", probe, timeout=0.01, interval=0.001)]).status()
+Health([Check("database", probe, timeout=0.01, interval=0.001)]).start()
 assert done.wait(30)
 """
     (line,) = run(program)
 
-    assert ("warning", "down", expected) == (line["level"], line["status"], line["reason"])
+    assert ("error", "down", "timed out") == (line["level"], line["status"], line["reason"])
     assert 90 < line["duration_ms"] < 60_000
 
 
@@ -344,7 +439,8 @@ def test_a_forked_worker_runs_its_own_checks() -> None:
     """Threads do not survive a fork; without this the worker would say for ever what its parent knew."""
     program = """
 import os, time, warnings
-from service.health import Check, Health, Status
+from service.health import Check, Status
+from service.health_engine import Health
 from service.startup import start
 
 start({"SERVICE_LOG_LEVEL": "debug"})
@@ -357,7 +453,7 @@ def probe():
 
 def reaches(status):
     end = time.monotonic() + 30
-    while health.status() is not status:
+    while health.results()[0].status is not status:
         assert time.monotonic() < end
         time.sleep(0.01)
 

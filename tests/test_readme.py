@@ -51,8 +51,12 @@ def test_every_endpoint_answers_the_methods_of_the_table(tmp_path: Path) -> None
 def test_every_path_of_the_management_address_answers(tmp_path: Path) -> None:
     with serve("gunicorn", tmp_path) as server:
         wait_until(lambda: server.manage("/readyz").status == 200, "ready")
-        for path, _ in tables(section("Endpoints"))[1]:
-            assert 200 == server.manage(path.strip("`")).status
+        for path, methods, _ in tables(section("Endpoints"))[1]:
+            for method in methods.split(", "):
+                assert 200 == server.manage(path.strip("`"), method).status
+            answer = server.manage(path.strip("`"), "DELETE")
+            assert 405 == answer.status
+            assert set(methods.split(", ")) == set(answer.headers["Allow"].split(", "))
 
 
 def test_every_metric_is_in_the_table_with_its_type_and_labels(tmp_path: Path) -> None:
@@ -83,13 +87,15 @@ def test_the_log_fields_are_those_of_the_table(tmp_path: Path) -> None:
         line = server.line("request", route="/")
 
     everywhere = {"timestamp", "level", "event", "service", "request_id"}
-    assert set(line) == documented - {"status_sent", "outcome"} | everywhere
+    assert set(line) == documented - {"status_sent", "outcome", "timed_out"} | everywhere
 
 
 def test_make_it_yours_works_as_written(tmp_path: Path) -> None:
     """Each snippet is put where the text says, and the service is used with all of them."""
-    route, check, metric, setting, field = re.findall(r"```python\n(.*?)```", section("Make it yours"), re.DOTALL)
-    assert all(len(snippet.splitlines()) < 10 for snippet in (route, check, metric, setting, field))
+    route, check, other, metric, setting, field = re.findall(
+        r"```python\n(.*?)```", section("Make it yours"), re.DOTALL
+    )
+    assert all(len(snippet.splitlines()) < 10 for snippet in (route, check, other, metric, setting, field))
     copy = tmp_path / "copy"
     shutil.copytree(ROOT / "service", copy / "service", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "gunicorn.conf.py", copy)
@@ -101,11 +107,10 @@ def test_make_it_yours_works_as_written(tmp_path: Path) -> None:
     views.write_text(views.read_text().replace("from flask", imports + "from flask", 1) + f"\n{counter}\n\n\n{route}")
     checks = copy / "service" / "checks.py"
     checks.write_text(
-        re.sub(
-            r"CHECKS = .*\n",
-            check,
-            checks.read_text().replace("import shutil", "import shutil, sqlite3\nfrom contextlib import closing"),
+        checks.read_text().replace(
+            "import stat", "import sqlite3, stat, urllib.request\nfrom contextlib import closing"
         )
+        + f"\n\n{check}\n\n{other}"
     )
     settings = copy / "service" / "settings.py"
     before, marker, after = settings.read_text().partition("    @property\n")
@@ -119,6 +124,9 @@ def test_make_it_yours_works_as_written(tmp_path: Path) -> None:
         wait_until(lambda: len(server.lines("request", customer="c-17", route="/items/<int:number>")) == 20, "20 lines")
         assert 20 == value(scrape(server), "orders_total", kind="gift")
         wait_until(lambda: server.get("/readyz").json() == {"status": "down"}, "there is no app.db")
-        (line, *_) = server.lines("readiness check failed", check="database")
+        (line, *_) = server.lines("readiness check is down", check="database")
         assert line["reason"].startswith("OperationalError")
+        verbose = server.get("/readyz?verbose&exclude=database").json()
+        assert "degraded" == verbose["status"]
+        assert ("down", "URLError") == (verbose["checks"]["prices"]["status"], verbose["checks"]["prices"]["reason"])
         assert [] == server.lines("unknown variable")

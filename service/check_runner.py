@@ -1,0 +1,124 @@
+"""One readiness check and the one thread that runs it."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import structlog
+
+from service.health import Check, Result, Status
+
+JITTER = 0.1
+"""By so much of itself an interval varies, lest all workers ask a dependency in the same moment."""
+TIMED_OUT = "timed out"
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Runner:
+    """Runs a check again and again, and knows what it said.
+
+    A check that hangs keeps its thread, and is not started a second time. ``others`` returns what
+    other workers say of it.
+    """
+
+    def __init__(self, check: Check, others: Callable[[str], Status]) -> None:
+        self.check = check
+        self._others = partial(others, check.name)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was found: after a fork, that was another process."""
+        self._result = Result(self.check.name, critical=self.check.critical)
+        self._successes = 0
+        self._started: float | None = None  # monotonic; None while the check is not running
+        self._timeouts = 0  # counted of the run that is going on
+        self._lock = threading.RLock()
+
+    def start(self) -> None:
+        """Run the check from now on."""
+        threading.Thread(target=self._run, name=f"check-{self.check.name}", daemon=True).start()
+
+    def result(self) -> Result:
+        """Return what is known, a run that is late included. Waits for nothing."""
+        with self._lock:
+            self._count_timeouts()
+            return self._result
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                self._started, self._timeouts = time.monotonic(), 0
+                started = self._started
+            error = _error_of(self.check.probe)
+            with self._lock:
+                self._count_timeouts()
+                self._started = None
+                if not self._timeouts:  # else this run has failed already, and what it says is no longer true
+                    self._take(_reason(error), time.monotonic() - started, error)
+            time.sleep(self.check.interval * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - no secret
+
+    def _count_timeouts(self) -> None:
+        """Count a run that hangs as failed at its deadline, and once more whenever it would have been run again."""
+        if self._started is None:
+            return
+        seconds = time.monotonic() - self._started
+        late = seconds - self.check.timeout
+        due = 1 + int(late / self.check.interval) if late > 0 else 0
+        while self._timeouts < due:
+            self._timeouts += 1
+            self._take(TIMED_OUT, seconds, None)
+
+    def _take(self, reason: str | None, seconds: float, error: BaseException | None) -> None:
+        before = self._result
+        failures = before.failures + 1 if reason else 0
+        self._successes = 0 if reason else self._successes + 1
+        status = before.status
+        if status is Status.STARTING:
+            # A new worker must not turn the service down for one failure that the others would bear.
+            status = Status.DOWN if reason and self._others() is not Status.OK else Status.OK
+        elif reason and failures >= self.check.failures:
+            status = Status.DOWN
+        elif self._successes >= self.check.successes:
+            status = Status.OK
+        self._result = replace(
+            before, status=status, seconds=seconds, ended=time.monotonic(), reason=reason, failures=failures
+        )
+        self._tell(before, error)
+
+    def _tell(self, before: Result, error: BaseException | None) -> None:
+        """Log what is news: the first failure, and each change of the status."""
+        now = self._result
+        log = _log.bind(check=now.name, status=now.status, duration_ms=round(now.seconds * 1000, 3))
+        if now.status is Status.DOWN and before.status is not Status.DOWN:
+            log.error("readiness check is down", reason=_explain(now, error), failures=now.failures)
+        elif now.reason and not before.reason and now.status is not Status.DOWN:
+            log.warning("readiness check failed", reason=_explain(now, error), failures=now.failures)
+        elif before.status is Status.DOWN and now.status is Status.OK:
+            log.info("readiness check is up again")
+        elif before.status is Status.STARTING:
+            log.debug("readiness check passed")
+        elif before.reason and not now.reason and now.status is Status.OK:
+            log.info("readiness check passed again")
+
+
+def _error_of(probe: Callable[[], object]) -> BaseException | None:
+    try:
+        probe()
+    except BaseException as error:  # noqa: BLE001 - whatever it raises, SystemExit too, it is down
+        return error
+    return None
+
+
+def _reason(error: BaseException | None) -> str | None:
+    return type(error).__name__ if error is not None else None
+
+
+def _explain(result: Result, error: BaseException | None) -> str | None:
+    """Return the reason for the log, which may know more than a client."""
+    return f"{result.reason}: {error}" if error is not None and str(error) else result.reason

@@ -1,0 +1,133 @@
+"""Why workers end: found out, logged in one line, counted. And a worker that cannot start takes no other one down."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import structlog
+from gunicorn.errors import HaltServer
+from prometheus_client import Counter
+
+REASONS = ("recycled", "reload", "scaled", "shutdown", "stuck", "timeout", "boot", "crash", "signal")
+"""Why a worker ends: ``max_requests``, SIGHUP, SIGTTOU, the end of the server, requests that hold every
+thread for too long, silence for longer than ``timeout``, an application that cannot be loaded, a fault of
+its own (an exit code or a signal such as SIGSEGV), a signal from outside."""
+RETRY_SECONDS = 30.0
+"""The longest pause before a worker is started in place of one that could not start."""
+
+_PLANNED = {"recycled", "reload", "scaled", "shutdown"}
+_FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE}
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class WorkerExits:
+    """Watches the workers of Gunicorn's arbiter ``server`` end; ``release`` is called with each that has."""
+
+    def __init__(self, server: Any, release: Callable[[Any], None]) -> None:
+        self._server, self._release = server, release
+        self._endings: dict[int, Any] = {}
+        self._asked: dict[int, str] = {}
+        self._boot_failures = 0
+        self._retry_at = 0.0
+        # Only the main thread writes metrics here, and it is the one that forks: a lock that
+        # another thread held at that moment would be locked in the worker for ever.
+        self._exits = Counter("service_worker_exits", "Workers that have ended.", ["reason"], registry=None)
+        for reason in REASONS:
+            self._exits.labels(reason)
+        # No hook of Gunicorn's tells how a worker ended, and all of it reaps workers by this name.
+        self._reap, server.reap_workers = server.reap_workers, self._reap_workers
+        self._manage, server.manage_workers = server.manage_workers, self._manage_workers
+
+    def expect(self, pids: Iterable[int], reason: str) -> None:
+        """Note that these workers are about to be ended, and why."""
+        self._asked.update(dict.fromkeys(pids, reason))
+
+    def is_expected(self, pid: int) -> bool:
+        """Tell whether this worker is being ended already."""
+        return pid in self._asked
+
+    def ended(self, worker: Any) -> None:
+        """Log and count a worker that was reaped."""
+        self._release(worker)
+        ending = self._endings.pop(worker.pid, None)
+        reason = self._reason(worker, self._asked.pop(worker.pid, None), ending)
+        self._exits.labels(reason).inc()
+        tell = _log.info if reason in _PLANNED else _log.error
+        tell("worker ended", worker_pid=worker.pid, reason=reason, **_describe(ending))
+
+    def _reap_workers(self) -> None:
+        before = dict(self._server.WORKERS)
+        for pid in before:
+            try:
+                ending = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # only looks
+            except ChildProcessError:
+                continue
+            if ending is not None:
+                self._endings[pid] = ending
+        try:
+            self._reap()
+        except HaltServer:
+            # Gunicorn ends the whole server for one worker that could not start: right at the first start,
+            # wrong while others serve, whose code on disk was just replaced.
+            self._end_of_boot(before)
+            if not any(has_booted(worker) for worker in self._server.WORKERS.values()):
+                raise
+
+    def _end_of_boot(self, before: dict[int, Any]) -> None:
+        for pid, worker in before.items():
+            if pid in self._endings and pid not in self._server.WORKERS:
+                worker.tmp.close()
+                self.expect([pid], "boot")
+                self.ended(worker)
+        self._boot_failures += 1
+        pause = min(2.0**self._boot_failures, RETRY_SECONDS)
+        self._retry_at = time.monotonic() + pause
+        _log.error("worker could not start", retry_seconds=pause, workers_left=len(self._server.WORKERS))
+
+    def _manage_workers(self) -> None:
+        if len(self._server.WORKERS) < self._server.num_workers and time.monotonic() < self._retry_at:
+            return
+        workers = self._server.WORKERS.values()
+        if len(workers) >= self._server.num_workers and all(map(has_booted, workers)):
+            self._boot_failures = 0
+        self._manage()
+
+    def _reason(self, worker: Any, asked: str | None, ending: Any) -> str:
+        if asked in {"stuck", "boot"}:
+            return asked
+        if worker.aborted:
+            return "timeout"
+        by_signal = ending is not None and ending.si_code in {os.CLD_KILLED, os.CLD_DUMPED}
+        # Gunicorn repeats its SIGTERM, and a worker that is nearly gone dies of it: that is no end of its own.
+        if by_signal and ending.si_status != signal.SIGTERM:
+            return "crash" if ending.si_status in _FAULTS else "signal"
+        if ending is not None and not by_signal and ending.si_status != 0:
+            return "crash"
+        if not self._server.LISTENERS:  # closed first of all when the server stops
+            return "shutdown"
+        if asked:
+            return asked
+        if len(self._server.WORKERS) >= self._server.num_workers:
+            return "scaled"
+        return "recycled" if worker.max_requests < sys.maxsize and not by_signal else "signal"
+
+
+def has_booted(worker: Any) -> bool:
+    """Tell whether a worker has given a sign of life since its fork."""
+    try:
+        return bool(worker.tmp.last_update() > worker.forked)
+    except (OSError, ValueError):  # closed: it has just ended
+        return False
+
+
+def _describe(ending: Any) -> dict[str, Any]:
+    if ending is None:
+        return {}
+    if ending.si_code in {os.CLD_KILLED, os.CLD_DUMPED}:
+        return {"signal": signal.Signals(ending.si_status).name}
+    return {"exit_code": ending.si_status}
