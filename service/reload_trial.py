@@ -7,8 +7,8 @@ application it ends itself, and where its configuration cannot be read it does s
 from __future__ import annotations
 
 import os
+import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -34,6 +34,7 @@ class ReloadTrial:
         self._deadline = 0.0
         self._exit_code: int | None = None
         self._again = False
+        self._scratch = store.directory() / f"trial-{os.getpid()}"
         self._failures = Counter(
             "service_reload_failures", "Reloads that were refused because of the new code.", registry=None
         )
@@ -50,6 +51,7 @@ class ReloadTrial:
                 os.kill(self._pid, signal.SIGKILL)
             return
         exit_code, self._pid, self._exit_code = self._exit_code, 0, None
+        shutil.rmtree(self._scratch, ignore_errors=True)
         if self._again:  # the code may have changed after it was read
             self._begin()
         elif exit_code == 0:
@@ -69,6 +71,7 @@ class ReloadTrial:
             self._again = True
             return
         self._again, self._exit_code = False, None
+        self._scratch.mkdir(mode=0o700, exist_ok=True)
         self._deadline = time.monotonic() + (self._server.timeout or 60)
         pid = os.fork()
         if pid == 0:
@@ -98,10 +101,9 @@ class ReloadTrial:
                 signal.signal(number, signal.SIG_DFL)
             self._in_child()
             # What the application measures here must not reach the metrics of the service.
-            with tempfile.TemporaryDirectory(dir=store.directory(), ignore_cleanup_errors=True) as scratch:
-                os.environ[store.VARIABLE] = scratch
-                self._server.app.reload()
-                self._server.app.wsgi()
+            os.environ[store.VARIABLE] = str(self._scratch)
+            self._server.app.reload()
+            self._server.app.wsgi()
             exit_code = 0
         except SystemExit as ended:  # whoever raised it has said why
             exit_code = ended.code if isinstance(ended.code, int) else 1

@@ -1,0 +1,145 @@
+"""New code that cannot be loaded does not take down the service that runs."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.exposition import value
+from tests.process import BIN, ROOT, Server, running, started, wait_until
+
+ENV = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2"}
+BROKEN = "import a_module_that_does_not_exist\n"
+HANGS = "import threading\nthreading.Event().wait()\n"
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Return a copy of the service, to be changed."""
+    folder = tmp_path / "copy"
+    shutil.copytree(ROOT / "service", folder / "service", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "gunicorn.conf.py", folder)
+    return folder
+
+
+@pytest.fixture
+def server(copy: Path, tmp_path: Path) -> Iterator[Server]:
+    with running([BIN / "gunicorn", "--timeout=3"], tmp_path, ENV, cwd=copy) as running_server:
+        wait_until(lambda: metric(running_server, "service_worker_threads") == 8, "both workers have loaded the code")
+        yield running_server
+
+
+def workers(server: Server) -> set[int]:
+    return {child.pid for child in server.children()}
+
+
+def metric(server: Server, name: str) -> float:
+    return value(server.manage("/metrics").body.decode(), name)
+
+
+@pytest.mark.parametrize("file", ["service/views.py", "gunicorn.conf.py"])
+def test_workers_stay_where_the_new_code_cannot_be_loaded(file: str, server: Server, copy: Path) -> None:
+    before = workers(server)
+    path = copy / file
+    good = path.read_text()
+    path.write_text(good + BROKEN)
+
+    server.process.send_signal(signal.SIGHUP)
+
+    line = server.line("reload refused")
+    assert "error" == line["level"]
+    assert "a_module_that_does_not_exist" in server.text()
+    assert before == workers(server)
+    assert 200 == server.get("/").status
+    wait_until(lambda: metric(server, "service_reload_failures_total") == 1, "the metric")
+
+    path.write_text(good)
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(workers(server)) == 2 and not workers(server) & before, "new workers")
+    assert 1 == metric(server, "service_reload_failures_total")
+
+
+def test_workers_stay_where_the_new_code_hangs(server: Server, copy: Path) -> None:
+    before = workers(server)
+    views = copy / "service" / "views.py"
+    views.write_text(views.read_text() + HANGS)
+
+    server.process.send_signal(signal.SIGHUP)
+
+    assert "in time" in server.line("reload refused")["reason"]
+    assert before == workers(server)
+
+
+def test_new_settings_that_cannot_be_used_are_refused(server: Server, copy: Path) -> None:
+    before = workers(server)
+    conf = copy / "gunicorn.conf.py"
+    conf.write_text(f"import os\nos.environ['SERVICE_THREADS'] = 'many'\n{conf.read_text()}")
+
+    server.process.send_signal(signal.SIGHUP)
+
+    assert "78" in server.line("reload refused")["reason"]
+    assert "SERVICE_THREADS" in str(server.line("settings cannot be used")["problems"])
+    assert before == workers(server)
+
+
+def test_a_trial_leaves_nothing_behind(server: Server, tmp_path: Path) -> None:
+    before = workers(server)
+    (store,) = (tmp_path / "tmp").glob("service-metrics-*")
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(workers(server)) == 2 and not workers(server) & before, "new workers")
+    wait_until(lambda: not [path for path in store.iterdir() if path.is_dir()], "no folder")
+
+    assert [] == [path.name for path in store.glob("*_p*.db")]
+    assert [] == server.lines("reload refused")
+
+
+def test_the_last_of_several_reloads_counts(server: Server, copy: Path) -> None:
+    """The code may change while it is being tried."""
+    before = workers(server)
+    views = copy / "service" / "views.py"
+    good = views.read_text()
+    views.write_text(good + "import time\ntime.sleep(0.5)\n" + BROKEN)
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(server.children()) == 3, "a trial")
+    views.write_text(good)
+    server.process.send_signal(signal.SIGHUP)
+
+    wait_until(lambda: len(workers(server)) == 2 and not workers(server) & before, "new workers")
+
+
+def test_a_worker_that_cannot_start_is_tried_again_while_another_one_serves(server: Server, copy: Path) -> None:
+    """As when it is recycled in the middle of a deployment."""
+    views = copy / "service" / "views.py"
+    good = views.read_text()
+    views.write_text(good + BROKEN)
+    victim = server.children()[0]
+
+    victim.kill()
+
+    wait_until(lambda: server.lines("worker could not start"), "the line")
+    assert 200 == server.get("/").status
+    assert {"signal", "boot"} == {line["reason"] for line in server.lines("worker ended")}
+    views.write_text(good)
+    wait_until(lambda: metric(server, "service_worker_threads") == 8, "both workers")
+    assert 200 == server.get("/").status
+
+
+def test_a_server_of_which_no_worker_can_start_ends(copy: Path, tmp_path: Path) -> None:
+    views = copy / "service" / "views.py"
+    views.write_text(views.read_text() + BROKEN)
+
+    with started([BIN / "gunicorn"], tmp_path, ENV, cwd=copy) as server:
+        assert 0 != server.process.wait(20)
+
+
+def test_a_worker_that_hangs_as_it_starts_is_ended(copy: Path, tmp_path: Path) -> None:
+    """Gunicorn alone would wait for it without end."""
+    views = copy / "service" / "views.py"
+    views.write_text(views.read_text() + HANGS)
+
+    with started([BIN / "gunicorn", "--timeout=1"], tmp_path, {**ENV, "WEB_CONCURRENCY": "1"}, cwd=copy) as server:
+        wait_until(lambda: server.lines("worker ended", reason="timeout"), "the line")
