@@ -69,7 +69,7 @@ def published(store: Path) -> list[list[Result]]:
         try:
             fields = orjson.loads(path.read_bytes())
             found.append([Result(**{**item, "status": Status(item["status"])}) for item in fields])
-        except (FileNotFoundError, ValueError, TypeError):  # its process has just ended, or it is not ours
+        except (FileNotFoundError, KeyError, TypeError, ValueError):  # its process has just ended, or it is not ours
             continue
     return found
 

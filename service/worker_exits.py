@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -42,6 +43,7 @@ class WorkerExits:
         # No hook of Gunicorn's tells how a worker ended, and all of it reaps workers by this name.
         self._reap, server.reap_workers = server.reap_workers, self._reap_workers
         self._manage, server.manage_workers = server.manage_workers, self._manage_workers
+        logging.getLogger("gunicorn.error").addFilter(_is_not_said_below)
 
     def expect(self, pids: Iterable[int], reason: str) -> None:
         """Note that these workers are about to be ended, and why."""
@@ -123,6 +125,11 @@ def has_booted(worker: Any) -> bool:
         return bool(worker.tmp.last_update() > worker.forked)
     except (OSError, ValueError):  # closed: it has just ended
         return False
+
+
+def _is_not_said_below(record: logging.LogRecord) -> bool:
+    """Drop Gunicorn's own lines about a worker's end, which do not know why it was."""
+    return not str(record.msg).startswith(("Worker (pid:%s) was sent", "Worker (pid:%s) exited"))
 
 
 def _describe(ending: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = {"promtool": "prometheus"}
+PACKAGES = {"haproxy": "haproxy", "promtool": "prometheus"}
 
 
 def require(name: str) -> Path:

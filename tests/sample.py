@@ -27,8 +27,11 @@ CHUNK = b"x" * 65536
 
 
 def create_app() -> Flask:
-    marker = os.environ.get("SAMPLE_DOWN_IF_EXISTS")
-    checks = (Check("marker", partial(fail_if_exists, Path(marker)), interval=0.05),) if marker else CHECKS
+    checks = [*CHECKS]
+    if marker := os.environ.get("SAMPLE_DOWN_IF_EXISTS"):
+        checks = [Check("marker", partial(fail_if_exists, Path(marker)), interval=0.05)]
+    if pipe := os.environ.get("SAMPLE_HANGS_IF_PIPE"):
+        checks = [Check("pipe", partial(hang_if_pipe, Path(pipe)), timeout=0.1, interval=0.05)]
     app = service_app.create_app(checks=checks)
     app.register_blueprint(sample)
     return app
@@ -37,6 +40,11 @@ def create_app() -> Flask:
 def fail_if_exists(path: Path) -> None:
     if path.exists():
         raise ConnectionError(path)
+
+
+def hang_if_pipe(path: Path) -> None:
+    if path.exists():
+        path.read_bytes()  # nobody writes to it
 
 
 @sample.get("/slow")
