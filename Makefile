@@ -32,9 +32,9 @@ test: .venv/installed-dev programs lint  ## Check everything: lint, types, tests
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-test-long: .venv/installed-dev programs  ## Check at full size what `make test` checks at reduced size (12 minutes)
-	RECYCLED=2000 SCANNED_URLS=100000 SCANNED_METHODS=1000 FORKS=300 $(BIN)/python -m pytest -rP --timeout=3600 \
-		-k "recycled_workers or scanner or children_forked"
+test-long: .venv/installed-dev programs  ## Check at full size what `make test` checks at reduced size (20 minutes)
+	RECYCLED=2000 SCANNED_URLS=100000 SCANNED_METHODS=1000 FORKS=300 ROUNDS=10 $(BIN)/python -m pytest -rP --timeout=3600 \
+		-k "recycled_workers or scanner or children_forked or one_after_the_other or reload_and_scaling"
 
 programs:
 	@$(foreach program,$(PROGRAMS),command -v $(word 1,$(subst :, ,$(program))) >/dev/null || \

@@ -58,14 +58,16 @@ class ServiceWorker(ThreadWorker):
         kernel's queue: they are accepted first. The socket is closed at once then, for whoever
         connects later is better refused than kept waiting.
         """
-        at_the_end = not self.alive and DRAIN.is_final
-        if at_the_end:
-            for listener in self.sockets:
-                self._accept_waiting(listener)
+        if self.alive or not DRAIN.is_final:
+            super().set_accept_enabled(enabled)
+            return
+        if enabled:  # the signal came just before
+            return
+        for listener in self.sockets:
+            self._accept_waiting(listener)
         super().set_accept_enabled(enabled)
-        if at_the_end:
-            for listener in self.sockets:
-                listener.close()
+        for listener in self.sockets:
+            listener.close()
 
     def finish_request(self, conn: Any, fs: Any) -> None:
         """Take a connection back from the thread that served a request on it.

@@ -28,7 +28,9 @@ def test_clients_that_never_close_stall_nobody(tmp_path: Path) -> None:
             begin = time.perf_counter()
             connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
             connection.request("GET", "/whoami", headers={"Connection": "close"})
-            assert 200 == connection.getresponse().status
+            response = connection.getresponse()
+            assert 200 == response.status
+            response.read()
             connection.close()
             seconds.append(time.perf_counter() - begin)
 

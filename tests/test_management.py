@@ -121,6 +121,7 @@ def test_it_answers_though_nobody_reads_the_log(tmp_path: Path) -> None:
 
 def test_liveness_says_why_when_all_workers_hang_and_recovers(tmp_path: Path) -> None:
     with serve("gunicorn", tmp_path) as server:
+        wait_until(lambda: len(server.children()) == 2, "two workers")
         workers = server.children()
         try:
             for worker in workers:

@@ -18,7 +18,7 @@ from tests.process import DEADLINE, Server, wait_until
 from tests.programs import require
 from tests.servers import serve
 
-ROUNDS = int(os.environ.get("ROLLING_ROUNDS", "2"))
+ROUNDS = int(os.environ.get("ROUNDS", "2"))
 KEEP_ALIVE, SINGLE = 2, 2
 """How many clients of each kind ask all the time."""
 
@@ -94,9 +94,12 @@ def ask(port: int) -> int:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
     try:
         connection.request("GET", "/whoami", headers={"Connection": "close"})
-        return connection.getresponse().status
+        response = connection.getresponse()
+        response.read()
     except OSError:
         return 0
+    else:
+        return response.status
     finally:
         connection.close()
 

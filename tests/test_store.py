@@ -24,6 +24,7 @@ from tests.servers import serve
 BROKEN = (OSError, http.client.HTTPException)
 """What a client meets whose worker was killed."""
 RECYCLED = int(os.environ.get("RECYCLED", "30"))
+ROUNDS = int(os.environ.get("ROUNDS", "2"))
 FREE = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2"}
 
 
@@ -140,7 +141,7 @@ def test_reload_and_scaling_lose_nothing(tmp_path: Path) -> None:
     with serve("gunicorn", tmp_path, {"SERVICE_LOG_LEVEL": "info"}) as server:
         load = Load(server)
         with load.running():
-            for _ in range(2):
+            for _ in range(ROUNDS):
                 before = workers(server)
                 server.process.send_signal(signal.SIGHUP)
                 wait_for_others(server, before)
@@ -152,7 +153,8 @@ def test_reload_and_scaling_lose_nothing(tmp_path: Path) -> None:
 
         assert {200} == set(load.answered)
         load.assert_exact()
-        assert 4 == exits(server, "reload")
+        assert 2 * ROUNDS == exits(server, "reload")
+        print(f"{ROUNDS} reloads: {load.answered[200]} requests answered, none lost")  # noqa: T201 - quoted
         files = len(list(store_of(tmp_path).glob("*.db")))
         before = workers(server)
         server.process.send_signal(signal.SIGHUP)
