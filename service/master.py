@@ -52,6 +52,7 @@ class Master:
 
     def leaving(self) -> None:
         """Serve no longer: the service has stopped, or another master answers."""
+        self._trial.end()
         if self._listener is not None:
             self._listener.stop()
 

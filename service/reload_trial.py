@@ -60,6 +60,13 @@ class ReloadTrial:
             self._failures.inc()
             _log.error("reload refused", reason=self._explain(exit_code), workers="go on with the code they have")
 
+    def end(self) -> None:
+        """End a trial that is going on: the service stops."""
+        if self._pid and self._exit_code is None:
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+            self._pid = 0
+
     def _begin(self) -> None:
         if DRAIN.is_final:
             _log.warning("reload refused", reason="the service is stopping")

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.exposition import value
@@ -95,6 +96,18 @@ def test_a_trial_leaves_nothing_behind(server: Server, tmp_path: Path) -> None:
 
     assert [] == [path.name for path in store.glob("*_p*.db")]
     assert [] == server.lines("reload refused")
+
+
+def test_a_stop_ends_a_trial(server: Server, copy: Path) -> None:
+    views = copy / "service" / "views.py"
+    views.write_text(views.read_text() + HANGS)
+    before = workers(server)
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: workers(server) - before, "a trial")
+    trial = workers(server) - before
+
+    assert 0 == server.stop()
+    assert not any(psutil.pid_exists(pid) for pid in trial)
 
 
 def test_the_last_of_several_reloads_counts(server: Server, copy: Path) -> None:
