@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from service import sink
 from service.leaving import process_is_leaving
 from service.startup import open_store, start
 
@@ -46,6 +47,7 @@ def on_starting(server: Any) -> None:
     """Take part in how the master handles its workers."""
     from service.master import Master  # noqa: PLC0415 - makes metrics, so after the store
 
+    sink.start(_settings.log_buffer_bytes)
     server.service_master = Master(server, _settings)
 
 
@@ -61,6 +63,7 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 def post_fork(server: Any, worker: Any) -> None:
     """Let the worker take its place."""
+    sink.start(_settings.log_buffer_bytes)
     server.service_master.after_fork(worker)
 
 

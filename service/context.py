@@ -6,11 +6,11 @@ import random
 import re
 import time
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
 
 @dataclass(slots=True)
@@ -20,6 +20,8 @@ class RequestContext:
     request_id: str
     trace_id: str = ""
     span_id: str = ""
+    trace_flags: str = ""
+    environ: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_environ(cls, environ: dict[str, Any]) -> RequestContext:
@@ -27,11 +29,24 @@ class RequestContext:
         request_id = environ.get("HTTP_X_REQUEST_ID")
         if request_id is None or _REQUEST_ID.fullmatch(request_id) is None:
             request_id = new_request_id()
-        context = cls(request_id)
+        context = cls(request_id, environ=environ)
         traceparent = environ.get("HTTP_TRACEPARENT")
         if traceparent is not None:
-            context.trace_id, context.span_id = parse_traceparent(traceparent) or ("", "")
+            context.trace_id, context.span_id, context.trace_flags = parse_traceparent(traceparent) or ("", "", "")
         return context
+
+    def add_to(self, line: dict[str, Any]) -> None:
+        """Add the ids, and the route once it is known, to the fields of a log line that has none."""
+        line.setdefault("request_id", self.request_id)
+        if self.trace_id:
+            line.setdefault("trace_id", self.trace_id)
+            line.setdefault("span_id", self.span_id)
+            line.setdefault("trace_flags", self.trace_flags)
+        if "route" not in line:
+            # Looked up for a line, because to note it would cost every request.
+            request = self.environ.get("werkzeug.request")
+            if request is not None and request.url_rule is not None:
+                line["route"] = request.url_rule.rule
 
 
 current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)
@@ -51,8 +66,27 @@ def new_request_id() -> str:
     return f"{head[:8]}-{head[8:]}-{tail[:9]}-{tail[9:]}"
 
 
-def parse_traceparent(header: str) -> tuple[str, str] | None:
-    """Return the trace id and the parent's span id, in lower-case hex; None if malformed.
+def outgoing_headers() -> dict[str, str]:
+    """Return the headers that let another service's lines be found with this request's: for calls to it.
+
+    ``X-Request-ID`` always, ``traceparent`` and ``tracestate`` as the client sent them: this service makes no
+    spans, so it passes them on unchanged (W3C Trace Context, section 4.3), and invents none. Empty outside of a
+    request.
+    """
+    request = current_request.get()
+    if request is None:
+        return {}
+    headers = {"X-Request-ID": request.request_id}
+    if request.trace_id:
+        for name in ("traceparent", "tracestate"):
+            value = request.environ.get(f"HTTP_{name.upper()}")
+            if value is not None:
+                headers[name] = value
+    return headers
+
+
+def parse_traceparent(header: str) -> tuple[str, str, str] | None:
+    """Return the trace id, the parent's span id and the flags, in lower-case hex; None if malformed.
 
     Source: W3C Trace Context, section 3.2. A version that is not known yet may carry more
     fields; version 00 may not, and ff is not a version.
@@ -60,7 +94,7 @@ def parse_traceparent(header: str) -> tuple[str, str] | None:
     match = _TRACEPARENT.fullmatch(header)
     if match is None:
         return None
-    version, trace_id, span_id, more = match.groups()
+    version, trace_id, span_id, flags, more = match.groups()
     if version == "ff" or (version == "00" and more) or trace_id == "0" * 32 or span_id == "0" * 16:
         return None
-    return trace_id, span_id
+    return trace_id, span_id, flags

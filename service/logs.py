@@ -5,19 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Callable, MutableMapping
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
-from service.context import current_request
-from service.render import render_json
-from service.settings import LogFormat, Settings
-from service.sink import write_line
-
-Fields = MutableMapping[str, Any]
-_Processor = Callable[[Any, str, Fields], Any]
+from service import sink
+from service.line import Fields, Lines
+from service.settings import Settings
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -31,10 +25,13 @@ def configure(settings: Settings) -> None:
 
     Process-wide, as logging is; called again, it replaces what the last call set up.
     """
-    processors = _processors(settings)
+    lines = Lines(settings)
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[_add_foreign_fields],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *processors],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            lambda _logger, _name, fields: lines.make(fields).decode(),
+        ],
         keep_exc_info=False,
     )
     handler = _LineHandler()
@@ -62,13 +59,15 @@ def configure(settings: Settings) -> None:
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
+    sys.unraisablehook = _log_unraisable
+    sink.describe_drops(lambda dropped: lines.make_trusted("warning", "log lines dropped", {"lines": dropped}))
 
 
 class RequestLog:
     """Writes the line of each finished request, past the layers that it has no use for."""
 
     def __init__(self, settings: Settings) -> None:
-        self._processors = _processors(settings)
+        self._lines = Lines(settings)
         # Not a structlog logger: its level is looked up for each line, at a tenth of the cost.
         self._logger = logging.getLogger("service.request")
 
@@ -77,43 +76,8 @@ class RequestLog:
         return self._logger.isEnabledFor(level)
 
     def write(self, level: str, fields: dict[str, Any]) -> None:
-        """Write one line; ``level`` is the name of the level, in lower case."""
-        line: Any = {"level": level, "event": "request", **fields}
-        for process in self._processors:
-            line = process(None, level, line)
-        write_line(line)
-
-
-def _processors(settings: Settings) -> list[_Processor]:
-    """Return what every line passes through; the last one renders it."""
-    if settings.log_format is LogFormat.CONSOLE:
-        console = structlog.dev.ConsoleRenderer(
-            colors=sys.stdout.isatty(),
-            sort_keys=False,
-            exception_formatter=structlog.dev.plain_traceback,  # the others show local variables
-        )
-        render: list[_Processor] = [_escape_controls, console]
-    else:
-        # Frames without local variables: those hold passwords.
-        frames = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, use_rich=False)
-        render = [structlog.processors.ExceptionRenderer(frames), render_json]
-
-    def add_common_fields(_logger: Any, _name: str, fields: Fields) -> Fields:
-        request = current_request.get()
-        if request is not None:
-            fields.setdefault("request_id", request.request_id)
-            if request.trace_id:
-                fields.setdefault("trace_id", request.trace_id)
-                fields.setdefault("span_id", request.span_id)
-        level, event = fields.pop("level"), fields.pop("event", None)
-        for name in ("timestamp", "service"):
-            if name in fields:  # a field that somebody has called so must not hide ours
-                fields[f"{name}_"] = fields.pop(name)
-        # RFC 3339 in UTC. These four stand first, where the eye looks for them.
-        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        return {"timestamp": now, "level": level, "event": event, "service": settings.name, **fields}
-
-    return [structlog.contextvars.merge_contextvars, add_common_fields, *render]
+        """Write one line; ``level`` is the name of the level, in lower case. ``fields`` are flat, without secrets."""
+        sink.write_line(self._lines.make_trusted(level, "request", fields))
 
 
 _add_extra = structlog.stdlib.ExtraAdder()
@@ -131,14 +95,6 @@ def _add_foreign_fields(logger: Any, name: str, fields: Fields) -> Fields:
     return {**extra, **ours}
 
 
-_CONTROLS = {code: f"\\x{code:02x}" for code in [*range(0x20), *range(0x7F, 0xA0)] if chr(code) not in "\t\n"}
-
-
-def _escape_controls(_logger: Any, _name: str, fields: Fields) -> Fields:
-    """Keep a client from writing to the terminal of who reads the log."""
-    return {key: value.translate(_CONTROLS) if isinstance(value, str) else value for key, value in fields.items()}
-
-
 def _is_new(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], ReportedError))
 
@@ -148,14 +104,21 @@ class _LineHandler(logging.Handler):
         try:
             line = self.format(record)
         except Exception as error:  # noqa: BLE001 - a library's broken log call must not break the request
-            record.msg, record.args = f"{record.msg!r} could not be formatted: {type(error).__name__}", ()
+            said = record.msg.get("event") if isinstance(record.msg, dict) else record.msg
+            record.msg, record.args = f"{said!r:.200} could not be formatted: {type(error).__name__}", ()
             line = self.format(record)
-        write_line(line)
+        sink.write_line(line.encode())
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: Any) -> None:
     if not issubclass(kind, (KeyboardInterrupt, ReportedError)):
         _log.critical("uncaught exception", exc_info=(kind, error, trace))
+
+
+def _log_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    # Where Python cannot raise: in __del__, and in what was registered with atexit.
+    error, text = unraisable.exc_value, unraisable.err_msg or "Exception ignored in"
+    _log.error("exception ignored", reason=text, object=unraisable.object, exc_info=error or unraisable.exc_type)
 
 
 def _log_uncaught_in_thread(args: threading.ExceptHookArgs) -> None:

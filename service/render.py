@@ -14,14 +14,14 @@ _MAX_BITS = 14_000
 """Python writes no integer of more than 4300 digits in decimal."""
 
 
-def render_json(_logger: Any, _name: str, fields: Mapping[str, Any]) -> str:
-    """Render one line of JSON; a value that JSON has no form for becomes its ``repr``."""
+def render_json(value: Any) -> bytes:
+    """Render one line of JSON without its newline; what JSON has no form for becomes its ``repr``."""
     try:
-        return orjson.dumps(fields, default=repr, option=_OPTIONS).decode()
+        return orjson.dumps(value, default=repr, option=_OPTIONS)
     except TypeError:
         # orjson refuses what a client can send (lone surrogates) and what an
         # application can count (integers over 64 bits). A line must not be lost for it.
-        return json.dumps(_plain(fields), ensure_ascii=True)
+        return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _plain(value: Any, depth: int = 0) -> Any:
@@ -31,7 +31,7 @@ def _plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, int):
         return int(value) if value.bit_length() < _MAX_BITS else hex(value)
     if isinstance(value, float):
-        return value if value - value == 0 else repr(value)  # JSON has no NaN and no infinity
+        return float(value) if value - value == 0 else repr(value)  # JSON has no NaN and no infinity
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     if depth < 16:

@@ -11,7 +11,19 @@ from typing import Any
 from service import __version__
 from service.address import Address
 from service.cpus import usable_cpus
-from service.variables import NOT_SET, Derived, Variable, boolean, choice, integer, seconds, text, variable
+from service.variables import (
+    NOT_SET,
+    Derived,
+    Variable,
+    boolean,
+    choice,
+    integer,
+    names,
+    seconds,
+    shares,
+    text,
+    variable,
+)
 
 PREFIX = "SERVICE_"
 
@@ -29,6 +41,8 @@ class LogFormat(StrEnum):
 
     JSON = "json"
     CONSOLE = "console"
+    ECS = "ecs"
+    OTEL = "otel"
 
 
 class LogLevel(StrEnum):
@@ -126,7 +140,46 @@ class Settings:
             lambda known: LogFormat.CONSOLE if known["mode"] is Mode.DEVELOPMENT else LogFormat.JSON,
             "`json`; `console` in development",
         ),
-        "`json`, or `console` for people.",
+        "`json`; `console` for people; `ecs`, Elastic Common Schema 8; `otel`, OpenTelemetry's log data model.",
+    )
+    log_max_line_bytes: int | None = variable(
+        "SERVICE_LOG_MAX_LINE_BYTES",
+        integer(1024, 2**24),
+        Derived(lambda _: None, "`65536`"),
+        "The longest line in a file, in bytes; in a longer one fields are shortened. Where stdout is no file, a "
+        "line has at most 4096, because a pipe tears longer ones apart.",
+    )
+    log_buffer_bytes: int = variable(
+        "SERVICE_LOG_BUFFER_BYTES",
+        integer(2**16, 2**30),
+        2**20,
+        "How much each process keeps, in bytes, while nobody reads its log; lines beyond are dropped and counted.",
+    )
+    log_mask: tuple[str, ...] = variable(
+        "SERVICE_LOG_MASK",
+        names,
+        Derived(lambda _: (), "none"),
+        "More names of fields whose values are masked, with commas between them: `iban,ssn`.",
+    )
+    log_query: bool = variable(
+        "SERVICE_LOG_QUERY", boolean, False, "Whether the line of a request has its query string, masked."
+    )
+    log_repeats: int = variable(
+        "SERVICE_LOG_REPEATS",
+        integer(0, 10**6),
+        0,
+        "How many warnings and errors with the same text each process writes a minute; the next one says how many "
+        "were left out. 0: all.",
+    )
+    log_samples: Mapping[str, float] = variable(
+        "SERVICE_LOG_SAMPLES",
+        shares,
+        Derived(lambda _: {}, "none"),
+        "The share of successful requests that have a line, by route: `/=0.1 /items/<int:number>=0.01 *=0.5`, with "
+        "`*` for all others. Errors and slow requests always have one.",
+    )
+    log_slow_seconds: float = variable(
+        "SERVICE_LOG_SLOW_SECONDS", seconds(0, 3600), 1.0, "From how many seconds on a request is slow."
     )
     metrics_on_app: bool = variable(
         "SERVICE_METRICS_ON_APP", boolean, True, "Whether `/metrics` is served on the application's port, too."

@@ -89,6 +89,26 @@ def seconds(low: float, high: float) -> Parse:
     return parse
 
 
+def names(value: str) -> tuple[str, ...]:
+    """Accept words with a comma or a space between them."""
+    found = tuple(re.split(r"[ ,]+", value.strip(" ,")))
+    if not all(re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name) for name in found):
+        raise ValueError("names of letters, digits, '.', '_' and '-', with commas between them")
+    return found
+
+
+def shares(value: str) -> Mapping[str, float]:
+    """Accept pairs ``route=share`` with spaces between them; a share is a number from 0 to 1."""
+    found = {}
+    for pair in value.split():
+        route, _, share = pair.rpartition("=")
+        # ",/" is a comma between pairs.
+        if not re.fullmatch(r"(?!.*,/)/.*|\*|unmatched", route) or not re.fullmatch(r"0(\.[0-9]+)?|1(\.0+)?", share):
+            raise ValueError("pairs like /route=0.1 or *=0.5 with spaces between them, shares from 0 to 1")
+        found[route] = float(share)
+    return found
+
+
 def boolean(value: str) -> bool:
     """Accept true or false, and what else is usual for them."""
     meanings = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}

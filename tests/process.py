@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import psutil
 
@@ -183,6 +183,22 @@ def started(
         raise
     finally:
         _end(process)
+
+
+def run_python(script: str, stdout: int | IO[bytes] | None = None) -> str:
+    """Run ``script`` with this interpreter in the repository root; return what it says on standard error."""
+    process = subprocess.run(
+        [sys.executable, "-c", script],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        env=clean_environ(),
+        timeout=DEADLINE,
+        check=False,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+    return process.stderr
 
 
 def clean_environ() -> dict[str, str]:

@@ -33,10 +33,10 @@ def test_any_other_request_id_is_replaced(sent: str | None) -> None:
 @pytest.mark.parametrize(
     ("header", "expected"),
     [
-        pytest.param(f"00-{TRACE}-{SPAN}-01", (TRACE, SPAN), id="sampled"),
-        pytest.param(f"00-{TRACE}-{SPAN}-00", (TRACE, SPAN), id="not sampled"),
-        pytest.param(f"cc-{TRACE}-{SPAN}-01", (TRACE, SPAN), id="later version"),
-        pytest.param(f"cc-{TRACE}-{SPAN}-01-what-the-future-brings", (TRACE, SPAN), id="later version with more"),
+        pytest.param(f"00-{TRACE}-{SPAN}-01", (TRACE, SPAN, "01"), id="sampled"),
+        pytest.param(f"00-{TRACE}-{SPAN}-00", (TRACE, SPAN, "00"), id="not sampled"),
+        pytest.param(f"cc-{TRACE}-{SPAN}-01", (TRACE, SPAN, "01"), id="later version"),
+        pytest.param(f"cc-{TRACE}-{SPAN}-01-what-the-future-brings", (TRACE, SPAN, "01"), id="later version with more"),
         pytest.param(f"00-{TRACE}-{SPAN}-01-more", None, id="version 00 with more"),
         pytest.param(f"ff-{TRACE}-{SPAN}-01", None, id="ff is no version"),
         pytest.param(f"cc-{TRACE}-{SPAN}-01.more", None, id="more without a dash"),
@@ -52,7 +52,7 @@ def test_any_other_request_id_is_replaced(sent: str | None) -> None:
         pytest.param("nonsense", None, id="nonsense"),
     ],
 )
-def test_traceparent_is_read_as_the_w3c_writes_it(header: str, expected: tuple[str, str] | None) -> None:
+def test_traceparent_is_read_as_the_w3c_writes_it(header: str, expected: tuple[str, str, str] | None) -> None:
     """W3C Trace Context, section 3.2; a malformed header is no header."""
     assert expected == parse_traceparent(header)
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import re
 import sys
 import threading
@@ -20,7 +19,6 @@ from service import logs
 from service.context import RequestContext, current_request
 from service.logs import ReportedError, RequestLog
 from service.settings import Settings
-from service.sink import write_line
 
 Write = Callable[[], object]
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
@@ -519,50 +517,6 @@ def test_the_log_is_written_past_the_buffer_of_python(output: Output) -> None:
     with contextlib.redirect_stdout(None):
         own().info("written")
     expected = "written"
-
-    assert expected == output.line()["event"]
-
-
-def test_text_that_is_not_unicode_is_escaped(output: Output) -> None:
-    """A lone surrogate cannot be encoded."""
-    write_line("a\ud800b \N{SNOWMAN}")
-    expected = "a\\ud800b \N{SNOWMAN}\n"
-
-    assert expected == output.text()
-
-
-def test_a_long_line_is_written_whole(output: Output) -> None:
-    """It may take more than one write."""
-    write_line("x" * 1_000_000)
-    expected = "x" * 1_000_000 + "\n"
-
-    assert expected == output.text()
-
-
-@contextlib.contextmanager
-def broken_output() -> Iterator[None]:
-    """Have nobody read standard output meanwhile."""
-    reader, writer = os.pipe()
-    os.close(reader)
-    saved = os.dup(1)
-    os.dup2(writer, 1)
-    os.close(writer)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 1)
-        os.close(saved)
-
-
-def test_a_log_that_cannot_be_written_fails_nothing(output: Output) -> None:
-    """The service goes on without it, and with it as soon as it can be written again."""
-    logs.configure(settings())
-    with broken_output():
-        own().info("lost")
-        foreign().error("lost")
-        request_log().write("info", {})
-    own().info("back")
-    expected = "back"
 
     assert expected == output.line()["event"]
 

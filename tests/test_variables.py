@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.variables import Derived, Parse, Variable, choice, integer, seconds, text, variable
+from service.variables import Derived, Parse, Variable, choice, integer, names, seconds, shares, text, variable
 
 
 class Colour(StrEnum):
@@ -34,6 +34,14 @@ WORD = text(r"[a-z]{2,4}", "2 to 4 small letters")
         (seconds(0, 60), "0.5", 0.5),
         (choice(Colour), "red", Colour.RED),
         (choice(Colour), "GREEN", Colour.GREEN),
+        (names, "iban", ("iban",)),
+        (names, "iban, x-ssn  pin_2,", ("iban", "x-ssn", "pin_2")),
+        (shares, "/=0.1", {"/": 0.1}),
+        (
+            shares,
+            "/items/<int:number>=0  /a=b=1 *=0.25 unmatched=1.0",
+            {"/items/<int:number>": 0.0, "/a=b": 1.0, "*": 0.25, "unmatched": 1.0},
+        ),
     ],
 )
 def test_a_value_of_the_expected_form_is_read(parse: Parse, value: str, expected: object) -> None:
@@ -60,6 +68,12 @@ def test_a_value_of_the_expected_form_is_read(parse: Parse, value: str, expected
             ["", "-0.1", "1.6", "nan", "inf", "-inf", "1s", "one", "1,5", "1e1", "1_0", "\N{ARABIC-INDIC DIGIT ONE}"],
         ),
         (choice(Colour), "one of red, green", ["", "blue", "re", "red green"]),
+        (names, "names of letters, digits, '.', '_' and '-', with commas between them", [",", "a;b", "a,?", "x" * 65]),
+        (
+            shares,
+            "pairs like /route=0.1 or *=0.5 with spaces between them, shares from 0 to 1",
+            ["0.1", "/", "/=", "/=1.1", "/=-1", "/=10%", "items=0.1", "/=0.1,/x=0.2", "/=1e-1"],
+        ),
     ],
 )
 def test_any_other_value_is_refused_with_what_was_expected(parse: Parse, expected: str, values: list[str]) -> None:

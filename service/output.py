@@ -1,0 +1,80 @@
+"""Standard output as the kernel has it: whole lines, in pieces that no other process can tear apart."""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import time
+from collections.abc import Iterable, Iterator
+
+STDOUT = 1
+PIPE_BYTES = 4096
+"""What a pipe takes in one piece: PIPE_BUF of pipe(7). Longer writes mix with those of other processes."""
+_FILE_BYTES = 65536
+_FULL_SECONDS = 0.02
+
+
+def is_file() -> bool:
+    """Tell whether standard output is a regular file, in which no write mixes with another one."""
+    try:
+        return stat.S_ISREG(os.fstat(STDOUT).st_mode)
+    except OSError:  # closed
+        return False
+
+
+def takes_more(seconds: float) -> bool:
+    """Tell whether a piece can be written within ``seconds`` without a wait."""
+    if not hasattr(select, "poll"):  # Windows
+        return True
+    poll = select.poll()
+    poll.register(STDOUT, select.POLLOUT)
+    return bool(poll.poll(seconds * 1000))
+
+
+class Output:
+    """Writes lines, each with its newline. Not to be used by two threads at one time."""
+
+    def __init__(self) -> None:
+        self._rest = b""  # of a line that a full disk cut off: it has to end before another one begins
+
+    def write(self, lines: Iterable[bytes]) -> int:
+        """Write as long as it takes; return how many lines the system refused (no reader, no space)."""
+        lost = 0
+        if self._rest:
+            rest, self._rest = self._rest, b""
+            self._write(rest, in_a_line=True)
+        for piece in _pieces(lines, _FILE_BYTES if is_file() else PIPE_BYTES):
+            lost += piece.count(b"\n") if self._rest else self._write(piece)
+        return lost
+
+    def _write(self, piece: bytes, *, in_a_line: bool = False) -> int:
+        view = memoryview(piece)
+        while view:
+            try:
+                written = os.write(STDOUT, view)
+            except BlockingIOError:  # somebody who shares it has made it non-blocking
+                time.sleep(_FULL_SECONDS)
+            except OSError:
+                left = bytes(view)
+                if in_a_line:
+                    self._rest, newline, left = left.partition(b"\n")
+                    self._rest += newline
+                return left.count(b"\n")
+            else:
+                in_a_line = view[written - 1] != ord("\n")
+                view = view[written:]
+        return 0
+
+
+def _pieces(lines: Iterable[bytes], limit: int) -> Iterator[bytes]:
+    piece: list[bytes] = []
+    size = 0
+    for line in lines:
+        if size + len(line) > limit and piece:
+            yield b"".join(piece)
+            piece, size = [], 0
+        piece.append(line)
+        size += len(line)
+    if piece:
+        yield b"".join(piece)
