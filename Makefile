@@ -54,7 +54,7 @@ lock: .venv/installed-dev  ## Renew the locks from pyproject.toml
 	$(LOCK) --upgrade --extra uwsgi --group dev --constraints requirements.txt --output-file requirements-dev.txt
 
 clean:  ## Remove .venv and what the tools left behind
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .coverage*
+	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage*
 
 # The dev lock holds every pin of the other one, so both may be installed into one environment.
 .venv/installed: requirements.txt

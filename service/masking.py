@@ -112,4 +112,4 @@ def _pairs(value: Any) -> Iterable[tuple[Any, Any]] | None:
 
 def _words(key: str) -> str:
     """Return the words of ``key`` in lower case, joined by underscores."""
-    return re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).lower())
+    return re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", key).lower())
