@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from service import sink
+from service import logs
 from service.leaving import process_is_leaving
 from service.startup import open_store, start
 
 _settings = start()
+logs.take_printed_lines(_settings)
 # Before any metric is made.
 open_store()
 
@@ -47,7 +48,7 @@ def on_starting(server: Any) -> None:
     """Take part in how the master handles its workers."""
     from service.master import Master  # noqa: PLC0415 - makes metrics, so after the store
 
-    sink.start(_settings.log_buffer_bytes)
+    logs.serve(_settings)
     server.service_master = Master(server, _settings)
 
 
@@ -63,7 +64,7 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 def post_fork(server: Any, worker: Any) -> None:
     """Let the worker take its place."""
-    sink.start(_settings.log_buffer_bytes)
+    logs.serve(_settings)
     server.service_master.after_fork(worker)
 
 

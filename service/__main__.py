@@ -10,7 +10,6 @@ import structlog
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler
 
-from service.app import create_app
 from service.settings import Mode, Settings, documentation
 from service.startup import start
 
@@ -21,6 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop; return the exit code."""
     _parser().parse_args(arguments)
     settings = start(default_mode=Mode.DEVELOPMENT)
+    from service.app import create_app  # noqa: PLC0415 - if it cannot be imported, the log has to say so
+
     app = create_app(settings)
     try:
         if settings.mode is Mode.DEVELOPMENT:

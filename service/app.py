@@ -12,7 +12,7 @@ from flask import Flask
 from prometheus_client import CollectorRegistry
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from service import following, probes, problems, scrape, sink, store
+from service import following, probes, problems, scrape, store
 from service.checks import CHECKS
 from service.framework import Service
 from service.health import Check
@@ -27,7 +27,7 @@ from service.saturation import Saturation
 from service.settings import Mode, Settings
 from service.sources import sources
 from service.startup import open_store, start
-from service.under_uwsgi import believe_no_client, in_each_worker, serve_management_under_uwsgi
+from service.under_uwsgi import believe_no_client, in_each_worker, log_under_uwsgi, serve_management_under_uwsgi
 from service.views import views
 
 if TYPE_CHECKING:
@@ -84,8 +84,7 @@ def create_app(settings: Settings | None = None, *, checks: Iterable[Check] = CH
     monitoring.attach(app)
     if settings.metrics_on_app:
         app.register_blueprint(probes.scrape_blueprint(monitoring.sources))
-    if settings.mode is Mode.PRODUCTION:
-        in_each_worker(partial(sink.start, settings.log_buffer_bytes))
+    log_under_uwsgi(settings)
     in_each_worker(health.start)
     in_each_worker(pulse.start)
     serve_management_under_uwsgi(settings, monitoring)

@@ -8,6 +8,9 @@ import time
 from functools import partial
 from typing import Any
 
+import structlog
+from gunicorn.arbiter import Arbiter
+from gunicorn.errors import AppImportError
 from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import ThreadWorker
 
@@ -21,6 +24,13 @@ LINGERING = 256
 """How many such clients are waited for at one time, beyond which the oldest one is let go."""
 _RECEIVE_BYTES = 64 * 1024
 
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def _exit_code(error: Exception) -> int:
+    """Return the code by which Gunicorn's master knows that another worker would fail in the same way."""
+    return Arbiter.APP_LOAD_ERROR if isinstance(error, AppImportError) else Arbiter.WORKER_BOOT_ERROR
+
 
 class ServiceWorker(ThreadWorker):
     """A threaded worker that waits for no client to close, loses no connection at a stop, and always ends."""
@@ -31,7 +41,12 @@ class ServiceWorker(ThreadWorker):
 
     def load_wsgi(self) -> None:
         """Load the application; while the service drains, each response asks its client to close."""
-        super().load_wsgi()
+        try:
+            super().load_wsgi()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends this worker
+            # Gunicorn would say it twice, the second time in text.
+            _log.critical("application cannot be loaded", exc_info=True)
+            raise SystemExit(_exit_code(error)) from None
         application = self.wsgi
 
         def serve(environ: Any, start_response: Any) -> Any:

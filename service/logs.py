@@ -11,7 +11,8 @@ import structlog
 
 from service import sink
 from service.line import Fields, Lines
-from service.settings import Settings
+from service.settings import Mode, Settings
+from service.standard_streams import log_what_is_printed
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -61,6 +62,19 @@ def configure(settings: Settings) -> None:
     threading.excepthook = _log_uncaught_in_thread
     sys.unraisablehook = _log_unraisable
     sink.describe_drops(lambda dropped: lines.make_trusted("warning", "log lines dropped", {"lines": dropped}))
+
+
+def take_printed_lines(settings: Settings) -> None:
+    """Have what is printed in the log: a server, for one, prints that it cannot start."""
+    if settings.mode is not Mode.DEVELOPMENT:
+        log_what_is_printed(Lines(settings))
+
+
+def serve(settings: Settings) -> None:
+    """Prepare the log of a process that serves: no request waits for its reader, and what is printed is in it, too."""
+    if settings.mode is not Mode.DEVELOPMENT:
+        sink.start(settings.log_buffer_bytes)
+        log_what_is_printed(Lines(settings))
 
 
 class RequestLog:

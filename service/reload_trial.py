@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import structlog
 from prometheus_client import Counter
 
-from service import store
+from service import sink, store
 from service.draining import DRAIN
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -117,4 +117,5 @@ class ReloadTrial:
         except BaseException:  # noqa: BLE001 - whatever the new code raises, it is told and refused
             _log.critical("application cannot be loaded", exc_info=True)
         finally:
+            sink.flush()
             os._exit(exit_code)

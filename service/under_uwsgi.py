@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from service import store
+from service import logs, store
 from service.management import Management
 from service.readiness import of_workers
 
@@ -49,6 +49,12 @@ def _take_slot(number: int) -> None:
         store.forget(0)  # what the master, which serves nothing, has made by loading the application
         store.prepare(number)
         store.identify(str(number))
+
+
+def log_under_uwsgi(settings: Settings) -> None:
+    """Prepare the log of each worker. uWSGI's master runs no thread of Python's: what it logs is written at once."""
+    if "uwsgi" in sys.modules:
+        in_each_worker(partial(logs.serve, settings))
 
 
 def serve_management_under_uwsgi(settings: Settings, monitoring: Monitoring) -> None:

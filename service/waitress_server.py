@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from waitress import adjustments, channel, server, task
 
-from service import listening
+from service import listening, logs
 from service.address import Address
 from service.draining import DRAIN
 from service.management import Management
@@ -55,6 +55,7 @@ def _correct_defaults() -> None:
 
 
 def _run(created: Any, app: Flask, settings: Settings) -> None:
+    logs.serve(settings)
     run = GracefulRun(created, drain_seconds=settings.drain_seconds, graceful_seconds=settings.graceful_seconds)
     for listener in run.listeners:
         listener.channel_class = _Channel

@@ -1,0 +1,103 @@
+"""The sample application, with routes that write to the log in every way that a program has."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import logging
+import os
+import sys
+import threading
+import traceback
+import warnings
+from typing import Any
+
+import structlog
+from flask import Flask, request
+
+from service.context import outgoing_headers
+from tests import sample
+
+if "gunicorn.arbiter" in sys.modules:  # elsewhere the log is set up when the application is made
+    logging.getLogger("imported").warning("while it is imported")
+    print("printed while it is imported")  # noqa: T201 - this is what is tested
+
+
+class Unhappy:
+    """Cannot go in peace."""
+
+    def __del__(self) -> None:
+        raise ValueError("in __del__")
+
+
+def fail(text: str) -> None:
+    raise ValueError(text)
+
+
+def group() -> None:
+    second = KeyError("second")
+    second.add_note("a note")
+    try:
+        fail("the cause")
+    except ValueError as error:
+        raise ExceptionGroup("several", [ValueError("first"), ExceptionGroup("inner", [second])]) from error
+
+
+def every_way() -> None:
+    """Write in each way there is."""
+    print("printed", {"a": 1})  # noqa: T201
+    print("two\nlines", end="")  # noqa: T201
+    print(file=sys.stdout, flush=True)  # noqa: T201
+    sys.stderr.write("written to stderr\n")
+    request.environ["wsgi.errors"].write("written to wsgi.errors\n")
+    warnings.warn("a warning", UserWarning, stacklevel=1)
+    logging.getLogger("third.party").error("with %s", "arguments", extra={"host": "db1"})
+    logging.getLogger("third.party").error("%d", "wrong arguments")
+    structlog.get_logger("ours").warning("bound", **{"weird key\n": b"\xff", "number": 2**70})
+    try:
+        fail("printed by traceback")
+    except ValueError:
+        traceback.print_exc()
+        logging.getLogger("third.party").exception("caught\nand told")
+    try:
+        group()
+    except ExceptionGroup:
+        structlog.get_logger("ours").exception("a group")
+    Unhappy()
+    thread = threading.Thread(target=fail, args=("in a thread",), name="noisy thread")
+    thread.start()
+    thread.join()
+    logging.raiseExceptions = True
+    handler = logging.StreamHandler()  # a handler of somebody else, which prints
+    record = logging.LogRecord("x", logging.ERROR, __file__, 1, "%d", ("x",), None)
+    handler.handle(record)
+
+
+def create_app() -> Flask:
+    app = sample.create_app()
+    atexit.register(fail, "at exit")
+
+    @app.get("/noise")
+    def noise() -> str:
+        every_way()
+        return "made"
+
+    @app.get("/crash")
+    def crash() -> str:
+        ctypes.string_at(0)
+        return "unreachable"
+
+    @app.get("/hold")
+    def hold() -> str:
+        """Hold the lock of the interpreter, so that nothing of Python runs."""
+        ctypes.PyDLL(None).sleep(int(request.args["s"]))
+        return "held"
+
+    @app.get("/context")
+    def context() -> dict[str, Any]:
+        structlog.get_logger("ours").bind(bound=1).info("own", n=request.args["n"])
+        logging.getLogger("foreign").info("foreign", extra={"n": request.args["n"]})
+        structlog.contextvars.bind_contextvars(leak=request.args["n"])
+        return {"headers": outgoing_headers(), "pid": os.getpid()}
+
+    return app
