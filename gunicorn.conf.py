@@ -64,8 +64,11 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 def post_fork(server: Any, worker: Any) -> None:
     """Let the worker take its place."""
+    from service import rejections  # noqa: PLC0415 - makes metrics, so after the store
+
     logs.serve(_settings)
     server.service_master.after_fork(worker)
+    rejections.start()
 
 
 def on_reload(server: Any) -> None:
