@@ -12,7 +12,7 @@ from flask import Flask
 from prometheus_client import CollectorRegistry
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from service import following, probes, problems, scrape, store
+from service import following, levels, probes, problems, scrape, store
 from service.checks import CHECKS
 from service.framework import Service
 from service.health import Check
@@ -78,6 +78,7 @@ def create_app(settings: Settings | None = None, *, checks: Iterable[Check] = CH
             saturation.publish,
             health_metrics.publish,
             *following.counters(registry),
+            levels.refresh,
         ]
     )
     monitoring = Monitoring(health_metrics.readiness, saturation.abort, [pulse, *sources(settings), registry])

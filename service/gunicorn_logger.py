@@ -9,7 +9,7 @@ from typing import Any
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
-from service import rejections
+from service import levels, rejections
 
 _REJECTED = "Invalid request from ip="
 _DISCONNECTED = "Ignored premature client disconnection."
@@ -24,9 +24,10 @@ class GunicornLogger(Logger):
     def setup(self, cfg: Config) -> None:
         """Set the level, which ``--log-level`` may have changed, and no handler."""
         self.cfg = cfg
-        level = logging.getLevelName(cfg.loglevel.upper())
-        # The root's level can be changed while it runs, and Gunicorn's follows where nothing else was asked for.
-        self.error_log.setLevel(logging.NOTSET if level == logging.getLogger().level else level)
+        level = logging.getLevelNamesMapping().get(cfg.loglevel.upper(), logging.INFO)
+        # The root's level can be changed while it runs; Gunicorn's follows unless the command line has its own.
+        root = levels.configured(logging.getLogger())
+        levels.configure(self.error_log, logging.NOTSET if level == root else level)
         self.error_log.propagate = True
 
     def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:

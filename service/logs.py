@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from service import sink
+from service import levels, sink
 from service.line import Fields, Lines
 from service.settings import Mode, Settings
 from service.standard_streams import log_what_is_printed
@@ -43,7 +43,7 @@ def configure(settings: Settings) -> None:
         if isinstance(other, _LineHandler):
             root.removeHandler(other)
     root.addHandler(handler)
-    root.setLevel(settings.log_level.upper())
+    levels.configure(root, logging.getLevelNamesMapping()[settings.log_level.upper()])
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 import structlog
 from prometheus_client.registry import Collector
 
-from service import scrape
+from service import level_answers, scrape
 from service.answers import json_answer, problem_answer
 from service.draining import DRAIN
 from service.listener import Handler, Listener, Request, Response
@@ -56,6 +56,7 @@ class Management:
             "/readyz": {"GET": self._readyz},
             "/drain": {"POST": self._drain},
             "/resume": {"POST": self._resume},
+            "/loglevel": {"GET": level_answers.show, "PUT": _change_level},
             scrape.PATH: {"GET": self._metrics},
             "/info": {"GET": self._info},
         }
@@ -136,6 +137,10 @@ class Management:
             raise SystemExit(1) from None
         _log.info("management listening", address=str(listener.address))
         return listener
+
+
+def _change_level(request: Request) -> Response:
+    return _FORBIDDEN if _is_of_another_site(request) else level_answers.change(request)
 
 
 def _is_of_another_site(request: Request) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from gunicorn.workers.gthread import ThreadWorker
 
-from service import capacity, listening, readiness, slots, store, stuck_requests
+from service import capacity, levels, listening, readiness, slots, store, stuck_requests
 from service.graceful_stop import GracefulStop
 from service.management import INHERITED, Management
 from service.reload_trial import ReloadTrial
@@ -110,6 +110,7 @@ class Master:
 
     def _turn(self) -> None:
         self._trial.turn()
+        levels.refresh()
         for pid, worker in list(self._server.WORKERS.items()):
             requests = stuck_requests.taken_down(store.directory(), worker.slot)
             if requests and not self._exits.is_expected(pid):

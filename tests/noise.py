@@ -93,6 +93,11 @@ def create_app() -> Flask:
         ctypes.PyDLL(None).sleep(int(request.args["s"]))
         return "held"
 
+    @app.get("/level")
+    def level() -> dict[str, Any]:
+        effective = logging.getLogger(request.args["logger"]).getEffectiveLevel()
+        return {"pid": os.getpid(), "level": logging.getLevelName(effective).lower()}
+
     @app.get("/context")
     def context() -> dict[str, Any]:
         structlog.get_logger("ours").bind(bound=1).info("own", n=request.args["n"])

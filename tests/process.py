@@ -73,9 +73,11 @@ class Server:
         """Ask with GET on a connection of its own."""
         return self.request("GET", path, headers)
 
-    def manage(self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> Answer:
+    def manage(
+        self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> Answer:
         """Ask the management listener on a connection of its own."""
-        return self.request(method, path, headers, port=self.management_port)
+        return self.request(method, path, headers, body, port=self.management_port)
 
     def request(
         self,
