@@ -11,6 +11,7 @@ import structlog
 
 from service import levels, sink
 from service.line import Fields, Lines
+from service.repeats import RepeatFilter
 from service.settings import Mode, Settings
 from service.standard_streams import log_what_is_printed
 
@@ -38,6 +39,8 @@ def configure(settings: Settings) -> None:
     handler = _LineHandler()
     handler.setFormatter(formatter)
     handler.addFilter(_is_new)
+    if settings.log_repeats:
+        handler.addFilter(RepeatFilter(settings.log_repeats))
     root = logging.getLogger()
     for other in list(root.handlers):
         if isinstance(other, _LineHandler):
@@ -82,12 +85,25 @@ class RequestLog:
 
     def __init__(self, settings: Settings) -> None:
         self._lines = Lines(settings)
+        self._shares = settings.log_samples
+        self._slow_seconds = settings.log_slow_seconds
+        self.has_query = settings.log_query
         # Not a structlog logger: its level is looked up for each line, at a tenth of the cost.
         self._logger = logging.getLogger("service.request")
 
     def is_enabled(self, level: int) -> bool:
         """Tell whether a line of this level (``logging.INFO``, ...) would be written."""
         return self._logger.isEnabledFor(level)
+
+    def share(self, route: str, seconds: float) -> float:
+        """Return which share (0 to 1) of the successful requests like this one has a line."""
+        if not self._shares or seconds >= self._slow_seconds:
+            return 1.0
+        return self._shares.get(route, self._shares.get("*", 1.0))
+
+    def masked(self, query: str) -> str:
+        """Return a query string without its secrets."""
+        return self._lines.mask.query(query)
 
     def write(self, level: str, fields: dict[str, Any]) -> None:
         """Write one line; ``level`` is the name of the level, in lower case. ``fields`` are flat, without secrets."""

@@ -9,6 +9,7 @@ failures in the middle of a stream, clients that went away, headers that the ser
 from __future__ import annotations
 
 import logging
+import random
 import time
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
@@ -86,7 +87,8 @@ class Observer:
             level, number = "debug", logging.DEBUG
         else:
             level, number = "info", logging.INFO
-        if not self._log.is_enabled(number):
+        share = 1.0 if status >= 400 or outcome else self._log.share(route, seconds)
+        if not self._log.is_enabled(number) or (share < 1 and random.random() >= share):  # noqa: S311 - no secret
             return
         fields = {
             "method": method,
@@ -98,6 +100,10 @@ class Observer:
             "client": environ.get("REMOTE_ADDR", ""),
             "user_agent": _text(environ.get("HTTP_USER_AGENT", "")),
         }
+        if self._log.has_query and environ.get("QUERY_STRING"):
+            fields["query"] = self._log.masked(_text(environ["QUERY_STRING"]))
+        if share < 1:
+            fields["share"] = share  # so that a count of lines can be made one of requests
         if outcome:
             fields["outcome"] = outcome
             if status != exchange.status_sent:

@@ -1,0 +1,41 @@
+"""Which requests have a line where not all have one, and what repeats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.process import wait_until
+from tests.servers import serve
+
+ENV = {
+    "WEB_CONCURRENCY": "1",
+    "SERVICE_LOG_SAMPLES": "/=0 /whoami=0.5 *=1",
+    "SERVICE_LOG_SLOW_SECONDS": "0.2",
+    "SERVICE_LOG_REPEATS": "2",
+    "SERVICE_LOG_QUERY": "true",
+}
+
+
+def test_successes_are_sampled_by_route_and_all_else_is_kept(tmp_path: Path) -> None:
+    with serve("gunicorn", tmp_path, ENV) as server:
+        for _ in range(100):
+            server.get("/")
+            server.get("/whoami?api_key=hunter2&page=2")
+        for _ in range(5):
+            server.get("/boom")
+            server.get("/nope")
+            server.get("/log")
+        server.get("/slow?s=0.3")
+        wait_until(lambda: server.lines("request", route="/slow"), "the last line")
+
+        assert [] == server.lines("request", route="/")
+        half = server.lines("request", route="/whoami")
+        # Of 100 tosses of a coin so few or so many come once in 10^15.
+        assert 10 < len(half) < 90
+        assert {(0.5, "api_key=[masked]&page=2")} == {(line["share"], line["query"]) for line in half}
+        assert [5, 5, 5] == [len(server.lines("request", route=route)) for route in ("/boom", "unmatched", "/log")]
+        assert "share" not in server.lines("request", route="/log")[0]
+        # Repeated errors and warnings are limited, lines of requests are not.
+        assert 2 == len(server.lines("unhandled exception"))
+        assert 2 == len(server.lines("foreign line"))
+        assert 5 == len(server.lines("own line"))
