@@ -34,6 +34,16 @@ def fail(text: str) -> None:
     raise ValueError(text)
 
 
+def sink_to(depth: int) -> None:
+    if depth:
+        sink_to(depth - 1)
+    bottom()
+
+
+def bottom() -> None:
+    raise ValueError("y" * 100_000)
+
+
 def group() -> None:
     second = KeyError("second")
     second.add_note("a note")
@@ -97,6 +107,14 @@ def create_app() -> Flask:
     def level() -> dict[str, Any]:
         effective = logging.getLogger(request.args["logger"]).getEffectiveLevel()
         return {"pid": os.getpid(), "level": logging.getLevelName(effective).lower()}
+
+    @app.get("/large")
+    def large() -> str:
+        try:
+            sink_to(60)
+        except ValueError:
+            structlog.get_logger("ours").exception("large", body="x" * 100_000)
+        return "told"
 
     @app.get("/context")
     def context() -> dict[str, Any]:
