@@ -33,8 +33,9 @@ test: .venv/installed-dev programs lint  ## Check everything: lint, types, tests
 	$(BIN)/coverage report
 
 test-long: .venv/installed-dev programs  ## Check at full size what `make test` checks at reduced size (20 minutes)
-	RECYCLED=2000 SCANNED_URLS=100000 SCANNED_METHODS=1000 FORKS=300 ROUNDS=10 $(BIN)/python -m pytest -rP --timeout=3600 \
-		-k "recycled_workers or scanner or children_forked or one_after_the_other or reload_and_scaling"
+	RECYCLED=2000 SCANNED_URLS=100000 SCANNED_METHODS=1000 FORKS=300 ROUNDS=10 STALLED_SECONDS=60 FUZZ_EXAMPLES=5000 $(BIN)/python -m pytest -rP --timeout=3600 \
+		-k "recycled_workers or scanner or children_forked or one_after_the_other or reload_and_scaling \
+			or stalls or no_value_stops_it or valid"
 
 programs:
 	@$(foreach program,$(PROGRAMS),command -v $(word 1,$(subst :, ,$(program))) >/dev/null || \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, MutableMapping
@@ -13,6 +14,7 @@ from structlog.typing import ExceptionTransformer
 from service import log_formats, sink, tracebacks
 from service.context import current_request
 from service.masking import Mask
+from service.render import render_json
 from service.settings import LogFormat, Settings
 from service.shortening import render_line
 
@@ -100,12 +102,23 @@ class _Console:
         )
 
     def __call__(self, line: dict[str, Any]) -> bytes:
-        shown = {name: value.translate(_CONTROLS) if isinstance(value, str) else value for name, value in line.items()}
-        return f"{self._render(None, '', shown)}\n".encode("utf-8", "backslashreplace")
+        info = {"exc_info": line.pop("exc_info")} if "exc_info" in line else {}
+        try:
+            text = self._render(None, "", {**_shown(line), **info})
+        except Exception:  # noqa: BLE001 - a value whose repr raises
+            text = self._render(None, "", {**_shown(json.loads(render_json(line))), **info})
+        return f"{text}\n".encode("utf-8", "backslashreplace")
+
+
+def _shown(line: dict[str, Any]) -> dict[str, Any]:
+    """Keep a client from writing to the terminal of who reads the log."""
+    return {
+        str(name).translate(_CONTROLS): value.translate(_CONTROLS) if isinstance(value, str) else value
+        for name, value in line.items()
+    }
 
 
 _CONTROLS = {code: f"\\x{code:02x}" for code in [*range(0x20), *range(0x7F, 0xA0)] if chr(code) not in "\t\n"}
-"""Keep a client from writing to the terminal of who reads the log."""
 
 
 def _now() -> str:
