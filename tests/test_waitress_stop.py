@@ -174,8 +174,8 @@ def test_several_addresses_are_served_and_closed(tmp_path: Path) -> None:
         SAMPLE,
     ]
     with running(command, tmp_path) as server:
+        wait_until(lambda: len(server.lines("listening")) == 2, "both lines")
         addresses = {line["address"] for line in server.lines("listening")}
-        assert len(addresses) == 2
         clients = []
         for address in addresses:
             client = socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=DEADLINE)
