@@ -13,6 +13,10 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
 
+_VARIANTS = "89ab"
+"""The hexadecimal digits that begin with the bits 10, which say that this is a UUID of RFC 9562."""
+
+
 @dataclass(slots=True)
 class RequestContext:
     """The ids of one request."""
@@ -59,11 +63,10 @@ def new_request_id() -> str:
     The random bits are not fit for secrets, which an id is not. Each process has its own
     sequence: ``random`` seeds itself anew after a fork.
     """
-    milliseconds = time.time_ns() // 1_000_000
-    bits = random.getrandbits(74)
-    tail = f"{0x7 << 12 | bits >> 62:04x}-{0b10 << 62 | bits & (1 << 62) - 1:016x}"
-    head = f"{milliseconds:012x}"
-    return f"{head[:8]}-{head[8:]}-{tail[:9]}-{tail[9:]}"
+    time_of_it = (time.time_ns() // 1_000_000).to_bytes(6, "big").hex()
+    bits = random.getrandbits(80)
+    digits = bits.to_bytes(10, "big").hex()
+    return f"{time_of_it[:8]}-{time_of_it[8:]}-7{digits[:3]}-{_VARIANTS[bits & 3]}{digits[3:6]}-{digits[6:18]}"
 
 
 def outgoing_headers() -> dict[str, str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextvars
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import Context, copy_context
+from threading import get_ident
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -27,33 +27,37 @@ if TYPE_CHECKING:
 CLIENT_CLOSED_REQUEST = 499
 """The status of a response that the client did not wait for; nginx's code, for there is no standard one."""
 
+_NOTHING: Iterator[Any] = iter(())
 _log = structlog.stdlib.get_logger(__name__)
 
 
 class Exchange:
     """The response that the server iterates over and closes; it reports to its observer once."""
 
+    # On the class, because each assignment in __init__ would cost each request.
+    route = UNMATCHED
+    status = 500
+    status_sent = 0
+    size = 0
+    """Of the body, in bytes, as far as it was sent."""
+    outcome = ""
+    timed_out = False
+    """It ran for longer than SERVICE_REQUEST_TIMEOUT, and was reported for it."""
+    _close_response: Callable[[], object] | None = None
+    _file: SentFile | None = None
+    _began = False
+    _ended = False
+    _reported = False
+
     def __init__(self, observer: Observer, environ: WSGIEnvironment, start_response: StartResponse) -> None:
-        self.context = contextvars.copy_context()
+        self.started = perf_counter()
+        self.context = copy_context()
         self.environ = environ
-        self.route = UNMATCHED
-        self.status = 500
-        self.status_sent = 0
-        self.bytes = 0
-        self.outcome = ""
+        self.ids = RequestContext.from_environ(environ)
+        self.thread = get_ident()
         self._observer = observer
         self._server_start_response = start_response
-        self.started = time.perf_counter()
-        self.ids = RequestContext.from_environ(environ)
-        self.thread = threading.get_ident()
-        self.timed_out = False
-        """It ran for longer than SERVICE_REQUEST_TIMEOUT, and was reported for it."""
-        self._chunks: Iterator[bytes] = iter(())
-        self._close_response: Callable[[], object] | None = None
-        self._file: SentFile | None = None
-        self._began = False
-        self._ended = False
-        self._reported = False
+        self._chunks: Iterator[bytes] = _NOTHING
 
     def respond(self) -> Iterable[bytes]:
         """Call the application; return the response for the server to send."""
@@ -99,7 +103,7 @@ class Exchange:
         except BaseException as error:  # noqa: BLE001 - nothing may leave unreported; it is raised again there
             chunk = self.context.run(self._failed_chunk, error)
         self._began = True
-        self.bytes += len(chunk)
+        self.size += len(chunk)
         return chunk
 
     def _failed_chunk(self, error: BaseException) -> bytes:
@@ -108,7 +112,7 @@ class Exchange:
             raise error
         if self._began:  # too late for another status: the server has to break the connection off
             raise ReportedError("the response broke off") from error
-        self._chunks = iter(())
+        self._chunks = _NOTHING
         return self._replace(error)
 
     def close(self) -> None:
@@ -120,7 +124,7 @@ class Exchange:
         error = sys.exception()
         try:
             if self._file is not None:
-                self.bytes, self._ended = self._file.sent(error)
+                self.size, self._ended = self._file.sent(error)
             if self._close_response is not None:
                 self._close_response()
         except Exception as raised:
@@ -140,7 +144,7 @@ class Exchange:
     def abort(self) -> None:
         """Report the request, from another thread: its process is about to be killed."""
         self.status, self.outcome, self.route = 500, "aborted", self.route_so_far()
-        context = contextvars.Context()
+        context = Context()
         context.run(current_request.set, self.ids)
         context.run(self._report)
 
@@ -181,4 +185,4 @@ class Exchange:
             self._reported = True
             if self.environ.get(EXCEPTION_KEY):
                 self.outcome = "exception"
-            self._observer.report(self, time.perf_counter() - self.started)
+            self._observer.report(self, perf_counter() - self.started)

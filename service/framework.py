@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from flask import Flask, Response, request
+from flask import Flask, Request, Response, request
+from flask.ctx import RequestContext
 from werkzeug.exceptions import LengthRequired, RequestEntityTooLarge
 
+from service.json_provider import JSONProvider
 from service.leaving import ends_the_process
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 EXCEPTION_KEY = "service.exception"
 """Set in the WSGI environment of a request that had an unhandled exception."""
@@ -26,10 +31,17 @@ class EscapedError(RuntimeError):
 class Service(Flask):
     """Flask; but whatever a view raises becomes a response, is logged once, and keeps its route."""
 
+    json_provider_class = JSONProvider
+
+    def request_context(self, environ: WSGIEnvironment) -> RequestContext:
+        """Return the context of a request, which has the whole of a chunked body, or none."""
+        context = super().request_context(environ)
+        if "HTTP_TRANSFER_ENCODING" in environ:
+            _take_chunked_body(context.request, self.config["MAX_CONTENT_LENGTH"])
+        return context
+
     def full_dispatch_request(self) -> Response:
         """Serve the request; ``sys.exit()`` in a view is an unhandled exception like any other."""
-        if "HTTP_TRANSFER_ENCODING" in request.environ:
-            _take_chunked_body(self.config["MAX_CONTENT_LENGTH"])
         try:
             return super().full_dispatch_request()
         except Exception:
@@ -66,7 +78,7 @@ class _LimitedBody:
         return data
 
 
-def _take_chunked_body(limit: int | None) -> None:
+def _take_chunked_body(request: Request, limit: int | None) -> None:
     if "uwsgi.version" in request.environ:
         # uWSGI passes an empty body on. The router's exception is what Flask raises when it dispatches.
         request.routing_exception = LengthRequired()

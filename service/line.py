@@ -9,6 +9,7 @@ from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import structlog
+from structlog.contextvars import _CONTEXT_VARS
 from structlog.typing import ExceptionTransformer
 
 from service import log_formats, sink, tracebacks
@@ -82,7 +83,7 @@ class Lines:
         request = current_request.get()
         if request is not None:
             request.add_to(line)
-        bound = structlog.contextvars.get_contextvars()
+        bound = _CONTEXT_VARS and structlog.contextvars.get_contextvars()  # which looks at all that is in the context
         if bound:
             for name, value in self.mask.fields(bound).items():
                 line.setdefault(f"{name}_" if name in _OURS else name, value)

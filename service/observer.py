@@ -96,7 +96,7 @@ class Observer:
             "route": route,
             "status": status,
             "duration_ms": round(seconds * 1000, 3),
-            "bytes": exchange.bytes,
+            "bytes": exchange.size,
             "client": environ.get("REMOTE_ADDR", ""),
             "user_agent": _text(environ.get("HTTP_USER_AGENT", "")),
         }

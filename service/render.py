@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 # A dataclass goes through its repr, which hides what is secret; orjson would show all its fields.
-_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z | orjson.OPT_PASSTHROUGH_DATACLASS
+_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_PASSTHROUGH_DATACLASS
 _MAX_BITS = 14_000
 """Python writes no integer of more than 4300 digits in decimal."""
 
@@ -18,6 +18,14 @@ def render_json(value: Any) -> bytes:
     """Render one line of JSON without its newline; what JSON has no form for becomes its ``repr``."""
     try:
         return orjson.dumps(value, default=repr, option=_OPTIONS)
+    except TypeError:
+        return _render_others(value)
+
+
+def _render_others(value: Any) -> bytes:
+    try:
+        # Not at once, because with this option everything takes three times as long.
+        return orjson.dumps(value, default=repr, option=_OPTIONS | orjson.OPT_NON_STR_KEYS)
     except TypeError:
         # orjson refuses what a client can send (lone surrogates) and what an
         # application can count (integers over 64 bits). A line must not be lost for it.

@@ -6,6 +6,8 @@ import io
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from werkzeug.wsgi import ClosingIterator
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
@@ -26,6 +28,8 @@ class SentFile:
 
         None where ``response`` is an ordinary iterable, or one that cannot be watched.
         """
+        if isinstance(response, ClosingIterator):  # Werkzeug's, around what is no file; a cheap test for most of them
+            return None
         wrapper = environ.get("wsgi.file_wrapper")
         if not (isinstance(wrapper, type) and isinstance(response, wrapper)) and not isinstance(response, io.IOBase):
             return None
