@@ -98,7 +98,7 @@ def test_every_phase_of_gunicorn_is_in_json(tmp_path: Path) -> None:
         for path in ("/crash", "/hold?s=60"):
             with contextlib.suppress(OSError, http.client.HTTPException):
                 server.get(path)
-        wait_until(lambda: any("SIGSEGV" in event for event in events(server)), "a crash")
+        wait_until(lambda: server.lines("worker ended", signal="SIGSEGV"), "a crash")
         wait_until(lambda: any("WORKER TIMEOUT" in event for event in events(server)), "a timeout")
         server.children()[0].kill()
         for number in (signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR1, signal.SIGWINCH, signal.SIGHUP):
