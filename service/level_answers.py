@@ -28,14 +28,24 @@ class WrongRequestError(ValueError):
 
 def show(_request: Request | None = None) -> Response:
     """Answer with the root's level, that of each logger this process knows, and what is overridden."""
-    overridden = {
+    changed = overridden()
+    known = [name for name, each in logging.root.manager.loggerDict.items() if isinstance(each, logging.Logger)]
+    effective = {name: _name(logging.getLogger(name).getEffectiveLevel()) for name in sorted({*known, *changed})}
+    effective.pop(ROOT, None)
+    return json_answer(200, {"root": root_level(), "loggers": effective, "overridden": changed})
+
+
+def root_level() -> str:
+    """Return the level of the root in this process."""
+    return _name(logging.root.level)
+
+
+def overridden() -> dict[str, dict[str, str | None]]:
+    """Return the level that each overridden logger has, and until when: None for as long as the server runs."""
+    return {
         name: {"level": each.level, "until": None if each.until is None else _rfc3339(each.until)}
         for name, each in levels.overrides().items()
     }
-    known = [name for name, each in logging.root.manager.loggerDict.items() if isinstance(each, logging.Logger)]
-    effective = {name: _name(logging.getLogger(name).getEffectiveLevel()) for name in sorted({*known, *overridden})}
-    effective.pop(ROOT, None)
-    return json_answer(200, {"root": _name(logging.root.level), "loggers": effective, "overridden": overridden})
 
 
 def change(request: Request) -> Response:

@@ -11,11 +11,11 @@ from urllib.parse import parse_qs
 import structlog
 from prometheus_client.registry import Collector
 
-from service import level_answers, scrape
+from service import level_answers, scrape, status
 from service.answers import json_answer, problem_answer
 from service.draining import DRAIN
 from service.listener import Handler, Listener, Request, Response
-from service.readiness_answer import Find, UnknownCheckError, answer
+from service.readiness_answer import Find, UnknownCheckError, answer, as_json
 from service.settings import Settings
 from service.sources import server_name
 
@@ -59,18 +59,19 @@ class Management:
             "/loglevel": {"GET": level_answers.show, "PUT": _change_level},
             scrape.PATH: {"GET": self._metrics},
             "/info": {"GET": self._info},
+            status.PATH: {"GET": self._status},
         }
 
     def _livez(self, _request: Request) -> Response:
         fault = self.fault()
         if fault is None:
             return json_answer(200, {"status": "ok"})
-        return json_answer(503, {"status": "down", "reason": fault})
+        return json_answer(503, _down(fault))
 
     def _readyz(self, request: Request) -> Response:
         fault = self.fault()
         if fault is not None:  # whatever the workers said before
-            return json_answer(503, {"status": "down", "reason": fault})
+            return json_answer(503, _down(fault))
         try:
             return answer(self.readiness, request.query, request.headers.get("accept", ""), verbose=True)
         except UnknownCheckError as error:
@@ -115,6 +116,16 @@ class Management:
         }
         return json_answer(200, facts)
 
+    def _status(self, _request: Request) -> Response:
+        fault = self.fault()
+        if fault is None:
+            found = self.readiness(())
+            readiness = as_json(found.status, found.checks.values())
+        else:
+            readiness = _down(fault)
+        metrics = scrape.collect(self.sources).values()
+        return json_answer(200, status.document(self.settings, metrics, fault=fault, readiness=readiness))
+
     def listen(self) -> Listener | None:
         """Return the listener, bound and not started; None where ``SERVICE_MANAGEMENT_BIND`` is empty.
 
@@ -141,6 +152,10 @@ class Management:
 
 def _change_level(request: Request) -> Response:
     return _FORBIDDEN if _is_of_another_site(request) else level_answers.change(request)
+
+
+def _down(fault: str) -> dict[str, str]:
+    return {"status": "down", "reason": fault}
 
 
 def _is_of_another_site(request: Request) -> bool:

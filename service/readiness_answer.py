@@ -46,12 +46,13 @@ def answer(find: Find, query: str, accept: str, *, verbose: bool = False) -> Res
     shown = readiness.checks.values() if verbose or "verbose" in parameters else []
     code = 200 if readiness.status.is_ready else 503
     content_type = parse_accept_header(accept, MIMEAccept).best_match(_TYPES, _TYPES[0])
-    form = _health_json if content_type == HEALTH_JSON else _json
+    form = _health_json if content_type == HEALTH_JSON else as_json
     response = json_answer(code, form(readiness.status, shown, exclude), content_type or _TYPES[0])
     return Response(code, response.body, [*response.headers, ("Vary", "Accept")])
 
 
-def _json(status: Status, results: Collection[Result], exclude: Collection[str]) -> dict[str, Any]:
+def as_json(status: Status, results: Collection[Result], exclude: Collection[str] = ()) -> dict[str, Any]:
+    """Return the body of an answer, with these results."""
     body: dict[str, Any] = {"status": status}
     if results:
         body["checks"] = {result.name: _detail(result, exclude) for result in results}

@@ -20,14 +20,10 @@ def render(
     """Return the body of a scrape and its headers.
 
     ``accept`` and ``accept_encoding`` are the request's headers of these names. With ``names``, only
-    metrics and samples that are called so. Where two sources have a metric of the same name, the
-    first one's is taken.
+    metrics and samples that are called so.
     """
     begin = time.perf_counter()
-    metrics: dict[str, Metric] = {}
-    for source in sources:
-        for metric in source.collect():
-            metrics.setdefault(metric.name, metric)
+    metrics = collect(sources)
     seconds = time.perf_counter() - begin
     duration = GaugeMetricFamily("service_scrape_duration_seconds", "Time this scrape took to collect.", value=seconds)
     metrics.setdefault(duration.name, duration)
@@ -40,6 +36,15 @@ def render(
         body = gzip.compress(body, compresslevel=1)
         headers.append(("Content-Encoding", "gzip"))
     return body, headers
+
+
+def collect(sources: Iterable[Collector]) -> dict[str, Metric]:
+    """Return what is measured, by name. Where two sources have a metric of the same name, the first one's is taken."""
+    metrics: dict[str, Metric] = {}
+    for source in sources:
+        for metric in source.collect():
+            metrics.setdefault(metric.name, metric)
+    return metrics
 
 
 def _restricted(metrics: Iterable[Metric], names: Sequence[str]) -> list[Metric]:
