@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-versio
 
 # What tests use beside Python, as program:package of Debian. Where `make` may not install it, the
 # tests that need it are skipped, and say so; under CI=true they fail.
-PROGRAMS := promtool:prometheus haproxy:haproxy
+PROGRAMS := promtool:prometheus haproxy:haproxy chromium:chromium
 install_package = { [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 	{ apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends $(1); }; }
 

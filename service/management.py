@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
 import structlog
 from prometheus_client.registry import Collector
 
-from service import level_answers, scrape, status
+from service import level_answers, page, scrape, status
 from service.answers import json_answer, problem_answer
 from service.draining import DRAIN
 from service.listener import Handler, Listener, Request, Response
@@ -37,13 +37,15 @@ class Management:
     fault: Callable[[], str | None]
     readiness: Find
     sources: Sequence[Collector]
+    _page: Mapping[str, Mapping[str, Handler]] = field(default_factory=page.routes, repr=False)
 
     def answer(self, request: Request) -> Response:
         """Return the response to one request."""
         routes = self._routes()
         route = routes.get(request.path)
         if route is None:
-            return problem_answer(404, f"There is only {', '.join(routes)}.")
+            names = ", ".join(path for path in routes if not path.startswith(page.ASSETS))
+            return problem_answer(404, f"There is only {names}.")
         allowed = [*route, "HEAD"] if "GET" in route else [*route]
         if request.method not in allowed:
             names = ", ".join(allowed)
@@ -60,6 +62,7 @@ class Management:
             scrape.PATH: {"GET": self._metrics},
             "/info": {"GET": self._info},
             status.PATH: {"GET": self._status},
+            **self._page,
         }
 
     def _livez(self, _request: Request) -> Response:

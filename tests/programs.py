@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = {"haproxy": "haproxy", "promtool": "prometheus"}
+PACKAGES = {"haproxy": "haproxy", "promtool": "prometheus", "chromium": "chromium"}
 
 
 def require(name: str) -> Path:

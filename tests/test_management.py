@@ -299,7 +299,7 @@ def test_until_a_worker_has_started_it_is_not_ready() -> None:
     assert 503 == ask("/readyz")[0]
 
 
-@pytest.mark.parametrize(("path", "method", "status"), [("/", "GET", 404), ("/livez", "POST", 405)])
+@pytest.mark.parametrize(("path", "method", "status"), [("/nope", "GET", 404), ("/livez", "POST", 405)])
 def test_what_it_does_not_answer_is_a_problem(path: str, method: str, status: int) -> None:
     answered, headers, _ = ask(path, method)
 

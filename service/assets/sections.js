@@ -1,0 +1,136 @@
+// What the page shows of an answer of /status, section by section. Text is only ever put in as text.
+
+import { growth, isBeyond, quantile, total } from "./figures.js";
+import { DASH, clock, duration, rate, span, whole } from "./formats.js";
+
+const QUANTILES = [0.5, 0.95, 0.99];
+const STATES = {
+  ok: ["Ready", "It takes requests."],
+  degraded: ["Degraded", "It takes requests, while a check that is not critical fails."],
+  starting: ["Starting", "It is not ready yet."],
+  down: ["Down", "It is not ready: a critical check fails."],
+  draining: ["Draining", "It asks its clients to go elsewhere, and still answers them."],
+};
+
+const at = (id) => document.getElementById(id);
+
+// What has not changed is left alone: screen readers announce changes, and a selection would be lost.
+export function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function fill(body, rows) {
+  while (body.rows.length > rows.length) body.deleteRow(-1);
+  rows.forEach(({ cells, state, firstNumber, lastNumber = cells.length - 1 }, index) => {
+    const row = body.rows[index] ?? body.insertRow();
+    if (row.dataset.state !== state) row.dataset.state = state;
+    cells.forEach((text, column) => {
+      let cell = row.cells[column];
+      if (!cell) {
+        cell = row.appendChild(document.createElement(column ? "td" : "th"));
+        if (!column) cell.scope = "row";
+        if (column >= firstNumber && column <= lastNumber) cell.className = "number";
+      }
+      say(cell, text);
+    });
+  });
+}
+
+// Each takes the answer and the history of answers, this one included.
+export const SECTIONS = {
+  service({ service }) {
+    say(at("name"), service.name);
+    say(at("facts"), `${service.version} \u00b7 ${service.mode} \u00b7 ${service.server}` +
+      (service.uptime_seconds === null ? "" : ` \u00b7 up for ${span(service.uptime_seconds)}`));
+  },
+
+  state({ readiness, service }) {
+    const [word, meaning] = STATES[readiness.status] ?? [readiness.status, ""];
+    at("state").dataset.state = readiness.status;
+    say(at("state-word"), word);
+    say(at("state-meaning"), readiness.reason ? `It cannot answer: ${readiness.reason}.` : meaning);
+    document.title = `${word} \u00b7 ${service.name}`;
+  },
+
+  checks({ readiness }) {
+    const checks = Object.entries(readiness.checks ?? {});
+    at("no-checks").hidden = checks.length > 0;
+    at("checks-table").hidden = checks.length === 0;
+    fill(at("checks"), checks.map(([name, check]) => ({
+      state: check.status === "down" && !check.critical ? "degraded" : check.status,
+      firstNumber: 3,
+      lastNumber: 4,
+      cells: [
+        name,
+        check.status,
+        check.critical ? "yes" : "no",
+        duration((check.duration_ms ?? NaN) / 1000),
+        span(check.age_seconds ?? NaN),
+        check.reason ? `${check.reason}, ${check.failures} in a row` : DASH,
+      ],
+    })));
+  },
+
+  workers({ workers }) {
+    const { alive, threads, in_flight: busy, stuck } = workers;
+    say(at("alive"), alive === 0 && threads > 0 ? "one process serves" : whole(alive));
+    say(at("threads"), threads === null ? DASH : `${whole(busy)} of ${whole(threads)}`);
+    const meter = at("threads-meter");
+    meter.hidden = !(threads > 0);
+    if (threads > 0) Object.assign(meter, { max: threads, value: busy ?? 0 });
+    say(at("stuck"), whole(stuck));
+    at("stuck").dataset.state = stuck > 0 ? "down" : "ok";
+    say(at("timed-out"), whole(workers.timed_out));
+    say(at("reload-failures"), whole(workers.reload_failures));
+    say(at("queue"), workers.queue.limit === null ? DASH : `${whole(workers.queue.length)} of ${whole(workers.queue.limit)}`);
+    say(at("exits"), byReason(workers.exits));
+  },
+
+  requests({ routes, rejected }, history) {
+    const recent = growth(history);
+    say(at("window"), recent
+      ? `Rates and latencies are of the last ${Math.round(recent.seconds)} seconds.`
+      : "Rates and latencies come with the next answer.");
+    const row = (name, grown, requests, errors) => ({
+      state: grown?.errors > 0 ? "down" : grown?.requests > 0 ? "ok" : "idle",
+      firstNumber: 1,
+      cells: [
+        name,
+        rate(grown ? grown.requests / recent.seconds : NaN),
+        rate(grown ? grown.errors / recent.seconds : NaN),
+        ...QUANTILES.map((q) => latency(q, grown?.buckets ?? [])),
+        whole(requests),
+        whole(errors),
+      ],
+    });
+    say(at("rejected"), byReason(rejected));
+    const now = history.at(-1).routes;
+    const names = Object.keys(routes).sort();
+    const sum = (field) => names.reduce((found, name) => found + now[name][field], 0);
+    fill(at("routes"), [
+      row("All routes", recent && total(recent.routes.values()), sum("requests"), sum("errors")),
+      ...names.map((name) => row(name, recent?.routes.get(name), now[name].requests, now[name].errors)),
+    ]);
+  },
+
+  log({ log }) {
+    say(at("level"), log.level);
+    const changed = Object.entries(log.overridden).map(([name, { level, until }]) =>
+      `${name} ${level}` + (until ? ` until ${clock(new Date(until))}` : ""));
+    say(at("overridden"), changed.join(", ") || "none");
+    say(at("lost"), whole(log.lines_dropped));
+    at("lost").dataset.state = log.lines_dropped > 0 ? "down" : "ok";
+  },
+};
+
+// What a server never counts by reason is not known, rather than none.
+function byReason(counts) {
+  const all = Object.entries(counts);
+  const some = all.filter(([, count]) => count > 0).map(([reason, count]) => `${reason} ${whole(count)}`);
+  return all.length ? some.join(", ") || "none" : DASH;
+}
+
+function latency(q, buckets) {
+  const seconds = quantile(q, buckets);
+  return (isBeyond(q, buckets) ? "> " : "") + duration(seconds);
+}
