@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = {"haproxy": "haproxy", "promtool": "prometheus", "chromium": "chromium"}
+PACKAGES = {
+    "haproxy": "haproxy",
+    "promtool": "prometheus",
+    "chromium": "chromium",
+    "prometheus": "prometheus",
+    "amtool": "prometheus-alertmanager",
+    "prometheus-alertmanager": "prometheus-alertmanager",
+    "docker-compose": "docker-compose",
+}
 
 
 def require(name: str) -> Path:
