@@ -12,7 +12,7 @@ from flask import Flask
 from prometheus_client import CollectorRegistry
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from service import following, levels, probes, problems, scrape, store
+from service import faults, following, levels, probes, problems, scrape, store
 from service.checks import CHECKS
 from service.framework import Service
 from service.health import Check
@@ -52,10 +52,11 @@ def create_app(settings: Settings | None = None, *, checks: Iterable[Check] = CH
         MAX_CONTENT_LENGTH=settings.max_body_bytes,
     )
     registry = CollectorRegistry()
-    health = Health(checks, status_elsewhere)
+    health = Health([*checks, *faults.checks(settings)], status_elsewhere)
     health_metrics = HealthMetrics(health, registry)
     app.register_blueprint(probes.blueprint(health_metrics.readiness))
     app.register_blueprint(views)
+    faults.init_app(app, settings)
     problems.init_app(app)
     wsgi_app: WSGIApplication = app.wsgi_app
     hops = settings.trusted_proxies

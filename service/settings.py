@@ -184,6 +184,12 @@ class Settings:
     metrics_on_app: bool = variable(
         "SERVICE_METRICS_ON_APP", boolean, True, "Whether `/metrics` is served on the application's port, too."
     )
+    faults: bool = variable(
+        "SERVICE_FAULTS",
+        boolean,
+        False,
+        "Whether `/faults/...` breaks things on request, for drills; not in production.",
+    )
     max_body_bytes: int = variable(
         "SERVICE_MAX_BODY_BYTES",
         integer(0, 2**40),
@@ -239,6 +245,10 @@ class Settings:
                 )
             else:
                 known["bind"] = Address("127.0.0.1", known["bind"].port)
+        if known["faults"] and known["mode"] is Mode.PRODUCTION and mode_is_sure:
+            problems.append(
+                "SERVICE_FAULTS is 'true', expected false in production, where nothing may break on request"
+            )
         if problems:
             raise SettingsError(problems, cls(**known))
         return cls(**known)

@@ -1,0 +1,1 @@
+"""What monitors the service, and the drill that shows that it does."""

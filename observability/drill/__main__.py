@@ -1,0 +1,80 @@
+"""``python -m observability.drill [FAULT ...]``: run the drill and print a table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from observability.drill.faults import FAULTS, Fault
+from observability.drill.load import users
+from observability.drill.run import WATCHDOG, Outcome, run
+from observability.drill.stack import Stack
+from observability.programs import MissingProgramError
+
+_FORMAT = "{:<19} {:<43} {:<45} {:>7}  {:<8}"
+
+
+def main() -> int:
+    """Return 0 where every expected alert has arrived and been resolved, and no other one has."""
+    names = [fault.name for fault in FAULTS]
+    parser = argparse.ArgumentParser("observability.drill", description=__doc__)
+    parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"of {', '.join(names)}; default: all of them")
+    chosen = parser.parse_args().faults
+    if unknown := [name for name in chosen if name not in names]:
+        parser.error(f"there is no fault called {', '.join(unknown)}; there are {', '.join(names)}")
+    try:
+        return drill([fault for fault in FAULTS if not chosen or fault.name in chosen])
+    except MissingProgramError as missing:
+        parser.error(str(missing))
+
+
+def drill(faults: list[Fault]) -> int:
+    """Run these faults one after the other, and a healthy service under load beside them."""
+    _say(_FORMAT.format("fault", "alerts expected", "alerts received", "seconds", "resolved"))
+    outcomes = []
+    begin = time.monotonic()
+    with Stack() as healthy, users(healthy.port):
+        for fault in faults:
+            outcomes.append(run(fault))
+            _say(_row(outcomes[-1]))
+        false = healthy.webhook.arrived().keys() - {WATCHDOG}
+    _say(_FORMAT.format("healthy meanwhile", "-", " ".join(sorted(false)) or "-", "", ""))
+    expected = sum(len(outcome.fault.expected) for outcome in outcomes)
+    missing = sum(len(outcome.missing) for outcome in outcomes)
+    wrong = sum(len(outcome.wrong) for outcome in outcomes) + len(false)
+    received = expected - missing
+    _say(
+        f"recall {received}/{expected}, precision {received}/{received + wrong}, "
+        f"{sum(outcome.resolved for outcome in outcomes)}/{len(outcomes)} resolved, "
+        f"{time.monotonic() - begin:.0f} s"
+    )
+    return 0 if not false and all(outcome.passed for outcome in outcomes) else 1
+
+
+def _row(outcome: Outcome) -> str:
+    names = sorted(outcome.fault.expected)
+    received = [*sorted(outcome.arrived & outcome.fault.expected)]
+    received += [f"({name})" for name in sorted(outcome.arrived & outcome.fault.allowed.keys())]
+    received += [f"WRONG: {name}" for name in sorted(outcome.wrong)]
+    lines = []
+    for i in range(max(len(names), len(received), 1)):
+        first = i == 0
+        lines.append(
+            _FORMAT.format(
+                outcome.fault.name if first else "",
+                names[i] if i < len(names) else "-" if first else "",
+                received[i] if i < len(received) else "-" if first else "",
+                f"{outcome.detected:.1f}" if first and outcome.detected is not None else "",
+                ("yes" if outcome.resolved else "NO") if first and names else "",
+            )
+        )
+    return "\n".join(lines)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - the table is what the command is for
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""The faults: how each is injected and ended, and which alerts it has to raise."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+
+from observability.drill.load import Load, ask
+from observability.drill.stack import REQUEST_TIMEOUT_SECONDS, THREADS, Stack
+
+Inject = Callable[[Stack], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault, which lasts as long as the block of ``inject``.
+
+    ``expected`` are titles of alerts that must arrive; ``allowed`` are those that may, each with the reason.
+    """
+
+    name: str
+    inject: Inject
+    expected: frozenset[str] = frozenset()
+    allowed: Mapping[str, str] = field(default_factory=dict)
+    deadline: float = 60.0
+    """Seconds in which the expected alerts must arrive."""
+
+
+def _slower_burns(slo: str) -> dict[str, str]:
+    reason = "tells the same and is silent only while a faster burn has been told"
+    return {f"ServiceErrorBudgetGoneIn{days}Days{{{slo}}}": reason for days in (5, 10, 30)}
+
+
+def _asks(method: str, path: str, *, clients: int = 1, pause: float = 0.1) -> Inject:
+    return lambda stack: Load(lambda _: ask(stack.port, method, path), clients=clients, pause=pause)
+
+
+@contextmanager
+def _process_gone(stack: Stack) -> Iterator[None]:
+    stack.service.stop(signal.SIGKILL)
+    yield
+    stack.start_service()
+
+
+@contextmanager
+def _dependency_down(stack: Stack) -> Iterator[None]:
+    ask(stack.port, "PUT", "/faults/dependency")
+    yield
+    ask(stack.port, "DELETE", "/faults/dependency")
+
+
+@contextmanager
+def _log_reader_stalled(stack: Stack) -> Iterator[None]:
+    """Start the service with a pipe for its log of which nobody reads, and at the end with a file again."""
+    reader, writer = os.pipe()
+    try:
+        stack.service.stop()
+        stack.start_service(writer)
+        # Each request is a line; what the pipe takes is used up by paths that are long.
+        with Load(lambda number: ask(stack.port, "GET", f"/{number:0800}"), clients=2, pause=0.02):
+            yield
+    finally:
+        stack.service.stop(signal.SIGKILL)
+        os.close(reader)
+        os.close(writer)
+        stack.start_service()
+
+
+@contextmanager
+def _store_damaged(stack: Stack) -> Iterator[None]:
+    damaged, *_ = stack.store().glob("counter_*.db")
+    with damaged.open("r+b") as file:
+        file.seek(8)
+        file.write(b"\xff" * 64)
+    yield
+
+
+def _scan(stack: Stack) -> AbstractContextManager[object]:
+    def request(number: int) -> None:
+        ask(stack.port, ("GET", "POST", "BREW")[number % 3], f"/{number}/wp-login.php?{number}")
+
+    return Load(request, clients=4, pause=0.05)
+
+
+FAULTS = (
+    Fault(
+        "errors",
+        _asks("POST", "/faults/error"),
+        frozenset({"ServiceErrorBudgetGoneIn2Days{availability}"}),
+        _slower_burns("availability"),
+    ),
+    Fault(
+        "latency",
+        _asks("POST", "/faults/slow?seconds=0.5", clients=3),
+        frozenset({"ServiceErrorBudgetGoneIn2Days{latency}"}),
+        _slower_burns("latency"),
+    ),
+    Fault(
+        "workers busy",
+        # More than the workers accept, which is five connections a thread: the others wait in the kernel.
+        _asks("POST", "/faults/slow?seconds=2", clients=5 * THREADS + 20, pause=0),
+        frozenset(
+            {
+                "ServiceThreadsSaturated",
+                "ServiceAcceptQueueGrowing",
+                "ServiceErrorBudgetGoneIn2Days{latency}",
+            }
+        ),
+        _slower_burns("latency"),
+    ),
+    Fault("workers crash", _asks("POST", "/faults/crash", pause=0.6), frozenset({"ServiceWorkersCrashing"})),
+    Fault("process gone", _process_gone, frozenset({"ServiceTargetDown"})),
+    Fault("dependency down", _dependency_down, frozenset({"ServiceDependencyDown{fault}", "ServiceNotReady"})),
+    Fault("log reader stalled", _log_reader_stalled, frozenset({"ServiceLogLinesDropped"})),
+    Fault("store file damaged", _store_damaged, frozenset({"ServiceMetricsStoreDamaged"})),
+    Fault("scanner", _scan),
+    Fault(
+        "stuck requests",
+        _asks("POST", f"/faults/slow?seconds={4 * REQUEST_TIMEOUT_SECONDS}", clients=3),
+        frozenset({"ServiceRequestsStuck"}),
+    ),
+    Fault(
+        "memory leak",
+        _asks("POST", "/faults/leak?mebibytes=1", pause=0.25),
+        frozenset({"ServiceMemoryGrowing"}),
+        deadline=180.0,
+    ),
+)

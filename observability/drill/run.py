@@ -1,0 +1,68 @@
+"""One fault from its injection until all is well again, and what that showed."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from observability.drill.faults import Fault
+from observability.drill.load import users, warm_up
+from observability.drill.stack import Stack
+from observability.programs import wait_until
+
+WATCHDOG = "Watchdog"
+WARM_UP_SECONDS = 5.0
+QUIET_SECONDS = 6.0
+"""How long a fault goes on when all has arrived that is expected, so that what is not expected can, too."""
+RESOLVED_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a fault has led to. ``detected`` are the seconds until the last expected alert; None without one."""
+
+    fault: Fault
+    arrived: frozenset[str]
+    detected: float | None
+    resolved: bool
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """The alerts that should have arrived."""
+        return self.fault.expected - self.arrived
+
+    @property
+    def wrong(self) -> frozenset[str]:
+        """The alerts that should not have arrived."""
+        return self.arrived - self.fault.expected - self.fault.allowed.keys()
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything was as it should be."""
+        return not self.missing and not self.wrong and self.resolved
+
+
+def run(fault: Fault) -> Outcome:
+    """Inject a fault into a stack of its own, under load."""
+    with Stack() as stack, users(stack.port):
+        warm_up(stack.port, WARM_UP_SECONDS)
+        began = time.monotonic()
+        with fault.inject(stack):
+            _wait(lambda: fault.expected <= stack.webhook.arrived().keys(), fault.deadline)
+            time.sleep(QUIET_SECONDS)
+        _wait(lambda: fault.expected <= stack.webhook.resolved(), RESOLVED_SECONDS)
+        arrived = stack.webhook.arrived()
+        times = [arrived[name] - began for name in fault.expected & arrived.keys()]
+        return Outcome(
+            fault,
+            frozenset(arrived.keys() - {WATCHDOG}),
+            max(times, default=None),
+            fault.expected <= stack.webhook.resolved(),
+        )
+
+
+def _wait(condition: Callable[[], bool], seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):  # the outcome says so
+        wait_until(condition, "the alerts", seconds)

@@ -1,0 +1,108 @@
+"""The service, Prometheus, Alertmanager and a webhook on loopback, for one fault."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any, Self
+
+from observability import programs
+from observability.drill import scaling
+from observability.drill.webhook import Webhook
+from observability.programs import Program, free_port
+
+SOURCE = Path(__file__).parent.parent
+THREADS = 8
+REQUEST_TIMEOUT_SECONDS = 5
+"""After so long a request is stuck."""
+
+
+class Stack:
+    """Runs as long as the ``with`` block. ``env`` are further settings of the service."""
+
+    def __init__(self, env: dict[str, str] | None = None) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="drill-", ignore_cleanup_errors=True)
+        self.directory = Path(self._temporary.name)
+        self.port, self.management_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.webhook = Webhook()
+        self.prometheus_url = f"http://127.0.0.1:{free_port()}"
+        self._running: list[Program] = []
+        self.service: Program
+        self._env = env or {}
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for program in reversed(self._running):
+            program.stop()
+        self.webhook.stop()
+        self._temporary.cleanup()
+
+    def start_service(self, stdout: int | None = None) -> None:
+        """Start the service, anew if it has been stopped; its log goes to ``stdout``, a descriptor, if given."""
+        temporary = self.directory / "tmp"
+        temporary.mkdir(exist_ok=True)
+        self.service = Program(
+            [programs.GUNICORN],
+            self.directory / "service.log",
+            {
+                **programs.environ_without_settings(),
+                "SERVICE_ENV": "testing",
+                "SERVICE_FAULTS": "true",
+                "SERVICE_BIND": f"127.0.0.1:{self.port}",
+                "SERVICE_MANAGEMENT_BIND": f"127.0.0.1:{self.management_port}",
+                "WEB_CONCURRENCY": "2",
+                "SERVICE_THREADS": str(THREADS // 2),
+                "SERVICE_DRAIN_SECONDS": "0",
+                "SERVICE_GRACEFUL_SECONDS": "1",
+                "SERVICE_REQUEST_TIMEOUT": str(REQUEST_TIMEOUT_SECONDS),
+                "TMPDIR": str(temporary),
+                **self._env,
+            },
+            stdout,
+        )
+        self._running.append(self.service)
+        self.service.wait_for(f"http://127.0.0.1:{self.management_port}/readyz")
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """Return the vector that a query gives now."""
+        url = f"{self.prometheus_url}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - loopback
+            found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+            return found
+
+    def store(self) -> Path:
+        """Return the folder in which the service's workers keep their metrics."""
+        (found,) = (self.directory / "tmp").glob("service-metrics-*")
+        return found
+
+    def _start(self) -> None:
+        self.start_service()
+        alertmanager = free_port()
+        scaling.write(
+            SOURCE,
+            self.directory,
+            target=f"127.0.0.1:{self.management_port}",
+            alertmanager_address=f"127.0.0.1:{alertmanager}",
+            webhook=self.webhook.url,
+        )
+        self._run("alertmanager", programs.alertmanager(self.directory, alertmanager))
+        port = int(self.prometheus_url.rpartition(":")[2])
+        self._run("prometheus", programs.prometheus(self.directory, port, *scaling.flags()))
+        self._running[-2].wait_for(f"http://127.0.0.1:{alertmanager}/-/ready")
+        self._running[-1].wait_for(f"{self.prometheus_url}/-/ready")
+        programs.wait_until(lambda: self.query('up{job="service"} == 1'), "the first scrape", 30)
+        programs.wait_until(lambda: "Watchdog" in self.webhook.arrived(), "the watchdog", 30)
+
+    def _run(self, name: str, command: list[str | Path]) -> None:
+        self._running.append(Program(command, self.directory / f"{name}.log"))

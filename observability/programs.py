@@ -1,0 +1,141 @@
+"""The programs on this machine that the drill and ``make monitor`` start, and end for sure."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+GUNICORN = Path(sys.executable).parent / "gunicorn"
+PACKAGES = {"prometheus": "prometheus", "prometheus-alertmanager": "prometheus-alertmanager"}
+"""Debian's package of each program."""
+GRACE_SECONDS = 3.0
+
+
+class MissingProgramError(RuntimeError):
+    """A program is not installed; the message says how to get it."""
+
+
+class Program:
+    """A program that runs with all that it starts in a process group of its own; its output goes to a file."""
+
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        output: Path,
+        env: Mapping[str, str] | None = None,
+        stdout: int | None = None,
+    ) -> None:
+        """Start it, with ``env`` as its whole environment if given.
+
+        With ``stdout``, a descriptor, only its standard error goes to ``output``.
+        """
+        with output.open("ab") as file:
+            self.process = subprocess.Popen(  # noqa: S603 - the commands are ours
+                [str(part) for part in command],
+                stdin=subprocess.DEVNULL,
+                stdout=file if stdout is None else stdout,
+                stderr=file,
+                env=None if env is None else dict(env),
+                cwd=ROOT,
+                start_new_session=True,
+            )
+        self.output = output
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """End it and what it has started: what does not go by itself is killed after GRACE_SECONDS."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(GRACE_SECONDS)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def wait_for(self, url: str, seconds: float = 30.0) -> None:
+        """Return when ``url`` answers with 200. Raises RuntimeError with the end of its output if it does not."""
+        with contextlib.suppress(TimeoutError):
+            wait_until(lambda: self.process.poll() is not None or answers(url), url, seconds)
+        if self.process.poll() is not None or not answers(url):
+            text = self.output.read_text(errors="backslashreplace")[-4000:]
+            raise RuntimeError(f"{self.process.args!r} does not answer {url}:\n{text}")
+
+
+def environ_without_settings() -> dict[str, str]:
+    """Return the environment without what would configure the service."""
+    ours = ("SERVICE_", "PROMETHEUS_", "GUNICORN_", "PORT", "WEB_CONCURRENCY", "FLASK_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+def find(name: str) -> Path:
+    """Return the path of a program. Raises MissingProgramError."""
+    found = shutil.which(name)
+    if found is None:
+        raise MissingProgramError(
+            f"{name} is not installed; on Debian: apt-get install --no-install-recommends {PACKAGES[name]}"
+        )
+    return Path(found)
+
+
+def prometheus(directory: Path, port: int, *more: str) -> list[str | Path]:
+    """Return the command that runs Prometheus with ``directory``/prometheus.yml."""
+    return [
+        find("prometheus"),
+        f"--config.file={directory / 'prometheus.yml'}",
+        f"--storage.tsdb.path={directory / 'prometheus'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--log.level=warn",
+        *more,
+    ]
+
+
+def alertmanager(directory: Path, port: int) -> list[str | Path]:
+    """Return the command that runs Alertmanager, alone, with ``directory``/alertmanager.yml."""
+    return [
+        find("prometheus-alertmanager"),
+        f"--config.file={directory / 'alertmanager.yml'}",
+        f"--storage.path={directory / 'alertmanager'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=",
+        "--log.level=warn",
+    ]
+
+
+def free_port() -> int:
+    """Return a port of loopback that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def occupied(port: int) -> bool:
+    """Tell whether something listens on this port of loopback."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def answers(url: str) -> bool:
+    """Tell whether ``url`` answers with 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - only addresses of ours
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.HTTPError):
+        return False
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float) -> None:
+    """Return as soon as ``condition`` holds. Raises TimeoutError, which says ``what``, after so many seconds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"not within {seconds:g} s: {what}")
+        time.sleep(0.05)
