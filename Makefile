@@ -8,12 +8,12 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-versio
 
 # What tests use beside Python, as program:package of Debian. Where `make` may not install it, the
 # tests that need it are skipped, and say so; under CI=true they fail.
-PROGRAMS := promtool:prometheus haproxy:haproxy chromium:chromium
+PROGRAMS := promtool:prometheus haproxy:haproxy chromium:chromium amtool:prometheus-alertmanager docker-compose:docker-compose
 install_package = { [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 	{ apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends $(1); }; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test test-long programs lint format lock clean
+.PHONY: help install run dev test test-long programs drill monitor lint format lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ test-long: .venv/installed-dev programs  ## Check at full size what `make test` 
 programs:
 	@$(foreach program,$(PROGRAMS),command -v $(word 1,$(subst :, ,$(program))) >/dev/null || \
 		$(call install_package,$(word 2,$(subst :, ,$(program)))) ;)
+
+drill: .venv/installed-dev programs  ## Inject faults, and see that the right alerts arrive (10 minutes)
+	@$(BIN)/python -m observability.drill
+
+monitor: .venv/installed-dev programs  ## Serve, with Prometheus and Alertmanager from this machine, until Ctrl-C
+	@exec $(BIN)/python -m observability.monitor
 
 lint: .venv/installed-dev  ## Check format, lint and types
 	$(BIN)/ruff format --check .

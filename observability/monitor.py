@@ -1,0 +1,81 @@
+"""``python -m observability.monitor``: the service with Prometheus and Alertmanager beside it, until Ctrl-C.
+
+The configuration is that of this folder, with the addresses that are chosen here. What Prometheus and Alertmanager
+keep is gone afterwards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import yaml
+
+from observability import programs
+from observability.programs import GUNICORN, MissingProgramError, Program, occupied
+
+SOURCE = Path(__file__).parent
+
+
+def main() -> int:
+    """Return 0 after a signal; 1, after a line that says why, where something did not start or has ended."""
+    parser = argparse.ArgumentParser("observability.monitor", description=__doc__)
+    for name, port in (("service", 8000), ("management", 8001), ("prometheus", 9090), ("alertmanager", 9093)):
+        parser.add_argument(f"--{name}", type=int, default=port, metavar="PORT", help=f"default: {port}")
+    ports = vars(parser.parse_args())
+    if taken := [f"--{name} {port}" for name, port in ports.items() if occupied(port)]:
+        parser.error(f"something listens there already, choose another port: {', '.join(taken)}")
+    over = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: over.set())
+    running: list[Program] = []
+    with tempfile.TemporaryDirectory(prefix="monitor-", ignore_cleanup_errors=True) as directory:
+        try:
+            _start(Path(directory), ports, running, over)
+        except (MissingProgramError, RuntimeError) as error:
+            print(error, file=sys.stderr)  # noqa: T201 - a command speaks to its user
+            return 1
+        finally:
+            for program in reversed(running):
+                program.stop()
+    return 0
+
+
+def _start(directory: Path, ports: dict[str, int], running: list[Program], over: threading.Event) -> None:
+    """Start everything, tell where it is, and return when it is over. Raises RuntimeError where something ends."""
+    address = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+    (directory / "prometheus.yml").write_text(_prometheus(address["management"], address["alertmanager"]))
+    (directory / "alertmanager.yml").write_text((SOURCE / "alertmanager.yml").read_text())
+    service = {**os.environ, "SERVICE_BIND": address["service"], "SERVICE_MANAGEMENT_BIND": address["management"]}
+    commands: dict[str, tuple[list[str | Path], dict[str, str] | None, str]] = {
+        "alertmanager": (programs.alertmanager(directory, ports["alertmanager"]), None, "/-/ready"),
+        "prometheus": (programs.prometheus(directory, ports["prometheus"]), None, "/-/ready"),
+        "service": ([GUNICORN], service, "/healthz"),
+    }
+    for name, (command, env, path) in commands.items():
+        running.append(Program(command, directory / f"{name}.log", env))
+        running[-1].wait_for(f"http://{address[name]}{path}")
+    for name, path in (("service", "/"), ("management", "/metrics"), ("prometheus", "/alerts"), ("alertmanager", "/")):
+        print(f"{name:<13} http://{address[name]}{path}", flush=True)  # noqa: T201
+    print("Ctrl-C stops all of it.", flush=True)  # noqa: T201
+    while not over.wait(1.0):
+        for name, program in zip(commands, running, strict=True):
+            if program.process.poll() is not None:
+                raise RuntimeError(f"{name} has ended:\n{program.output.read_text(errors='backslashreplace')[-4000:]}")
+
+
+def _prometheus(target: str, alertmanager: str) -> str:
+    config = yaml.safe_load((SOURCE / "prometheus.yml").read_text())
+    config["rule_files"] = [str(SOURCE / path) for path in config["rule_files"]]
+    config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [alertmanager]
+    config["scrape_configs"][0]["static_configs"][0]["targets"] = [target]
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
