@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 PACKAGES = {
+PACKAGES = {
     "haproxy": "haproxy",
     "promtool": "prometheus",
     "chromium": "chromium",
@@ -16,6 +17,11 @@ PACKAGES = {
     "amtool": "prometheus-alertmanager",
     "prometheus-alertmanager": "prometheus-alertmanager",
     "docker-compose": "docker-compose",
+    "dockerd": "docker.io",
+    "ip": "iproute2",
+    "kubectl": "kubernetes-client",
+    "systemd-analyze": "systemd",
+}
 }
 
 
