@@ -47,9 +47,11 @@ logger_class = "service.gunicorn_logger.GunicornLogger"
 def on_starting(server: Any) -> None:
     """Take part in how the master handles its workers."""
     from service.master import Master  # noqa: PLC0415 - makes metrics, so after the store
+    from service.systemd import Systemd  # noqa: PLC0415 - as above
 
     logs.serve(_settings)
     server.service_master = Master(server, _settings)
+    Systemd(server, server.service_master.fault)
 
 
 def when_ready(server: Any) -> None:

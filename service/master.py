@@ -33,7 +33,7 @@ class Master:
     def __init__(self, server: Any, settings: Settings) -> None:
         self._server = server
         management = Management(
-            settings, self._fault, partial(readiness.of_workers, store.directory()), sources(settings)
+            settings, self.fault, partial(readiness.of_workers, store.directory()), sources(settings)
         )
         self._listener = management.listen()
         store.identify(str(slots.take(store.directory())))
@@ -119,7 +119,7 @@ class Master:
                 self._server.kill_worker(pid, signal.SIGKILL)  # its threads wait for what may never come
         self._murder()
 
-    def _fault(self) -> str | None:
+    def fault(self) -> str | None:
         """Return why no worker can answer, None if one can."""
         if not self._server.LISTENERS:  # it is being stopped, and a restart would not make it better
             return None

@@ -1,0 +1,160 @@
+"""The unit is sound and hardened, and what systemd is told of the service is so."""
+
+from __future__ import annotations
+
+import configparser
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from service import startup, store
+from service.settings import Settings
+from service.systemd import Systemd
+from tests.process import BIN, ROOT, Server, started, wait_until
+from tests.programs import require
+
+UNIT = ROOT / "deploy" / "systemd" / "flask-service.service"
+HERE = "/opt/flask-service"
+
+
+@pytest.fixture
+def unit() -> configparser.SectionProxy:
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign] # as configparser's documentation has it
+    parser.read(UNIT)
+    return parser["Service"]
+
+
+def test_systemd_understands_every_line(tmp_path: Path) -> None:
+    """It exits with 0 for an unknown key, and with words."""
+    copy = tmp_path / UNIT.name
+    copy.write_text(UNIT.read_text().replace(f"{HERE}/.venv/bin", str(BIN)).replace(HERE, str(ROOT)))
+    command = [str(require("systemd-analyze")), "verify", str(copy)]
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (0, "") == (checked.returncode, checked.stdout + checked.stderr)
+
+
+def test_its_exposure_is_under_2() -> None:
+    command = [str(require("systemd-analyze")), "security", "--offline=true", "--threshold=20", str(UNIT)]
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert 0 == checked.returncode, checked.stdout
+
+
+def test_its_numbers_fit_those_of_the_service(unit: configparser.SectionProxy) -> None:
+    defaults = Settings.from_environ({})
+
+    assert int(unit["TimeoutStopSec"]) >= defaults.drain_seconds + defaults.graceful_seconds + 5
+    assert {str(startup.EX_CONFIG), str(startup.EX_CANTCREAT)} == set(unit["RestartPreventExitStatus"].split())
+    assert f"{unit['RuntimeDirectory']}" == unit["Environment"].removeprefix("TMPDIR=%t/")
+    # Gunicorn has replaced a silent worker before the watchdog gives up: `timeout` and the look each second.
+    assert int(unit["WatchdogSec"]) >= 2 * 30
+
+
+class Told:
+    """A socket as systemd's, and what was sent there."""
+
+    def __init__(self, name: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(name)
+        self._socket.setblocking(False)
+        self.messages: list[str] = []
+
+    def read(self) -> list[str]:
+        while True:
+            try:
+                self.messages += self._socket.recv(4096).decode().split("\n")
+            except BlockingIOError:
+                return self.messages
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture(params=["path", "abstract"])
+def told(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Told]]:
+    name = f"{tmp_path}/notify" if request.param == "path" else f"@{tmp_path.name}-{id(request)}"
+    listener = Told(name.replace("@", "\0"))
+    yield name, listener
+    listener.close()
+
+
+SLOW = """
+import pathlib, time
+from service.app import create_app
+
+def create():
+    while not pathlib.Path("go").exists():
+        time.sleep(0.01)
+    return create_app()
+"""
+
+
+def test_the_service_is_ready_when_a_worker_serves_and_not_before(told: tuple[str, Told], tmp_path: Path) -> None:
+    name, listener = told
+    (tmp_path / "slow.py").write_text(SLOW)
+    environ = {"NOTIFY_SOCKET": name, "SERVICE_BIND": "127.0.0.1:0", "SERVICE_DRAIN_SECONDS": "0.5"}
+    options = ["--config", str(ROOT / "gunicorn.conf.py"), "--chdir", str(tmp_path), "--pythonpath", str(ROOT)]
+    with started([BIN / "gunicorn", *options, "slow:create()"], tmp_path, environ, cwd=ROOT) as server:
+        wait_until(lambda: listener.read().count("WATCHDOG=1") > 1, "the master's loop turns")
+        assert "STATUS=starting" in listener.messages
+        assert "READY=1" not in listener.messages
+
+        (tmp_path / "go").touch()
+        wait_until(lambda: "READY=1" in listener.read(), "ready")
+        assert 200 == ready(server)
+        assert 0 == server.stop()
+
+    told_last = [message for message in listener.read() if message != "WATCHDOG=1"]
+    assert ["STATUS=starting", "READY=1", "STATUS=ok"] == told_last[:3]
+    assert "STOPPING=1" in told_last
+    assert told_last.count("READY=1") == told_last.count("STOPPING=1") == 1
+
+
+def ready(server: Server) -> int:
+    return server.manage("/readyz").status
+
+
+def test_the_watchdog_hears_nothing_from_a_service_that_is_not_alive(
+    told: tuple[str, Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, listener = told
+    monkeypatch.setenv(store.VARIABLE, str(tmp_path))
+    server, faults = SimpleNamespace(murder_workers=lambda: None), [None, "no worker is alive", None]
+    environ = {"NOTIFY_SOCKET": name, "PATH": "/bin"}
+    Systemd(server, lambda: faults.pop(0), environ)
+
+    said = []
+    for _ in range(3):
+        server.murder_workers()
+        said.append("WATCHDOG=1" in listener.read())
+        listener.messages.clear()
+
+    assert [True, False, True] == said
+    assert {"PATH": "/bin"} == environ
+
+
+def test_nothing_changes_where_systemd_does_not_ask() -> None:
+    server = SimpleNamespace(murder_workers=None)
+
+    Systemd(server, lambda: None, {})
+
+    assert server.murder_workers is None
+
+
+def test_what_could_not_be_told_is_told_when_systemd_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(store.VARIABLE, str(tmp_path))
+    server = SimpleNamespace(murder_workers=lambda: None)
+    Systemd(server, lambda: None, {"NOTIFY_SOCKET": f"{tmp_path}/notify"})
+    server.murder_workers()
+
+    listener = Told(f"{tmp_path}/notify")
+    server.murder_workers()
+
+    assert ["STATUS=starting", "WATCHDOG=1"] == listener.read()
+    listener.close()
