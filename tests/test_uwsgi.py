@@ -1,0 +1,92 @@
+"""uWSGI as deploy/uwsgi.ini configures it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.exposition import value
+from tests.process import BIN, DEADLINE, Server, running, wait_until
+from tests.servers import serve
+
+
+def free_port() -> int:
+    """Return a port that the kernel would give. Given as such, 0 would be another one after a reload."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def pid(server: Server) -> int:
+    return int(server.get("/whoami").json()["pid"])
+
+
+def workers(server: Server) -> set[int]:
+    """Wait until both workers have answered: one that is still starting misses that it is to stop."""
+    seen: set[int] = set()
+
+    def both() -> bool:
+        with ThreadPoolExecutor(8) as pool:
+            seen.update(pool.map(lambda _: pid(server), range(16)))
+        return len(seen) == 2
+
+    wait_until(both, "both workers answer")
+    return seen
+
+
+def test_a_hangup_starts_anew_and_costs_no_request(tmp_path: Path) -> None:
+    here = {"SERVICE_BIND": f"127.0.0.1:{free_port()}"}
+    with serve("uwsgi", tmp_path, here) as server, ThreadPoolExecutor(5) as pool:
+        before = workers(server)
+        slow = pool.submit(server.get, "/slow?s=1.5")
+        server.line("slow view")
+        served: list[int] = []
+        enough = threading.Event()
+
+        def ask() -> None:
+            while not enough.is_set():
+                served.append(pid(server))
+
+        clients = [pool.submit(ask) for _ in range(4)]
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(set(served) - before) == 2, "both new workers serve")
+        enough.set()
+        for client in clients:
+            client.result(DEADLINE)  # no request has failed
+
+        assert 200 == slow.result(DEADLINE).status
+        assert 200 == server.manage("/readyz").status
+        assert 1 <= value(server.get("/metrics").body.decode(), "flask_http_request_total", route="/whoami")
+        assert 0 == server.stop()
+    assert [] == list((tmp_path / "tmp").iterdir())
+
+
+def test_a_user_s_variables_remove_nothing(tmp_path: Path) -> None:
+    """The store of another server, by its name, where ours is somewhere else."""
+    other, own = tmp_path / "service-metrics-other", tmp_path / "own"
+    other.mkdir()
+    environ = {"METRICS_STORE_TO_REMOVE": str(other), "PROMETHEUS_MULTIPROC_DIR": str(own)}
+
+    with serve("uwsgi", tmp_path, environ) as server:
+        workers(server)
+        assert 0 == server.stop()
+
+    assert other.is_dir()
+    assert own.is_dir()
+
+
+def test_standard_output_is_json_alone(tmp_path: Path) -> None:
+    """uWSGI's own lines go to standard error."""
+    error = tmp_path / "error"
+    command = ["sh", "-c", f'exec {BIN}/uwsgi --ini deploy/uwsgi.ini --module "tests.sample:create_app()" 2>{error}']
+    with running(command, tmp_path, {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2"}) as server:
+        workers(server)
+        server.get("/boom")
+        assert 0 == server.stop()
+
+    lines = [json.loads(line) for line in server.text().splitlines()]
+    assert {"management listening", "request", "unhandled exception"} == {line["event"] for line in lines}
+    assert "spawned uWSGI worker 1" in error.read_text()
