@@ -8,12 +8,13 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-versio
 
 # What tests use beside Python, as program:package of Debian. Where `make` may not install it, the
 # tests that need it are skipped, and say so; under CI=true they fail.
-PROGRAMS := promtool:prometheus haproxy:haproxy chromium:chromium amtool:prometheus-alertmanager docker-compose:docker-compose
+PROGRAMS := promtool:prometheus haproxy:haproxy chromium:chromium amtool:prometheus-alertmanager docker-compose:docker-compose dockerd:docker.io docker:docker.io ip:iproute2 kubectl:kubernetes-client systemd-analyze:systemd
 install_package = { [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 	{ apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends $(1); }; }
 
 .DEFAULT_GOAL := help
 .PHONY: help install run dev test test-long programs drill monitor lint format lock clean
+.PHONY: help install run dev test test-long programs lint format manifests lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +56,9 @@ lint: .venv/installed-dev  ## Check format, lint and types
 format: .venv/installed-dev  ## Format the code and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+manifests:  ## Take rules and dashboards of observability/ over into deploy/kubernetes
+	@$(PYTHON) deploy/kubernetes/manifests.py
 
 lock: .venv/installed-dev  ## Renew the locks from pyproject.toml
 	$(LOCK) --upgrade --output-file requirements.txt

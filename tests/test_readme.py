@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.settings import documentation
+from service.settings import Settings, documentation
 from tests.exposition import scrape, value
 from tests.process import BIN, ROOT, running, wait_until
 from tests.servers import serve
@@ -131,3 +131,16 @@ def test_make_it_yours_works_as_written(tmp_path: Path) -> None:
         assert "degraded" == verbose["status"]
         assert ("down", "URLError") == (verbose["checks"]["prices"]["status"], verbose["checks"]["prices"]["reason"])
         assert [] == server.lines("unknown variable")
+
+
+def test_the_numbers_of_each_supervisor_are_those_of_its_file() -> None:
+    defaults = Settings.from_environ({})
+    rows = tables(section("Which form"))[1]
+
+    assert ["`docker stop`", "compose", "Kubernetes", "systemd"] == [row[0] for row in rows]
+    for _, phases, grace, where in rows:
+        assert f"{defaults.drain_seconds:g} + {defaults.graceful_seconds:g}" == phases
+        assert int(grace) >= defaults.drain_seconds + defaults.graceful_seconds + 5
+        option, _, path = where.partition("` in `")
+        text = (ROOT / path.rstrip("`")).read_text() if path else where
+        assert re.search(rf"{option.strip('`').partition('=')[0]}\s*[=:]\s*{grace}(?!\d)", text)
