@@ -8,13 +8,14 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-versio
 
 # What tests use beside Python, as program:package of Debian. Where `make` may not install it, the
 # tests that need it are skipped, and say so; under CI=true they fail.
-PROGRAMS := promtool:prometheus haproxy:haproxy chromium:chromium amtool:prometheus-alertmanager docker-compose:docker-compose dockerd:docker.io docker:docker.io ip:iproute2 kubectl:kubernetes-client systemd-analyze:systemd
+PROGRAMS := promtool:prometheus amtool:prometheus-alertmanager haproxy:haproxy chromium:chromium \
+	docker-compose:docker-compose dockerd:docker.io docker:docker.io ip:iproute2 kubectl:kubernetes-client \
+	systemd-analyze:systemd
 install_package = { [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 	{ apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends $(1); }; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test test-long programs drill monitor lint format lock clean
-.PHONY: help install run dev test test-long programs lint format manifests lock clean
+.PHONY: help install run dev test test-long programs drill monitor lint format manifests lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-PACKAGES = {
-PACKAGES = {
-    "haproxy": "haproxy",
-    "promtool": "prometheus",
-    "chromium": "chromium",
-    "prometheus": "prometheus",
-    "amtool": "prometheus-alertmanager",
-    "prometheus-alertmanager": "prometheus-alertmanager",
-    "docker-compose": "docker-compose",
-    "dockerd": "docker.io",
-    "ip": "iproute2",
-    "kubectl": "kubernetes-client",
-    "systemd-analyze": "systemd",
-}
-}
+MAKEFILE = (Path(__file__).parent.parent / "Makefile").read_text().replace("\\\n", "")
+(LISTED,) = re.findall(r"^PROGRAMS := (.*)$", MAKEFILE, re.MULTILINE)
+PACKAGES = dict(item.split(":") for item in LISTED.split())
+"""The Debian package of each program."""
 
 
 def require(name: str) -> Path:
@@ -30,7 +20,7 @@ def require(name: str) -> Path:
     found = shutil.which(name)
     if found is not None:
         return Path(found)
-    message = f"{name} is missing: apt-get install --no-install-recommends {PACKAGES[name]}"
+    message = f"{name} is missing: apt-get install --no-install-recommends {PACKAGES.get(name, name)}"
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)
