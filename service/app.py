@@ -61,7 +61,7 @@ def create_app(settings: Settings | None = None, *, checks: Iterable[Check] = CH
     wsgi_app: WSGIApplication = app.wsgi_app
     hops = settings.trusted_proxies
     if hops:
-        wsgi_app = ProxyFix(wsgi_app, x_for=hops, x_proto=hops, x_host=hops)
+        wsgi_app = ProxyFix(wsgi_app, x_for=hops, x_proto=hops, x_host=settings.trusted_host_proxies)
     metrics = RequestMetrics(registry)
     observer = Observer(
         believe_no_client(wsgi_app),  # before ProxyFix, which believes the proxies

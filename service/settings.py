@@ -200,7 +200,14 @@ class Settings:
         "SERVICE_TRUSTED_PROXIES",
         integer(0, 10),
         0,
-        "How many proxies in front set `X-Forwarded-For`, `-Proto` and `-Host`; further values are not believed.",
+        "How many proxies in front set `X-Forwarded-For` and `-Proto`; further values are not believed.",
+    )
+    trusted_host_proxies: int = variable(
+        "SERVICE_TRUSTED_HOST_PROXIES",
+        integer(0, 10),
+        0,
+        "How many of them set `X-Forwarded-Host` as well. With 0 it is not believed, and `Host` counts: many load "
+        "balancers pass on what the client has sent.",
     )
     secret_key: str | None = variable(
         "SERVICE_SECRET_KEY",

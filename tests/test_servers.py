@@ -190,11 +190,21 @@ def test_forwarded_headers_count_as_far_as_proxies_are_trusted(name: str, proxie
         2: ("192.0.2.2", "https", "b.example"),
     }[proxies]
 
-    with serve(name, tmp_path, {"SERVICE_TRUSTED_PROXIES": str(proxies)}) as server:
+    trust = {"SERVICE_TRUSTED_PROXIES": str(proxies), "SERVICE_TRUSTED_HOST_PROXIES": str(proxies)}
+    with serve(name, tmp_path, trust) as server:
         seen = server.get("/whoami", {"Host": "localhost", **forwarded}).json()
 
         assert expected == (seen["client"], seen["scheme"], seen["host"])
         assert expected[0] == server.line("request", route="/whoami")["client"]
+
+
+def test_a_proxy_that_passes_the_clients_x_forwarded_host_on_cannot_make_it_believed(tmp_path: Path) -> None:
+    """As load balancers do that know only `X-Forwarded-For` and `-Proto`."""
+    with serve("gunicorn", tmp_path, {"SERVICE_TRUSTED_PROXIES": "1"}) as server:
+        forged = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Host": "evil.example", "Host": "service.example"}
+        seen = server.get("/whoami", forged).json()
+
+    assert ("192.0.2.1", "service.example") == (seen["client"], seen["host"])
 
 
 def test_many_first_requests_at_once_lose_no_count(name: str, tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         log_slow_seconds=1.0,
         max_body_bytes=1024 * 1024,
         trusted_proxies=0,
+        trusted_host_proxies=0,
         secret_key=None,
     )
 
@@ -78,6 +79,7 @@ def test_each_variable_is_read_into_its_setting() -> None:
         log_slow_seconds=0.5,
         max_body_bytes=0,
         trusted_proxies=2,
+        trusted_host_proxies=1,
         secret_key=SECRET,
     )
     environ = {
@@ -104,6 +106,7 @@ def test_each_variable_is_read_into_its_setting() -> None:
         "SERVICE_LOG_SLOW_SECONDS": "0.5",
         "SERVICE_MAX_BODY_BYTES": "0",
         "SERVICE_TRUSTED_PROXIES": "2",
+        "SERVICE_TRUSTED_HOST_PROXIES": "1",
         "SERVICE_SECRET_KEY": SECRET,
     }
 
@@ -184,6 +187,7 @@ def test_every_wrong_variable_is_named_at_once() -> None:
         "SERVICE_LOG_FORMAT": "xml",
         "SERVICE_MAX_BODY_BYTES": "1.5",
         "SERVICE_TRUSTED_PROXIES": "11",
+        "SERVICE_TRUSTED_HOST_PROXIES": "all",
         "SERVICE_SECRET_KEY": "short",
     }
     expected = [
@@ -199,6 +203,7 @@ def test_every_wrong_variable_is_named_at_once() -> None:
         "SERVICE_LOG_FORMAT is 'xml', expected one of json, console, ecs, otel",
         "SERVICE_MAX_BODY_BYTES is '1.5', expected a whole number from 0 to 1099511627776",
         "SERVICE_TRUSTED_PROXIES is '11', expected a whole number from 0 to 10",
+        "SERVICE_TRUSTED_HOST_PROXIES is 'all', expected a whole number from 0 to 10",
         "SERVICE_SECRET_KEY is (not shown), expected at least 16 characters",
     ]
 
