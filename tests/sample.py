@@ -12,7 +12,18 @@ from functools import partial
 from pathlib import Path
 
 import structlog
-from flask import Blueprint, Flask, Response, abort, jsonify, redirect, request, send_file, stream_with_context
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    jsonify,
+    redirect,
+    request,
+    send_file,
+    stream_with_context,
+    url_for,
+)
 from prometheus_client import Counter
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -47,7 +58,7 @@ def hang_if_pipe(path: Path) -> None:
         path.read_bytes()  # nobody writes to it
 
 
-@sample.get("/slow")
+@sample.route("/slow", methods=["GET", "POST"])
 def slow() -> str:
     structlog.get_logger().info("slow view")
     time.sleep(float(request.args.get("s", "1")))
@@ -148,7 +159,19 @@ def log() -> str:
 
 @sample.get("/whoami")
 def whoami() -> Response:
-    return jsonify(pid=os.getpid(), client=request.remote_addr, scheme=request.scheme, host=request.host)
+    return jsonify(
+        pid=os.getpid(),
+        client=request.remote_addr,
+        port=request.environ.get("REMOTE_PORT"),
+        scheme=request.scheme,
+        host=request.host,
+        url=url_for("sample.whoami", _external=True),
+    )
+
+
+@sample.get("/headers")
+def headers() -> Response:
+    return jsonify(dict(request.headers))
 
 
 @sample.get("/greet")
