@@ -106,7 +106,7 @@ def _haproxy(directory: Path, plain: int, tls: int) -> dict[str, str]:
 PROXIES = {
     "nginx": Proxy(
         program="nginx",
-        files=("nginx/nginx.conf", "nginx/problem.conf"),
+        files=("nginx/nginx.conf", "nginx/problem.conf", "nginx/upstream.conf"),
         run=("-e", "stderr", "-g", "daemon off;", "-c", "{}"),
         check=("-e", "stderr", "-t", "-q", "-c", "{}"),
         replace=_nginx,
