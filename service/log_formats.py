@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from service.render import render_json
@@ -50,6 +50,11 @@ _SEVERITY = {"debug": 5, "info": 9, "warning": 13, "error": 17, "critical": 21}
 """https://opentelemetry.io/docs/specs/otel/logs/data-model/#mapping-of-severitynumber"""
 
 
+def _is_text(exception: Any) -> bool:
+    """Tell what ``service.tracebacks.as_text`` has made from what somebody has called so."""
+    return isinstance(exception, dict) and exception.keys() == {"type", "message", "stack_trace"}
+
+
 def ecs(settings: Settings) -> Map:
     """Return the mapping to Elastic Common Schema 8, as ecs-logging wants it; what ECS does not know is a label."""
     always = {
@@ -64,15 +69,15 @@ def ecs(settings: Settings) -> Map:
         for name, value in line.items():
             if name in _ECS:
                 mapped[_ECS[name]] = value
-            elif name == "exception" and isinstance(value, Mapping):
+            elif name == "exception" and _is_text(value):
                 mapped.update({f"error.{key}": item for key, item in value.items()})
-            elif name == "duration_ms":
+            elif name == "duration_ms" and type(value) is float:
                 mapped["event.duration"] = round(value * 1_000_000)  # nanoseconds
             elif name != "trace_flags":
                 # A label is a keyword and holds no objects; a dot would make one.
                 plain = isinstance(value, (str, int, float, bool))
                 labels[str(name).replace(".", "_")] = value if plain else render_json(value).decode()
-        if "status" in line:
+        if type(line.get("status")) is int:
             mapped["event.outcome"] = "failure" if line["status"] >= 500 or "outcome" in line else "success"
         mapped.update(always)
         if labels:
@@ -107,7 +112,7 @@ def otel(settings: Settings) -> Map:
             mapped["instrumentation_scope"] = {"name": line.pop("logger")}
         exception = line.pop("exception", None)
         attributes = {_OTEL.get(name, name): value for name, value in line.items()}
-        if isinstance(exception, Mapping):
+        if _is_text(exception):
             attributes["exception.type"], attributes["exception.message"] = exception["type"], exception["message"]
             attributes["exception.stacktrace"] = exception["stack_trace"]
         elif exception is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,8 +79,9 @@ def _cut(name: str, value: Any, size: int, cut: list[str]) -> Any:
     if isinstance(value, dict) and size > 4 * _FLOOR:
         return _fit(value, size - 2, cut)
     cut.append(name)
-    if name == "exception" and _is_chain(value):
-        return _cut_exception(value, size)
+    if name == "exception" and isinstance(value, list):
+        with contextlib.suppress(TypeError, KeyError, AttributeError):  # somebody else's, of another form
+            return _cut_exception(value, size)
     text = value if isinstance(value, str) else render_json(value).decode()
     return _cut_text(text, size, keep_end=name in _END_MATTERS)
 
@@ -95,10 +97,6 @@ def _cut_text(text: str, size: int, *, keep_end: bool = False) -> str:
         short = f"...{text[len(text) - count :]}" if keep_end else f"{text[:count]}..."
         rendered = len(render_json(short))
     return short if count else "..."
-
-
-def _is_chain(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(each, dict) and "frames" in each for each in value)
 
 
 def _cut_exception(chain: list[Any], size: int) -> Any:

@@ -9,10 +9,14 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
 
 fuzzed = settings(
-    max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    # A server is shared by all examples on purpose, and a busy machine is slow.
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 """Decorates a test; ``FUZZ_EXAMPLES`` says how many examples it gets."""
 
@@ -22,6 +26,10 @@ class Raises:
 
     def __repr__(self) -> str:
         raise RuntimeError("no repr")
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        """Show itself to hypothesis all the same."""
+        printer.text("Raises()")
 
 
 def _circle() -> list[Any]:

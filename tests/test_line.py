@@ -13,6 +13,10 @@ from service.settings import LogFormat, Settings
 from tests.fuzzing import TEXT, VALUES, fuzzed
 from tests.test_output import stdout_is
 
+NAMES = (
+    *("timestamp", "level", "event", "service", "logger", "exception", "stack", "status", "duration_ms", "trace_flags"),
+    *("request_id", "route", "outcome", "shortened", "labels", "attributes", "error.type", "body", "thread"),
+)
 FORMATS = [LogFormat.JSON, LogFormat.ECS, LogFormat.OTEL]
 
 
@@ -52,7 +56,7 @@ def test_the_limit_depends_on_where_the_line_goes(tmp_path: Any) -> None:
 
 
 @fuzzed
-@given(st.sampled_from(FORMATS), st.dictionaries(TEXT, VALUES, max_size=6), VALUES)
+@given(st.sampled_from(FORMATS), st.dictionaries(st.one_of(TEXT, st.sampled_from(NAMES)), VALUES, max_size=6), VALUES)
 def test_every_line_of_every_format_is_valid(log_format: LogFormat, fields: dict[str, Any], event: Any) -> None:
     fields.pop("exc_info", None)
     line = lines(SERVICE_LOG_FORMAT=log_format).make({**fields, "level": "info", "event": event})

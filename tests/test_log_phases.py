@@ -45,6 +45,17 @@ def events(server: Server) -> set[str]:
     return {line["event"] for line in lines(server.text())}
 
 
+def wait_for_workers(server: Server, count: int) -> None:
+    """Wait until each worker has answered: a signal that uWSGI gets before, its worker never sees."""
+    pids: set[int] = set()
+
+    def ask() -> bool:
+        pids.add(server.get("/whoami").json()["pid"])
+        return len(pids) == count
+
+    wait_until(ask, f"answers of {count} workers")
+
+
 NOISES = {
     "printed {'a': 1}",
     "two",
@@ -69,6 +80,7 @@ def test_every_way_to_write_ends_in_the_log(name: str, tmp_path: Path) -> None:
         assert 200 == server.get("/noise").status
         assert 500 == server.get("/boom").status
         wait_until(lambda: server.lines("request", route="/boom"), "the last line")
+        wait_for_workers(server, 1 if name == "waitress-serve" else 2)
         server.stop()
         text = server.text()
 

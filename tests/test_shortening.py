@@ -138,7 +138,14 @@ def test_names_are_cut_too() -> None:
 
 
 def test_what_only_looks_like_an_exception_is_cut_like_all_else() -> None:
-    for value in ([1] * 5000, [{"frames": None}, 7] * 2000, "x" * 5000, {"a": "x" * 5000}):
+    for value in (
+        [1] * 5000,
+        [{"frames": None}, 7] * 2000,
+        [{"frames": [{"a": 1}] * 2000}],
+        [{"frames": 7, "a": "x" * 5000}],
+        "x" * 5000,
+        {"a": "x" * 5000},
+    ):
         assert "failed" == shortened({**BEGIN, "exception": value})["event"]
 
 
