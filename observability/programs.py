@@ -20,6 +20,7 @@ GUNICORN = Path(sys.executable).parent / "gunicorn"
 PACKAGES = {"prometheus": "prometheus", "prometheus-alertmanager": "prometheus-alertmanager"}
 """Debian's package of each program."""
 GRACE_SECONDS = 3.0
+_held: list[socket.socket] = []
 
 
 class MissingProgramError(RuntimeError):
@@ -112,9 +113,16 @@ def alertmanager(directory: Path, port: int) -> list[str | Path]:
 
 
 def free_port() -> int:
-    """Return a port of loopback that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    """Return a port of loopback that nobody else gets while this process lives.
+
+    A socket stays bound to it. Servers say SO_REUSEADDR, and so may listen there all the same; without it, the
+    kernel soon gives the port to some client's connection.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    _held.append(held)
+    return int(held.getsockname()[1])
 
 
 def occupied(port: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 import urllib.request
 from pathlib import Path
@@ -55,6 +56,16 @@ def test_a_program_that_is_missing_is_said_with_its_package(monkeypatch: pytest.
         programs.find("prometheus-alertmanager")
 
 
+def test_a_free_port_is_for_a_server_and_given_to_nobody_else() -> None:
+    port = free_port()
+    others = {free_port() for _ in range(200)}
+
+    assert port not in others
+    assert not programs.occupied(port)
+    with socket.create_server(("127.0.0.1", port)):
+        assert programs.occupied(port)
+
+
 def test_settings_of_the_user_do_not_reach_the_drill(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVICE_ENV", "production")
     monkeypatch.setenv("WEB_CONCURRENCY", "9")
@@ -76,6 +87,8 @@ def test_the_webhook_knows_what_has_arrived_and_what_is_over() -> None:
         tell(webhook, "firing", {"alertname": "B", "check": "database"})
         assert set() == webhook.resolved()
         assert first == webhook.arrived()
+        webhook.forget()
+        assert {} == webhook.arrived()
     finally:
         webhook.stop()
 

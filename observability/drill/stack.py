@@ -102,7 +102,14 @@ class Stack:
         self._running[-2].wait_for(f"http://127.0.0.1:{alertmanager}/-/ready")
         self._running[-1].wait_for(f"{self.prometheus_url}/-/ready")
         programs.wait_until(lambda: self.query('up{job="service"} == 1'), "the first scrape", 30)
+        # Prometheus takes five seconds to find its target, however short the durations are: it is absent so long.
+        programs.wait_until(lambda: self._firing(alertmanager) == ["Watchdog"], "nothing but the watchdog", 60)
+        self.webhook.forget()
         programs.wait_until(lambda: "Watchdog" in self.webhook.arrived(), "the watchdog", 30)
+
+    def _firing(self, alertmanager: int) -> list[str]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{alertmanager}/api/v2/alerts", timeout=10) as answer:
+            return [alert["labels"]["alertname"] for alert in json.load(answer)]
 
     def _run(self, name: str, command: list[str | Path]) -> None:
         self._running.append(Program(command, self.directory / f"{name}.log"))

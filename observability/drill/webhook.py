@@ -49,6 +49,12 @@ class Webhook:
         with self._changing:
             return set(self._resolved)
 
+    def forget(self) -> None:
+        """Begin anew."""
+        with self._changing:
+            self._arrived.clear()
+            self._resolved.clear()
+
     def stop(self) -> None:
         """Listen no longer."""
         self._server.shutdown()
