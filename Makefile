@@ -6,16 +6,22 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header
 
+# `make bench` compares in an environment of its own. Short: make bench ROUNDS=1 SECONDS=1 SUBJECTS=bare,service
+BENCH := .venv-bench
+BENCH_OPTIONS := $(if $(ROUNDS),--rounds=$(ROUNDS)) $(if $(SECONDS),--seconds=$(SECONDS)) \
+	$(if $(SUBJECTS),--subjects=$(SUBJECTS)) $(if $(SERIES),--series=$(SERIES)) \
+	$(if $(RECYCLED),--recycled=$(RECYCLED)) $(if $(OUTPUT),--output=$(OUTPUT))
+
 # What tests use beside Python, as program:package of Debian. Where `make` may not install it, the
 # tests that need it are skipped, and say so; under CI=true they fail.
 PROGRAMS := promtool:prometheus amtool:prometheus-alertmanager haproxy:haproxy nginx:nginx-light apache2:apache2 \
 	slowhttptest:slowhttptest openssl:openssl chromium:chromium docker-compose:docker-compose dockerd:docker.io \
-	docker:docker.io ip:iproute2 kubectl:kubernetes-client systemd-analyze:systemd
+	docker:docker.io ip:iproute2 kubectl:kubernetes-client systemd-analyze:systemd wrk:wrk
 install_package = { [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 	{ apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends $(1); }; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test test-long programs drill monitor lint format manifests lock clean
+.PHONY: help install run dev test test-long bench programs drill monitor lint format manifests lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +44,10 @@ test-long: .venv/installed-dev programs  ## Check at full size what `make test` 
 	RECYCLED=2000 SCANNED_URLS=100000 SCANNED_METHODS=1000 FORKS=300 ROUNDS=10 STALLED_SECONDS=60 FUZZ_EXAMPLES=5000 $(BIN)/python -m pytest -rP --timeout=3600 \
 		-k "recycled_workers or scanner or children_forked or one_after_the_other or reload_and_scaling \
 			or stalls or no_value_stops_it or valid"
+
+bench: PROGRAMS := wrk:wrk
+bench: $(BENCH)/installed programs  ## Measure beside bare Flask, exporter, structlog, OpenTelemetry, uWSGI (more than half an hour)
+	$(BENCH)/bin/python -m benchmark $(BENCH_OPTIONS)
 
 programs:
 	@$(foreach program,$(PROGRAMS),command -v $(word 1,$(subst :, ,$(program))) >/dev/null || \
@@ -64,9 +74,16 @@ manifests:  ## Take rules and dashboards of observability/ over into deploy/kube
 lock: .venv/installed-dev  ## Renew the locks from pyproject.toml
 	$(LOCK) --upgrade --output-file requirements.txt
 	$(LOCK) --upgrade --extra uwsgi --group dev --constraints requirements.txt --output-file requirements-dev.txt
+	$(LOCK) --upgrade --extra uwsgi --group benchmark --constraints requirements.txt \
+		--output-file benchmark/requirements.txt
 
 clean:  ## Remove .venv and what the tools left behind
-	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage*
+	rm -rf .venv $(BENCH) .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage*
+
+$(BENCH)/installed: benchmark/requirements.txt
+	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement $<
+	@touch $@
 
 # The dev lock holds every pin of the other one, so both may be installed into one environment.
 .venv/installed: requirements.txt

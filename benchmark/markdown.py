@@ -1,0 +1,13 @@
+"""Tables in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table whose first column is text and whose others are figures."""
+    lines = [list(head), ["---", *["---:"] * (len(head) - 1)], *([str(cell) for cell in row] for row in rows)]
+    if any(len(line) != len(head) for line in lines):
+        raise ValueError(f"each row must have {len(head)} cells")
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

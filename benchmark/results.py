@@ -1,0 +1,61 @@
+"""The results as files: JSON with every measurement, Markdown with the tables, SVG with the picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark import growth, load, memory, picture, saturation, scrapes, startup
+
+MODULES = {
+    "load": load,
+    "scrapes": scrapes,
+    "saturation": saturation,
+    "memory": memory,
+    "startup": startup,
+    "growth": growth,
+}
+_TITLES = {
+    "load": "Requests under load",
+    "scrapes": "Scrapes",
+    "saturation": "Every thread busy",
+    "memory": "Memory",
+    "startup": "Start",
+    "growth": "Growth",
+}
+_EXPLANATION = """\
+Medians, with the range in brackets; ratios are taken round by round. CPU is user and system time of all processes of
+the server, from `/proc`; load is wrk's. "On one worker" counts the rounds in which one worker had nine tenths of the
+work: it has hoarded the connections then, and its throughput is that of one process.
+"""
+
+
+def write(folder: Path, machine: Mapping[str, Any], results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Write ``results.json``, ``results.md`` and ``results.svg``; return the Markdown."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = render(machine, results)
+    (folder / "results.json").write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
+    (folder / "results.md").write_text(text)
+    (folder / "results.svg").write_text(picture.draw(results, _caption(machine)))
+    return text
+
+
+def render(machine: Mapping[str, Any], results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Return all tables."""
+    parts = ["# Results of `make bench`", f"{_caption(machine)}.", _packages(machine), _EXPLANATION.rstrip()]
+    for name, module in MODULES.items():
+        if results.get(name):
+            parts += [f"## {_TITLES[name]}", module.report([dict(row) for row in results[name]]).rstrip()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _caption(machine: Mapping[str, Any]) -> str:
+    run = f"{machine['rounds']} x {machine['seconds']} s"
+    where = f"{machine['cpus']} x {machine['cpu']}, Python {machine['python']}"
+    return f"{machine['date'][:10]}, {where}, {run}, load before {machine['load']:.1f}, commit {machine['commit']}"
+
+
+def _packages(machine: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in machine["packages"].items()) + "."

@@ -1,0 +1,136 @@
+"""What is compared: by which command each is served, and where it is probed and scraped."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.port import LOOPBACK
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """How a subject is to be served. ``aside`` is the port for what is answered beside the application."""
+
+    port: int
+    aside: int
+    directory: Path
+    workers: int = 2
+    threads: int = 4
+    routes: int = 0
+    gunicorn: Sequence[str] = ()
+    """More options for those that Gunicorn serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One row of the comparison. ``probes`` and ``scrapes`` are paths, asked on ``aside`` if ``is_aside`` is true."""
+
+    name: str
+    title: str
+    command: Callable[[Deployment], list[str]]
+    environ: Callable[[Deployment], Mapping[str, str]] = lambda _: {}
+    probes: Sequence[str] = ("/healthz",)
+    probes_aside: bool = False
+    scrape: str = ""
+    """The path on the port beside; empty where there are no metrics of all workers, or those of another subject."""
+
+
+def gunicorn(application: str, *options: str) -> Callable[[Deployment], list[str]]:
+    """Return the command of an application under Gunicorn as `pip install gunicorn` leaves it.
+
+    That has no compiled parser; should this environment have one, it is left aside.
+    """
+
+    def command(deployment: Deployment) -> list[str]:
+        return [
+            str(BIN / "gunicorn"),
+            f"--bind={LOOPBACK}:{deployment.port}",
+            "--worker-class=gthread",
+            f"--workers={deployment.workers}",
+            f"--threads={deployment.threads}",
+            "--http-parser=python",
+            *options,
+            *deployment.gunicorn,
+            application,
+        ]
+
+    return command
+
+
+def _this_service(deployment: Deployment) -> list[str]:
+    application = "benchmark.subjects.this_service:create_app()"
+    return [str(BIN / "gunicorn"), f"--config={ROOT / 'gunicorn.conf.py'}", *deployment.gunicorn, application]
+
+
+def service_environ(deployment: Deployment) -> dict[str, str]:
+    """Return the settings of this service; only the drain is left out, for nobody waits for it here."""
+    return {
+        "SERVICE_BIND": f"{LOOPBACK}:{deployment.port}",
+        "SERVICE_MANAGEMENT_BIND": f"{LOOPBACK}:{deployment.aside}",
+        "WEB_CONCURRENCY": str(deployment.workers),
+        "SERVICE_THREADS": str(deployment.threads),
+        "SERVICE_DRAIN_SECONDS": "0",
+    }
+
+
+def _exporter_environ(deployment: Deployment) -> dict[str, str]:
+    store = deployment.directory / "metrics"
+    store.mkdir(exist_ok=True)
+    return {"PROMETHEUS_MULTIPROC_DIR": str(store), "METRICS_PORT": str(deployment.aside)}
+
+
+def _uwsgi(deployment: Deployment) -> list[str]:
+    return [
+        str(BIN / "uwsgi"),
+        f"--http11-socket={LOOPBACK}:{deployment.port}",
+        "--module=benchmark.subjects.bare:app",
+        "--master",
+        f"--processes={deployment.workers}",
+        f"--threads={deployment.threads}",
+        "--need-app",
+        "--die-on-term",
+        "--disable-logging",
+    ]
+
+
+_EXPORTER_HOOKS = f"--config={Path(__file__).parent / 'subjects' / 'exporter_gunicorn.py'}"
+
+SUBJECTS: dict[str, Subject] = {
+    subject.name: subject
+    for subject in (
+        Subject("bare", "bare Flask, Gunicorn", gunicorn("benchmark.subjects.bare:app")),
+        Subject("access-log", "+ Gunicorn's access log", gunicorn("benchmark.subjects.bare:app", "--access-logfile=-")),
+        Subject(
+            "exporter",
+            "+ prometheus-flask-exporter",
+            gunicorn("benchmark.subjects.exporter:app", _EXPORTER_HOOKS),
+            _exporter_environ,
+            scrape="/metrics",
+        ),
+        Subject(
+            "structlog",
+            "the exporter + structlog",
+            gunicorn("benchmark.subjects.exporter_structlog:app", _EXPORTER_HOOKS),
+            _exporter_environ,
+        ),
+        Subject("opentelemetry", "OpenTelemetry + JSON logger", gunicorn("benchmark.subjects.opentelemetry_json:app")),
+        Subject(
+            "service",
+            "this service, everything on",
+            _this_service,
+            service_environ,
+            probes=("/livez", "/readyz"),
+            probes_aside=True,
+            scrape="/metrics",
+        ),
+        Subject("uwsgi", "bare Flask, uWSGI http11-socket", _uwsgi),
+    )
+}
+REFERENCE = "bare"
+"""The subject that all others are divided by."""

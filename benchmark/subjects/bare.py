@@ -1,0 +1,11 @@
+"""Flask and nothing else."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from benchmark.subjects.views import add_index, add_load
+
+app = Flask(__name__)
+add_index(app)
+add_load(app)

@@ -1,0 +1,35 @@
+"""The views that all subjects have, so that they differ in nothing else."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import partial
+
+from flask import Flask, Response, jsonify, request
+
+LONGEST_SECONDS = 10.0
+
+
+def add_index(app: Flask) -> None:
+    """Add ``/``, which answers as the one of this service does, and a liveness route as one writes it."""
+    app.add_url_rule("/", "index", index)
+    app.add_url_rule("/healthz", "healthz", lambda: "ok")
+
+
+def add_load(app: Flask) -> None:
+    """Add ``/slow``, which takes a thread, and ``BENCHMARK_ROUTES`` routes from ``/route/0`` on."""
+    app.add_url_rule("/slow", "slow", slow)
+    for number in range(int(os.environ.get("BENCHMARK_ROUTES", "0"))):
+        app.add_url_rule(f"/route/{number}", f"route_{number}", partial(jsonify, number=number))
+
+
+def index() -> Response:
+    """Answer with a little JSON."""
+    return jsonify(name="service", version="0.1.0")
+
+
+def slow() -> str:
+    """Wait for ``?seconds=``, as a view waits for a database."""
+    time.sleep(min(float(request.args["seconds"]), LONGEST_SECONDS))
+    return "slow"

@@ -1,0 +1,70 @@
+"""Load from wrk, and what it reports."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+MARGIN_SECONDS = 20.0
+"""How much longer than told wrk may take before it is ended."""
+
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = r"([0-9.]+)(us|ms|s|m|h)"
+
+
+class MissingError(RuntimeError):
+    """wrk is not installed, or its output is not what it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One run of wrk: durations in seconds; ``failed`` are socket errors and responses other than 2xx and 3xx."""
+
+    requests: int
+    seconds: float
+    p50: float
+    p99: float
+    failed: int
+
+
+def command(url: str, seconds: int, connections: int) -> list[str]:
+    """Return the command of a run. One thread of wrk loads more than any server here can serve."""
+    program = shutil.which("wrk")
+    if program is None:
+        raise MissingError("wrk is missing: apt-get install --no-install-recommends wrk")
+    return [program, "--threads=1", f"--connections={connections}", f"--duration={seconds}s", "--latency", url]
+
+
+def run(url: str, seconds: int, connections: int) -> Load:
+    """Ask for ``url`` on ``connections`` connections that stay open, without a pause, for ``seconds``."""
+    done = subprocess.run(
+        command(url, seconds, connections),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=seconds + MARGIN_SECONDS,
+    )
+    return parse(done.stdout)
+
+
+def parse(output: str) -> Load:
+    """Read what ``wrk --latency`` prints. Raises MissingError where it does not say what it should."""
+    total = re.search(rf"(\d+) requests in {_DURATION},", output)
+    if total is None:
+        raise MissingError(f"wrk did not say how many requests it made:\n{output}")
+    failed = sum(map(int, re.findall(r"(?:connect|read|write|timeout) (\d+)", output)))
+    failed += sum(map(int, re.findall(r"Non-2xx or 3xx responses: (\d+)", output)))
+    return Load(int(total[1]), _seconds(total[2], total[3]), _percentile(output, 50), _percentile(output, 99), failed)
+
+
+def _percentile(output: str, percent: int) -> float:
+    found = re.search(rf"^\s+{percent}%\s+{_DURATION}$", output, re.MULTILINE)
+    if found is None:
+        raise MissingError(f"wrk did not give the {percent}th percentile:\n{output}")
+    return _seconds(found[1], found[2])
+
+
+def _seconds(number: str, unit: str) -> float:
+    return float(number) * _UNITS[unit]

@@ -1,0 +1,38 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmark.plan import SERIES, Plan
+from benchmark.results import MODULES
+from benchmark.subject import SUBJECTS
+
+
+def test_without_options_all_is_measured_five_times() -> None:
+    plan = Plan.parse([])
+
+    assert list(SUBJECTS.values()) == list(plan.subjects)
+    assert (5, SERIES) == (plan.rounds, tuple(plan.series))
+    assert set(MODULES) == set(SERIES)
+    assert ["exporter", "service"] == [subject.name for subject in plan.scraped()]
+
+
+def test_the_reference_is_always_there() -> None:
+    assert ["bare", "service"] == [subject.name for subject in Plan.parse(["--subjects=service"]).subjects]
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--rounds=0", "'0' is no number from 1 to 100"),
+        ("--seconds=x", "'x' is no number from 1 to 60"),
+        ("--subjects=bare,django", "django: expected some of bare, access-log"),
+        ("--recycled=1,99999", "'99999' is no number from 0 to 10000"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(option: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        Plan.parse([option])
+
+    assert said in capsys.readouterr().err

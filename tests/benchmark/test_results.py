@@ -1,0 +1,59 @@
+"""The files of a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from benchmark import machine, results
+
+WINDOW = {"requests": 100, "p50_ms": 1.0, "p99_ms": 2.0, "failed": 0, "lines_per_request": 1.0, "variant": "file"}
+
+
+def window(subject: str, turn: int, cpu_us: float, share: float = 0.5) -> dict[str, Any]:
+    figures = {"cpu_us": cpu_us, "requests_per_second": 1e6 / cpu_us, "largest_share": share}
+    return {**WINDOW, **figures, "subject": subject, "title": f"<{subject}>", "round": turn}
+
+
+def test_tables_data_and_picture_tell_the_same(tmp_path: Path) -> None:
+    rows = {
+        "load": [
+            window("bare", 0, 100.0),
+            window("service", 0, 110.0),
+            window("bare", 1, 200.0, share=1.0),
+            window("service", 1, 240.0),
+        ],
+        "scrapes": [
+            {
+                "subject": "service",
+                "title": "<service>",
+                "recycled": count,
+                "scrape_ms": [5.0],
+                "bytes": 1024,
+                "failed": 0,
+            }
+            for count in (0, 2000)
+        ],
+        "saturation": [
+            {"subject": "service", "title": "<service>", "path": "/livez", "asked": 2, "answered_ms": [1.0]},
+            {"subject": "service", "title": "<service>", "path": "/readyz", "asked": 2, "answered_ms": []},
+        ],
+    }
+    where = {**machine.describe(), "rounds": 2, "seconds": 1}
+
+    text = results.write(tmp_path, where, rows)
+
+    assert "| <service> | 175 (110-240) | 1.15 (1.10-1.20) |" in text
+    assert "| <bare> | 150 (100-200) | 1.00 |" in text
+    assert "| 1 of 2 | 1.0 | 0 |" in text
+    assert "| <service> | 2,000 | 5.0 | 1.00 | 1.0 | 0 |" in text
+    assert "| <service> | `/livez` | 50% of 2 | 1.0 | 1.0 |" in text
+    assert "| <service> | `/readyz` | 0% of 2 |  |  |" in text
+    assert text == (tmp_path / "results.md").read_text()
+    assert {"machine": where, "results": rows} == json.loads((tmp_path / "results.json").read_text())
+    picture = ET.fromstring((tmp_path / "results.svg").read_text())  # noqa: S314 - made just now
+    written = [element.text for element in picture.iter() if element.tag.endswith("text")]
+    assert {"<service>", "1.15", "1.00", "5.0 ms", "2,000"} <= set(written)
+    assert float(picture.attrib["height"]) > 500
