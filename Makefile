@@ -21,7 +21,7 @@ install_package = { [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 	{ apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends $(1); }; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test test-long bench programs drill monitor lint format manifests lock clean
+.PHONY: help install run dev test test-long bench bench-short programs drill monitor lint format manifests lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,9 +45,12 @@ test-long: .venv/installed-dev programs  ## Check at full size what `make test` 
 		-k "recycled_workers or scanner or children_forked or one_after_the_other or reload_and_scaling \
 			or stalls or no_value_stops_it or valid"
 
-bench: PROGRAMS := wrk:wrk
+bench bench-short: PROGRAMS := wrk:wrk
 bench: $(BENCH)/installed programs  ## Measure beside bare Flask, exporter, structlog, OpenTelemetry, uWSGI (more than half an hour)
 	$(BENCH)/bin/python -m benchmark $(BENCH_OPTIONS)
+
+bench-short: .venv/installed-dev programs  ## Compare the CPU of a request with bare Flask (15 seconds)
+	$(BIN)/python -m benchmark.guard
 
 programs:
 	@$(foreach program,$(PROGRAMS),command -v $(word 1,$(subst :, ,$(program))) >/dev/null || \
