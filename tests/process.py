@@ -103,7 +103,8 @@ class Server:
     def lines(self, event: str | None = None, **fields: Any) -> list[dict[str, Any]]:
         """Return the JSON lines written so far, those with this event and these fields."""
         wanted = dict(fields, event=event) if event else fields
-        lines = [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
+        whole = self.text().rpartition("\n")[0]  # the last line may be being written
+        lines = [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
         return [line for line in lines if all(line.get(name) == value for name, value in wanted.items())]
 
     def line(self, event: str | None = None, **fields: Any) -> dict[str, Any]:

@@ -7,8 +7,11 @@ user where the tests are not run by root.
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import os
+import random
+import re
 import shutil
 import signal
 import socket
@@ -62,9 +65,11 @@ class Proxy:
             **({} if os.geteuid() == 0 else dict.fromkeys(self.of_root, "")),
         }
         texts = {name: (ROOT / "deploy" / name).read_text() for name in self.files}
-        for old, new in replacements.items():
+        for old in replacements:
             assert any(old in text for text in texts.values()), f"{old!r} is not in {self.files}"
-            texts = {name: text.replace(old, new) for name, text in texts.items()}
+        # All at one time: what one port is replaced by may begin like another one.
+        pattern = re.compile("|".join(re.escape(old) for old in replacements))
+        texts = {name: pattern.sub(lambda found: replacements[found[0]], text) for name, text in texts.items()}
         for name, text in texts.items():
             (directory / Path(name).name).write_text(text)
         make_certificate(directory / "tls")
@@ -142,10 +147,15 @@ def make_certificate(directory: Path) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody has."""
+    """Return ports that nobody has, and that the kernel gives to nobody who asks for any."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    found: dict[int, socket.socket] = {}
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [taken.getsockname()[1] for taken in sockets]
+        while len(found) < count:
+            port = random.randrange(first - 10_000, first)  # noqa: S311 - no secret
+            with contextlib.suppress(OSError):
+                found[port] = stack.enter_context(socket.create_server(("127.0.0.1", port)))
+    return list(found)
 
 
 class Instance:
@@ -177,18 +187,15 @@ class Instance:
         for process in family:
             process.send_signal(signal.SIGKILL)
         self.server.process.wait(DEADLINE)
-        wait_until(lambda: not any(map(_runs, family)), "the end of all processes")
+        wait_until(self._refuses, "connections are refused")  # some of its threads may outlive the process
+
+    def _refuses(self) -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self.port)) == errno.ECONNREFUSED
 
     def close(self) -> None:
         """End what still runs."""
         self._stack.close()
-
-
-def _runs(process: psutil.Process) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE  # whose parent is not ours to hurry
-    except psutil.NoSuchProcess:
-        return False
 
 
 class Edge(Server):
