@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+
+from service import cgroup
 
 
 def usable_cpus(root: Path = Path("/")) -> int:
@@ -25,21 +27,10 @@ def _quotas(root: Path) -> Iterator[float]:
     docs.kernel.org, admin-guide/cgroup-v2 (``cpu.max``) and scheduler/sched-bwc
     (``cpu.cfs_quota_us``, version 1).
     """
-    try:
-        lines = (root / "proc/self/cgroup").read_text(errors="surrogateescape").splitlines()
-    except OSError:  # not Linux, or /proc is hidden
-        return
-    for line in lines:
-        _, controllers, path = [*line.split(":", 2), "", ""][:3]
-        names = controllers.split(",")
-        if controllers and "cpu" not in names:
-            continue
-        mount = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
-        group = PurePosixPath(path.lstrip("/"))
-        for level in [group, *group.parents]:
-            quota = _read_quota(mount / level)
-            if quota is not None:
-                yield quota
+    for group in cgroup.levels("cpu", root):
+        quota = _read_quota(group)
+        if quota is not None:
+            yield quota
 
 
 def _read_quota(group: Path) -> float | None:
