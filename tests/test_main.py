@@ -94,6 +94,7 @@ def answers_name(server: Server) -> object:
 def test_production_is_waitress_without_a_debugger_whatever_is_set(env: dict[str, str], tmp_path: Path) -> None:
     with running(COMMAND, tmp_path, {**FREE, **env}) as server:
         assert server.get("/").headers["Server"] == "waitress"
+        assert 'server="waitress"' in server.get("/metrics").body.decode()
         assert not debugger_answers(server)
         assert "development server" not in server.text()
         assert [line for line in server.text().splitlines() if not line.startswith("{")] == []
