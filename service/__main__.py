@@ -1,30 +1,24 @@
-"""``python -m service``: the development server in development, Waitress in production."""
+"""``python -m service``: serves; or, before a deployment, sees to it that another one serves well."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
-from service import serving
-from service.settings import documentation
+from service import command_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until told to stop; return the exit code."""
-    _parser().parse_args(arguments)
+    """Do what the arguments say, which without any is to serve until told to stop; return the exit code."""
+    options = command_line.parser().parse_args(arguments)
+    # Each is imported where it is called: `check` is there to say that the application cannot be imported.
+    if options.command == "check":
+        from service.check import command as check  # noqa: PLC0415
+
+        return check.run(options)
+    from service import serving  # noqa: PLC0415
+
     return serving.run()
-
-
-def _parser() -> argparse.ArgumentParser:
-    lines = [f"  {name} (default: {default})\n      {meaning}" for name, default, meaning in documentation()]
-    return argparse.ArgumentParser(
-        prog="python -m service",
-        description="Serve: with the development server where SERVICE_ENV is development (the default here), "
-        "else with Waitress. Settings are environment variables:",
-        epilog="\n".join(lines).replace("`", ""),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,65 @@
+"""The process that loads Gunicorn's configuration and the application for ``service.check.trial``.
+
+It writes one object of JSON to standard output, or fails with the reason in the last line of standard error.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+_APPLICATION = "service.app"
+
+
+def main(arguments: list[str]) -> None:
+    """Load the application and, where there is an argument, Gunicorn's configuration first."""
+    result = os.dup(1)
+    os.dup2(2, 1)  # whatever is printed meanwhile is no result
+    begin = time.monotonic()
+    application, values = _read_gunicorn() if arguments else (_APPLICATION, None)
+    found: dict[str, Any] = {"gunicorn": values, "fault": None, "loaded_bytes": None}
+    try:
+        importlib.import_module(application)
+        found["loaded_bytes"] = _own_memory()
+    except (Exception, SystemExit) as fault:  # noqa: BLE001 - whatever an application raises is what is to be told
+        found["fault"] = f"{type(fault).__name__}: {fault}"
+    os.write(result, json.dumps({**found, "seconds": time.monotonic() - begin}).encode())
+
+
+def _read_gunicorn() -> tuple[str, dict[str, Any]]:
+    """Return the module of the application, and Gunicorn's settings."""
+    from gunicorn.app.wsgiapp import WSGIApplication  # noqa: PLC0415 - not on Windows
+
+    from service import startup  # noqa: PLC0415 - with a library that others do without
+
+    startup.open_store = lambda: None  # gunicorn.conf.py calls it, and here nothing is to be left behind
+    sys.argv = ["gunicorn"]
+    config = WSGIApplication("%(prog)s [OPTIONS] [APP_MODULE]", prog="gunicorn").cfg
+    return str(config.wsgi_app or _APPLICATION).partition(":")[0], {
+        "addresses": config.address,
+        "workers": config.workers,
+        "threads": config.threads,
+        "connections": 1 if config.worker_class_str == "sync" else config.worker_connections,
+        "graceful_seconds": config.graceful_timeout,
+        "heartbeat_directory": config.worker_tmp_dir,
+        "forwarded_allow_ips": config.forwarded_allow_ips,
+        "reload": config.reload,
+    }
+
+
+def _own_memory() -> int | None:
+    """Return the memory of this process that no file backs, in bytes (proc_pid_status(5)); None if not on Linux."""
+    try:
+        status = Path("/proc/self/status").read_bytes()
+        return int(status.partition(b"RssAnon:")[2].split(None, 1)[0]) * 1024
+    except (OSError, IndexError):
+        return None
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
