@@ -1,4 +1,4 @@
-"""``python -m service``: serves; or, before a deployment, sees to it that another one serves well."""
+"""``python -m service``: serves; or, before and after a deployment, sees to it that another one serves well."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from service import command_line
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the arguments say, which without any is to serve until told to stop; return the exit code."""
-    options = command_line.parser().parse_args(arguments)
+    parser = command_line.parser()
+    options = parser.parse_args(arguments)
     # Each is imported where it is called: `check` is there to say that the application cannot be imported.
     if options.command == "check":
         from service.check import command as check  # noqa: PLC0415
 
         return check.run(options)
+    if options.command == "verify":
+        from service.verify import command as verify  # noqa: PLC0415
+
+        return verify.run(options, parser)
     from service import serving  # noqa: PLC0415
 
     return serving.run()

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 
 from service.settings import documentation
-from service.variables import Parse, seconds
+from service.variables import Parse, integer, seconds
 
 SERVERS = ("gunicorn", "waitress", "uwsgi")
 
@@ -23,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = main.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _add_check(commands)
+    _add_verify(commands)
     return main
 
 
@@ -43,6 +44,57 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="how long the supervisor waits between SIGTERM and SIGKILL",
     )
     check.add_argument("--json", action="store_true", help="one line of JSON instead of the table")
+
+
+def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "after a deployment: ask a service that runs whether all is as it should be"
+    verify = commands.add_parser(
+        "verify",
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}. Changes nothing in it. Exit code 1 where there is an error.",
+    )
+    verify.add_argument("url", metavar="URL", help="where its clients reach it, http or https")
+    verify.add_argument(
+        "--management",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="its management address; once for each instance, where URL is a load balancer",
+    )
+    verify.add_argument(
+        "--public",
+        action="store_true",
+        help="URL is what the world sees: /metrics that answer there are an error, and plain http is a warning",
+    )
+    verify.add_argument(
+        "--latency",
+        type=_argument(seconds(0, 3600)),
+        default=0.5,
+        metavar="SECONDS",
+        help="above which median of ten requests to warn (default: %(default)s)",
+    )
+    verify.add_argument(
+        "--certificate-days",
+        type=_argument(integer(0, 3650)),
+        default=14,
+        metavar="DAYS",
+        help="below which rest of the certificate's life to warn (default: %(default)s)",
+    )
+    verify.add_argument(
+        "--timeout",
+        type=_argument(seconds(0.01, 3600)),
+        default=5.0,
+        metavar="SECONDS",
+        help="for one request (default: %(default)s)",
+    )
+    verify.add_argument(
+        "--total-timeout",
+        type=_argument(seconds(0.01, 3600)),
+        default=60.0,
+        metavar="SECONDS",
+        help="for all requests together (default: %(default)s)",
+    )
+    verify.add_argument("--json", action="store_true", help="one line of JSON instead of the table")
 
 
 def _argument(parse: Parse) -> Callable[[str], object]:

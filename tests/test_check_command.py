@@ -99,12 +99,15 @@ def test_an_unusable_argument_is_a_usage_error() -> None:
     assert "'soon' is not seconds, from 0 to 86400" in done.stderr
 
 
-def test_help_shows_the_command_and_every_setting() -> None:
+def test_help_shows_both_commands_and_every_setting() -> None:
     done = command("--help")
 
     assert 0 == done.returncode
-    assert [] == [name for name in ("check", *(name for name, _, _ in documentation())) if name not in done.stdout]
-    assert 0 == command("check", "--help").returncode
+    assert [] == [
+        name for name in ("check", "verify", *(name for name, _, _ in documentation())) if name not in done.stdout
+    ]
+    for name in ("check", "verify"):
+        assert 0 == command(name, "--help").returncode
 
 
 def test_a_free_port_of_everybody_is_taken_only_while_it_is_looked_at() -> None:

@@ -1,0 +1,69 @@
+"""The URL that is asked, and what of it may be shown."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, unquote, urlsplit
+
+_EXPECTED = "http://host[:port][/path] or https://host[:port][/path]"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a service is. ``path`` comes before each path that is asked, and does not end with a slash.
+
+    ``str()`` shows neither user nor password, which are sent as ``authorization``.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    authorization: str | None = field(repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> Target:
+        """Read a URL. Raises ValueError, whose text is the form that was expected and never the URL."""
+        try:
+            parts = urlsplit(text)
+            host, port = parts.hostname, parts.port
+        except ValueError:  # a port that is none, a bracket that is not closed
+            raise ValueError(_EXPECTED) from None
+        # Whatever is no plain character could not be sent.
+        is_plain = text.isascii() and text.isprintable() and " " not in text
+        if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment or not is_plain:
+            raise ValueError(_EXPECTED)
+        port = port or (443 if parts.scheme == "https" else 80)
+        return cls(parts.scheme, host, port, parts.path.rstrip("/"), _authorization(parts))
+
+    @property
+    def origin(self) -> tuple[str, int]:
+        """Host and port."""
+        return self.host, self.port
+
+    @property
+    def authority(self) -> str:
+        """Host and port as in a URL, the port where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == {"http": 80, "https": 443}[self.scheme] else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.path}"
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL that a server has sent, without what it may carry: user, password, query and fragment."""
+    try:
+        parts = urlsplit(url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    except ValueError:
+        return "a malformed URL"
+
+
+def _authorization(parts: SplitResult) -> str | None:
+    """Return the header of RFC 7617."""
+    if parts.username is None:
+        return None
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return "Basic " + b64encode(pair.encode()).decode()

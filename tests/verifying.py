@@ -1,0 +1,38 @@
+"""``python -m service verify``, called in the process of the test."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from service.__main__ import main
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The exit code, what was written, and the findings in it."""
+
+    code: int
+    out: str
+    findings: list[dict[str, Any]]
+
+    def texts(self, subject: str, severity: str) -> list[str]:
+        """Return the texts of the findings on this subject."""
+        return [each["text"] for each in self.findings if (each["subject"], each["severity"]) == (subject, severity)]
+
+    def bad(self) -> list[tuple[str, str]]:
+        """Return subject and severity of all that is an error or a warning."""
+        return [(f["subject"], f["severity"]) for f in self.findings if f["severity"] in {"error", "warning"}]
+
+
+def verify(*arguments: str) -> Verified:
+    """Run the command with ``--json``."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        code = main(["verify", "--json", *arguments])
+    found = json.loads(out.getvalue())
+    assert found["passed"] == (code == 0)
+    return Verified(code, out.getvalue(), found["findings"])
