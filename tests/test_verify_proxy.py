@@ -1,4 +1,4 @@
-"""`verify` through nginx: in front of one instance, of two, and of too much."""
+"""`verify` through the proxies of `deploy/`, and through one that is not configured well."""
 
 from __future__ import annotations
 
@@ -6,16 +6,72 @@ import contextlib
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.process import Server, started, wait_until
 from tests.programs import require
-from tests.servers import serve
+from tests.proxies import NAME, PROXIES, Site, free_ports, site
 from tests.test_verify_servers import settle
 from tests.verifying import verify
 
-CONFIGURATION = """\
+
+@pytest.fixture(scope="module", params=list(PROXIES))
+def running_site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with site(request.param, tmp_path_factory.mktemp(request.param)) as running:
+        for instance in running.instances:
+            settle(instance.server)
+        yield running
+
+
+@pytest.fixture
+def url(running_site: Site, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Have the name of the site lead to the proxy, and its certificate be one to believe."""
+    look_up = socket.getaddrinfo
+
+    def with_our_name(host: str, *arguments: Any, **options: Any) -> Any:
+        return look_up("127.0.0.1" if host == NAME else host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", with_our_name)
+    monkeypatch.setenv("SSL_CERT_FILE", str(running_site.edge.certificate))
+    return f"https://{NAME}:{running_site.edge.port}"
+
+
+def managements(running_site: Site) -> list[str]:
+    return [f"--management=http://127.0.0.1:{instance.server.management_port}" for instance in running_site.instances]
+
+
+def test_the_proxies_of_deploy_pass_as_what_the_world_sees(running_site: Site, url: str) -> None:
+    found = verify(url, *managements(running_site), "--public", "--certificate-days=1")
+
+    assert (0, []) == (found.code, found.bad())
+    assert ["They count exactly the 10 requests made here."] == found.texts("metrics", "ok")
+    assert 2 == len(found.texts("exposed", "ok"))
+    assert 2 == len(found.texts("management", "ok"))
+    assert 1 == len(found.texts("request id", "note")), "they set their own"
+    assert 1 == len(found.texts("server", "ok")), "they do not say their version"
+
+
+def test_without_all_instances_it_does_not_guess(running_site: Site, url: str) -> None:
+    one, none = verify(url, managements(running_site)[0]), verify(url, "--public", "--certificate-days=1")
+
+    assert 1 == one.code
+    assert "of 10 requests" in one.texts("metrics", "error")[0]
+    assert (0, []) == (none.code, none.bad())
+    assert 1 == len(none.texts("metrics", "note"))
+
+
+@pytest.mark.usefixtures("url")
+def test_plain_http_is_told_to_lead_elsewhere(running_site: Site) -> None:
+    found = verify(f"http://{NAME}:{running_site.edge.plain_port}")
+
+    assert 1 == found.code
+    assert f"to https://{NAME}" in found.texts("/", "error")[0]
+    assert "which is not followed" in found.texts("/", "error")[0]
+
+
+NGINX = """\
 daemon off;
 pid {directory}/nginx.pid;
 error_log stderr;
@@ -30,35 +86,14 @@ http {{
     upstream service {{ {servers} }}
     server {{
         listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://service;
-            proxy_set_header Host $http_host;
-        }}
-        {more}
+        location / {{ proxy_pass http://service; }}
+        location = /drain {{ proxy_pass {management}; }}
+        location = /info {{ proxy_pass {management}; }}
+        proxy_intercept_errors on;
+        error_page 404 /404.html;
     }}
 }}
 """
-REFUSED = "location = /metrics { return 403; }"
-
-
-@contextlib.contextmanager
-def nginx(directory: Path, instances: list[Server], more: str) -> Iterator[str]:
-    """Run nginx in front of the instances; yield its URL."""
-    directory.mkdir()
-    servers = " ".join(f"server 127.0.0.1:{instance.port};" for instance in instances)
-    port = free_port()
-    (directory / "nginx.conf").write_text(
-        CONFIGURATION.format(directory=directory, servers=servers, more=more, port=port)
-    )
-    with started([require("nginx"), "-c", directory / "nginx.conf"], directory) as server:
-        server.port = port
-        wait_until(lambda: answers(server), f"nginx answers\n{server.text()}")
-        yield f"http://127.0.0.1:{port}"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def answers(server: Server) -> bool:
@@ -67,53 +102,22 @@ def answers(server: Server) -> bool:
     return False
 
 
-@pytest.fixture(scope="module")
-def instances(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
-    """Two instances behind one proxy."""
-    with contextlib.ExitStack() as stack:
-        found = []
-        for name in ("one", "two"):
-            folder = tmp_path_factory.mktemp(name)
-            found.append(stack.enter_context(serve("gunicorn", folder, {"SERVICE_TRUSTED_PROXIES": "1"})))
-        for server in found:
-            settle(server)
-        yield found
-
-
-def test_two_instances_behind_a_proxy_that_refuses_the_metrics(instances: list[Server], tmp_path: Path) -> None:
-    managements = [f"--management=http://127.0.0.1:{server.management_port}" for server in instances]
-    with nginx(tmp_path / "nginx", instances, REFUSED) as url:
-        both, one, none = verify(url, *managements), verify(url, managements[0]), verify(url)
-
-    assert (0, []) == (both.code, both.bad())
-    assert ["They count exactly the 10 requests made here."] == both.texts("metrics", "ok")
-    assert 1 == len(both.texts("server", "note")), "nginx says its version"
-    assert (1, ["They count 5 of 10 requests."]) == (one.code, one.texts("metrics", "error"))
-    assert (0, []) == (none.code, none.bad())
-    assert 1 == len(none.texts("metrics", "note"))
-
-
-def test_scrapes_through_a_proxy_of_two_instances_are_not_compared(instances: list[Server], tmp_path: Path) -> None:
-    with nginx(tmp_path / "nginx", instances, "") as url:
-        found = verify(url)
-
-    assert [("metrics", "warning"), ("exposed", "warning")] == found.bad()
-    assert "not of the same instance" in found.texts("metrics", "warning")[0]
-
-
-def test_a_proxy_that_lets_everybody_manage_the_service_or_puts_its_own_page_fails(
-    instances: list[Server], tmp_path: Path
+@pytest.mark.parametrize("running_site", ["nginx"], indirect=True)
+def test_a_proxy_that_hands_everything_on_and_puts_its_own_page_in_place_fails(
+    running_site: Site, tmp_path: Path
 ) -> None:
-    management = f"http://127.0.0.1:{instances[0].management_port}"
-    more = f"""
-        location = /drain {{ proxy_pass {management}; }}
-        location = /info {{ proxy_pass {management}; }}
-        proxy_intercept_errors on;
-        error_page 404 /404.html;
-    """
-    with nginx(tmp_path / "nginx", instances, more) as url:
-        found = verify(url, f"--management={management}")
+    servers = " ".join(f"server 127.0.0.1:{instance.port};" for instance in running_site.instances)
+    management = f"http://127.0.0.1:{running_site.instances[0].server.management_port}"
+    (port,) = free_ports(1)
+    configuration = tmp_path / "nginx.conf"
+    configuration.write_text(NGINX.format(directory=tmp_path, servers=servers, management=management, port=port))
+    with started([require("nginx"), "-e", "stderr", "-c", configuration], tmp_path) as server:
+        server.port = port
+        wait_until(lambda: answers(server), "nginx answers")
+        found = verify(f"http://127.0.0.1:{port}")
 
     assert 1 == found.code
     assert ["Management paths answer here: /info, /drain."] == found.texts("exposed", "error")
     assert ["An error is text/html."] == found.texts("404", "error")
+    assert "not of the same instance" in found.texts("metrics", "warning")[0]
+    assert ["It says its version: nginx/"] == [text[:27] for text in found.texts("server", "note")]
