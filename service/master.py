@@ -13,6 +13,7 @@ import structlog
 from gunicorn.workers.gthread import ThreadWorker
 
 from service import capacity, levels, listening, readiness, slots, store, stuck_requests
+from service.early_signals import EarlySignals
 from service.graceful_stop import GracefulStop
 from service.management import INHERITED, Management
 from service.reload_trial import ReloadTrial
@@ -40,6 +41,7 @@ class Master:
         self._mine = slots.held()
         self._exits = WorkerExits(server, self._release)
         self._trial = ReloadTrial(server, self._let_go)
+        self._signals = EarlySignals()
         GracefulStop(server, settings.drain_seconds, self.leaving)
         # Called in each turn of Gunicorn's main loop, which takes a second at most.
         self._murder, server.murder_workers = server.murder_workers, self._turn
@@ -68,6 +70,7 @@ class Master:
         # wall clock's time, which is compared with the monotonic one. From here on `timeout` bounds its start.
         worker.tmp.notify()
         worker.forked = worker.tmp.last_update()
+        self._signals.expect_worker()
 
     def after_fork(self, worker: Any) -> None:
         """In the worker: write into the files of its slot from now on."""

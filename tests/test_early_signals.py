@@ -1,0 +1,40 @@
+"""A signal that comes while a worker is being forked ends it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.process import DEADLINE, ROOT
+
+PROGRAM = """
+import os, signal, sys
+from service.early_signals import EarlySignals
+
+noted = []
+signal.signal(signal.SIGTERM, lambda *_: noted.append(1))
+early = EarlySignals()
+# Registered later, so called earlier before the fork, and later after it: in the moment that is meant.
+os.register_at_fork(before=lambda: None, after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))
+if sys.argv[1] == "worker":
+    early.expect_worker()
+child = os.fork()
+if child == 0:
+    os._exit(7)
+ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+os.kill(os.getpid(), signal.SIGTERM)
+print(ended, noted)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the platform does not fork")
+@pytest.mark.parametrize(("kind", "expected"), [("worker", "-15 [1]"), ("other", "7 [1]")])
+def test_it_ends_the_worker_and_nothing_else(kind: str, expected: str) -> None:
+    """The parent, and children that are no workers, keep their handlers, and nothing stays blocked."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, kind], cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE, check=True
+    )
+
+    assert expected == done.stdout.strip()
