@@ -222,17 +222,25 @@ def _answers(server: Server, path: str) -> bool:
     return False
 
 
+def _family(pid: int) -> list[psutil.Process]:
+    try:
+        parent = psutil.Process(pid)
+        return [parent, *parent.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End the process and its descendants, those that it left to another parent excepted."""
-    family: list[psutil.Process] = []
-    with contextlib.suppress(psutil.NoSuchProcess):
-        parent = psutil.Process(process.pid)
-        family = [parent, *parent.children(recursive=True)]
+    family = _family(process.pid)
     process.terminate()  # what ends by itself also writes its coverage
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(GRACE)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(process.pid).suspend()  # lest it forks once more
+        family += _family(process.pid)
     for member in family:
         with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()
     process.wait(DEADLINE)
-    psutil.wait_procs(family[1:], DEADLINE)
+    psutil.wait_procs([member for member in family if member.pid != process.pid], DEADLINE)
