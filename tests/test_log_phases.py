@@ -177,3 +177,27 @@ def test_wrong_settings_are_reported_in_json(command: list[str], tmp_path: Path)
 
     critical = [line["event"] for line in lines(server.text()) if line["level"] == "critical"]
     assert ["settings cannot be used"] == critical
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [BIN / "waitress-serve", "--listen=127.0.0.1:0", "--call", "service.app:create_app"],
+        [BIN / "uwsgi", "--ini", "deploy/uwsgi.ini"],
+    ],
+    ids=["waitress-serve", "uwsgi"],
+)
+def test_what_other_servers_print_of_a_module_that_cannot_be_imported_is_in_json(
+    command: list[str | Path], tmp_path: Path
+) -> None:
+    for folder in ("service", "deploy"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "service" / "views.py").write_text("import nothing_there")
+    with started(command, tmp_path, ENV, cwd=tmp_path) as server:
+        assert 0 != server.process.wait(DEADLINE)
+
+    written = server.text().splitlines(keepends=True)
+    if "uwsgi" in str(command[0]):  # which begins with lines of its own
+        assert not [line for line in written if "Traceback" in line and not line.startswith("{")]
+        written = [line for line in written if line.startswith("{")]
+    assert any("nothing_there" in str(line) for line in lines("".join(written)))
