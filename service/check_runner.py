@@ -17,6 +17,7 @@ JITTER = 0.1
 """By so much of itself an interval varies, lest all workers ask a dependency in the same moment."""
 TIMED_OUT = "timed out"
 
+_random = random.SystemRandom()  # differs between forked workers, and leaves the application's random numbers alone
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -61,7 +62,7 @@ class Runner:
                 self._started = None
                 if not self._timeouts:  # else this run has failed already, and what it says is no longer true
                     self._take(_reason(error), time.monotonic() - started, error)
-            time.sleep(self.check.interval * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - no secret
+            time.sleep(self.check.interval * _random.uniform(1 - JITTER, 1 + JITTER))
 
     def _count_timeouts(self) -> None:
         """Count a run that hangs as failed at its deadline, and once more whenever it would have been run again."""
