@@ -14,7 +14,7 @@ import orjson
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
-from service import capacity, store
+from service import capacity, sink, store
 from service.exchange import Exchange
 from service.observer import Observer
 
@@ -47,9 +47,11 @@ class StuckRequests:
         stuck = [exchange for exchange in self._observer.running() if now - exchange.started > self._limit]
         self.report(exchange for exchange in stuck if not exchange.timed_out)
         if self._is_replaced and len(stuck) >= self._threads:
-            (store.directory() / _NAME.format(store.identity())).write_bytes(orjson.dumps([*map(_facts, stuck)]))
+            requests = orjson.dumps([*map(_facts, stuck)])
             for exchange in stuck:
                 exchange.abort()
+            sink.flush()  # for the master kills this process as soon as it reads the file
+            (store.directory() / _NAME.format(store.identity())).write_bytes(requests)
         return len(stuck)
 
     def report(self, exchanges: Iterable[Exchange]) -> None:
