@@ -43,7 +43,7 @@ test: .venv/installed-dev programs lint  ## Check everything: lint, types, tests
 test-long: .venv/installed-dev programs  ## Check at full size what `make test` checks at reduced size (20 minutes)
 	RECYCLED=2000 SCANNED_URLS=100000 SCANNED_METHODS=1000 FORKS=300 ROUNDS=10 STALLED_SECONDS=60 FUZZ_EXAMPLES=5000 $(BIN)/python -m pytest -rP --timeout=3600 \
 		-k "recycled_workers or scanner or children_forked or one_after_the_other or reload_and_scaling \
-			or stalls or no_value_stops_it or valid"
+			or stalls or never_close or wait_for_a_check or no_value_stops_it or valid"
 
 bench bench-short: PROGRAMS := wrk:wrk
 bench: $(BENCH)/installed programs  ## Measure beside bare Flask, exporter, structlog, OpenTelemetry, uWSGI (more than half an hour)

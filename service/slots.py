@@ -10,7 +10,7 @@ from pathlib import Path
 try:
     import fcntl
 except ImportError:  # Windows, where one process serves and nothing is shared
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment] # a module elsewhere
 
 _held: dict[int, int] = {}
 """The slots that this process, Gunicorn's master, has taken for its children: number to descriptor."""

@@ -56,7 +56,7 @@ class StoreCollector(Collector):
                 if metric is None:
                     metric = metrics[metric_name] = Metric(metric_name, help_text, kind)
                 if kind == "gauge":
-                    metric._multiprocess_mode = mode  # type: ignore[attr-defined]
+                    metric._multiprocess_mode = mode  # type: ignore[attr-defined] # as prometheus_client sets it
                     with_owner: Any = (*labels, ("pid", owner))
                     metric.add_sample(name, with_owner, value, timestamp)
                 else:

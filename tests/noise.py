@@ -55,9 +55,9 @@ def group() -> None:
 
 def every_way() -> None:
     """Write in each way there is."""
-    print("printed", {"a": 1})  # noqa: T201
-    print("two\nlines", end="")  # noqa: T201
-    print(file=sys.stdout, flush=True)  # noqa: T201
+    print("printed", {"a": 1})  # noqa: T201 - it is about prints
+    print("two\nlines", end="")  # noqa: T201 - it is about prints
+    print(file=sys.stdout, flush=True)  # noqa: T201 - it is about prints
     sys.stderr.write("written to stderr\n")
     request.environ["wsgi.errors"].write("written to wsgi.errors\n")
     warnings.warn("a warning", UserWarning, stacklevel=1)

@@ -84,7 +84,7 @@ def test_a_line_is_written_without_a_flush(reader: Reader) -> None:
     writer = writer_to(reader)
     for expected in ([b"a\n"], [b"a\n", b"b\n"]):
         writer.put(expected[-1])
-        wait_until(lambda expected=expected: expected == reader.lines, "the line")  # type: ignore[misc]
+        wait_until(lambda expected=expected: expected == reader.lines, "the line")  # type: ignore[misc] # mypy cannot infer a lambda with a default
 
 
 def test_what_has_no_room_is_dropped_counted_and_told_in_its_place(reader: Reader) -> None:

@@ -152,7 +152,7 @@ def test_it_survives_whatever_happens_to_the_workers(tmp_path: Path) -> None:
             for number in (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU):
                 before = {child.pid for child in server.children()}
                 server.process.send_signal(number)
-                wait_until(lambda: {child.pid for child in server.children()} != before, "other workers")  # noqa: B023
+                wait_until(lambda: {child.pid for child in server.children()} != before, "other workers")  # noqa: B023 - called at once
             os.kill(server.children()[0].pid, signal.SIGKILL)
             wait_until(lambda: answered[0] > 200, "200 probes")
         finally:

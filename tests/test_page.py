@@ -220,7 +220,7 @@ def test_each_state_has_its_word(stage: Stage, tab: Tab) -> None:
     ):
         stage.says(status)
         tab.shown(word, "#state-word")
-        wait_until(lambda: tab.evaluate("document.title") == f"{word} \N{MIDDLE DOT} stage", "the title")  # noqa: B023
+        wait_until(lambda: tab.evaluate("document.title") == f"{word} \N{MIDDLE DOT} stage", "the title")  # noqa: B023 - called at once
 
 
 def test_a_service_without_a_living_worker_says_so(stage: Stage, tab: Tab) -> None:
@@ -333,7 +333,7 @@ def test_the_browser_refuses_what_the_policy_forbids(stage: Stage, tab: Tab) -> 
     ):
         before = len(tab.complaints())
         tab.evaluate(f"(async () => {{ {attempt} }})().catch(() => 0)")
-        said = wait_until(lambda: tab.complaints()[before:], f"the browser complains of {attempt}")  # noqa: B023
+        said = wait_until(lambda: tab.complaints()[before:], f"the browser complains of {attempt}")  # noqa: B023 - called at once
         assert re.search("Content Security Policy|Trusted", said[0])
     assert tab.evaluate("window.hit") is None
 
@@ -343,7 +343,7 @@ def test_nothing_is_wider_than_the_screen(stage: Stage, tab: Tab) -> None:
     tab.open(stage.url)
     for width in (320, 360, 1200):
         tab.resize(width, 800)
-        wait_until(lambda: tab.evaluate("innerWidth") == width, "the screen is so wide")  # noqa: B023
+        wait_until(lambda: tab.evaluate("innerWidth") == width, "the screen is so wide")  # noqa: B023 - called at once
         tab.shown(LONG, "#routes")
         assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
         scrolls = tab.evaluate("document.querySelector('#routes').closest('.scroll').scrollWidth > innerWidth")

@@ -176,7 +176,7 @@ def test_a_reader_that_stalls_fails_and_slows_no_request(tmp_path: Path) -> None
         wait_until(lambda: load(served, 0.2) and served.dropped() > 0, "a pipe and a buffer that are full")
         stalled = load(served, SECONDS)
         figures = f"{len(plain)} requests, p99 {p99(plain):.2f} ms; stalled {len(stalled)}, p99 {p99(stalled):.2f} ms"
-        print(figures)  # noqa: T201
+        print(figures)  # noqa: T201 - quoted
         # Twice is what is promised; the tenth of a second is for a machine that is busy. A request that
         # waited for the reader would have no answer at all.
         assert p99(stalled) < 2 * p99(plain) + 100, figures

@@ -23,7 +23,7 @@ class UnspeakableError(Exception):
 class HostileError(Exception):
     """Has notes that are none."""
 
-    __notes__ = 7  # type: ignore[assignment]
+    __notes__ = 7  # type: ignore[assignment] # wrong on purpose
 
 
 def caught(error: BaseException, cause: BaseException | None = None) -> ExcInfo:

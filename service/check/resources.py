@@ -14,7 +14,7 @@ from service.findings import Finding, error, note, ok, warning
 try:
     import resource
 except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
+    resource = None  # type: ignore[assignment] # a module elsewhere
 
 _MIB = 2**20
 _SHARE = 0.75

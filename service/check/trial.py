@@ -69,7 +69,7 @@ def _values(found: dict[str, Any]) -> GunicornValues:
     addresses = found.pop("addresses")
     # A number is a descriptor, on which somebody else listens already.
     binds = [
-        Address(unix=address) if isinstance(address, str) else Address(address[0] or "0.0.0.0", address[1])  # noqa: S104
+        Address(unix=address) if isinstance(address, str) else Address(address[0] or "0.0.0.0", address[1])  # noqa: S104 - what an empty host means
         for address in addresses
         if not isinstance(address, int)
     ]
