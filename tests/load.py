@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from tests.process import wait_until
 from tests.proxies import Edge, ask
+from tests.threads import meanwhile
 
 CLIENTS = 6
 
@@ -63,12 +64,5 @@ def load(edge: Edge, methods: tuple[str, ...], *, repeat: bool) -> Iterator[Load
                     load.seen[method, result] += 1
         connection.close()
 
-    threads = [threading.Thread(target=client) for _ in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    try:
+    with meanwhile([client] * CLIENTS, over):
         yield load
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()

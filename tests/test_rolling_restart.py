@@ -17,6 +17,7 @@ import pytest
 from tests.process import DEADLINE, Server, wait_until
 from tests.programs import require
 from tests.servers import serve
+from tests.threads import meanwhile
 
 ROUNDS = int(os.environ.get("ROUNDS", "2"))
 KEEP_ALIVE, SINGLE = 2, 2
@@ -131,16 +132,8 @@ class Clients:
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        threads = [threading.Thread(target=self._keep_alive) for _ in range(KEEP_ALIVE)]
-        threads += [threading.Thread(target=self._single) for _ in range(SINGLE)]
-        for thread in threads:
-            thread.start()
-        try:
+        with meanwhile([self._keep_alive] * KEEP_ALIVE + [self._single] * SINGLE, self._stop):
             yield
-        finally:
-            self._stop.set()
-            for thread in threads:
-                thread.join(DEADLINE)
 
 
 @pytest.mark.timeout(1200)

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -20,6 +21,7 @@ import pytest
 from tests.exposition import scrape, value
 from tests.process import BIN, DEADLINE, Answer, Server, running, started, wait_until
 from tests.servers import serve
+from tests.threads import meanwhile
 
 BROKEN = (OSError, http.client.HTTPException)
 """What a client meets whose worker was killed."""
@@ -80,16 +82,9 @@ class Load:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        threads = [threading.Thread(target=self._ask) for _ in range(3)]
-        threads += [threading.Thread(target=self._scrape, args=[ask]) for ask in (self.server.get, self.server.manage)]
-        for thread in threads:
-            thread.start()
-        try:
+        scrapers = [partial(self._scrape, ask) for ask in (self.server.get, self.server.manage)]
+        with meanwhile([self._ask, self._ask, self._ask, *scrapers], self._stop):
             yield
-        finally:
-            self._stop.set()
-            for thread in threads:
-                thread.join(DEADLINE)
 
     def counted(self) -> float:
         return value(scrape(self.server), "flask_http_request_total", route="/whoami", status="200")

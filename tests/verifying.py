@@ -5,23 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from dataclasses import dataclass
-from typing import Any
 
 from service.__main__ import main
+from tests.checking import Checked
 
 
-@dataclass(frozen=True)
-class Verified:
-    """The exit code, what was written, and the findings in it."""
-
-    code: int
-    out: str
-    findings: list[dict[str, Any]]
-
-    def texts(self, subject: str, severity: str) -> list[str]:
-        """Return the texts of the findings on this subject."""
-        return [each["text"] for each in self.findings if (each["subject"], each["severity"]) == (subject, severity)]
+class Verified(Checked):
+    """What a run of this command has left."""
 
     def bad(self) -> list[tuple[str, str]]:
         """Return subject and severity of all that is an error or a warning."""
