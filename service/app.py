@@ -27,7 +27,13 @@ from service.saturation import Saturation
 from service.settings import Mode, Settings
 from service.sources import sources
 from service.startup import open_store, start
-from service.under_uwsgi import believe_no_client, in_each_worker, log_under_uwsgi, serve_management_under_uwsgi
+from service.under_uwsgi import (
+    believe_no_client,
+    hear_stop_missed_while_starting,
+    in_each_worker,
+    log_under_uwsgi,
+    serve_management_under_uwsgi,
+)
 from service.views import views
 
 if TYPE_CHECKING:
@@ -90,6 +96,7 @@ def create_app(settings: Settings | None = None, *, checks: Iterable[Check] = CH
     in_each_worker(health.start)
     in_each_worker(pulse.start)
     serve_management_under_uwsgi(settings, monitoring)
+    hear_stop_missed_while_starting()
     if "waitress" in sys.modules:
         from service.waitress_server import serve_gracefully_under_waitress_serve  # noqa: PLC0415 - Waitress only
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import signal
 import sys
+import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from service import logs, store
@@ -27,13 +34,16 @@ def in_each_worker(start: Callable[[], None]) -> None:
     if uwsgi is None:
         start()
         return
+    if uwsgi.masterpid():
+        # An adopter's @postfork functions: its first import, which needs a master, replaces what the hook was before.
+        with suppress(ImportError):
+            importlib.import_module("uwsgidecorators")
     earlier = getattr(uwsgi, "post_fork_hook", None)
 
     def hook() -> None:
+        _take_slot(uwsgi.worker_id())  # before anything writes a metric
         if earlier is not None:
             earlier()
-        else:  # the first of the hooks, before any of them writes a metric
-            _take_slot(uwsgi.worker_id())
         start()
 
     if uwsgi.worker_id() > 0:  # with lazy-apps, each worker loads the application itself
@@ -49,6 +59,36 @@ def _take_slot(number: int) -> None:
         store.forget(0)  # what the master, which serves nothing, has made by loading the application
         store.prepare(number)
         store.identify(str(number))
+
+
+def hear_stop_missed_while_starting() -> None:
+    """End a worker that was told so before it could hear it.
+
+    uWSGI's master tells its workers to finish by SIGHUP, and waits for them without end, in the handler of its SIGTERM.
+    A worker ignores SIGHUP until it has its own handlers, and a signal that is ignored is lost.
+    """
+    uwsgi = sys.modules.get("uwsgi")
+    if uwsgi is not None and uwsgi.masterpid() and sys.platform == "linux":
+        stop = partial(_stop_with, uwsgi.masterpid())
+        in_each_worker(lambda: Thread(target=stop, name="missed stop", daemon=True).start())
+
+
+def _stop_with(master: int) -> None:
+    # uWSGI sets this handler last, and in no process but a worker.
+    while not _has("SigCgt", signal.SIGUSR2, os.getpid()):
+        time.sleep(0.01)
+    # While a handler runs, its own signal is blocked.
+    if _has("SigBlk", signal.SIGTERM, master) and not _has("SigBlk", signal.SIGTERM, os.getpid()):
+        os.kill(os.getpid(), signal.SIGHUP)
+
+
+def _has(mask: str, number: signal.Signals, pid: int) -> bool:
+    """Tell whether a signal is in one of the masks of proc_pid_status(5)."""
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines():
+        name, _, value = line.partition(":")
+        if name == mask:
+            return bool(int(value, 16) >> number - 1 & 1)
+    return False
 
 
 def log_under_uwsgi(settings: Settings) -> None:

@@ -9,8 +9,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from tests.exposition import value
-from tests.process import BIN, DEADLINE, Server, running, wait_until
+from tests.process import BIN, DEADLINE, Server, running, started, wait_until
 from tests.servers import serve
 
 
@@ -25,7 +27,7 @@ def pid(server: Server) -> int:
 
 
 def workers(server: Server) -> set[int]:
-    """Wait until both workers have answered: one that is still starting misses that it is to stop."""
+    """Wait until both workers have answered: one that is still starting misses that it is to start anew."""
     seen: set[int] = set()
 
     def both() -> bool:
@@ -90,3 +92,47 @@ def test_standard_output_is_json_alone(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in server.text().splitlines()]
     assert {"management listening", "request", "unhandled exception"} == {line["event"] for line in lines}
     assert "spawned uWSGI worker 1" in error.read_text()
+
+
+POSTFORK = """
+import time
+from tests.sample import create_app
+{before}
+application = create_app()
+from uwsgidecorators import postfork
+
+@postfork
+def start_slowly():
+    time.sleep(1)
+    print("started slowly", flush=True)
+"""
+
+
+def slow_to_start(before: str, directory: Path) -> list[str | Path]:
+    (directory / "slow.py").write_text(POSTFORK.format(before=before))
+    return [BIN / "uwsgi", "--ini", "deploy/uwsgi.ini", "--module", "slow", "--pythonpath", directory]
+
+
+@pytest.mark.parametrize("before", ["", "import uwsgidecorators"])
+def test_a_worker_that_is_told_to_stop_while_it_starts_does_so(before: str, tmp_path: Path) -> None:
+    """Its master would wait for it without end."""
+    command = slow_to_start(before, tmp_path)
+    with started(command, tmp_path, {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2"}) as server:
+        wait_until(lambda: 'running "unix_signal:15' in server.text(), "the master knows its SIGTERM")
+        assert "started slowly" not in server.text()
+
+        assert 0 == server.stop()
+
+    assert 2 == server.text().count("started slowly")
+
+
+@pytest.mark.parametrize("before", ["", "import uwsgidecorators"])
+def test_an_adopter_s_own_postfork_functions_leave_the_metrics_exact(before: str, tmp_path: Path) -> None:
+    command = slow_to_start(before, tmp_path)
+    with running(command, tmp_path, {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2"}) as server:
+        workers(server)
+
+        def counted() -> float:
+            return value(server.get("/metrics").body.decode(), "flask_http_request_total", route="/whoami")
+
+        wait_until(lambda: counted() == len(server.lines("request", route="/whoami")), "each line is counted")
