@@ -11,9 +11,8 @@ from typing import Any
 import structlog
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import AppImportError
-from gunicorn.workers.base import Worker
-from gunicorn.workers.gthread import ThreadWorker
 
+from service.direct_worker import DirectWorker
 from service.draining import DRAIN
 
 LINGER_SECONDS = 2.0
@@ -32,7 +31,7 @@ def _exit_code(error: Exception) -> int:
     return Arbiter.APP_LOAD_ERROR if isinstance(error, AppImportError) else Arbiter.WORKER_BOOT_ERROR
 
 
-class ServiceWorker(ThreadWorker):
+class ServiceWorker(DirectWorker):
     """A threaded worker that waits for no client to close, loses no connection at a stop, and always ends."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -55,16 +54,6 @@ class ServiceWorker(ThreadWorker):
             return application(environ, start_response)
 
         self.wsgi = serve
-
-    def handle_quit(self, sig: int, frame: Any) -> None:
-        """Leave at once (SIGQUIT, SIGINT).
-
-        Gunicorn 27's gthread also shuts its thread pool down here, in a signal handler: where that
-        interrupts the main loop as it hands a request to the pool, it waits for a lock that the main
-        loop holds, until the master kills the worker 30 s later (2 of 25 times right after a
-        request). The interpreter's exit ends the pool all the same.
-        """
-        Worker.handle_quit(self, sig, frame)
 
     def set_accept_enabled(self, enabled: bool | None) -> None:
         """Begin or cease to accept connections.

@@ -1,0 +1,125 @@
+"""Connections that a thread hands back to the poller itself."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.process import DEADLINE, Server, wait_until
+from tests.servers import serve
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with serve("gunicorn", tmp_path, {"SERVICE_LOG_LEVEL": "info"}, ["--workers=1"]) as server:
+        yield server
+
+
+def connect(server: Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE)
+
+
+def head(path: str, request_id: str = "", more: str = "") -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: test\r\nX-Request-ID: {request_id}\r\n{more}\r\n".encode()
+
+
+def answer(client: socket.socket, method: str = "GET") -> http.client.HTTPResponse:
+    response = http.client.HTTPResponse(client, method=method)
+    response.begin()
+    response.read()
+    return response
+
+
+def test_a_kept_connection_serves_one_request_after_the_other(server: Server) -> None:
+    def ask(client_number: int) -> None:
+        with connect(server) as client:
+            for number in range(200):
+                client.sendall(head("/whoami", f"id-{client_number}-{number}"))
+                response = answer(client)
+                assert 200 == response.status
+                assert f"id-{client_number}-{number}" == response.headers["X-Request-ID"]
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(ask, range(16)))
+
+    wait_until(lambda: len(server.lines("request", route="/whoami")) == 3200, "each request has its line")
+
+
+def test_requests_that_are_sent_ahead_are_answered_in_their_order(server: Server) -> None:
+    ids = [f"ahead-{number}" for number in range(50)]
+    with connect(server) as client:
+        client.sendall(b"".join(head("/whoami", each) for each in ids))
+        stream = client.makefile("rb")
+        seen = []
+        for _ in ids:
+            assert stream.readline().startswith(b"HTTP/1.1 200 ")
+            headers = http.client.parse_headers(stream)
+            stream.read(int(headers["Content-Length"]))
+            seen.append(headers["X-Request-ID"])
+
+    assert ids == seen
+
+
+def test_a_body_that_no_view_reads_is_not_taken_for_the_next_request(server: Server) -> None:
+    hidden = head("/boom")
+    with connect(server) as client:
+        client.sendall(head("/slow?s=0", more=f"Content-Length: {len(hidden)}\r\n").replace(b"GET", b"POST", 1))
+        client.sendall(hidden)
+        assert 200 == answer(client).status
+        client.sendall(head("/whoami"))
+        assert 200 == answer(client).status
+
+    assert [] == server.lines("request", route="/boom")
+
+
+def test_an_idle_connection_is_closed_when_its_time_is_over(server: Server) -> None:
+    (worker,) = server.children()
+    with contextlib.ExitStack() as clients:
+        before = worker.num_fds()
+        kept = [clients.enter_context(connect(server)) for _ in range(15)]
+        for client in kept:
+            client.sendall(head("/whoami"))
+            assert "keep-alive" == answer(client).headers["Connection"]
+        assert before < worker.num_fds()
+
+        for client in kept:
+            assert b"" == client.recv(1)
+        wait_until(lambda: worker.num_fds() <= before, "no descriptor is left")
+
+
+def test_a_client_that_leaves_between_two_requests_leaves_nothing_behind(server: Server) -> None:
+    (worker,) = server.children()
+    server.get("/whoami")
+    before = worker.num_fds()
+
+    for number in range(300):
+        with connect(server) as client:
+            client.sendall(head("/whoami"))
+            if number % 2:
+                answer(client)
+
+    wait_until(lambda: worker.num_fds() <= before, "no descriptor is left")
+    wait_until(lambda: len(server.lines("request", route="/whoami")) == 301, "each request has its line")
+    assert [] == server.lines(level="error")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
+def test_connections_that_are_kept_delay_no_stop(number: int, server: Server) -> None:
+    with contextlib.ExitStack() as clients:
+        for _ in range(15):
+            client = clients.enter_context(connect(server))
+            client.sendall(head("/whoami"))
+            answer(client)
+
+        began = time.monotonic()
+        assert 0 == server.stop(number)
+
+    assert time.monotonic() - began < 10  # SERVICE_GRACEFUL_SECONDS is 30
