@@ -32,6 +32,10 @@ timeout = 30
 _memory = Path("/dev/shm")  # noqa: S108 - Linux's memory file system; Gunicorn makes the file safely
 worker_tmp_dir = str(_memory) if _memory.is_dir() else None
 
+# Not the compiled one, which Gunicorn takes where it is installed: gunicorn_h1c 0.6.9 passes a folded header line,
+# which RFC 9112 (5.2) has a server refuse, on as a header without a name, and answers 400 where 501 is due.
+http_parser = "python"
+
 # Which proxy is believed is said in one place, SERVICE_TRUSTED_PROXIES.
 forwarded_allow_ips = ""
 # To Gunicorn every client of a Unix socket is a trusted proxy.
