@@ -24,7 +24,12 @@ ANSWER_SECONDS = 30.0
 
 _POLL_SECONDS = 0.001
 _CONFIGURE = ("SERVICE_", "FLASK_", "PROMETHEUS_", "GUNICORN_", "UWSGI_", "OTEL_", "BENCHMARK_")
-_CONFIGURE_TOO = {"PORT", "WEB_CONCURRENCY"}
+_CONFIGURE_TOO = {
+    "PORT",
+    "WEB_CONCURRENCY",
+    # What is installed, by pip or in an image, has been compiled; a checkout should be, after its first start.
+    "PYTHONDONTWRITEBYTECODE",
+}
 
 
 class FailedError(RuntimeError):
