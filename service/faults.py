@@ -6,9 +6,11 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from flask import Blueprint, Flask, request
+from prometheus_client import Counter
 
 from service.health import Check
 from service.settings import Settings
@@ -18,6 +20,7 @@ CHECK = "fault"
 
 faults = Blueprint("faults", __name__, url_prefix="/faults")
 _kept: list[bytes] = []
+_opened: list[int] = []
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -57,6 +60,21 @@ def leak() -> str:
     return f"{sum(map(len, _kept))}\n"
 
 
+@faults.post("/descriptors")
+def descriptors() -> str:
+    """Open as many files as ``count`` says, 1 by default, and close none."""
+    _opened.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(request.args.get("count", 1, int)))
+    return f"{len(_opened)}\n"
+
+
+@faults.post("/series")
+def series() -> str:
+    """Make as many series as ``count`` says, 1 by default, as a label does whose values have no bound."""
+    for number in range(request.args.get("count", 1, int)):
+        _unbounded().labels(str(number)).inc()
+    return "made\n"
+
+
 @faults.put("/dependency")
 def dependency_down() -> str:
     """Have the readiness check fail, in all workers."""
@@ -69,6 +87,11 @@ def dependency_up() -> str:
     """Have the readiness check pass again."""
     _marker().unlink(missing_ok=True)
     return "up\n"
+
+
+@cache
+def _unbounded() -> Counter:
+    return Counter("service_faults", "Series that were made on request.", ["number"])
 
 
 def _dependency() -> None:

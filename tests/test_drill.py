@@ -13,9 +13,9 @@ import yaml
 
 from observability.drill import scaling
 from observability.drill.faults import FAULTS, Fault
-from observability.drill.run import Outcome
+from observability.drill.run import WATCHDOG, Outcome
 from tests.observability import OBSERVABILITY, alerts, rules
-from tests.process import BIN, DEADLINE, started
+from tests.process import BIN, DEADLINE, ROOT, started
 from tests.programs import require
 
 SOME = os.environ.get("DRILL", "errors,process gone").split(",")
@@ -85,10 +85,18 @@ def test_the_faults_expect_alerts_that_there_are() -> None:
     assert named <= set(alerts())
 
 
+def test_a_fault_raises_every_alert_but_those_that_the_readme_names() -> None:
+    raised = {name.partition("{")[0] for fault in FAULTS for name in fault.expected}
+    (sentence,) = re.findall(r"^No fault has to raise .+?:", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    named = re.findall(r"`(\S+?)`", sentence.replace("...", "ServiceErrorBudgetGoneIn"))
+
+    assert set(named) == alerts().keys() - raised - {WATCHDOG}
+
+
 def test_a_fault_that_there_is_not_is_said(tmp_path: Path) -> None:
     with started([BIN / "python", "-m", "observability.drill", "flood"], tmp_path) as drill:
         assert 2 == drill.process.wait(DEADLINE)
-        assert "there is no fault called flood; there are errors, latency" in drill.text()
+        assert "there is no fault called flood; there are errors, few errors" in drill.text()
 
 
 @pytest.mark.timeout(900)

@@ -9,7 +9,7 @@ import pytest
 from service.app import create_app
 from service.settings import Settings, SettingsError
 from tests.exposition import value
-from tests.process import BIN, running, wait_until
+from tests.process import BIN, Server, running, wait_until
 
 ENV = {"SERVICE_ENV": "testing", "SERVICE_FAULTS": "true", "SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2"}
 
@@ -27,6 +27,10 @@ def test_production_refuses_the_setting(environ: dict[str, str]) -> None:
         Settings.from_environ({**environ, "SERVICE_FAULTS": "true"})
 
 
+def scrape(server: Server) -> str:
+    return server.manage("/metrics").body.decode()
+
+
 def test_faults_break_what_they_say(tmp_path: Path) -> None:
     with running([BIN / "gunicorn"], tmp_path, ENV, ready="/readyz") as server:
         assert 500 == server.request("POST", "/faults/error").status
@@ -38,9 +42,12 @@ def test_faults_break_what_they_say(tmp_path: Path) -> None:
         assert 200 == server.request("DELETE", "/faults/dependency").status
         wait_until(lambda: server.manage("/readyz").status == 200, "ready")
 
+        before = value(scrape(server), "process_open_fds")
+        assert b"50\n" == server.request("POST", "/faults/descriptors?count=50").body
+        wait_until(lambda: value(scrape(server), "process_open_fds") >= before + 40, "open files")
+        assert 200 == server.request("POST", "/faults/series?count=100").status
+        wait_until(lambda: scrape(server).count("\nservice_faults_total{") == 100, "series")
+
         with pytest.raises(ConnectionError):
             server.request("POST", "/faults/crash")
-        wait_until(
-            lambda: value(server.manage("/metrics").body.decode(), "service_worker_exits_total", reason="crash") == 1,
-            "a crash",
-        )
+        wait_until(lambda: value(scrape(server), "service_worker_exits_total", reason="crash") == 1, "a crash")

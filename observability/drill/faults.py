@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -29,9 +30,9 @@ class Fault:
     """Seconds in which the expected alerts must arrive."""
 
 
-def _slower_burns(slo: str) -> dict[str, str]:
+def _slower_burns(slo: str, *slower: int) -> dict[str, str]:
     reason = "tells the same and is silent only while a faster burn has been told"
-    return {f"ServiceErrorBudgetGoneIn{days}Days{{{slo}}}": reason for days in (5, 10, 30)}
+    return {f"ServiceErrorBudgetGoneIn{days}Days{{{slo}}}": reason for days in slower or (5, 10, 30)}
 
 
 def _asks(method: str, path: str, *, clients: int = 1, pause: float = 0.1) -> Inject:
@@ -78,6 +79,40 @@ def _store_damaged(stack: Stack) -> Iterator[None]:
     yield
 
 
+@contextmanager
+def _draining(stack: Stack) -> Iterator[None]:
+    ask(stack.management_port, "POST", "/drain")
+    yield
+    ask(stack.management_port, "POST", "/resume")
+
+
+@contextmanager
+def _target_absent(stack: Stack) -> Iterator[None]:
+    stack.scrape()
+    yield
+    stack.scrape(f"127.0.0.1:{stack.management_port}")
+
+
+@contextmanager
+def _descriptors_leak(stack: Stack) -> Iterator[None]:
+    """Leak under a limit of 1000, for that of the machine may be a million; a reload begins anew."""
+    for worker in stack.workers():
+        _, hard = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (1000, hard))
+    ask(stack.port, "POST", "/faults/descriptors?count=850")
+    yield
+    stack.service.process.send_signal(signal.SIGHUP)
+
+
+@contextmanager
+def _series_without_bound(stack: Stack) -> Iterator[None]:
+    """Have nearly 5000 series, from which on a scrape fails; a restart begins anew."""
+    ask(stack.port, "POST", "/faults/series?count=4000")
+    yield
+    stack.service.stop()
+    stack.start_service()
+
+
 def _scan(stack: Stack) -> AbstractContextManager[object]:
     def request(number: int) -> None:
         ask(stack.port, ("GET", "POST", "BREW")[number % 3], f"/{number}/wp-login.php?{number}")
@@ -91,6 +126,14 @@ FAULTS = (
         _asks("POST", "/faults/error"),
         frozenset({"ServiceErrorBudgetGoneIn2Days{availability}"}),
         _slower_burns("availability"),
+    ),
+    # Never five within 12 seconds, which are the hour of the fastest burn.
+    Fault(
+        "few errors",
+        _asks("POST", "/faults/error", pause=3.7),
+        frozenset({"ServiceErrorBudgetGoneIn5Days{availability}"}),
+        _slower_burns("availability", 10, 30),
+        deadline=90.0,
     ),
     Fault(
         "latency",
@@ -113,10 +156,14 @@ FAULTS = (
     ),
     Fault("workers crash", _asks("POST", "/faults/crash", pause=0.6), frozenset({"ServiceWorkersCrashing"})),
     Fault("process gone", _process_gone, frozenset({"ServiceTargetDown"})),
+    Fault("target absent", _target_absent, frozenset({"ServiceTargetAbsent"})),
+    Fault("drain forgotten", _draining, frozenset({"ServiceDrainingTooLong"})),
     Fault("dependency down", _dependency_down, frozenset({"ServiceDependencyDown{fault}", "ServiceNotReady"})),
     Fault("log reader stalled", _log_reader_stalled, frozenset({"ServiceLogLinesDropped"})),
     Fault("store file damaged", _store_damaged, frozenset({"ServiceMetricsStoreDamaged"})),
     Fault("scanner", _scan),
+    Fault("series no bound", _series_without_bound, frozenset({"ServiceSeriesNearLimit"})),
+    Fault("descriptors leak", _descriptors_leak, frozenset({"ServiceDescriptorsNearLimit"})),
     Fault(
         "stuck requests",
         _asks("POST", f"/faults/slow?seconds={4 * REQUEST_TIMEOUT_SECONDS}", clients=3),

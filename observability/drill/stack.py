@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import tempfile
 import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any, Self
+
+import yaml
 
 from observability import programs
 from observability.drill import scaling
@@ -32,6 +35,7 @@ class Stack:
         self.prometheus_url = f"http://127.0.0.1:{free_port()}"
         self._running: list[Program] = []
         self.service: Program
+        self._prometheus: Program
         self._env = env or {}
 
     def __enter__(self) -> Self:
@@ -81,6 +85,19 @@ class Stack:
             found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
             return found
 
+    def scrape(self, *targets: str) -> None:
+        """Have Prometheus scrape these and no others from now on."""
+        path = self.directory / "prometheus.yml"
+        config = yaml.safe_load(path.read_text())
+        config["scrape_configs"][0]["static_configs"] = [{"targets": list(targets)}]
+        path.write_text(yaml.safe_dump(config, sort_keys=False))
+        self._prometheus.process.send_signal(signal.SIGHUP)
+
+    def workers(self) -> list[int]:
+        """Return the process ids of the service's workers; Linux."""
+        master = self.service.process.pid
+        return [int(pid) for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split()]
+
     def store(self) -> Path:
         """Return the folder in which the service's workers keep their metrics."""
         (found,) = (self.directory / "tmp").glob("service-metrics-*")
@@ -96,11 +113,11 @@ class Stack:
             alertmanager_address=f"127.0.0.1:{alertmanager}",
             webhook=self.webhook.url,
         )
-        self._run("alertmanager", programs.alertmanager(self.directory, alertmanager))
+        notifying = self._run("alertmanager", programs.alertmanager(self.directory, alertmanager))
         port = int(self.prometheus_url.rpartition(":")[2])
-        self._run("prometheus", programs.prometheus(self.directory, port, *scaling.flags()))
-        self._running[-2].wait_for(f"http://127.0.0.1:{alertmanager}/-/ready")
-        self._running[-1].wait_for(f"{self.prometheus_url}/-/ready")
+        self._prometheus = self._run("prometheus", programs.prometheus(self.directory, port, *scaling.flags()))
+        notifying.wait_for(f"http://127.0.0.1:{alertmanager}/-/ready")
+        self._prometheus.wait_for(f"{self.prometheus_url}/-/ready")
         programs.wait_until(lambda: self.query('up{job="service"} == 1'), "the first scrape", 30)
         # Prometheus takes five seconds to find its target, however short the durations are: it is absent so long.
         programs.wait_until(lambda: self._firing(alertmanager) == ["Watchdog"], "nothing but the watchdog", 60)
@@ -111,5 +128,6 @@ class Stack:
         with urllib.request.urlopen(f"http://127.0.0.1:{alertmanager}/api/v2/alerts", timeout=10) as answer:
             return [alert["labels"]["alertname"] for alert in json.load(answer)]
 
-    def _run(self, name: str, command: list[str | Path]) -> None:
+    def _run(self, name: str, command: list[str | Path]) -> Program:
         self._running.append(Program(command, self.directory / f"{name}.log"))
+        return self._running[-1]
