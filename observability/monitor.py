@@ -60,7 +60,7 @@ def _start(directory: Path, ports: dict[str, int], running: list[Program], over:
     for name, (command, env, path) in commands.items():
         running.append(Program(command, directory / f"{name}.log", env))
         running[-1].wait_for(f"http://{address[name]}{path}")
-    for name, path in (("service", "/"), ("management", "/metrics"), ("prometheus", "/alerts"), ("alertmanager", "/")):
+    for name, path in (("service", "/"), ("management", "/"), ("prometheus", "/alerts"), ("alertmanager", "/")):
         print(f"{name:<13} http://{address[name]}{path}", flush=True)  # noqa: T201 - what it is run for
     print("Ctrl-C stops all of it.", flush=True)  # noqa: T201 - what it is run for
     while not over.wait(1.0):

@@ -17,8 +17,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 GUNICORN = Path(sys.executable).parent / "gunicorn"
-PACKAGES = {"prometheus": "prometheus", "prometheus-alertmanager": "prometheus-alertmanager"}
-"""Debian's package of each program."""
 GRACE_SECONDS = 3.0
 _held: list[socket.socket] = []
 
@@ -78,14 +76,17 @@ def environ_without_settings() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
-def find(name: str) -> Path:
-    """Return the path of a program. Raises MissingProgramError."""
-    found = shutil.which(name)
-    if found is None:
-        raise MissingProgramError(
-            f"{name} is not installed; on Debian: apt-get install --no-install-recommends {PACKAGES[name]}"
-        )
-    return Path(found)
+def find(package: str, *others: str) -> Path:
+    """Return the path of a program, called as its package of Debian or as one of ``others``.
+
+    Raises MissingProgramError.
+    """
+    for name in (package, *others):
+        if found := shutil.which(name):
+            return Path(found)
+    raise MissingProgramError(
+        f"{package} is not installed; on Debian: apt-get install --no-install-recommends {package}"
+    )
 
 
 def prometheus(directory: Path, port: int, *more: str) -> list[str | Path]:
@@ -103,7 +104,7 @@ def prometheus(directory: Path, port: int, *more: str) -> list[str | Path]:
 def alertmanager(directory: Path, port: int) -> list[str | Path]:
     """Return the command that runs Alertmanager, alone, with ``directory``/alertmanager.yml."""
     return [
-        find("prometheus-alertmanager"),
+        find("prometheus-alertmanager", "alertmanager"),
         f"--config.file={directory / 'alertmanager.yml'}",
         f"--storage.path={directory / 'alertmanager'}",
         f"--web.listen-address=127.0.0.1:{port}",

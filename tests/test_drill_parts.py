@@ -56,6 +56,16 @@ def test_a_program_that_is_missing_is_said_with_its_package(monkeypatch: pytest.
         programs.find("prometheus-alertmanager")
 
 
+def test_alertmanager_is_found_by_the_name_that_its_own_releases_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = tmp_path / "alertmanager"
+    released.touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert released == programs.alertmanager(tmp_path, 9093)[0]
+
+
 def test_a_free_port_is_for_a_server_and_given_to_nobody_else() -> None:
     port = free_port()
     others = {free_port() for _ in range(200)}
