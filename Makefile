@@ -21,7 +21,7 @@ install_package = { [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 	{ apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends $(1); }; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test test-long bench bench-short programs drill monitor lint format manifests lock clean
+.PHONY: help install run dev test test-long test-newer bench bench-short programs drill monitor lint format manifests lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,16 @@ test-long: .venv/installed-dev programs  ## Check at full size what `make test` 
 		-k "recycled_workers or scanner or children_forked or one_after_the_other or reload_and_scaling \
 			or stalls or never_close or wait_for_a_check or no_value_stops_it or valid"
 
+# What of observability/ another Prometheus, Alertmanager or Grafana may see otherwise.
+NEWER := .newer
+test-newer: PROGRAMS := npm:npm
+test-newer: .venv/installed-dev programs $(NEWER)/usr/bin/prometheus  ## Check observability/ with Prometheus 3 from Debian unstable, and Grafana's types (4 minutes)
+	PATH="$(CURDIR)/$(NEWER)/usr/bin:$$PATH" CI=true $(BIN)/python -m pytest tests/test_rules.py tests/test_alertmanager.py \
+		tests/test_queries.py tests/test_monitor.py tests/test_drill.py tests/grafana_types.py
+
+$(NEWER)/usr/bin/prometheus:
+	tests/newer.sh $(NEWER)
+
 bench bench-short: PROGRAMS := wrk:wrk
 bench: $(BENCH)/installed programs  ## Measure beside bare Flask, exporter, structlog, OpenTelemetry, uWSGI (more than half an hour)
 	$(BENCH)/bin/python -m benchmark $(BENCH_OPTIONS)
@@ -56,7 +66,7 @@ programs:
 	@$(foreach program,$(PROGRAMS),command -v $(word 1,$(subst :, ,$(program))) >/dev/null || \
 		$(call install_package,$(word 2,$(subst :, ,$(program)))) ;)
 
-drill: .venv/installed-dev programs  ## Inject faults, and see that the right alerts arrive (10 minutes)
+drill: .venv/installed-dev programs  ## Inject faults, and see that the right alerts arrive (11 minutes)
 	@$(BIN)/python -m observability.drill
 
 monitor: .venv/installed-dev programs  ## Serve, with Prometheus and Alertmanager from this machine, until Ctrl-C
@@ -81,7 +91,7 @@ lock: .venv/installed-dev  ## Renew the locks from pyproject.toml
 		--output-file benchmark/requirements.txt
 
 clean:  ## Remove .venv and what the tools left behind
-	rm -rf .venv $(BENCH) .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage*
+	rm -rf .venv $(BENCH) $(NEWER) .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage*
 
 $(BENCH)/installed: benchmark/requirements.txt
 	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
