@@ -31,7 +31,7 @@ def main() -> int:
     if taken := [f"--{name} {port}" for name, port in ports.items() if occupied(port)]:
         parser.error(f"something listens there already, choose another port: {', '.join(taken)}")
     over = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: over.set())
     running: list[Program] = []
     with tempfile.TemporaryDirectory(prefix="monitor-", ignore_cleanup_errors=True) as directory:

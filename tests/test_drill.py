@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 
 import promql_parser
+import psutil
 import pytest
 import yaml
 
@@ -15,7 +18,7 @@ from observability.drill import scaling
 from observability.drill.faults import FAULTS, Fault
 from observability.drill.run import WATCHDOG, Outcome
 from tests.observability import OBSERVABILITY, alerts, rules
-from tests.process import BIN, DEADLINE, ROOT, started
+from tests.process import BIN, DEADLINE, ROOT, Server, started, wait_until
 from tests.programs import require
 
 SOME = os.environ.get("DRILL", "errors,process gone").split(",")
@@ -97,6 +100,25 @@ def test_a_fault_that_there_is_not_is_said(tmp_path: Path) -> None:
     with started([BIN / "python", "-m", "observability.drill", "flood"], tmp_path) as drill:
         assert 2 == drill.process.wait(DEADLINE)
         assert "there is no fault called flood; there are errors, few errors" in drill.text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_drill_that_is_ended_leaves_nothing_behind(number: signal.Signals, tmp_path: Path) -> None:
+    require("prometheus")
+    require("prometheus-alertmanager")
+    with started([BIN / "python", "-m", "observability.drill", "errors"], tmp_path) as drill:
+        wait_until(lambda: runs_prometheus(drill), "Prometheus")
+        family = drill.children()
+
+        assert 128 + number == drill.stop(number)
+        wait_until(lambda: not any(process.is_running() for process in family), "the end of all that it has started")
+        assert [] == list((tmp_path / "tmp").iterdir())
+
+
+def runs_prometheus(drill: Server) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):  # one that has just ended
+        return any("prometheus.yml" in str(child.cmdline()) for child in drill.children())
+    return False
 
 
 @pytest.mark.timeout(900)

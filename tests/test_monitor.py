@@ -6,6 +6,7 @@ import urllib.request
 from pathlib import Path
 
 import psutil
+import pytest
 
 from observability.programs import free_port, occupied
 from tests.process import BIN, Server, started, wait_until
@@ -30,7 +31,9 @@ def scraped(port: int) -> list[str]:
         return [target["scrapeUrl"] for target in json.load(answer)["data"]["activeTargets"]]
 
 
-def test_everything_runs_at_the_addresses_that_are_printed_until_ctrl_c(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_everything_runs_at_the_addresses_that_are_printed_until_ctrl_c(number: signal.Signals, tmp_path: Path) -> None:
+    """Or until the terminal is closed."""
     ports = {name: free_port() for name in NAMES}
     with started(command(ports), tmp_path, {"WEB_CONCURRENCY": "1", "SERVICE_DRAIN_SECONDS": "0"}) as monitor:
         wait_until(lambda: "Ctrl-C" in monitor.text(), "it is ready")
@@ -41,7 +44,7 @@ def test_everything_runs_at_the_addresses_that_are_printed_until_ctrl_c(tmp_path
         )
         family = psutil.Process(monitor.process.pid).children(recursive=True)
 
-        assert 0 == monitor.stop(signal.SIGINT)
+        assert 0 == monitor.stop(number)
         assert not any(process.is_running() for process in family)
         assert not any(map(occupied, ports.values()))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 
@@ -12,6 +13,7 @@ from observability.drill.run import WATCHDOG, Outcome, run
 from observability.drill.stack import Stack
 from observability.programs import MissingProgramError
 
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FORMAT = "{:<19} {:<43} {:<45} {:>7}  {:<8}"
 
 
@@ -23,6 +25,8 @@ def main() -> int:
     chosen = parser.parse_args().faults
     if unknown := [name for name in chosen if name not in names]:
         parser.error(f"there is no fault called {', '.join(unknown)}; there are {', '.join(names)}")
+    for number in _ENDING:
+        signal.signal(number, _end)
     try:
         return drill([fault for fault in FAULTS if not chosen or fault.name in chosen])
     except MissingProgramError as missing:
@@ -50,6 +54,13 @@ def drill(faults: list[Fault]) -> int:
         f"{time.monotonic() - begin:.0f} s"
     )
     return 0 if not false and all(outcome.passed for outcome in outcomes) else 1
+
+
+def _end(number: int, _: object) -> None:
+    """Leave every block, and so end every program; once, for a second signal would interrupt that."""
+    for each in _ENDING:
+        signal.signal(each, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def _row(outcome: Outcome) -> str:
