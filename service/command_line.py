@@ -67,6 +67,13 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="URL is what the world sees: /metrics that answer there are an error, and plain http is a warning",
     )
     verify.add_argument(
+        "--wait",
+        type=_argument(seconds(0, 3600)),
+        default=0.0,
+        metavar="SECONDS",
+        help="how long to wait, before anything else, until every URL is there and ready (default: %(default)s)",
+    )
+    verify.add_argument(
         "--latency",
         type=_argument(seconds(0, 3600)),
         default=0.5,
@@ -92,7 +99,7 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         type=_argument(seconds(0.01, 3600)),
         default=60.0,
         metavar="SECONDS",
-        help="for all requests together (default: %(default)s)",
+        help="for all requests together, without --wait (default: %(default)s)",
     )
     verify.add_argument("--json", action="store_true", help="one line of JSON instead of the table")
 

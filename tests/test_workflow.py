@@ -43,6 +43,6 @@ def test_it_runs_the_image_as_hardened_as_the_tests_and_verifies_it() -> None:
     for address in (defaults.bind, defaults.management_bind):
         assert f"--publish=127.0.0.1:{address.port}:{address.port}" in text
     urls = f"http://127.0.0.1:{defaults.bind.port} --management http://127.0.0.1:{defaults.management_bind.port}"
-    assert f"python -m service verify {urls}" in text
+    assert f"python -m service verify {urls} --wait " in text
     (grace,) = re.findall(r"docker stop --time=(\d+)", text)
     assert int(grace) > defaults.drain_seconds + defaults.graceful_seconds

@@ -81,11 +81,11 @@ class Client:
 
         return self._bounded(read)
 
-    def wait(self, condition: Callable[[], bool], seconds: float) -> None:
-        """Return when ``condition`` is true, or after so many seconds."""
+    def wait(self, condition: Callable[[], bool], seconds: float, *, pause: float = 0.05) -> None:
+        """Return when ``condition`` is true, or after so many seconds; ``pause`` seconds lie between two tries."""
         end = min(time.monotonic() + seconds, self._deadline)
         while not condition() and time.monotonic() < end:
-            time.sleep(0.05)
+            time.sleep(pause)
 
     def _get(self, connection: http.client.HTTPConnection, path: str, headers: Mapping[str, str]) -> Answer:
         begin = time.perf_counter()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from service.findings import Finding, as_json, as_table, error, failed, warning
-from service.verify import answering, certificate, counting, exposure, managing
+from service.verify import answering, certificate, counting, exposure, managing, waiting
 from service.verify.client import Client, NoAnswerError, OutOfTimeError
 from service.verify.target import Target
 
@@ -26,6 +26,8 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         parser.error(f"a URL cannot be used, expected {expected}")
     if target.origin in [management.origin for management in managements]:
         parser.error("URL and --management are the same address")
+    if options.wait:
+        waiting.until_ready([target, *managements], seconds=options.wait, timeout=options.timeout)
     findings: list[Finding] = []
     try:
         for finding in _look(target, managements, options):
@@ -45,7 +47,8 @@ def _look(target: Target, managements: list[Target], options: argparse.Namespace
     try:
         page = client.get("/")
     except NoAnswerError as reason:
-        yield error("/", f"{target} cannot be reached: {reason}.", "Nothing else was asked.")
+        within = f" within {options.wait:g} s" if options.wait else ""
+        yield error("/", f"{target} cannot be reached{within}: {reason}.", "Nothing else was asked.")
         return
     yield from answering.first(page)
     if target.scheme == "https":
