@@ -1,4 +1,4 @@
-"""An image of Python made from the one that runs the tests, where no registry of images can be reached."""
+"""Images of Python and of nginx made from those of this machine, where no registry of images can be reached."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.process import BIN, ROOT
+from tests.programs import require
 
 CHANGES = ("ENV PATH=/usr/local/bin:/bin", "ENV PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels")
 """For ``docker import --change``: the service's dependencies lie in the image, so that its build needs no network."""
 _LEFT_OUT = ("__pycache__", "test", "idlelib", "tkinter", "turtledemo", "site-packages", "config-*")
 
 
-def make(root: Path) -> None:
+def make_python(root: Path) -> None:
     """Fill ``root`` with what the official image has: Python in /usr/local, without compiled modules, and a shell.
 
     The wheels of requirements.txt are in it as well.
@@ -49,6 +50,24 @@ def make(root: Path) -> None:
     options = ["--only-binary=:all:", "--require-hashes", f"--requirement={lock}", f"--dest={wheels}"]
     command = [str(BIN / "python"), "-m", "pip", "download", "--quiet", *options]
     subprocess.run(command, check=True, timeout=120, capture_output=True)
+
+
+def make_nginx(root: Path) -> None:
+    """Fill ``root`` with what the official image of nginx has and compose.yaml needs.
+
+    Debian's nginx has its temporary files in another place, and where it logs the official image has its output.
+    """
+    nginx = require("nginx")
+    (root / "usr/sbin").mkdir(parents=True)
+    shutil.copy(nginx, root / "usr/sbin/nginx")
+    _copy_libraries([nginx], root)
+    for name in ("etc", "run", "var/cache/nginx", "var/lib", "var/log/nginx"):
+        (root / name).mkdir(parents=True)
+    (root / "var/lib/nginx").symlink_to("/var/cache/nginx")
+    for name, target in (("access", "stdout"), ("error", "stderr")):
+        (root / f"var/log/nginx/{name}.log").symlink_to(f"/dev/{target}")
+    (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33::/var/www:/bin/false\n")
+    (root / "etc/group").write_text("root:x:0:\nwww-data:x:33:\n")
 
 
 def _installed(package: str) -> Path:

@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from tests import base_image
 from tests.process import DEADLINE, ROOT, Server, clean_environ, started, wait_until
 from tests.programs import require
 
-HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--tmpfs=/tmp")
+HARDENED = ("--init", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--tmpfs=/tmp")
 """How the README runs the image."""
 _numbers = itertools.count()
 
@@ -34,11 +34,12 @@ class Container:
 
 
 class Engine:
-    """A Docker engine that answers at ``host``."""
+    """A Docker engine that answers at ``host``; of a network, the bridge's name has to begin with ``bridges``."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, bridges: str = "") -> None:
         # The builder that each engine has; the other one comes as a plugin of the client.
-        self._environ = {"DOCKER_HOST": host, "DOCKER_BUILDKIT": "0"}
+        self.environ = {"DOCKER_HOST": host, "DOCKER_BUILDKIT": "0"}
+        self.bridges = bridges
 
     def run(self, *arguments: str | Path, timeout: float = DEADLINE) -> str:
         """Return what ``docker`` prints for these arguments; fail where it does."""
@@ -58,17 +59,27 @@ class Engine:
     @contextlib.contextmanager
     def image(self, version: str) -> Iterator[str]:
         """Build the image of the service on a base that is made here; it is removed at the end."""
-        base, tag = (f"service-test-{os.getpid()}:{name}" for name in ("base", "built"))
+        tag = f"service-test-{os.getpid()}:built"
+        with self.imported("base", base_image.make_python, *base_image.CHANGES) as base:
+            try:
+                arguments = (f"--build-arg=PYTHON_IMAGE={base}", f"--build-arg=SERVICE_VERSION={version}")
+                self.run("build", "--network=none", "--force-rm", *arguments, "--tag", tag, ".", timeout=200)
+                yield tag
+            finally:
+                self._docker("rmi", "--force", tag)
+
+    @contextlib.contextmanager
+    def imported(self, name: str, make: Callable[[Path], None], *changes: str) -> Iterator[str]:
+        """Make an image of the files with which ``make`` fills a directory; it is removed at the end."""
+        tag = f"service-test-{os.getpid()}:{name}"
         try:
             with tempfile.TemporaryDirectory() as directory:
-                base_image.make(Path(directory) / "root")
-                archive = shutil.make_archive(f"{directory}/base", "tar", f"{directory}/root")
-                self.run("import", *(f"--change={change}" for change in base_image.CHANGES), archive, base, timeout=60)
-            arguments = (f"--build-arg=PYTHON_IMAGE={base}", f"--build-arg=SERVICE_VERSION={version}")
-            self.run("build", "--network=none", "--force-rm", *arguments, "--tag", tag, ".", timeout=200)
+                make(Path(directory) / "root")
+                archive = shutil.make_archive(f"{directory}/{name}", "tar", f"{directory}/root")
+                self.run("import", *(f"--change={change}" for change in changes), archive, tag, timeout=60)
             yield tag
         finally:
-            self._docker("rmi", "--force", tag, base)
+            self._docker("rmi", "--force", tag)
 
     @contextlib.contextmanager
     def container(
@@ -78,7 +89,7 @@ class Engine:
         name = f"service-test-{os.getpid()}-{next(_numbers)}"
         arguments = ("run", "--rm", "--name", name, *HARDENED, "--publish=127.0.0.1::8000", *options, image, *command)
         try:
-            with started(["docker", *arguments], directory, self._environ) as server:
+            with started(["docker", *arguments], directory, self.environ) as server:
                 yield Container(name, server)
         finally:
             self._docker("rm", "--force", name)
@@ -100,7 +111,7 @@ class Engine:
 
     def _docker(self, *arguments: str | Path, timeout: float = DEADLINE) -> subprocess.CompletedProcess[str]:
         command = ["docker", *map(str, arguments)]
-        environ = {**clean_environ(), **self._environ}
+        environ = {**clean_environ(), **self.environ}
         return subprocess.run(
             command, capture_output=True, text=True, timeout=timeout, check=False, env=environ, cwd=ROOT
         )
@@ -116,10 +127,11 @@ def engine() -> Iterator[Engine]:
     daemon = require("dockerd")
     if os.geteuid() != 0:
         pytest.skip("an engine of its own needs root; set DOCKER_HOST to use another one")
-    bridge = f"service{os.getpid()}"[:15]
+    bridges = f"svc{os.getpid()}-"
+    bridge = f"{bridges}0"
     with tempfile.TemporaryDirectory(prefix="docker-") as directory:
         subprocess.run([require("ip"), "link", "add", "name", bridge, "type", "bridge"], check=True)
-        # Its own place for everything, and no rule for the firewall, which would outlive it.
+        # Its own place for everything, and none of its rules for the firewall, which would outlive it.
         host = f"unix://{directory}/socket"
         options = {
             "host": host,
@@ -135,7 +147,7 @@ def engine() -> Iterator[Engine]:
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         try:
-            started_engine = Engine(host)
+            started_engine = Engine(host, bridges)
             wait_until(lambda: _answers(started_engine, process, log), "the engine answers", deadline=60)
             yield started_engine
         finally:

@@ -20,6 +20,7 @@ def services() -> dict[str, Any]:
 def test_the_service_is_hardened(services: dict[str, Any]) -> None:
     service = services["service"]
 
+    assert service["init"] is True
     assert service["read_only"] is True
     assert ["ALL"] == service["cap_drop"]
     assert ["no-new-privileges:true"] == service["security_opt"]

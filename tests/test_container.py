@@ -1,8 +1,13 @@
-"""The image, built and run by a real Docker engine as the README says."""
+"""The image, built and run by a real Docker engine as the README says, alone and as compose.yaml has it."""
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import json
 import re
+import signal
+import ssl
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,13 +16,24 @@ from pathlib import Path
 import pytest
 
 from service.settings import Settings
+from tests import base_image
+from tests.compose import Stack, stack
 from tests.docker import Engine, engine
 from tests.process import BIN, DEADLINE, ROOT, wait_until
+from tests.proxies import NAME
+from tests.verifying import reach, verify
 
 pytestmark = pytest.mark.timeout(300)  # the first test builds the image: 18 s on an idle machine, 60 s on a busy one
 DEFAULTS = Settings.from_environ({})
 STOP = ("stop", "--time=45")
 SAMPLE = ("gunicorn", "tests.sample:create_app()")
+SHOW = """
+import contextlib, pathlib
+for path in pathlib.Path("/proc").glob("[0-9]*/status"):
+    with contextlib.suppress(OSError):  # it has just ended
+        print(path.read_text())
+"""
+FIELDS = ("Uid", "Gid", "CapEff", "NoNewPrivs")
 WITH_SAMPLE = f"--volume={ROOT}/tests:/srv/service/tests:ro"
 
 
@@ -71,11 +87,10 @@ def test_it_serves_without_root_without_capabilities_and_without_a_disk(
         server = container.server
         assert {"name": "service", "version": "1.2.3-test"} == server.get("/").json()
         assert 200 == server.get("/metrics").status
-        status = docker.run("exec", container.name, "sh", "-c", "while read line; do echo $line; done < /proc/1/status")
-        fields = dict(line.split(":", 1) for line in status.splitlines())
-        assert {"10001"} == {*fields["Uid"].split(), *fields["Gid"].split()}
-        assert "0000000000000000" == fields["CapEff"].strip()
-        assert "1" == fields["NoNewPrivs"].strip()
+        status = docker.run("exec", container.name, "python", "-c", SHOW)
+        fields = {name: set(re.findall(rf"^{name}:\s*(.*)$", status, re.MULTILINE)) for name in FIELDS}
+        user = "\t".join(["10001"] * 4)
+        assert {"Uid": {user}, "Gid": {user}, "CapEff": {"0" * 16}, "NoNewPrivs": {"1"}} == fields
 
         def health() -> str:
             return str(docker.inspect(container.name)["State"]["Health"]["Status"])
@@ -85,7 +100,9 @@ def test_it_serves_without_root_without_capabilities_and_without_a_disk(
 
 
 def test_the_health_check_says_why_a_container_is_not_healthy(docker: Engine, image: str, tmp_path: Path) -> None:
-    with docker.serving(image, tmp_path, "--health-interval=1s", "--health-start-period=1s") as container:
+    # Without --init: a signal to stop goes to process 1 alone.
+    hasty = ("--health-interval=1s", "--health-start-period=1s", "--init=false")
+    with docker.serving(image, tmp_path, *hasty) as container:
         docker.run("kill", "--signal=STOP", container.name)
 
         def health() -> dict[str, object]:
@@ -136,3 +153,74 @@ def test_a_missing_tmpfs_is_named(docker: Engine, image: str, tmp_path: Path) ->
     with docker.container(image, tmp_path, "--tmpfs=/tmp:ro") as container:
         assert 73 == container.server.process.wait(DEADLINE)
         assert "No usable temporary directory" in container.server.line("metrics store cannot be written")["reason"]
+
+
+def test_a_stop_right_after_the_start_is_heard(docker: Engine, image: str, tmp_path: Path) -> None:
+    """The kernel drops what process 1 of a container has no handler for yet."""
+    with docker.container(image, tmp_path) as container:
+        wait_until(lambda: docker.run("ps", "--quiet", f"--filter=name={container.name}"), "it is started")
+        docker.run("kill", "--signal=TERM", container.name)
+
+        # 143 as long as Gunicorn has not begun.
+        assert container.server.process.wait(DEADLINE) in {0, 128 + signal.SIGTERM}
+
+
+@pytest.mark.parametrize(
+    ("grace", "code", "severity", "end"), [(45, 0, "ok   ", "and is given 45 s."), (10, 1, "error", "but is cut off")]
+)
+def test_check_in_the_image_finds_what_is_wrong_and_nothing_else(
+    grace: int, code: int, severity: str, end: str, docker: Engine, image: str, tmp_path: Path
+) -> None:
+    command = ("python", "-m", "service", "check", f"--grace={grace}")
+    with docker.container(image, tmp_path, command=command) as container:
+        assert code == container.server.process.wait(DEADLINE)
+        table = container.server.text()
+
+    assert f"{severity}    grace        A stop may take 35 s (5 of drain, 30 for requests in flight), {end}" in table
+    assert code == len(re.findall("^error ", table, re.MULTILINE))
+    assert "ok       store        /tmp is in memory (tmpfs)" in table
+
+
+@pytest.fixture(scope="module")
+def composed(docker: Engine, image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with (
+        docker.imported("nginx", base_image.make_nginx) as proxy,
+        stack(docker, image, proxy, tmp_path_factory.mktemp("compose")) as running,
+    ):
+        yield running
+
+
+def test_compose_yaml_passes_as_what_the_world_sees(composed: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name, the certificate and the one instance are those that its nginx is given."""
+    reach(monkeypatch, composed.certificate)
+    url, management = f"https://{NAME}:{composed.port(443)}", f"http://{composed.address('service', 'inside')}:8001"
+    found = verify(url, f"--management={management}", "--public", "--certificate-days=1", "--wait=20")
+
+    assert (0, []) == (found.code, found.bad())
+    assert ["They count exactly the 10 requests made here."] == found.texts("metrics", "ok")
+    lines = [json.loads(line) for line in composed.log("service").splitlines()]
+    clients = {line["client"] for line in lines if line["event"] == "request"}
+    assert {composed.gateway("outside")} == clients, "whoever asks nginx, and not nginx itself"
+
+
+def test_compose_yaml_serves_no_other_name_and_nothing_around_nginx(
+    composed: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reach(monkeypatch, composed.certificate)
+    context = ssl.create_default_context(cafile=composed.certificate)
+    client = http.client.HTTPSConnection(NAME, composed.port(443), timeout=DEADLINE, context=context)
+    with contextlib.closing(client):
+        client.request("GET", "/", headers={"Host": "other.example"})
+        answer = client.getresponse()
+
+    assert (421, "application/problem+json") == (answer.status, answer.headers["Content-Type"])
+    assert {} == {port: to for port, to in composed.inspect("service")["NetworkSettings"]["Ports"].items() if to}
+    for name in ("service", "proxy"):
+        host = composed.inspect(name)["HostConfig"]
+        assert (True, ["ALL"]) == (host["ReadonlyRootfs"], host["CapDrop"])
+
+
+def test_compose_stop_ends_both_with_0(composed: Stack) -> None:
+    composed.run("stop")
+
+    assert [0, 0] == [composed.inspect(name)["State"]["ExitCode"] for name in ("service", "proxy")]

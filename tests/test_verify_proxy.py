@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,7 +12,7 @@ from tests.process import Server, started, wait_until
 from tests.programs import require
 from tests.proxies import NAME, PROXIES, Site, free_ports, site
 from tests.test_verify_servers import settle
-from tests.verifying import verify
+from tests.verifying import reach, verify
 
 
 @pytest.fixture(scope="module", params=list(PROXIES))
@@ -27,14 +25,7 @@ def running_site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture
 def url(running_site: Site, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Have the name of the site lead to the proxy, and its certificate be one to believe."""
-    look_up = socket.getaddrinfo
-
-    def with_our_name(host: str, *arguments: Any, **options: Any) -> Any:
-        return look_up("127.0.0.1" if host == NAME else host, *arguments, **options)
-
-    monkeypatch.setattr(socket, "getaddrinfo", with_our_name)
-    monkeypatch.setenv("SSL_CERT_FILE", str(running_site.edge.certificate))
+    reach(monkeypatch, running_site.edge.certificate)
     return f"https://{NAME}:{running_site.edge.port}"
 
 

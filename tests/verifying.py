@@ -5,9 +5,15 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from service.__main__ import main
 from tests.checking import Checked
+from tests.proxies import NAME
 
 
 class Verified(Checked):
@@ -28,3 +34,14 @@ def verify(*arguments: str) -> Verified:
     found = json.loads(line)
     assert found["passed"] == (code == 0)
     return Verified(code, line, found["findings"])
+
+
+def reach(monkeypatch: pytest.MonkeyPatch, certificate: Path) -> None:
+    """Have NAME lead to this machine, and its certificate be one to believe."""
+    look_up = socket.getaddrinfo
+
+    def with_our_name(host: str, *arguments: Any, **options: Any) -> Any:
+        return look_up("127.0.0.1" if host == NAME else host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", with_our_name)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
