@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import signal
 import socket
 import threading
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.exposition import value
-from tests.process import BIN, DEADLINE, Server, running, started, wait_until
+from tests.process import BIN, DEADLINE, ROOT, Server, running, started, wait_until
 from tests.servers import serve
 
 
@@ -64,6 +66,20 @@ def test_a_hangup_starts_anew_and_costs_no_request(tmp_path: Path) -> None:
         assert 1 <= value(server.get("/metrics").body.decode(), "flask_http_request_total", route="/whoami")
         assert 0 == server.stop()
     assert [] == list((tmp_path / "tmp").iterdir())
+
+
+@pytest.mark.parametrize(("programs", "is_wheel"), [(["python"], False), (["python", "pyuwsgi"], True)])
+def test_only_the_wheel_is_told_where_it_is(programs: list[str], is_wheel: bool, tmp_path: Path) -> None:
+    """uWSGI that is a program of its own is not the Python of .venv."""
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    for name in programs:
+        (tmp_path / ".venv/bin" / name).touch()
+    copied = shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
+    with started([BIN / "uwsgi", "--ini", copied / "uwsgi.ini"], tmp_path, {"SERVICE_BIND": "127.0.0.1:0"}) as server:
+        assert 22 == server.process.wait(DEADLINE), "there is no application there"
+
+    (path,) = re.findall("^detected binary path: (.*)$", server.text(), re.MULTILINE)
+    assert is_wheel == (path == f"{copied}/../.venv/bin/python")
 
 
 def test_a_user_s_variables_remove_nothing(tmp_path: Path) -> None:
