@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import signal
@@ -51,6 +52,9 @@ class Master:
         listening.watch(self._server.LISTENERS)
         if self._listener is not None:
             self._listener.start()
+        # The workers to be forked share what there is now. Without this, each one's first full collection of garbage
+        # would write into every object, and so make a copy of it all.
+        gc.freeze()
 
     def leaving(self) -> None:
         """Serve no longer: the service has stopped, or another master answers."""

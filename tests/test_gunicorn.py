@@ -152,3 +152,33 @@ def test_the_command_line_overrules_the_settings(tmp_path: Path) -> None:
     with running([BIN / "gunicorn"], tmp_path, env) as server:
         assert len(server.children()) == 1
         assert server.lines("Starting gunicorn 27.0.1") == []
+
+
+COLLECTING = """
+import gc
+from pathlib import Path
+from flask import jsonify
+from tests.sample import create_app
+
+application = create_app()
+
+def shared():
+    fields = Path("/proc/self/smaps_rollup").read_text().split()
+    return int(fields[fields.index("Shared_Dirty:") + 1])
+
+@application.get("/collect")
+def collect():
+    before = shared()
+    gc.collect()
+    return jsonify(before=before, after=shared())
+"""
+
+
+def test_a_collection_of_garbage_in_a_worker_copies_little_of_what_it_shares(tmp_path: Path) -> None:
+    """Seen: 99 percent stay shared; 52 without gc.freeze() in the master."""
+    (tmp_path / "collecting.py").write_text(COLLECTING)
+    command: list[str | Path] = [BIN / "gunicorn", f"--pythonpath={tmp_path}", "--workers=1", "collecting:application"]
+    with running(command, tmp_path, ON_A_FREE_PORT) as server:
+        kilobytes = server.get("/collect").json()
+
+    assert kilobytes["after"] > 0.75 * kilobytes["before"], kilobytes
