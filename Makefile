@@ -56,7 +56,7 @@ $(NEWER)/usr/bin/prometheus:
 	tests/newer.sh $(NEWER)
 
 bench bench-short: PROGRAMS := wrk:wrk
-bench: $(BENCH)/installed programs  ## Measure beside bare Flask, exporter, structlog, OpenTelemetry, uWSGI (more than half an hour)
+bench: $(BENCH)/installed programs  ## Measure beside bare Flask, exporter, structlog, OpenTelemetry, uWSGI (half an hour)
 	$(BENCH)/bin/python -m benchmark $(BENCH_OPTIONS)
 
 bench-short: .venv/installed-dev programs  ## Compare the CPU of a request with bare Flask (15 seconds)

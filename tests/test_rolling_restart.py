@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -65,10 +66,16 @@ class Instance:
         wait_until(lambda: self.server is not None and self.server.get("/readyz").status == 200, "ready")
 
     def restart(self) -> None:
+        """Restart it, and wait until HAProxy has it back.
+
+        To drain the other one as soon as this one is ready would leave HAProxy none: two checks take the one out
+        in the time in which two checks take the other one in.
+        """
         assert self.server is not None
         assert 0 == self.server.stop()
         assert 0 == self.server.line("stopped")["requests_unfinished"]
         self.start()
+        wait_until(partial(self.server.lines, "request", route="/whoami"), "HAProxy asks it again")
 
     def close(self) -> None:
         self._stack.close()
