@@ -42,13 +42,14 @@ class DirectWorker(ThreadWorker):
         self.tpool.submit(conn)
 
     def _serve(self, conn: Any) -> None:
-        served: Future[Any] = Future()  # as finish_request wants it
         try:
             answer = self.handle(conn)
             if answer is True and self._keep(conn):
                 return
+            served: Future[Any] = Future()  # as finish_request wants it; not made for a request whose connection stays
             served.set_result(answer)
         except BaseException as error:  # noqa: BLE001 - SystemExit, say; finish_request raises it in the main thread
+            served = Future()
             served.set_exception(error)
         self.method_queue.defer(self.finish_request, conn, served)
 
