@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from service.settings import Settings
 
 
+START_SECONDS = 60.0
+"""How long a worker may take from its fork until it can hear that it is to stop; uWSGI's own patience at a reload."""
+
+
 def in_each_worker(start: Callable[[], None]) -> None:
     """Call ``start`` now or, where uWSGI has loaded the application to fork it, in each worker.
 
@@ -74,8 +78,11 @@ def hear_stop_missed_while_starting() -> None:
 
 
 def _stop_with(master: int) -> None:
-    # uWSGI sets this handler last, and in no process but a worker.
+    # uWSGI sets this handler last, and in no process but a worker: a mule has none.
+    end = time.monotonic() + START_SECONDS
     while not _has("SigCgt", signal.SIGUSR2, os.getpid()):
+        if time.monotonic() > end:
+            return
         time.sleep(0.01)
     # While a handler runs, its own signal is blocked.
     if _has("SigBlk", signal.SIGTERM, master) and not _has("SigBlk", signal.SIGTERM, os.getpid()):
@@ -83,8 +90,12 @@ def _stop_with(master: int) -> None:
 
 
 def _has(mask: str, number: signal.Signals, pid: int) -> bool:
-    """Tell whether a signal is in one of the masks of proc_pid_status(5)."""
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines():
+    """Tell whether a signal is in one of the masks of proc_pid_status(5); a process that has ended has none."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    for line in status.splitlines():
         name, _, value = line.partition(":")
         if name == mask:
             return bool(int(value, 16) >> number - 1 & 1)
