@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import shutil
@@ -18,7 +19,6 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 GUNICORN = Path(sys.executable).parent / "gunicorn"
 GRACE_SECONDS = 3.0
-_held: list[socket.socket] = []
 
 
 class MissingProgramError(RuntimeError):
@@ -122,7 +122,7 @@ def free_port() -> int:
     held = socket.socket()
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     held.bind(("127.0.0.1", 0))
-    _held.append(held)
+    atexit.register(held.close)
     return int(held.getsockname()[1])
 
 

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import http.client
 import os
-import random
 import re
 import shutil
 import signal
@@ -25,6 +24,7 @@ from pathlib import Path
 
 import psutil
 
+from observability.programs import free_port
 from tests.process import DEADLINE, ROOT, Answer, Server, started, wait_until
 from tests.programs import require
 from tests.servers import serve
@@ -146,18 +146,6 @@ def make_certificate(directory: Path) -> None:
     shutil.copy(key, directory / "service.pem.key")
 
 
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody has, and that the kernel gives to nobody who asks for any."""
-    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    found: dict[int, socket.socket] = {}
-    with ExitStack() as stack:
-        while len(found) < count:
-            port = random.randrange(first - 10_000, first)  # noqa: S311 - no secret
-            with contextlib.suppress(OSError):
-                found[port] = stack.enter_context(socket.create_server(("127.0.0.1", port)))
-    return list(found)
-
-
 class Instance:
     """One instance of the sample application, on the same port whenever it is started."""
 
@@ -273,7 +261,7 @@ class Site:
 def site(name: str, directory: Path, env: Mapping[str, str] | None = None, *, host: str = NAME) -> Iterator[Site]:
     """Run the proxy called ``name``, which serves ``host``, in front of two instances with ``env``."""
     with ExitStack() as stack:
-        plain, tls, *ports = free_ports(2 + len(ADDRESSES))
+        plain, tls, *ports = (free_port() for _ in range(2 + len(ADDRESSES)))
         instances = [Instance(directory, port, env or {}) for port in ports]
         for instance in instances:
             stack.callback(instance.close)

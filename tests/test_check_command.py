@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from observability.programs import free_port
 from service.settings import documentation
 from tests.checking import check
 from tests.process import BIN, ROOT, clean_environ, wait_until
@@ -111,8 +112,7 @@ def test_help_shows_both_commands_and_every_setting() -> None:
 
 
 def test_a_free_port_of_everybody_is_taken_only_while_it_is_looked_at() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     environ = {**GOOD, "SERVICE_BIND": f"127.0.0.1:{port}"}
 
     assert f"127.0.0.1:{port} is free." in check(environ=environ).texts("port", "ok")

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from observability.programs import free_port
 from service.settings import documentation
 from tests.process import BIN, DEADLINE, ROOT, Server, clean_environ, running, started, wait_until
 
@@ -149,8 +150,3 @@ def test_other_commands_of_flask_work_in_production(tmp_path: Path) -> None:
     with started([BIN / "flask", "--app", "service.app", "routes"], tmp_path) as server:
         assert server.process.wait(DEADLINE) == 0
         assert "/healthz" in server.text()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

@@ -19,6 +19,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from observability.programs import free_port
 from tests.exposition import scrape, value
 from tests.process import BIN, DEADLINE, ROOT, Server, clean_environ, wait_until
 from tests.programs import require
@@ -167,8 +168,7 @@ def test_lines_that_cannot_be_written_are_counted(tmp_path: Path) -> None:
 @contextlib.contextmanager
 def serve_blindly(directory: Path) -> Iterator[int]:
     """Serve with a standard output that is full, and so without a line that tells the port."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
+    port = free_port()
     env = {
         **clean_environ(),
         "SERVICE_BIND": f"127.0.0.1:{port}",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.registry import Collector
 
+from observability.programs import free_port
 from service import page
 from service.address import Address
 from service.health import Result, Status
@@ -243,35 +243,32 @@ def test_checks_are_told_with_what_they_failed_of(stage: Stage, tab: Tab) -> Non
 def test_while_there_is_no_answer_it_says_since_when_and_after_a_restart_no_rate_is_negative(
     tab: Tab, tmp_path: Path
 ) -> None:
-    with socket.socket() as reserved:  # so that nobody else gets the port while no server has it
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reserved.bind(("127.0.0.1", 0))
-        bind = f"127.0.0.1:{reserved.getsockname()[1]}"
-        for name in ("first", "second"):
-            (tmp_path / name).mkdir()
-        with serve("gunicorn", tmp_path / "first", {"SERVICE_MANAGEMENT_BIND": bind}) as server:
-            for _ in range(20):
-                server.get("/greet")
-            tab.open(f"http://{bind}/")
-            wait_until(lambda: row(tab, "/greet")[-2:] == ["20", "0"], "it shows the requests")
-            wait_until(lambda: DASH not in row(tab, "/greet")[:2], "rates")
-            watch(tab)
-            children = server.children()
-            server.process.send_signal(signal.SIGKILL)
-            wait_until(lambda: re.search(r"No answer since \d\d:\d\d:\d\d \(no connection\)", tab.text()), "a word")
-            assert tab.evaluate("document.title").startswith("No answer")
-            since = tab.text("#connection")
-            next_answer(tab)
-            assert since == tab.text("#connection")
-            assert ["20", "0"] == row(tab, "/greet")[-2:]
-            wait_until(lambda: not any(child.is_running() for child in children), "the workers end")
-        with serve("gunicorn", tmp_path / "second", {"SERVICE_MANAGEMENT_BIND": bind}) as server:
+    bind = f"127.0.0.1:{free_port()}"
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    with serve("gunicorn", tmp_path / "first", {"SERVICE_MANAGEMENT_BIND": bind}) as server:
+        for _ in range(20):
             server.get("/greet")
-            wait_until(lambda: row(tab, "/greet")[-2:] == ["1", "0"], "it shows the new server")
-            assert "No answer" not in tab.text() + tab.evaluate("document.title")
-            next_answer(tab)
-        assert_nothing_was_negative(tab)
-        assert [] == tab.complaints()
+        tab.open(f"http://{bind}/")
+        wait_until(lambda: row(tab, "/greet")[-2:] == ["20", "0"], "it shows the requests")
+        wait_until(lambda: DASH not in row(tab, "/greet")[:2], "rates")
+        watch(tab)
+        children = server.children()
+        server.process.send_signal(signal.SIGKILL)
+        wait_until(lambda: re.search(r"No answer since \d\d:\d\d:\d\d \(no connection\)", tab.text()), "a word")
+        assert tab.evaluate("document.title").startswith("No answer")
+        since = tab.text("#connection")
+        next_answer(tab)
+        assert since == tab.text("#connection")
+        assert ["20", "0"] == row(tab, "/greet")[-2:]
+        wait_until(lambda: not any(child.is_running() for child in children), "the workers end")
+    with serve("gunicorn", tmp_path / "second", {"SERVICE_MANAGEMENT_BIND": bind}) as server:
+        server.get("/greet")
+        wait_until(lambda: row(tab, "/greet")[-2:] == ["1", "0"], "it shows the new server")
+        assert "No answer" not in tab.text() + tab.evaluate("document.title")
+        next_answer(tab)
+    assert_nothing_was_negative(tab)
+    assert [] == tab.complaints()
 
 
 def test_counters_that_begin_anew_show_no_negative_rate(stage: Stage, tab: Tab) -> None:

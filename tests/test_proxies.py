@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from observability.programs import free_port
 from service.settings import Settings
 from tests.exposition import value
 from tests.process import BIN, DEADLINE, ROOT, Answer, wait_until
-from tests.proxies import NAME, PROXIES, Site, ask, free_ports, site
+from tests.proxies import NAME, PROXIES, Site, ask, site
 
 BODY_LIMIT = Settings.from_environ({}).max_body_bytes
 FORGED = {
@@ -58,7 +59,7 @@ def problem(answer: Answer) -> dict[str, object]:
 @pytest.mark.parametrize("name", list(PROXIES))
 def test_the_program_itself_accepts_the_configuration_without_a_warning(name: str, tmp_path: Path) -> None:
     proxy = PROXIES[name]
-    plain, tls, *instances = free_ports(4)
+    plain, tls, *instances = (free_port() for _ in range(4))
     proxy.configure(tmp_path, plain, tls, instances)
 
     checked = subprocess.run(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import socket
 import subprocess
 import threading
 from collections import Counter
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from observability.programs import free_port
 from tests.process import DEADLINE, Server, wait_until
 from tests.programs import require
 from tests.servers import serve
@@ -50,8 +50,7 @@ class Instance:
     def __init__(self, name: str, directory: Path) -> None:
         self._name, self._directory = name, directory
         self._starts = 0
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self._stack = ExitStack()
         self.server: Server | None = None
 
@@ -83,8 +82,7 @@ class Instance:
 
 @contextmanager
 def haproxy(directory: Path, instances: Sequence[Instance]) -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     servers = "\n".join(f"    server s{instance.port} 127.0.0.1:{instance.port}" for instance in instances)
     file = directory / "haproxy.cfg"
     file.write_text(CONFIGURATION.format(port=port, servers=servers))

@@ -6,22 +6,16 @@ import json
 import re
 import shutil
 import signal
-import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from observability.programs import free_port
 from tests.exposition import value
 from tests.process import BIN, DEADLINE, ROOT, Server, running, started, wait_until
 from tests.servers import serve
-
-
-def free_port() -> int:
-    """Return a port that the kernel would give. Given as such, 0 would be another one after a reload."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def pid(server: Server) -> int:
@@ -42,7 +36,7 @@ def workers(server: Server) -> set[int]:
 
 
 def test_a_hangup_starts_anew_and_costs_no_request(tmp_path: Path) -> None:
-    here = {"SERVICE_BIND": f"127.0.0.1:{free_port()}"}
+    here = {"SERVICE_BIND": f"127.0.0.1:{free_port()}"}  # 0 would be another one after a reload
     with serve("uwsgi", tmp_path, here) as server, ThreadPoolExecutor(5) as pool:
         before = workers(server)
         slow = pool.submit(server.get, "/slow?s=1.5")

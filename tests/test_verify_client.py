@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from observability.programs import free_port
 from service.__main__ import main
 from service.verify.target import Target, without_secrets
 from tests.impostor import Reply, impostor
@@ -95,8 +96,7 @@ def test_a_server_that_gives_no_answer_is_one_clear_sentence_in_time(
 
 
 def test_a_wrong_port_is_one_clear_sentence() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
 
     assert f"{url} cannot be reached: connection refused." == only_error(verify(url))
 

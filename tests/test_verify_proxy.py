@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from observability.programs import free_port
 from tests.process import Server, started, wait_until
 from tests.programs import require
-from tests.proxies import NAME, PROXIES, Site, free_ports, site
+from tests.proxies import NAME, PROXIES, Site, site
 from tests.test_verify_servers import settle
 from tests.verifying import reach, verify
 
@@ -99,7 +100,7 @@ def test_a_proxy_that_hands_everything_on_and_puts_its_own_page_in_place_fails(
 ) -> None:
     servers = " ".join(f"server 127.0.0.1:{instance.port};" for instance in running_site.instances)
     management = f"http://127.0.0.1:{running_site.instances[0].server.management_port}"
-    (port,) = free_ports(1)
+    port = free_port()
     configuration = tmp_path / "nginx.conf"
     configuration.write_text(NGINX.format(directory=tmp_path, servers=servers, management=management, port=port))
     with started([require("nginx"), "-e", "stderr", "-c", configuration], tmp_path) as server:

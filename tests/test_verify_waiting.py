@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import pytest
 
+from observability.programs import free_port
 from service.verify import counting
 from tests.impostor import Change, Reply, impostor
 from tests.process import BIN, started
-from tests.proxies import free_ports
 from tests.verifying import verify
 
 
@@ -26,7 +25,7 @@ def first(count: int, status: int) -> Change:
 
 
 def test_a_service_that_is_just_being_started_passes(tmp_path: Path) -> None:
-    port, management = free_ports(2)
+    port, management = free_port(), free_port()
     addresses = {"SERVICE_BIND": f"127.0.0.1:{port}", "SERVICE_MANAGEMENT_BIND": f"127.0.0.1:{management}"}
     with started([BIN / "gunicorn"], tmp_path, addresses):
         found = verify(f"http://127.0.0.1:{port}", f"--management=http://127.0.0.1:{management}", "--wait=20")
@@ -60,8 +59,7 @@ def test_what_will_not_get_better_is_not_waited_for() -> None:
 
 
 def test_when_the_time_is_over_it_says_what_is_missing() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
     gone = verify(url, "--wait=0.3")
     with impostor({"/readyz": lambda reply: reply.problem(503)}) as server:
         down = verify(server.url, "--wait=0.3")
