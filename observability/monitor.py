@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import tempfile
-import threading
 from pathlib import Path
+from typing import Never
 
 import yaml
 
 from observability import programs
-from observability.programs import GUNICORN, MissingProgramError, Program, occupied
+from observability.programs import GUNICORN, Interrupted, MissingProgramError, Program, end_by_signal, occupied, wait
 
 SOURCE = Path(__file__).parent
 
@@ -30,24 +29,23 @@ def main() -> int:
     ports = vars(parser.parse_args())
     if taken := [f"--{name} {port}" for name, port in ports.items() if occupied(port)]:
         parser.error(f"something listens there already, choose another port: {', '.join(taken)}")
-    over = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: over.set())
+    end_by_signal()
     running: list[Program] = []
     with tempfile.TemporaryDirectory(prefix="monitor-", ignore_cleanup_errors=True) as directory:
         try:
-            _start(Path(directory), ports, running, over)
+            _run(Path(directory), ports, running)
         except (MissingProgramError, RuntimeError) as error:
             print(error, file=sys.stderr)  # noqa: T201 - a command speaks to its user
             return 1
+        except Interrupted:
+            return 0
         finally:
             for program in reversed(running):
                 program.stop()
-    return 0
 
 
-def _start(directory: Path, ports: dict[str, int], running: list[Program], over: threading.Event) -> None:
-    """Start everything, tell where it is, and return when it is over. Raises RuntimeError where something ends."""
+def _run(directory: Path, ports: dict[str, int], running: list[Program]) -> Never:
+    """Start everything, and tell where it is. Raises Interrupted after a signal, RuntimeError where something ends."""
     address = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
     (directory / "prometheus.yml").write_text(_prometheus(address["management"], address["alertmanager"]))
     (directory / "alertmanager.yml").write_text((SOURCE / "alertmanager.yml").read_text())
@@ -63,7 +61,8 @@ def _start(directory: Path, ports: dict[str, int], running: list[Program], over:
     for name, path in (("service", "/"), ("management", "/"), ("prometheus", "/alerts"), ("alertmanager", "/")):
         print(f"{name:<13} http://{address[name]}{path}", flush=True)  # noqa: T201 - what it is run for
     print("Ctrl-C stops all of it.", flush=True)  # noqa: T201 - what it is run for
-    while not over.wait(1.0):
+    while True:
+        wait(1.0)
         for name, program in zip(commands, running, strict=True):
             if program.process.poll() is not None:
                 raise RuntimeError(f"{name} has ended:\n{program.output.read_text(errors='backslashreplace')[-4000:]}")

@@ -19,10 +19,19 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 GUNICORN = Path(sys.executable).parent / "gunicorn"
 GRACE_SECONDS = 3.0
+_signals: list[int] = []
 
 
 class MissingProgramError(RuntimeError):
     """A program is not installed; the message says how to get it."""
+
+
+class Interrupted(BaseException):
+    """A signal has told this process to end; ``number`` is the signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class Program:
@@ -141,10 +150,32 @@ def answers(url: str) -> bool:
         return False
 
 
+def end_by_signal() -> None:
+    """Have SIGINT, SIGTERM and SIGHUP end what waits here, now or next, by Interrupted.
+
+    Only what waits: raised while a program is being started, or while some are being ended, an exception would leave
+    programs behind of which nobody knows.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: _signals.append(number))
+
+
+def wait(seconds: float) -> None:
+    """Return after so many seconds. Raises Interrupted, see ``end_by_signal``."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if _signals:
+            raise Interrupted(_signals[0])
+        time.sleep(min(left, 0.05))
+
+
 def wait_until(condition: Callable[[], object], what: str, seconds: float) -> None:
-    """Return as soon as ``condition`` holds. Raises TimeoutError, which says ``what``, after so many seconds."""
+    """Return as soon as ``condition`` holds.
+
+    Raises TimeoutError, which says ``what``, after so many seconds, and Interrupted.
+    """
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
             raise TimeoutError(f"not within {seconds:g} s: {what}")
-        time.sleep(0.05)
+        wait(0.05)

@@ -115,6 +115,32 @@ def test_a_drill_that_is_ended_leaves_nothing_behind(number: signal.Signals, tmp
         assert [] == list((tmp_path / "tmp").iterdir())
 
 
+SIGNALLED = """
+import signal, subprocess, sys
+from observability.drill.__main__ import main
+
+start = subprocess.Popen.__init__
+
+def start_and_be_told_to_end(self, *arguments, **options):
+    start(self, *arguments, **options)
+    print(self.pid, flush=True)
+    signal.raise_signal(signal.SIGTERM)
+
+subprocess.Popen.__init__ = start_and_be_told_to_end
+sys.exit(main())
+"""
+
+
+def test_a_signal_in_the_moment_in_which_a_program_starts_leaves_none_behind(tmp_path: Path) -> None:
+    require("prometheus")
+    require("prometheus-alertmanager")
+    with started([BIN / "python", "-c", SIGNALLED, "errors"], tmp_path, {"PYTHONPATH": str(ROOT)}) as drill:
+        assert 128 + signal.SIGTERM == drill.process.wait(DEADLINE)
+        (pid,) = re.findall(r"^\d+$", drill.text(), re.MULTILINE)
+        assert not psutil.pid_exists(int(pid))
+        assert [] == list((tmp_path / "tmp").iterdir())
+
+
 def runs_prometheus(drill: Server) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):  # one that has just ended
         return any("prometheus.yml" in str(child.cmdline()) for child in drill.children())

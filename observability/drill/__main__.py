@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import time
 
@@ -11,26 +10,29 @@ from observability.drill.faults import FAULTS, Fault
 from observability.drill.load import users
 from observability.drill.run import WATCHDOG, Outcome, run
 from observability.drill.stack import Stack
-from observability.programs import MissingProgramError
+from observability.programs import Interrupted, MissingProgramError, end_by_signal
 
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FORMAT = "{:<19} {:<43} {:<45} {:>7}  {:<8}"
 
 
 def main() -> int:
-    """Return 0 where every expected alert has arrived and been resolved, and no other one has."""
+    """Return 0 where every expected alert has arrived and been resolved, and no other one has.
+
+    After a signal 128 and its number.
+    """
     names = [fault.name for fault in FAULTS]
     parser = argparse.ArgumentParser("observability.drill", description=__doc__)
     parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"of {', '.join(names)}; default: all of them")
     chosen = parser.parse_args().faults
     if unknown := [name for name in chosen if name not in names]:
         parser.error(f"there is no fault called {', '.join(unknown)}; there are {', '.join(names)}")
-    for number in _ENDING:
-        signal.signal(number, _end)
+    end_by_signal()
     try:
         return drill([fault for fault in FAULTS if not chosen or fault.name in chosen])
     except MissingProgramError as missing:
         parser.error(str(missing))
+    except Interrupted as interrupted:
+        return 128 + interrupted.number
 
 
 def drill(faults: list[Fault]) -> int:
@@ -54,13 +56,6 @@ def drill(faults: list[Fault]) -> int:
         f"{time.monotonic() - begin:.0f} s"
     )
     return 0 if not false and all(outcome.passed for outcome in outcomes) else 1
-
-
-def _end(number: int, _: object) -> None:
-    """Leave every block, and so end every program; once, for a second signal would interrupt that."""
-    for each in _ENDING:
-        signal.signal(each, signal.SIG_IGN)
-    sys.exit(128 + number)
 
 
 def _row(outcome: Outcome) -> str:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Self
 
+from observability.programs import wait
+
 
 def ask(port: int, method: str, path: str, timeout: float = 60.0) -> int:
     """Send one request on a connection of its own and return the status; 0 where there was no answer."""
@@ -65,4 +67,4 @@ def warm_up(port: int, seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         ask(port, "GET", "/")
-        time.sleep(0.05)
+        wait(0.05)

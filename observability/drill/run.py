@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from observability.drill.faults import Fault
 from observability.drill.load import users, warm_up
 from observability.drill.stack import Stack
-from observability.programs import wait_until
+from observability.programs import wait, wait_until
 
 WATCHDOG = "Watchdog"
 WARM_UP_SECONDS = 5.0
@@ -51,7 +51,7 @@ def run(fault: Fault) -> Outcome:
         began = time.monotonic()
         with fault.inject(stack):
             _wait(lambda: fault.expected <= stack.webhook.arrived().keys(), fault.deadline)
-            time.sleep(QUIET_SECONDS)
+            wait(QUIET_SECONDS)
         _wait(lambda: fault.expected <= stack.webhook.resolved(), RESOLVED_SECONDS)
         arrived = stack.webhook.arrived()
         times = [arrived[name] - began for name in fault.expected & arrived.keys()]
