@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from service import logs
-from service.leaving import process_is_leaving
 from service.startup import open_store, start
+from service.web.leaving import process_is_leaving
 
 _settings = start()
 logs.take_printed_lines(_settings)
@@ -18,7 +18,7 @@ bind = str(_settings.bind)
 proc_name = _settings.name
 
 # Threads, for a view waits more than it computes; several processes, for Python computes in one at a time.
-worker_class = "service.gunicorn_worker.ServiceWorker"
+worker_class = "service.under_gunicorn.worker.ServiceWorker"
 workers = _settings.workers
 threads = _settings.threads
 # The default of 1000 lets one worker hoard the connections while another one is idle: of 24
@@ -45,13 +45,13 @@ forwarder_headers = ""
 control_socket_disable = True
 
 loglevel = str(_settings.log_level)
-logger_class = "service.gunicorn_logger.GunicornLogger"
+logger_class = "service.under_gunicorn.logger.GunicornLogger"
 
 
 def on_starting(server: Any) -> None:
     """Take part in how the master handles its workers."""
-    from service.master import Master  # noqa: PLC0415 - makes metrics, so after the store
-    from service.systemd import Systemd  # noqa: PLC0415 - as above
+    from service.under_gunicorn.master import Master  # noqa: PLC0415 - makes metrics, so after the store
+    from service.under_gunicorn.systemd import Systemd  # noqa: PLC0415 - as above
 
     logs.serve(_settings)
     server.service_master = Master(server, _settings)
@@ -70,7 +70,7 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 def post_fork(server: Any, worker: Any) -> None:
     """Let the worker take its place."""
-    from service import rejections  # noqa: PLC0415 - makes metrics, so after the store
+    from service.under_gunicorn import rejections  # noqa: PLC0415 - makes metrics, so after the store
 
     logs.serve(_settings)
     server.service_master.after_fork(worker)

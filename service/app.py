@@ -12,21 +12,20 @@ from flask import Flask
 from prometheus_client import CollectorRegistry
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from service import faults, following, levels, probes, problems, scrape, store
+from service import faults
 from service.checks import CHECKS
-from service.framework import Service
 from service.health import Check
-from service.health_engine import Health
-from service.health_metrics import HealthMetrics, status_elsewhere
-from service.logs import RequestLog
+from service.health.engine import Health
+from service.health.metrics import HealthMetrics, status_elsewhere
+from service.logs import RequestLog, levels
 from service.metrics import RequestMetrics
 from service.monitoring import Monitoring
-from service.observer import Observer
-from service.pulse import Pulse
-from service.saturation import Saturation
 from service.settings import Mode, Settings
-from service.sources import sources
 from service.startup import open_store, start
+from service.telemetry import following, scrape, store
+from service.telemetry.pulse import Pulse
+from service.telemetry.saturation import Saturation
+from service.telemetry.sources import sources
 from service.under_uwsgi import (
     believe_no_client,
     hear_stop_missed_while_starting,
@@ -35,6 +34,9 @@ from service.under_uwsgi import (
     serve_management_under_uwsgi,
 )
 from service.views import views
+from service.web import probes, problems
+from service.web.framework import Service
+from service.web.observer import Observer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -98,7 +100,7 @@ def create_app(settings: Settings | None = None, *, checks: Iterable[Check] = CH
     serve_management_under_uwsgi(settings, monitoring)
     hear_stop_missed_while_starting()
     if "waitress" in sys.modules:
-        from service.waitress_server import serve_gracefully_under_waitress_serve  # noqa: PLC0415 - Waitress only
+        from service.under_waitress.server import serve_gracefully_under_waitress_serve  # noqa: PLC0415 - Waitress only
 
         serve_gracefully_under_waitress_serve(app, settings)
     return app

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from flask import Flask
 from prometheus_client.registry import Collector
 
-from service.readiness_answer import Find
+from service.health.answer import Find
 
 _KEY = "service.monitoring"
 

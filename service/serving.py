@@ -19,7 +19,7 @@ def run() -> int:
         serve = _serve_development
     else:
         # Before the application, whose metrics say which server runs.
-        from service.waitress_server import serve  # noqa: PLC0415 - development does without it
+        from service.under_waitress.server import serve  # noqa: PLC0415 - development does without it
     from service.app import create_app  # noqa: PLC0415 - if it cannot be imported, the log has to say so
 
     app = create_app(settings)
@@ -40,4 +40,4 @@ class _QuietHandler(WSGIRequestHandler):
     """The development server's handler, without its own line for each request."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Leave it to ``service.observer``."""
+        """Leave it to ``service.web.observer``."""

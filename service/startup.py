@@ -8,8 +8,9 @@ from collections.abc import Mapping
 import click
 import structlog
 
-from service import logs, store
+from service import logs
 from service.settings import Mode, Settings, SettingsError, unknown_variables
+from service.telemetry import store
 
 EX_CANTCREAT = 73
 """Exit code for a metrics store that cannot be written (sysexits.h)."""

@@ -14,9 +14,10 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from service import logs, store
-from service.management import Management
-from service.readiness import of_workers
+from service import logs
+from service.health.readiness import of_workers
+from service.management.routes import Management
+from service.telemetry import store
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

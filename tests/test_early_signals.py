@@ -11,7 +11,7 @@ from tests.process import DEADLINE, ROOT
 
 PROGRAM = """
 import os, signal, sys
-from service.early_signals import EarlySignals
+from service.under_gunicorn.early_signals import EarlySignals
 
 noted = []
 signal.signal(signal.SIGTERM, lambda *_: noted.append(1))

@@ -22,9 +22,9 @@ import importlib, json, logging, os, signal, subprocess, sys, threading, time, w
 warnings.filterwarnings("ignore", message=".*fork.*")  # Python 3.12 warns of what this test is about
 from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, generate_latest
-from service import fork_gate
+from service.management import fork_gate
 from service.address import Address
-from service.listener import Listener, Response
+from service.management.listener import Listener, Response
 
 warnings.simplefilter("error", ResourceWarning)
 
@@ -138,8 +138,8 @@ say("ended", code=child_code, after_stop=exit_code(code))
 """
 
 STUCK = """
-import service.fork_gate
-service.fork_gate.FORK_SECONDS = 0.3
+import service.management.fork_gate
+service.management.fork_gate.FORK_SECONDS = 0.3
 lock, entered = threading.Lock(), threading.Event()
 
 def handler(request):

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from service.health import Check, Checks, Status
-from service.health_engine import Health
-from service.readiness import combine
+from service.health.engine import Health
+from service.health.readiness import combine
 
 SOON = 0.01
 """Seconds between two runs of a check in these tests."""
@@ -369,7 +369,7 @@ def test_only_news_is_logged() -> None:
     program = """
 import threading
 from service.health import Check
-from service.health_engine import Health
+from service.health.engine import Health
 from service.startup import start
 
 start({"SERVICE_LOG_LEVEL": "debug"})
@@ -410,7 +410,7 @@ def test_an_answer_that_came_too_late_is_logged_as_such(end: str) -> None:
     program = f"""
 import threading
 from service.health import Check
-from service.health_engine import Health
+from service.health.engine import Health
 from service.startup import start
 
 start({{}})
@@ -440,7 +440,7 @@ def test_a_forked_worker_runs_its_own_checks() -> None:
     program = """
 import os, time, warnings
 from service.health import Check, Status
-from service.health_engine import Health
+from service.health.engine import Health
 from service.startup import start
 
 start({"SERVICE_LOG_LEVEL": "debug"})

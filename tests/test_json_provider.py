@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from flask import Flask, jsonify
 
-from service.framework import Service
+from service.web.framework import Service
 
 
 @dataclasses.dataclass

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from service import levels, store
-from service.level_answers import change, show
-from service.listener import Request
+from service.logs import levels
+from service.management.levels import change, show
+from service.management.listener import Request
 from service.settings import LogLevel
+from service.telemetry import store
 from tests.process import Server, running, wait_until
 from tests.test_log_phases import COMMANDS, ENV
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.line import Lines
+from service.logs.line import Lines
 from service.settings import LogFormat, Settings
 from tests.fuzzing import TEXT, VALUES, fuzzed
 from tests.test_output import stdout_is

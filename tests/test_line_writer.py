@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from service.line_writer import LineWriter
-from service.output import Output
+from service.logs.line_writer import LineWriter
+from service.logs.output import Output
 from tests.process import DEADLINE, wait_until
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from service import listener_loop, peer
 from service.address import Address
-from service.listener import Handler, Listener, Request, Response
+from service.management import listener_loop, peer
+from service.management.listener import Handler, Listener, Request, Response
 from tests.process import DEADLINE, wait_until
 
 LOOPBACK = Address("127.0.0.1", 0)
@@ -453,7 +453,7 @@ def test_stop_leaves_no_thread_no_port_and_no_descriptor() -> None:
 
 
 def test_stop_does_not_wait_for_a_handler_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.listener.STOP_SECONDS", 0.2)
+    monkeypatch.setattr("service.management.listener.STOP_SECONDS", 0.2)
     entered, release = threading.Event(), threading.Event()
 
     def hang(_: Request) -> Response:
@@ -484,7 +484,7 @@ def test_only_a_listening_socket_is_inherited() -> None:
 
 INHERIT = """
 import sys
-from service.listener import Listener, Response
+from service.management.listener import Listener, Response
 listener = Listener.inherit(int(sys.argv[1]), lambda request: Response(200, b"heir"))
 listener.start()
 sys.stdin.read()

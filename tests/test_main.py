@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import shutil
 import signal
 import socket
 import subprocess
@@ -64,11 +65,7 @@ def test_development_refuses_an_address_that_others_can_reach(tmp_path: Path) ->
 
 def test_development_reloads_when_a_file_changes(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
-    copy.mkdir()
-    for path in (ROOT / "service").glob("*.py"):
-        target = copy / "service" / path.name
-        target.parent.mkdir(exist_ok=True)
-        target.write_text(path.read_text())
+    shutil.copytree(ROOT / "service", copy / "service")
 
     with running(COMMAND, tmp_path, FREE, cwd=copy) as server:
         views = copy / "service" / "views.py"

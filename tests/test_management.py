@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from service.health import Status
-from service.listener import Request
-from service.management import Management
-from service.readiness import Readiness
+from service.health.readiness import Readiness
+from service.management.listener import Request
+from service.management.routes import Management
 from service.settings import Settings
 from tests.exposition import value
 from tests.process import BIN, DEADLINE, Server, clean_environ, running, started, wait_until

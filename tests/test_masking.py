@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.datastructures import EnvironHeaders, Headers, MultiDict
 
-from service.masking import MASKED, NAMES, Mask
-from service.render import render_json
+from service.logs.masking import MASKED, NAMES, Mask
+from service.logs.render import render_json
 from tests.fuzzing import VALUES, fuzzed
 
 SECRET = "hunter2"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.output import PIPE_BYTES, Output, is_file, takes_more
+from service.logs.output import PIPE_BYTES, Output, is_file, takes_more
 from tests.process import run_python, wait_until
 
 
@@ -65,7 +65,7 @@ def test_a_line_that_is_cut_off_ends_before_the_next_one_begins(tmp_path: Path) 
     """Whatever a full disk leaves of a line, those after it are whole."""
     script = """if True:
         import resource, signal, sys
-        from service.output import Output
+        from service.logs.output import Output
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         output, (_, hard) = Output(), resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (14, hard))

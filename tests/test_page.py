@@ -16,13 +16,13 @@ from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.registry import Collector
 
 from observability.programs import free_port
-from service import page
 from service.address import Address
 from service.health import Result, Status
-from service.listener import Listener, Request, Response
-from service.management import Management
+from service.health.readiness import Readiness
+from service.management import page
+from service.management.listener import Listener, Request, Response
+from service.management.routes import Management
 from service.metrics import DURATION_BUCKETS, RequestMetrics
-from service.readiness import Readiness
 from service.settings import Settings
 from tests.chromium import Browser, Tab, chromium
 from tests.process import wait_until
@@ -470,7 +470,7 @@ def test_rates_are_of_the_last_ten_seconds(stage: Stage, tab: Tab) -> None:
 
 
 def test_every_file_has_the_headers_that_protect_it_and_is_served() -> None:
-    names = {path.name for path in files("service").joinpath("assets").iterdir()}
+    names = {path.name for path in files("service.management").joinpath("assets").iterdir()}
     routes = page.routes()
 
     assert {"/", *(f"/assets/{name}" for name in names - {"page.html"})} == set(routes)

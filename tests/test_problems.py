@@ -18,9 +18,9 @@ from werkzeug.exceptions import (
 )
 from werkzeug.test import TestResponse
 
-from service import problems
 from service.context import RequestContext, current_request
-from service.problem import CONTENT_TYPE
+from service.web import problems
+from service.web.problem import CONTENT_TYPE
 
 ERRORS = sorted(code for code in default_exceptions if code >= 400)
 """Every error that `abort` knows."""

@@ -7,9 +7,9 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service import process_metrics
-from service.process_metrics import ProcessMetrics
-from service.processes import Figures
+from service.telemetry import process_metrics
+from service.telemetry.process_metrics import ProcessMetrics
+from service.telemetry.processes import Figures
 
 FIGURES = Figures(1.5, 2, 3, 4, 5, 6, 0.7, 8, 9.0, 10)
 

@@ -13,8 +13,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from service import processes
-from service.processes import Figures, figures
+from service.telemetry import processes
+from service.telemetry.processes import Figures, figures
 from tests.process import Server, started, wait_until
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's /proc")

@@ -12,8 +12,8 @@ import orjson
 import pytest
 
 from service.health import Result, Status
-from service.readiness import Readiness, combine, of_workers, publish
-from service.readiness_answer import HEALTH_JSON, UnknownCheckError, answer
+from service.health.answer import HEALTH_JSON, UnknownCheckError, answer
+from service.health.readiness import Readiness, combine, of_workers, publish
 from tests.process import wait_until
 from tests.servers import serve
 

@@ -13,7 +13,7 @@ from gunicorn.http import errors
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.rejections import REASONS, report
+from service.under_gunicorn.rejections import REASONS, report
 from tests.exposition import value
 from tests.fuzzing import fuzzed
 from tests.process import BIN, DEADLINE, Server, running, wait_until

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from service.render import render_json
+from service.logs.render import render_json
 
 BIG = 2**70
 """An integer that orjson refuses, which sends the whole line down the slower path."""

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from service.repeats import LEFT_OUT, WINDOW_SECONDS, RepeatFilter
+from service.logs.repeats import LEFT_OUT, WINDOW_SECONDS, RepeatFilter
 
 
 class Clock:

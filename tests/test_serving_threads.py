@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from service.serving_threads import ServingThreads
+from service.under_gunicorn.serving_threads import ServingThreads
 from tests.process import DEADLINE, wait_until
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.masking import Mask
-from service.render import render_json
-from service.shortening import render_line
+from service.logs.masking import Mask
+from service.logs.render import render_json
+from service.logs.shortening import render_line
 from tests.fuzzing import TEXT, VALUES, fuzzed
 
 LIMIT = 4096
@@ -27,7 +27,7 @@ def shortened(fields: dict[str, Any], limit: int = LIMIT) -> dict[str, Any]:
 
 
 def stack(frames: int, message: str = "wrong", **more: Any) -> dict[str, Any]:
-    """Return one exception as ``service.tracebacks`` makes it."""
+    """Return one exception as ``service.logs.tracebacks`` makes it."""
     each = [
         {"filename": f"/srv/app/package/module_{n}.py", "lineno": n, "name": f"function_{n}"} for n in range(frames)
     ]

@@ -13,7 +13,7 @@ from tests.process import DEADLINE, ROOT, run_python, wait_until
 
 BEGIN = """if True:
     import os, signal, sys, threading, time
-    from service import sink
+    from service.logs import sink
     def say(text): sink.write_line(text.encode() + b"\\n")
     def start(): sink.start(2 ** 20)
 """

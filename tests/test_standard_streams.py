@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.line import Lines
+from service.logs.line import Lines
+from service.logs.standard_streams import PrintedLines, log_what_is_printed
 from service.settings import Settings
-from service.standard_streams import PrintedLines, log_what_is_printed
 
 
 class Log:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from service import status
+from service.management import status
 from service.metrics import RequestMetrics
-from service.scrape import collect
 from service.settings import Settings
+from service.telemetry.scrape import collect
 from tests.exposition import value
 from tests.process import wait_until
 from tests.servers import PROCESSES, serve

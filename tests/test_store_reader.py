@@ -14,7 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
-from service.store_reader import StoreCollector, read
+from service.telemetry.store_reader import StoreCollector, read
 from tests.exposition import value
 from tests.process import ROOT, clean_environ
 
@@ -50,7 +50,7 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp()
 from prometheus_client import *
 from prometheus_client import values, multiprocess
 from pathlib import Path
-from service.store_reader import StoreCollector
+from service.telemetry.store_reader import StoreCollector
 for pid in ("1", "2", "3"):
     values.ValueClass = values.MultiProcessValue(lambda pid=pid: pid)
     Counter("c", "c", ["x"], registry=None).labels("1").inc(2)

@@ -11,9 +11,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from service import startup, store
+from service import startup
 from service.settings import Settings
-from service.systemd import Systemd
+from service.telemetry import store
+from service.under_gunicorn.systemd import Systemd
 from tests.process import BIN, ROOT, Server, started, wait_until
 from tests.programs import require
 

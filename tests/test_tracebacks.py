@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from structlog.typing import ExcInfo
 
-from service.render import render_json
-from service.tracebacks import as_text, structured
+from service.logs.render import render_json
+from service.logs.tracebacks import as_text, structured
 
 SECRET = "hunter2"
 

@@ -8,9 +8,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from service import store
 from service.check.deployment import Deployment
 from service.findings import Finding, error, note, ok, warning
+from service.telemetry import store
 
 _IN_MEMORY = {"tmpfs", "ramfs", "devtmpfs"}
 _BYTES_A_PROCESS = 2**20

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from service import store
 from service.address import Address
+from service.telemetry import store
 
 SECONDS = 30.0
 """For all of it: Gunicorn gives a worker as long to start."""

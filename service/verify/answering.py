@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from service import problem
 from service.findings import Finding, error, note, ok, warning
-from service.probes import LIVENESS, READINESS
 from service.verify.client import Answer, Client
+from service.web import problem
+from service.web.probes import LIVENESS, READINESS
 
 _ID = "X-Request-ID"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")

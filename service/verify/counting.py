@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from service import scrape
 from service.findings import Finding, error, note, ok, warning
-from service.probes import LIVENESS
+from service.telemetry import scrape
 from service.verify.client import Answer, Client, NoAnswerError
+from service.web.probes import LIVENESS
 
 REQUESTS = 10
 SECONDS = 2.0

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from service import scrape
 from service.findings import Finding, error, note, ok, warning
+from service.telemetry import scrape
 from service.verify.client import Answer, Client, NoAnswerError
 from service.verify.counting import Scrape
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 
-from service.probes import READINESS
 from service.verify.client import Client, NoAnswerError, OutOfTimeError
 from service.verify.target import Target
+from service.web.probes import READINESS
 
 _NOT_YET = {502, 503, 504}
 """What a proxy answers that has nobody behind it, and the service that is not ready."""

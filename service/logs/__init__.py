@@ -1,0 +1,158 @@
+"""Logging: one formatter renders every line of the process, ours and foreign, to stdout."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from typing import Any
+
+import structlog
+
+from service.logs import levels, sink
+from service.logs.line import Fields, Lines
+from service.logs.repeats import RepeatFilter
+from service.logs.standard_streams import log_what_is_printed
+from service.settings import Mode, Settings
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class ReportedError(Exception):
+    """Carries an exception that is already in the log; a server's own line about it is dropped."""
+
+
+def configure(settings: Settings) -> None:
+    """Send every line of this process through one formatter.
+
+    Process-wide, as logging is; called again, it replaces what the last call set up.
+    """
+    lines = Lines(settings)
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[_add_foreign_fields],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            lambda _logger, _name, fields: lines.make(fields).decode(),
+        ],
+        keep_exc_info=False,
+    )
+    handler = _LineHandler()
+    handler.setFormatter(formatter)
+    handler.addFilter(_is_new)
+    if settings.log_repeats:
+        handler.addFilter(RepeatFilter(settings.log_repeats))
+    root = logging.getLogger()
+    for other in list(root.handlers):
+        if isinstance(other, _LineHandler):
+            root.removeHandler(other)
+    root.addHandler(handler)
+    levels.configure(root, logging.getLevelNamesMapping()[settings.log_level.upper()])
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.processors.StackInfoRenderer(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
+    sys.unraisablehook = _log_unraisable
+    sink.describe_drops(lambda dropped: lines.make_trusted("warning", "log lines dropped", {"lines": dropped}))
+
+
+def take_printed_lines(settings: Settings) -> None:
+    """Have what is printed in the log: a server, for one, prints that it cannot start."""
+    if settings.mode is not Mode.DEVELOPMENT:
+        log_what_is_printed(Lines(settings))
+
+
+def serve(settings: Settings) -> None:
+    """Prepare the log of a process that serves: no request waits for its reader, and what is printed is in it, too."""
+    if settings.mode is not Mode.DEVELOPMENT:
+        sink.start(settings.log_buffer_bytes)
+        log_what_is_printed(Lines(settings))
+
+
+class RequestLog:
+    """Writes the line of each finished request, past the layers that it has no use for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._lines = Lines(settings)
+        self._shares = settings.log_samples
+        self._slow_seconds = settings.log_slow_seconds
+        self.has_query = settings.log_query
+        # Not a structlog logger: its level is looked up for each line, at a tenth of the cost.
+        self._logger = logging.getLogger("service.request")
+
+    def is_enabled(self, level: int) -> bool:
+        """Tell whether a line of this level (``logging.INFO``, ...) would be written."""
+        return self._logger.isEnabledFor(level)
+
+    def share(self, route: str, seconds: float) -> float:
+        """Return which share (0 to 1) of the successful requests like this one has a line."""
+        if not self._shares or seconds >= self._slow_seconds:
+            return 1.0
+        return self._shares.get(route, self._shares.get("*", 1.0))
+
+    def masked(self, query: str) -> str:
+        """Return a query string without its secrets."""
+        return self._lines.mask.query(query)
+
+    def write(self, level: str, fields: dict[str, Any]) -> None:
+        """Write one line; ``level`` is the name of the level, in lower case. ``fields`` are flat, without secrets."""
+        sink.write_line(self._lines.make_trusted(level, "request", fields))
+
+
+_add_extra = structlog.stdlib.ExtraAdder()
+_OURS = ("event", "level", "logger", "exc_info", "stack_info", "_record", "_from_structlog")
+
+
+def _add_foreign_fields(logger: Any, name: str, fields: Fields) -> Fields:
+    record: logging.LogRecord = fields["_record"]
+    fields["level"] = record.levelname.lower()
+    fields["logger"] = record.name
+    ours = {key: fields[key] for key in _OURS if key in fields}
+    extra = _add_extra(logger, name, fields)
+    for key in ("message", "asctime"):  # left in the record by a formatter before ours
+        extra.pop(key, None)
+    return {**extra, **ours}
+
+
+def _is_new(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], ReportedError))
+
+
+class _LineHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception as error:  # noqa: BLE001 - a library's broken log call must not break the request
+            said = record.msg.get("event") if isinstance(record.msg, dict) else record.msg
+            record.msg, record.args = f"{said!r:.200} could not be formatted: {type(error).__name__}", ()
+            line = self.format(record)
+        sink.write_line(line.encode())
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    if not issubclass(kind, (KeyboardInterrupt, ReportedError)):
+        _log.critical("uncaught exception", exc_info=(kind, error, trace))
+
+
+def _log_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    # Where Python cannot raise: in __del__, and in what was registered with atexit.
+    error, text = unraisable.exc_value, unraisable.err_msg or "Exception ignored in"
+    _log.error("exception ignored", reason=text, object=unraisable.object, exc_info=error or unraisable.exc_type)
+
+
+def _log_uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+    # threading passes over SystemExit, too
+    if args.exc_value is not None and not isinstance(args.exc_value, (SystemExit, ReportedError)):
+        thread = args.thread.name if args.thread else None
+        _log.critical("uncaught exception", thread=thread, exc_info=(args.exc_type, args.exc_value, args.exc_traceback))

@@ -1,0 +1,1 @@
+"""What is answered on the management address, from outside the worker pool."""

@@ -1,0 +1,23 @@
+"""The forms that answers of the management listener have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+
+from service.management.listener import Response
+from service.web import problem
+
+_NO_STORE = ("Cache-Control", "no-store")
+
+
+def json_answer(status: int, content: object, content_type: str = "application/json") -> Response:
+    """Return ``content`` as JSON."""
+    return Response(status, orjson.dumps(content) + b"\n", [("Content-Type", content_type), _NO_STORE])
+
+
+def problem_answer(status: int, detail: str, *headers: tuple[str, str]) -> Response:
+    """Return an error that says what was wrong, and what would be right."""
+    fields: Sequence[tuple[str, str]] = [("Content-Type", problem.CONTENT_TYPE), _NO_STORE, *headers]
+    return Response(status, problem.body(status, detail), fields)

@@ -1,0 +1,1 @@
+"""Where metrics are kept and collected, and what is measured besides requests."""

@@ -1,0 +1,1 @@
+"""What is different where Gunicorn runs the application: workers, reloads, stops, systemd."""

@@ -1,0 +1,93 @@
+"""The stop of Gunicorn in phases: drain, close, finish; none of them costs a request.
+
+On SIGTERM Gunicorn closes its listener at once, while load balancers still send requests there, and
+resets those that wait in the kernel's queue. Here the service first says that it is not ready and
+goes on serving. Gunicorn looks its methods up by name at each use, so that those of one instance can
+be replaced.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from service.draining import DRAIN
+from service.telemetry import store, store_reader
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class GracefulStop:
+    """Drains for ``drain_seconds`` before Gunicorn's arbiter ``server`` stops; logs each phase.
+
+    ``step_back`` is called first of all where another master (SIGUSR2) serves the same address.
+    """
+
+    def __init__(self, server: Any, drain_seconds: float, step_back: Callable[[], None]) -> None:
+        self._server, self._drain_seconds, self._step_back = server, drain_seconds, step_back
+        self._stop_at = math.inf
+        self._answered_before = 0.0
+        self._unfinished = 0
+        self._is_stopping = False
+        self._stop, server.stop = server.stop, self._stop_phases
+        self._handle_int, server.handle_int = server.handle_int, self._interrupt
+        self._wait, server.wait_for_signals = server.wait_for_signals, self._wait_for_signals
+        self._kill, server.kill_workers = server.kill_workers, self._kill_workers
+        server.handle_term = self._terminate
+
+    def _terminate(self) -> None:
+        """SIGTERM: drain; the second one ends that."""
+        if self._server.reexec_pid or self._server.master_pid:
+            self._step_back()
+            raise StopIteration
+        left = self._drain_seconds - DRAIN.seconds  # an operator may have begun it
+        if DRAIN.is_final or left <= 0:
+            raise StopIteration
+        DRAIN.begin(final=True)
+        self._stop_at = time.monotonic() + left
+        self._answered_before = _answered()
+        _log.info("draining", seconds=round(left, 3), requests_in_flight=self._in_flight())
+
+    def _interrupt(self) -> None:
+        """SIGINT: end at once; or end the drain, where there is one."""
+        if DRAIN.is_final:
+            raise StopIteration
+        self._handle_int()
+
+    def _wait_for_signals(self, timeout: float = 1.0) -> Any:
+        left = self._stop_at - time.monotonic()
+        if left <= 0:
+            raise StopIteration
+        return self._wait(min(timeout, left))
+
+    def _stop_phases(self, graceful: bool = True) -> None:
+        if self._is_stopping:  # after SIGINT Gunicorn calls it twice
+            self._stop(graceful)
+            return
+        self._is_stopping = True
+        if not (self._server.reexec_pid or self._server.master_pid):
+            DRAIN.begin(final=True)
+        drained = {"requests_answered": int(_answered() - self._answered_before)} if self._stop_at < math.inf else {}
+        _log.info("stopping", graceful=graceful, requests_in_flight=self._in_flight(), **drained)
+        began = time.monotonic()
+        self._stop(graceful)
+        _log.info("stopped", seconds=round(time.monotonic() - began, 3), requests_unfinished=self._unfinished)
+
+    def _kill_workers(self, number: int) -> None:
+        if number in {signal.SIGKILL, signal.SIGQUIT} and self._is_stopping:
+            self._unfinished = max(self._unfinished, self._in_flight())
+        self._kill(number)
+
+    def _in_flight(self) -> int:
+        """Return how many requests the workers were serving when they last said so, twice a second."""
+        owners = {str(worker.slot) for worker in self._server.WORKERS.values()}
+        return int(store_reader.total(store.directory(), "service_requests_in_flight", owners))
+
+
+def _answered() -> float:
+    return store_reader.total(store.directory(), "flask_http_request_total")

@@ -1,0 +1,150 @@
+"""What Gunicorn's master does for the monitoring; called by the hooks in gunicorn.conf.py."""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+import signal
+import time
+from functools import partial
+from typing import Any
+
+import structlog
+from gunicorn.workers.gthread import ThreadWorker
+
+from service.health import readiness
+from service.logs import levels
+from service.management.routes import INHERITED, Management
+from service.settings import Settings
+from service.telemetry import capacity, listening, slots, store, stuck_requests
+from service.telemetry.sources import sources
+from service.under_gunicorn.early_signals import EarlySignals
+from service.under_gunicorn.graceful_stop import GracefulStop
+from service.under_gunicorn.reload_trial import ReloadTrial
+from service.under_gunicorn.worker_exits import WorkerExits
+
+HEARTBEAT_SECONDS = 10.0
+"""A threaded worker gives a sign of life each second, however busy its threads are. After so many seconds
+without one from any worker, the service counts as dead."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Master:
+    """Gives each worker its slot in the store, replaces those that are stuck, answers on the management address."""
+
+    def __init__(self, server: Any, settings: Settings) -> None:
+        self._server = server
+        management = Management(
+            settings, self.fault, partial(readiness.of_workers, store.directory()), sources(settings)
+        )
+        self._listener = management.listen()
+        store.identify(str(slots.take(store.directory())))
+        self._mine = slots.held()
+        self._exits = WorkerExits(server, self._release)
+        self._trial = ReloadTrial(server, self._let_go)
+        self._signals = EarlySignals()
+        GracefulStop(server, settings.drain_seconds, self.leaving)
+        # Called in each turn of Gunicorn's main loop, which takes a second at most.
+        self._murder, server.murder_workers = server.murder_workers, self._turn
+
+    def ready(self) -> None:
+        """Serve on the management address: the service listens."""
+        listening.watch(self._server.LISTENERS)
+        if self._listener is not None:
+            self._listener.start()
+        # The workers to be forked share what there is now. Without this, each one's first full collection of garbage
+        # would write into every object, and so make a copy of it all.
+        gc.freeze()
+
+    def leaving(self) -> None:
+        """Serve no longer: the service has stopped, or another master answers."""
+        self._trial.end()
+        if self._listener is not None:
+            self._listener.stop()
+
+    def before_fork(self, worker: Any) -> None:
+        """Take a slot for the worker, after those of workers that ended unnoticed are given back."""
+        living = {living.slot for living in self._server.WORKERS.values()}
+        slots.release(slots.held() - living - self._mine)
+        for slot in self._mine:
+            store.forget(slot)  # with preload_app, the master has made gauges; it serves nothing
+        worker.slot = slots.take(store.directory())
+        store.prepare(worker.slot)
+        # Gunicorn waits without end for a worker's first sign of life: its heartbeat file begins with the
+        # wall clock's time, which is compared with the monotonic one. From here on `timeout` bounds its start.
+        worker.tmp.notify()
+        worker.forked = worker.tmp.last_update()
+        self._signals.expect_worker()
+
+    def after_fork(self, worker: Any) -> None:
+        """In the worker: write into the files of its slot from now on."""
+        if self._listener is not None:
+            self._listener.close_in_child()
+        slots.keep_only(worker.slot)
+        listening.watch(worker.sockets)
+        capacity.threads = worker.cfg.threads  # 1 in a sync worker
+        store.identify(str(worker.slot))
+
+    def reloading(self) -> None:
+        """Note that all workers that live now are about to be replaced."""
+        self._exits.expect(self._server.WORKERS, "reload")
+
+    def ended(self, worker: Any) -> None:
+        """Take note of a worker that was reaped."""
+        self._exits.ended(worker)
+
+    def hand_over(self) -> None:
+        """Before this process becomes another master (SIGUSR2): let it go on with the same store."""
+        environ = self._server.cfg.env_orig
+        for name in (store.VARIABLE, store.OWNED):
+            if name in os.environ:
+                environ[name] = os.environ[name]
+        if self._listener is not None:
+            os.set_inheritable(self._listener.fileno(), True)
+            environ[INHERITED] = str(self._listener.fileno())
+
+    def _release(self, worker: Any) -> None:
+        store.forget(worker.slot)
+        slots.release([worker.slot])
+
+    def _let_go(self) -> None:
+        """In a child that serves nothing: hold nothing that others wait for."""
+        if self._listener is not None:
+            self._listener.close_in_child()
+        for listener in self._server.LISTENERS:
+            listener.close()
+        slots.keep_only(-1)
+
+    def _turn(self) -> None:
+        self._trial.turn()
+        levels.refresh()
+        for pid, worker in list(self._server.WORKERS.items()):
+            requests = stuck_requests.taken_down(store.directory(), worker.slot)
+            if requests and not self._exits.is_expected(pid):
+                _log.error("worker is stuck and is replaced", worker_pid=pid, requests_lost=requests)
+                self._exits.expect([pid], "stuck")
+                self._server.kill_worker(pid, signal.SIGKILL)  # its threads wait for what may never come
+        self._murder()
+
+    def fault(self) -> str | None:
+        """Return why no worker can answer, None if one can."""
+        if not self._server.LISTENERS:  # it is being stopped, and a restart would not make it better
+            return None
+        workers = list(self._server.WORKERS.values())
+        if not workers:
+            return "no worker is alive"
+        silent = min(_silent_seconds(worker) for worker in workers)
+        # A sync worker that serves a request says nothing meanwhile.
+        threaded = issubclass(self._server.worker_class, ThreadWorker)
+        bound = HEARTBEAT_SECONDS if threaded else self._server.timeout + HEARTBEAT_SECONDS
+        return f"no worker has given a sign of life for {silent:.0f} seconds" if silent > bound else None
+
+
+def _silent_seconds(worker: Any) -> float:
+    """Return how long ago a worker touched its heartbeat file, or was forked."""
+    try:
+        return time.monotonic() - float(worker.tmp.last_update())
+    except (OSError, ValueError):  # closed: it has just ended
+        return math.inf

@@ -1,0 +1,66 @@
+"""What systemd is told of the service (``Type=notify``): ready when a worker serves, alive as long as one is.
+
+Gunicorn says that it is ready before it has forked a worker. See sd_notify(3) for the protocol.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+from service.draining import DRAIN
+from service.health import Status, readiness
+from service.telemetry import store
+
+VARIABLE = "NOTIFY_SOCKET"
+
+
+class Systemd:
+    """Tells systemd about Gunicorn's arbiter ``server``, in each turn of its main loop, a second at most.
+
+    ``fault`` returns why the service is not alive, None if it is. Where systemd does not ask, nothing is done.
+    """
+
+    def __init__(
+        self, server: Any, fault: Callable[[], str | None], environ: MutableMapping[str, str] = os.environ
+    ) -> None:
+        # Taken away from Gunicorn, and from the workers, which have nothing to say.
+        address = environ.pop(VARIABLE, "")
+        if not address:
+            return
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._fault = fault
+        self._told: set[str] = set()
+        self._status = ""
+        self._murder, server.murder_workers = server.murder_workers, self._turn
+
+    def _turn(self) -> None:
+        self._murder()
+        status = readiness.of_workers(store.directory()).status
+        news = []
+        # Not where a dependency is down: a start that waits for it would time out.
+        if status is not Status.STARTING:
+            news.append("READY=1")
+        if DRAIN.is_final:
+            news.append("STOPPING=1")
+        news = [message for message in news if message not in self._told]
+        self._told.update(news)
+        if status != self._status:
+            self._status = status
+            news.append(f"STATUS={status}")
+        if self._fault() is None:
+            news.append("WATCHDOG=1")
+        if news:
+            self._send("\n".join(news))
+
+    def _send(self, text: str) -> None:
+        # The loop goes on, whatever has become of systemd.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+            connection.setblocking(False)
+            try:
+                connection.sendto(text.encode(), self._address)
+            except OSError:
+                self._told.clear()
+                self._status = ""

@@ -1,0 +1,1 @@
+"""What is different where Waitress runs the application."""

@@ -1,0 +1,1 @@
+"""What stands around the views: the observer of each request, errors, probes."""

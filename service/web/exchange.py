@@ -1,0 +1,188 @@
+"""One request and its response, watched from its first byte to its last one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import Context, copy_context
+from threading import get_ident
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from service.context import RequestContext, current_request
+from service.logs import ReportedError
+from service.metrics import UNMATCHED
+from service.web import problems
+from service.web.framework import EXCEPTION_KEY, ROUTE_KEY
+from service.web.leaving import ends_the_process
+from service.web.sent_file import SentFile
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from service.web.observer import Observer
+
+CLIENT_CLOSED_REQUEST = 499
+"""The status of a response that the client did not wait for; nginx's code, for there is no standard one."""
+
+_NOTHING: Iterator[Any] = iter(())
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Exchange:
+    """The response that the server iterates over and closes; it reports to its observer once."""
+
+    # On the class, because each assignment in __init__ would cost each request.
+    route = UNMATCHED
+    status = 500
+    status_sent = 0
+    size = 0
+    """Of the body, in bytes, as far as it was sent."""
+    outcome = ""
+    timed_out = False
+    """It ran for longer than SERVICE_REQUEST_TIMEOUT, and was reported for it."""
+    _close_response: Callable[[], object] | None = None
+    _file: SentFile | None = None
+    _began = False
+    _ended = False
+    _reported = False
+
+    def __init__(self, observer: Observer, environ: WSGIEnvironment, start_response: StartResponse) -> None:
+        self.started = perf_counter()
+        self.context = copy_context()
+        self.environ = environ
+        self.ids = RequestContext.from_environ(environ)
+        self.thread = get_ident()
+        self._observer = observer
+        self._server_start_response = start_response
+        self._chunks: Iterator[bytes] = _NOTHING
+
+    def respond(self) -> Iterable[bytes]:
+        """Call the application; return the response for the server to send."""
+        current_request.set(self.ids)
+        try:
+            response = self._observer.app(self.environ, self._start_response)
+        except BaseException as error:
+            self._fail(error)
+            if self._must_raise(error):
+                self._report()
+                raise
+            response = [self._replace(error)]
+        self._close_response = getattr(response, "close", None)
+        self._file = SentFile.of(response, self.environ, self.close)
+        if self._file is not None:
+            return response
+        self._chunks = iter(response)
+        return self
+
+    def _start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        # Flask forgets the request when its context ends, which is before the response is sent.
+        self.route = self.route_so_far()
+        self.status = self.status_sent = int(status[:3])
+        for name, value in headers:
+            if not value.isascii():
+                value.encode("latin-1")  # raises for what no server can send, while a 500 still can be sent
+            if len(name) == 12 and name.lower() == "x-request-id":  # a view passes on another service's answer
+                headers = [header for header in headers if header[0].lower() != "x-request-id"]
+        headers = [*headers, ("X-Request-ID", self.ids.request_id)]
+        if exc_info is None:
+            return self._server_start_response(status, headers)
+        return self._server_start_response(status, headers, exc_info)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            chunk = self.context.run(next, self._chunks)
+        except StopIteration:
+            self._ended = True
+            raise
+        except BaseException as error:  # noqa: BLE001 - nothing may leave unreported; it is raised again there
+            chunk = self.context.run(self._failed_chunk, error)
+        self._began = True
+        self.size += len(chunk)
+        return chunk
+
+    def _failed_chunk(self, error: BaseException) -> bytes:
+        self._fail(error)
+        if self._must_raise(error):
+            raise error
+        if self._began:  # too late for another status: the server has to break the connection off
+            raise ReportedError("the response broke off") from error
+        self._chunks = _NOTHING
+        return self._replace(error)
+
+    def close(self) -> None:
+        """End the request. Servers call this whatever has happened; Waitress, for some files, three times."""
+        if not self._reported:
+            self.context.run(self._close)
+
+    def _close(self) -> None:
+        error = sys.exception()
+        try:
+            if self._file is not None:
+                self.size, self._ended = self._file.sent(error)
+            if self._close_response is not None:
+                self._close_response()
+        except Exception as raised:
+            self._fail(raised)
+            raise ReportedError("the response could not be closed") from raised
+        finally:
+            if not self._ended and not self.outcome:
+                self._interrupted(error)
+            self._report()
+
+    def _interrupted(self, error: BaseException | None) -> None:
+        if isinstance(error, (TypeError, ValueError, AssertionError)):  # the server could not send such a chunk
+            self.status, self.outcome = 500, "exception"
+        else:
+            self.status, self.outcome = CLIENT_CLOSED_REQUEST, "client_disconnected"
+
+    def abort(self) -> None:
+        """Report the request, from another thread: its process is about to be killed."""
+        self.status, self.outcome, self.route = 500, "aborted", self.route_so_far()
+        context = Context()
+        context.run(current_request.set, self.ids)
+        context.run(self._report)
+
+    def route_so_far(self) -> str:
+        """Return the URL rule, while the view may still be running."""
+        request = self.environ.get("werkzeug.request")
+        rule = request.url_rule.rule if request is not None and request.url_rule is not None else self.route
+        return str(rule)
+
+    def _fail(self, error: BaseException) -> None:
+        self.status = 500
+        self.route = self.environ.get(ROUTE_KEY, self.route)
+        if ends_the_process(error):
+            self.outcome = "aborted"
+        else:
+            self.outcome = "exception"
+            if not self._observer.reraise:  # else the debugger or the test shows it
+                _log.error("unhandled exception", exc_info=error)
+
+    def _must_raise(self, error: BaseException) -> bool:
+        return self._observer.reraise or ends_the_process(error)
+
+    def _replace(self, error: BaseException) -> bytes:
+        """Answer with a 500, of which nothing has been sent yet; return its body."""
+        status, headers, body = problems.internal_server_error(self.ids.request_id)
+        # PEP 3333 has the server replace the headers of an earlier call. Gunicorn appends to them.
+        response = getattr(self._server_start_response, "__self__", None)
+        headers_so_far = getattr(response, "headers", None)
+        if isinstance(headers_so_far, list):
+            headers_so_far.clear()
+        # uWSGI takes the headers of the last call but stumbles over the exception that PEP 3333 adds.
+        exc_info = None if "uwsgi.version" in self.environ else (type(error), error, error.__traceback__)
+        self._start_response(status, headers, exc_info)
+        return b"" if self.environ["REQUEST_METHOD"] == "HEAD" else body
+
+    def _report(self) -> None:
+        if not self._reported:
+            self._reported = True
+            if self.environ.get(EXCEPTION_KEY):
+                self.outcome = "exception"
+            self._observer.report(self, perf_counter() - self.started)

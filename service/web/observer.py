@@ -1,0 +1,120 @@
+"""The outermost layer: each request becomes exactly one log line and one observation.
+
+It stands outside Flask because only there every end of a request is seen: unhandled exceptions,
+failures in the middle of a stream, clients that went away, headers that the server refuses,
+``sys.exit()`` in a view. A WSGI server calls ``close()`` on the response in each of these cases
+(PEP 3333), and that is the moment when a request is over.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
+
+from service.logs import RequestLog
+from service.metrics import RequestMetrics
+from service.web.exchange import Exchange
+from service.web.request_start import waited
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+MAX_TEXT = 1000
+"""Characters of a path or a user agent in the log: a client must not make lines that a pipe tears apart."""
+
+
+class Observer:
+    """WSGI middleware that reports each request to ``metrics`` and ``log`` when it is over.
+
+    A success on one of ``quiet_routes`` is logged at debug. With ``reraise`` an exception that
+    leaves the application goes on to the server (the debugger, a test); else it is answered here.
+    With ``trust_request_start`` the time in ``X-Request-Start``, which any client could send, counts.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        metrics: RequestMetrics,
+        log: RequestLog,
+        *,
+        quiet_routes: Collection[str] = (),
+        reraise: bool = False,
+        trust_request_start: bool = False,
+    ) -> None:
+        self.app = app
+        self.reraise = reraise
+        self._metrics = metrics
+        self._log = log
+        self._quiet_routes = frozenset(quiet_routes)
+        self._trust_request_start = trust_request_start
+        self._running: dict[int, Exchange] = {}
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request in a context of its own, so that nothing leaks into the next one."""
+        if self._trust_request_start and "HTTP_X_REQUEST_START" in environ:
+            seconds = waited(environ["HTTP_X_REQUEST_START"], time.time())
+            if seconds is not None:
+                self._metrics.waited(seconds)
+        exchange = Exchange(self, environ, start_response)
+        self._running[id(exchange)] = exchange
+        return exchange.context.run(exchange.respond)
+
+    def running(self) -> list[Exchange]:
+        """Return the requests that are being served."""
+        return list(self._running.values())
+
+    def report(self, exchange: Exchange, seconds: float) -> None:
+        """Turn one finished request into its observation and its line."""
+        self._running.pop(id(exchange), None)
+        environ, status, outcome = exchange.environ, exchange.status, exchange.outcome
+        method, route = environ["REQUEST_METHOD"], exchange.route
+        try:
+            self._metrics.observe(method, route, status, seconds, exception=outcome == "exception")
+        finally:  # where the store cannot be written, the line is all there is
+            self._write(exchange, seconds)
+
+    def _write(self, exchange: Exchange, seconds: float) -> None:
+        environ, status, outcome = exchange.environ, exchange.status, exchange.outcome
+        method, route = environ["REQUEST_METHOD"], exchange.route
+        if status >= 500:
+            level, number = "error", logging.ERROR
+        elif outcome == "client_disconnected":
+            level, number = "warning", logging.WARNING
+        elif route in self._quiet_routes and status < 400:
+            level, number = "debug", logging.DEBUG
+        else:
+            level, number = "info", logging.INFO
+        share = 1.0 if status >= 400 or outcome else self._log.share(route, seconds)
+        if not self._log.is_enabled(number) or (share < 1 and random.random() >= share):  # noqa: S311 - no secret
+            return
+        fields = {
+            "method": method,
+            "path": _text(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")),
+            "route": route,
+            "status": status,
+            "duration_ms": round(seconds * 1000, 3),
+            "bytes": exchange.size,
+            "client": environ.get("REMOTE_ADDR", ""),
+            "user_agent": _text(environ.get("HTTP_USER_AGENT", "")),
+        }
+        if self._log.has_query and environ.get("QUERY_STRING"):
+            fields["query"] = self._log.masked(_text(environ["QUERY_STRING"]))
+        if share < 1:
+            fields["share"] = share  # so that a count of lines can be made one of requests
+        if outcome:
+            fields["outcome"] = outcome
+            if status != exchange.status_sent:
+                fields["status_sent"] = exchange.status_sent
+        if exchange.timed_out:
+            fields["timed_out"] = True
+        self._log.write(level, fields)
+
+
+def _text(latin1: str) -> str:
+    """Read the bytes of a WSGI string, which come as latin-1 (PEP 3333), as UTF-8."""
+    if len(latin1) > MAX_TEXT:
+        latin1 = latin1[:MAX_TEXT] + "..."
+    return latin1 if latin1.isascii() else latin1.encode("latin-1").decode("utf-8", "backslashreplace")

@@ -1,0 +1,31 @@
+"""The application's errors as ``application/problem+json`` (RFC 9457)."""
+
+from __future__ import annotations
+
+from flask import Flask, Response
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+from service.context import current_request
+from service.web import problem
+
+
+def init_app(app: Flask) -> None:
+    """Answer every HTTP error of ``app`` as problem+json."""
+    app.register_error_handler(HTTPException, _handle)
+
+
+def internal_server_error(request_id: str) -> tuple[str, list[tuple[str, str]], bytes]:
+    """Return status line, headers and body of a 500 for where Flask can no longer make one."""
+    body = problem.body(500, problem.INTERNAL, request_id)
+    headers = [("Content-Type", problem.CONTENT_TYPE), ("Content-Length", str(len(body)))]
+    return "500 Internal Server Error", headers, body
+
+
+def _handle(error: HTTPException) -> Response | HTTPException:
+    if error.response is not None or error.code is None or error.code < 400:
+        return error  # abort(response), or a redirect that was raised: answers of their own
+    request = current_request.get()
+    detail = problem.INTERNAL if isinstance(error, InternalServerError) else error.description
+    body = problem.body(error.code, detail, request.request_id if request else None)
+    headers = [(name, value) for name, value in error.get_headers() if name != "Content-Type"]
+    return Response(body, error.code, headers, content_type=problem.CONTENT_TYPE)
