@@ -55,7 +55,7 @@ def on_starting(server: Any) -> None:
 
     logs.serve(_settings)
     server.service_master = Master(server, _settings)
-    Systemd(server, server.service_master.fault)
+    Systemd(server, server.service_master.fault, server.service_master.readiness)
 
 
 def when_ready(server: Any) -> None:

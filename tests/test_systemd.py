@@ -5,15 +5,16 @@ from __future__ import annotations
 import configparser
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from service import startup
+from service.health import readiness
+from service.health.readiness import Readiness
 from service.settings import Settings
-from service.telemetry import store
 from service.under_gunicorn.systemd import Systemd
 from tests.process import BIN, ROOT, Server, started, wait_until
 from tests.programs import require
@@ -121,14 +122,15 @@ def ready(server: Server) -> int:
     return server.manage("/readyz").status
 
 
-def test_the_watchdog_hears_nothing_from_a_service_that_is_not_alive(
-    told: tuple[str, Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def starting(exclude: Collection[str]) -> Readiness:
+    return readiness.combine([], exclude=exclude)
+
+
+def test_the_watchdog_hears_nothing_from_a_service_that_is_not_alive(told: tuple[str, Told]) -> None:
     name, listener = told
-    monkeypatch.setenv(store.VARIABLE, str(tmp_path))
     server, faults = SimpleNamespace(murder_workers=lambda: None), [None, "no worker is alive", None]
     environ = {"NOTIFY_SOCKET": name, "PATH": "/bin"}
-    Systemd(server, lambda: faults.pop(0), environ)
+    Systemd(server, lambda: faults.pop(0), starting, environ)
 
     said = []
     for _ in range(3):
@@ -143,15 +145,14 @@ def test_the_watchdog_hears_nothing_from_a_service_that_is_not_alive(
 def test_nothing_changes_where_systemd_does_not_ask() -> None:
     server = SimpleNamespace(murder_workers=None)
 
-    Systemd(server, lambda: None, {})
+    Systemd(server, lambda: None, starting, {})
 
     assert server.murder_workers is None
 
 
-def test_what_could_not_be_told_is_told_when_systemd_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(store.VARIABLE, str(tmp_path))
+def test_what_could_not_be_told_is_told_when_systemd_is_back(tmp_path: Path) -> None:
     server = SimpleNamespace(murder_workers=lambda: None)
-    Systemd(server, lambda: None, {"NOTIFY_SOCKET": f"{tmp_path}/notify"})
+    Systemd(server, lambda: None, starting, {"NOTIFY_SOCKET": f"{tmp_path}/notify"})
     server.murder_workers()
 
     listener = Told(f"{tmp_path}/notify")

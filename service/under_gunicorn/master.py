@@ -36,9 +36,8 @@ class Master:
 
     def __init__(self, server: Any, settings: Settings) -> None:
         self._server = server
-        management = Management(
-            settings, self.fault, partial(readiness.of_workers, store.directory()), sources(settings)
-        )
+        self.readiness = partial(readiness.of_workers, store.directory())
+        management = Management(settings, self.fault, self.readiness, sources(settings))
         self._listener = management.listen()
         store.identify(str(slots.take(store.directory())))
         self._mine = slots.held()

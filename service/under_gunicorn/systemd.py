@@ -11,8 +11,8 @@ from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from service.draining import DRAIN
-from service.health import Status, readiness
-from service.telemetry import store
+from service.health import Status
+from service.health.answer import Find
 
 VARIABLE = "NOTIFY_SOCKET"
 
@@ -20,25 +20,30 @@ VARIABLE = "NOTIFY_SOCKET"
 class Systemd:
     """Tells systemd about Gunicorn's arbiter ``server``, in each turn of its main loop, a second at most.
 
-    ``fault`` returns why the service is not alive, None if it is. Where systemd does not ask, nothing is done.
+    ``fault`` returns why the service is not alive, None if it is; ``find`` returns its readiness. Where systemd does
+    not ask, nothing is done.
     """
 
     def __init__(
-        self, server: Any, fault: Callable[[], str | None], environ: MutableMapping[str, str] = os.environ
+        self,
+        server: Any,
+        fault: Callable[[], str | None],
+        find: Find,
+        environ: MutableMapping[str, str] = os.environ,
     ) -> None:
         # Taken away from Gunicorn, and from the workers, which have nothing to say.
         address = environ.pop(VARIABLE, "")
         if not address:
             return
         self._address = "\0" + address[1:] if address.startswith("@") else address
-        self._fault = fault
+        self._fault, self._find = fault, find
         self._told: set[str] = set()
         self._status = ""
         self._murder, server.murder_workers = server.murder_workers, self._turn
 
     def _turn(self) -> None:
         self._murder()
-        status = readiness.of_workers(store.directory()).status
+        status = self._find(()).status
         news = []
         # Not where a dependency is down: a start that waits for it would time out.
         if status is not Status.STARTING:
