@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Iterable
 
@@ -40,6 +41,18 @@ def test_two_apps_in_one_process_do_not_meet() -> None:
             assert name == answer.get_json()["name"]
 
     assert (2, 1) == (count(one, "/"), count(two, "/"))
+
+
+def test_what_an_application_does_in_the_background_ends_with_it() -> None:
+    """A suite of tests that builds one for each test ends with no more threads than it began with."""
+    before = set(threading.enumerate())
+    app = build([Check("often", lambda: None, interval=0.01)])
+    started = set(threading.enumerate()) - before
+    assert {"pulse", "check-often"} == {thread.name for thread in started}
+    del app
+    gc.collect()
+
+    wait_until(lambda: not any(thread.is_alive() for thread in started), "the end of its threads")
 
 
 def test_the_deployed_version_is_shown() -> None:

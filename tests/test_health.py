@@ -386,7 +386,8 @@ def probe():
     if error:
         raise error
 
-Health([Check("database", probe, timeout=60, interval=0.001)]).start()
+health = Health([Check("database", probe, timeout=60, interval=0.001)])
+health.start()
 assert done.wait(30)
 """
     lines = run(program)
@@ -425,7 +426,8 @@ def probe():
     threading.Event().wait(0.1)
     {end}
 
-Health([Check("database", probe, timeout=0.01, interval=0.001)]).start()
+health = Health([Check("database", probe, timeout=0.01, interval=0.001)])
+health.start()
 assert done.wait(30)
 """
     (line,) = run(program)

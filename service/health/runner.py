@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from weakref import ref
 
 import structlog
 
@@ -42,8 +43,8 @@ class Runner:
         self._lock = threading.RLock()
 
     def start(self) -> None:
-        """Run the check from now on."""
-        threading.Thread(target=self._run, name=f"check-{self.check.name}", daemon=True).start()
+        """Run the check as long as anybody refers to this: until the process ends or, in tests, the application."""
+        threading.Thread(target=_run, args=(ref(self),), name=f"check-{self.check.name}", daemon=True).start()
 
     def result(self) -> Result:
         """Return what is known, a run that is late included. Waits for nothing."""
@@ -51,18 +52,17 @@ class Runner:
             self._count_timeouts()
             return self._result
 
-    def _run(self) -> None:
-        while True:
-            with self._lock:
-                self._started, self._timeouts = time.monotonic(), 0
-                started = self._started
-            error = _error_of(self.check.probe)
-            with self._lock:
-                self._count_timeouts()
-                self._started = None
-                if not self._timeouts:  # else this run has failed already, and what it says is no longer true
-                    self._take(_reason(error), time.monotonic() - started, error)
-            time.sleep(self.check.interval * _random.uniform(1 - JITTER, 1 + JITTER))
+    def run(self) -> None:
+        """Run the check once."""
+        with self._lock:
+            self._started, self._timeouts = time.monotonic(), 0
+            started = self._started
+        error = _error_of(self.check.probe)
+        with self._lock:
+            self._count_timeouts()
+            self._started = None
+            if not self._timeouts:  # else this run has failed already, and what it says is no longer true
+                self._take(_reason(error), time.monotonic() - started, error)
 
     def _count_timeouts(self) -> None:
         """Count a run that hangs as failed at its deadline, and once more whenever it would have been run again."""
@@ -106,6 +106,14 @@ class Runner:
             log.debug("readiness check passed")
         elif before.reason and not now.reason and now.status is Status.OK:
             log.info("readiness check passed again")
+
+
+def _run(find: ref[Runner]) -> None:
+    while (runner := find()) is not None:
+        runner.run()
+        pause = runner.check.interval * _random.uniform(1 - JITTER, 1 + JITTER)
+        del runner  # nobody is to be kept by who sleeps
+        time.sleep(pause)
 
 
 def _error_of(probe: Callable[[], object]) -> BaseException | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from weakref import ref
 
 import structlog
 from prometheus_client.metrics_core import Metric
@@ -27,8 +28,8 @@ class Pulse(Collector):
         self._failing = False
 
     def start(self) -> None:
-        """Beat until the process ends."""
-        threading.Thread(target=self._run, name="pulse", daemon=True).start()
+        """Beat as long as anybody refers to this: until the process ends or, in tests, the application."""
+        threading.Thread(target=_run, args=(ref(self),), name="pulse", daemon=True).start()
 
     def collect(self) -> Iterable[Metric]:
         """Publish what this process does right now, for the sources that a scrape asks after this one."""
@@ -52,7 +53,9 @@ class Pulse(Collector):
         else:
             self._failing = False
 
-    def _run(self) -> None:
-        while True:
-            self.try_to_beat()
-            time.sleep(INTERVAL_SECONDS)
+
+def _run(find: ref[Pulse]) -> None:
+    while (pulse := find()) is not None:
+        pulse.try_to_beat()
+        del pulse  # nobody is to be kept by who sleeps
+        time.sleep(INTERVAL_SECONDS)
