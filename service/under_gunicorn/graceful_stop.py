@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 
+from service.closing import admit_no_more
 from service.draining import DRAIN
 from service.telemetry import store, store_reader
 
@@ -70,13 +71,21 @@ class GracefulStop:
             self._stop(graceful)
             return
         self._is_stopping = True
-        if not (self._server.reexec_pid or self._server.master_pid):
+        is_last = not (self._server.reexec_pid or self._server.master_pid)
+        if is_last:
             DRAIN.begin(final=True)
         drained = {"requests_answered": int(_answered() - self._answered_before)} if self._stop_at < math.inf else {}
         _log.info("stopping", graceful=graceful, requests_in_flight=self._in_flight(), **drained)
         began = time.monotonic()
+        if is_last and self._owns_sockets():
+            for listener in self._server.LISTENERS:
+                admit_no_more(listener)
         self._stop(graceful)
         _log.info("stopped", seconds=round(time.monotonic() - began, 3), requests_unfinished=self._unfinished)
+
+    def _owns_sockets(self) -> bool:
+        """Tell whether nobody serves the sockets after this: they are not systemd's, or another supervisor's (fd://)."""
+        return not self._server.systemd and not any(isinstance(each, int) for each in self._server.cfg.address)
 
     def _kill_workers(self, number: int) -> None:
         if number in {signal.SIGKILL, signal.SIGQUIT} and self._is_stopping:

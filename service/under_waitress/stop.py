@@ -17,6 +17,7 @@ import structlog
 from waitress import server
 
 from service.address import Address
+from service.closing import admit_no_more
 from service.draining import DRAIN
 
 SETTLE_SECONDS = 0.3
@@ -96,6 +97,7 @@ class GracefulRun:
         for listener in self.listeners:
             # Closing a listener resets what waits in its queue: accept that first, above the limit
             # of connections even. (poll() from here on, for select() fails from descriptor 1024.)
+            admit_no_more(listener.socket)
             for _ in range(self._adjustments.backlog + 1):
                 before = len(self._map)
                 listener.handle_accept()
