@@ -50,9 +50,12 @@ def test_what_an_application_does_in_the_background_ends_with_it() -> None:
     started = set(threading.enumerate()) - before
     assert {"pulse", "check-often"} == {thread.name for thread in started}
     del app
-    gc.collect()
 
-    wait_until(lambda: not any(thread.is_alive() for thread in started), "the end of its threads")
+    def ended() -> bool:
+        gc.collect()  # each time: a thread that is at work just then keeps the application
+        return not any(thread.is_alive() for thread in started)
+
+    wait_until(ended, "the end of its threads")
 
 
 def test_the_deployed_version_is_shown() -> None:
