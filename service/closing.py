@@ -1,9 +1,10 @@
 """Closing a listening socket for good, without a reset for who has connected just before.
 
 What waits in a listener's queue when it is closed is reset by the kernel, so that a server empties the queue first.
-Between the last look and the close somebody may connect still: with both cores busy, one of some ten thousand did. No
-call of the kernel does both, but a listener can be told to hear no new connection any more. Who asks meanwhile gets no
-answer, and is refused when the kernel of the client tries again, a second later.
+Between the last look and the close somebody may connect still, and with both cores busy somebody did. No call of the
+kernel does both, but a listener can be told to hear no new connection any more. Who asks meanwhile gets no answer, and
+is refused when the kernel of the client tries again, a second later. Not helped is a client whose handshake is under
+way over a network.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def admit_no_more(listener: Any) -> None:
     That holds for all who have the socket open, and cannot be taken back here: it is for a socket that nobody will
     serve any more. Where it cannot be done (a Unix socket, another system than Linux) nothing changes.
     """
-    if sys.platform != "linux" or listener.family == socket.AF_UNIX:
+    if sys.platform != "linux":
         return
     program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in _INSTRUCTIONS))
     with contextlib.suppress(OSError):  # a sandbox may forbid it

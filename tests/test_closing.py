@@ -59,19 +59,24 @@ os.dup2(listener.fileno(), 3)
 os.set_inheritable(3, True)
 pid = os.fork()
 if not pid:
-    os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+    if os.environ["ACTIVATED"]:
+        os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
     os.execv(sys.argv[1], sys.argv[1:])
 os.waitpid(pid, 0)
 listener.setblocking(True)  # Gunicorn has changed that for both
 connection, _ = listener.accept()
 connection.sendall(b"the next one")
 """
-"""What systemd does for a service with a socket unit: the socket outlives the service."""
+"""What systemd does for a service with a socket unit, or another supervisor: the socket outlives the service."""
 
 
-def test_a_socket_that_outlives_the_service_is_left_as_it_is(tmp_path: Path) -> None:
-    command: list[str | Path] = [BIN / "python", "-c", ACTIVATING, BIN / "gunicorn", "tests.sample:create_app()"]
-    with running(command, tmp_path, {"WEB_CONCURRENCY": "1"}) as server:
+@pytest.mark.parametrize(("activated", "options"), [("1", []), ("", ["--bind=fd://3"])])
+def test_a_socket_that_outlives_the_service_is_left_as_it_is(
+    activated: str, options: list[str], tmp_path: Path
+) -> None:
+    command: list[str | Path] = [BIN / "python", "-c", ACTIVATING, BIN / "gunicorn", *options]
+    environ = {"WEB_CONCURRENCY": "1", "ACTIVATED": activated}
+    with running([*command, "tests.sample:create_app()"], tmp_path, environ) as server:
         (master,) = psutil.Process(server.process.pid).children()
         master.terminate()
         master.wait(DEADLINE)

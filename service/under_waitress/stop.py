@@ -95,9 +95,9 @@ class GracefulRun:
         DRAIN.begin(final=True)
         signals = len(self._signals)
         for listener in self.listeners:
+            admit_no_more(listener.socket)
             # Closing a listener resets what waits in its queue: accept that first, above the limit
             # of connections even. (poll() from here on, for select() fails from descriptor 1024.)
-            admit_no_more(listener.socket)
             for _ in range(self._adjustments.backlog + 1):
                 before = len(self._map)
                 listener.handle_accept()
