@@ -115,7 +115,7 @@ class Conversation:
         try:
             response = self._handler(request)
             answer, body = _head(response), bytes(response.body)
-        except Exception:  # noqa: BLE001  whatever it is, it is logged and answered
+        except Exception:  # noqa: BLE001 - whatever it is, it is logged and answered
             _log.exception("unhandled exception in the management listener", method=request.method, path=request.path)
             response = _problem(500)
             answer, body = _head(response), response.body
