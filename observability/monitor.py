@@ -49,7 +49,9 @@ def _run(directory: Path, ports: dict[str, int], running: list[Program]) -> Neve
     address = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
     (directory / "prometheus.yml").write_text(_prometheus(address["management"], address["alertmanager"]))
     (directory / "alertmanager.yml").write_text((SOURCE / "alertmanager.yml").read_text())
-    service = {**os.environ, "SERVICE_BIND": address["service"], "SERVICE_MANAGEMENT_BIND": address["management"]}
+    # No balancer has to learn that this service leaves, and Ctrl-C is not to wait until it is killed while it drains.
+    service = {"SERVICE_DRAIN_SECONDS": "0", **os.environ}
+    service |= {"SERVICE_BIND": address["service"], "SERVICE_MANAGEMENT_BIND": address["management"]}
     commands: dict[str, tuple[list[str | Path], dict[str, str] | None, str]] = {
         "alertmanager": (programs.alertmanager(directory, ports["alertmanager"]), None, "/-/ready"),
         "prometheus": (programs.prometheus(directory, ports["prometheus"]), None, "/-/ready"),
