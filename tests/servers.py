@@ -21,9 +21,17 @@ PROCESSES = {"gunicorn": 2, "gunicorn-sync": 2, "waitress-serve": 1, "uwsgi": 2}
 
 
 def serve(
-    name: str, directory: Path, env: Mapping[str, str] | None = None, options: Sequence[str] = ()
+    name: str,
+    directory: Path,
+    env: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
+    *,
+    ready: str = "/healthz",
 ) -> AbstractContextManager[Server]:
-    """Run the sample application under the server called ``name``."""
+    """Run the sample application under the server called ``name``; entered when it answers ``ready``.
+
+    At its first answer to /readyz a worker has opened all of its files; at /healthz the checks may still run.
+    """
     program, *arguments = COMMANDS[name]
     settings = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2", "SERVICE_LOG_LEVEL": "debug"}
-    return running([program, *options, *arguments], directory, {**settings, **(env or {})})
+    return running([program, *options, *arguments], directory, {**settings, **(env or {})}, ready=ready)

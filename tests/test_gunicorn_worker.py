@@ -53,7 +53,10 @@ def test_what_a_client_still_sends_does_not_cost_it_the_answer(tmp_path: Path) -
 
 
 def test_connections_that_linger_are_closed_in_the_end(tmp_path: Path) -> None:
-    with serve("gunicorn", tmp_path, options=["--workers=1"]) as server, contextlib.ExitStack() as clients:
+    with (
+        serve("gunicorn", tmp_path, options=["--workers=1"], ready="/readyz") as server,
+        contextlib.ExitStack() as clients,
+    ):
         (worker,) = server.children()
         before = worker.num_fds()
         for _ in range(300):
