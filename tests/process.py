@@ -63,10 +63,10 @@ class Server:
 
     @property
     def management_port(self) -> int:
-        """Return the port on which the management listener answers; 0 where there is none yet."""
+        """Wait for the line that tells the port on which the management listener answers, and return it."""
         if not self._management_port:
-            for line in self.lines("management listening"):
-                self._management_port = int(line["address"].rpartition(":")[2])
+            line, *_ = wait_until(lambda: self.lines("management listening"), "the management listener")
+            self._management_port = int(line["address"].rpartition(":")[2])
         return self._management_port
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
@@ -147,7 +147,8 @@ def running(
 ) -> Iterator[Server]:
     """Run ``command`` until the block ends; it is entered when the server answers ``ready``.
 
-    ``directory`` holds its output and its temporary files. A failure shows the output.
+    ``directory`` holds its output and its temporary files. A failure shows the output. At its first answer to
+    /readyz a worker has opened all of its files; at /healthz its checks may still be running.
     """
     with started(command, directory, env, cwd=cwd) as server:
         wait_until(lambda: _answers(server, ready), f"{command} answers {ready}")
@@ -214,10 +215,11 @@ def clean_environ() -> dict[str, str]:
 def _answers(server: Server, path: str) -> bool:
     if server.process.poll() is not None:
         raise AssertionError(f"the server ended with {server.process.returncode}")
-    for port in server.listening_ports() - {server.management_port}:
+    for port in server.listening_ports():
         server.port = port
         with contextlib.suppress(OSError, http.client.HTTPException):
-            if server.get(path).status == 200:
+            # The management listener answers /readyz, but not /healthz.
+            if all(server.get(asked).status == 200 for asked in dict.fromkeys(["/healthz", path])):
                 return True
     return False
 

@@ -60,8 +60,15 @@ def hang_if_pipe(path: Path) -> None:
 
 @sample.route("/slow", methods=["GET", "POST"])
 def slow() -> str:
+    """Take ``s`` seconds, or only as long as there is no file at ``until``."""
     structlog.get_logger().info("slow view")
-    time.sleep(float(request.args.get("s", "1")))
+    seconds = float(request.args.get("s", "1"))
+    if "until" not in request.args:
+        time.sleep(seconds)
+        return "slow"
+    end, until = time.monotonic() + seconds, Path(request.args["until"])
+    while time.monotonic() < end and not until.exists():
+        time.sleep(0.01)
     return "slow"
 
 

@@ -28,10 +28,7 @@ def serve(
     *,
     ready: str = "/healthz",
 ) -> AbstractContextManager[Server]:
-    """Run the sample application under the server called ``name``; entered when it answers ``ready``.
-
-    At its first answer to /readyz a worker has opened all of its files; at /healthz the checks may still run.
-    """
+    """Run the sample application under the server called ``name``; entered when it answers ``ready``."""
     program, *arguments = COMMANDS[name]
     settings = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2", "SERVICE_LOG_LEVEL": "debug"}
     return running([program, *options, *arguments], directory, {**settings, **(env or {})}, ready=ready)

@@ -198,9 +198,12 @@ def test_compose_yaml_passes_as_what_the_world_sees(composed: Stack, monkeypatch
 
     assert (0, []) == (found.code, found.bad())
     assert ["They count exactly the 10 requests made here."] == found.texts("metrics", "ok")
-    lines = [json.loads(line) for line in composed.log("service").splitlines()]
-    clients = {line["client"] for line in lines if line["event"] == "request"}
-    assert {composed.gateway("outside")} == clients, "whoever asks nginx, and not nginx itself"
+
+    def clients() -> set[str]:
+        lines = [json.loads(line) for line in composed.log("service").splitlines()]
+        return {line["client"] for line in lines if line["event"] == "request"}
+
+    assert {composed.gateway("outside")} == wait_until(clients, "a line"), "whoever asks nginx, and not nginx itself"
 
 
 def test_compose_yaml_serves_no_other_name_and_nothing_around_nginx(

@@ -28,7 +28,7 @@ def test_port_means_all_addresses_as_platforms_expect(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
 
     with running([BIN / "gunicorn"], tmp_path, {"PORT": str(port)}) as server:
-        assert f"http://0.0.0.0:{port}" in server.text()
+        wait_until(lambda: f"http://0.0.0.0:{port}" in server.text(), "the line with the address")
 
 
 def test_a_unix_socket_is_served(tmp_path: Path) -> None:

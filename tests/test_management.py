@@ -92,6 +92,7 @@ def test_it_answers_though_nobody_reads_the_log(tmp_path: Path) -> None:
             server = Server(process, tmp_path / "none")
             wait_until(lambda: (tmp_path / "management").exists() and len(server.listening_ports()) == 1, "it listens")
             (server.port,) = server.listening_ports()
+            wait_until(lambda: server.get("/readyz").status == 200, "ready")
             answered: list[bytes] = []
 
             def ask() -> None:  # 25 lines of more than 1000 bytes, eight times: three pipes full
@@ -198,20 +199,6 @@ def test_it_ends_with_the_server_and_leaves_no_port_bound(server: Server, number
         pass
 
 
-def test_it_answers_until_the_last_request_is_finished(tmp_path: Path) -> None:
-    with serve("gunicorn", tmp_path) as server:
-        thread = threading.Thread(target=lambda: server.get("/slow?s=1.5"))
-        thread.start()
-        server.line("slow view")
-        server.process.send_signal(signal.SIGTERM)
-        answers = 0
-        while not server.lines("request", route="/slow"):
-            assert 200 == server.manage("/livez").status
-            answers += 1
-        thread.join(DEADLINE)
-        assert answers > 10
-
-
 def test_readiness_follows_the_checks_of_the_workers(tmp_path: Path) -> None:
     marker = tmp_path / "down"
     with serve("gunicorn", tmp_path, {"SAMPLE_DOWN_IF_EXISTS": str(marker)}) as server:
@@ -254,7 +241,6 @@ def test_metrics_can_be_taken_off_the_applications_port(server: Server, tmp_path
 @pytest.mark.parametrize("name", SERVERS)
 def test_an_empty_address_turns_it_off(name: str, tmp_path: Path) -> None:
     with serve(name, tmp_path, {"SERVICE_MANAGEMENT_BIND": ""}) as server:
-        assert 0 == server.management_port
         assert {server.port} == server.listening_ports()
 
 

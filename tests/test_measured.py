@@ -51,7 +51,8 @@ def ask_meanwhile(server: Server, path: str, count: int) -> list[threading.Threa
 
 @pytest.mark.timeout(3600)
 def test_a_scanner_makes_no_series_and_the_service_does_not_grow(tmp_path: Path) -> None:
-    with serve("gunicorn", tmp_path, {"SERVICE_LOG_LEVEL": "error", "WEB_CONCURRENCY": "1"}) as server:
+    env = {"SERVICE_LOG_LEVEL": "error", "WEB_CONCURRENCY": "1"}
+    with serve("gunicorn", tmp_path, env, ready="/readyz") as server:
         for _ in range(200):
             server.get("/nope")
         for path in ("/", "/nope"):
@@ -104,9 +105,11 @@ def test_the_first_error_of_a_route_is_seen_as_an_increase(tmp_path: Path) -> No
 
 def test_requests_in_flight_and_stuck_ones(tmp_path: Path) -> None:
     with serve("gunicorn", tmp_path, {"SERVICE_REQUEST_TIMEOUT": "0.5"}) as server:
-        threads = ask_meanwhile(server, "/slow?s=3", 3)
+        release = tmp_path / "release"
+        threads = ask_meanwhile(server, f"/slow?s=60&until={release}", 3)
         wait_until(lambda: value(scrape(server), "service_requests_stuck") == 3, "three stuck requests")
-        assert value(scrape(server), "service_requests_in_flight") >= 3
+        assert value(scrape(server), "service_requests_in_flight") >= 3  # the scrape itself is one
+        release.touch()
         for thread in threads:
             thread.join(DEADLINE)
         wait_until(lambda: value(scrape(server), "service_requests_stuck") == 0, "none any more")
@@ -126,9 +129,11 @@ def test_the_accept_queue_is_seen(tmp_path: Path) -> None:
             return value(server.manage("/metrics").body.decode(), "service_accept_queue_length")
 
         assert 0 == queue()
-        threads = ask_meanwhile(server, "/slow?s=3", 4)
+        release = tmp_path / "release"
+        threads = ask_meanwhile(server, f"/slow?s=60&until={release}", 4)
         wait_until(lambda: queue() == 3, "three wait")
         assert value(server.manage("/metrics").body.decode(), "service_accept_queue_limit") >= 128
+        release.touch()
         for thread in threads:
             thread.join(DEADLINE)
 

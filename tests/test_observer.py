@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture(scope="module", params=list(COMMANDS))
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(request.param, tmp_path_factory.mktemp(request.param)) as running_server:
+    with serve(request.param, tmp_path_factory.mktemp(request.param), ready="/readyz") as running_server:
         yield running_server
 
 

@@ -35,19 +35,20 @@ def busy(running_site: Site) -> Instance:
     )[0]
 
 
-def test_a_get_whose_instance_is_killed_is_asked_of_the_other_one(running_site: Site) -> None:
+def test_a_get_whose_instance_is_killed_is_asked_of_the_other_one(running_site: Site, tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(running_site.edge.get, "/slow?s=2&x=%2F%20y")
+        asked = pool.submit(running_site.edge.get, f"/slow?s=20&until={tmp_path / 'release'}&x=%2F%20y")
         busy(running_site).kill()
+        (tmp_path / "release").touch()
         answer = asked.result(DEADLINE)
 
     assert (200, b"slow") == (answer.status, answer.body)
-    assert 2 == len(running_site.lines("slow view"))
+    wait_until(lambda: len(running_site.lines("slow view")) == 2, "a line of each")
 
 
 def test_a_post_whose_instance_is_killed_is_asked_once(running_site: Site) -> None:
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(running_site.edge.request, "POST", "/slow?s=2", body=b"x")
+        asked = pool.submit(running_site.edge.request, "POST", "/slow?s=20", body=b"x")
         busy(running_site).kill()
         answer = asked.result(DEADLINE)
 
@@ -99,7 +100,7 @@ def test_apache_leaves_the_repetition_on_a_connection_that_was_used_to_the_clien
     with site("apache", tmp_path) as running, closing(running.edge.connect()) as connection:
         ask(connection, "GET", "/")
         with ThreadPoolExecutor(1) as pool:
-            asked = pool.submit(ask, connection, "GET", "/slow?s=2")
+            asked = pool.submit(ask, connection, "GET", "/slow?s=20")
             busy(running).kill()
             with pytest.raises(http.client.RemoteDisconnected):
                 asked.result(DEADLINE)

@@ -61,7 +61,7 @@ def test_every_path_of_the_management_address_answers(tmp_path: Path) -> None:
 
 
 def test_every_metric_is_in_the_table_with_its_type_and_labels(tmp_path: Path) -> None:
-    with serve("gunicorn", tmp_path) as server:
+    with serve("gunicorn", tmp_path, ready="/readyz") as server:
         server.get("/boom")
         wait_until(lambda: value(scrape(server), "flask_http_request_exceptions_total"), "the observation")
         families = {
@@ -125,7 +125,7 @@ def test_make_it_yours_works_as_written(tmp_path: Path) -> None:
         wait_until(lambda: len(server.lines("request", customer="c-17", route="/items/<int:number>")) == 20, "20 lines")
         assert 20 == value(scrape(server), "orders_total", kind="gift")
         wait_until(lambda: server.get("/readyz").json() == {"status": "down"}, "there is no app.db")
-        (line, *_) = server.lines("readiness check is down", check="database")
+        (line, *_) = wait_until(lambda: server.lines("readiness check is down", check="database"), "its line")
         assert line["reason"].startswith("OperationalError")
         verbose = server.get("/readyz?verbose&exclude=database").json()
         assert "degraded" == verbose["status"]

@@ -44,9 +44,11 @@ def asking(server: Server, path: str) -> Iterator[list[int]]:
 @pytest.mark.parametrize("name", ["gunicorn", "waitress-serve", "uwsgi"])
 def test_it_is_reported_once_with_its_stack_and_goes_on(name: str, tmp_path: Path) -> None:
     with serve(name, tmp_path, SOON) as server:
-        with asking(server, "/slow?s=2") as statuses:
+        release = tmp_path / "release"
+        with asking(server, f"/slow?s=60&until={release}") as statuses:
             report = server.line("request is stuck")
             wait_until(lambda: metric(server, "service_requests_stuck") == 1, "the gauge")
+            release.touch()
 
         assert [200] == statuses
         assert ("GET", "/slow") == (report["method"], report["route"])
@@ -83,9 +85,11 @@ def test_a_worker_whose_threads_are_all_stuck_is_replaced(name: str, tmp_path: P
 
 def test_a_free_thread_keeps_a_worker_alive(tmp_path: Path) -> None:
     with serve("gunicorn", tmp_path, {**SOON, "SERVICE_THREADS": "2"}, ["--workers=1"]) as server:
-        with asking(server, "/slow?s=3") as statuses:
+        release = tmp_path / "release"
+        with asking(server, f"/slow?s=60&until={release}") as statuses:
             server.line("request is stuck")
             assert 200 == server.get("/whoami").status
+            release.touch()
 
         assert [200] == statuses
         assert [] == server.lines("worker ended")

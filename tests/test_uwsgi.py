@@ -36,7 +36,8 @@ def workers(server: Server) -> set[int]:
 
 
 def test_a_hangup_starts_anew_and_costs_no_request(tmp_path: Path) -> None:
-    here = {"SERVICE_BIND": f"127.0.0.1:{free_port()}"}  # 0 would be another one after a reload
+    addresses = ("SERVICE_BIND", "SERVICE_MANAGEMENT_BIND")
+    here = {name: f"127.0.0.1:{free_port()}" for name in addresses}  # 0 would be another one after a reload
     with serve("uwsgi", tmp_path, here) as server, ThreadPoolExecutor(5) as pool:
         before = workers(server)
         slow = pool.submit(server.get, "/slow?s=1.5")
@@ -56,7 +57,7 @@ def test_a_hangup_starts_anew_and_costs_no_request(tmp_path: Path) -> None:
             client.result(DEADLINE)  # no request has failed
 
         assert 200 == slow.result(DEADLINE).status
-        assert 200 == server.manage("/readyz").status
+        wait_until(lambda: server.manage("/readyz").status == 200, "ready")
         assert 1 <= value(server.get("/metrics").body.decode(), "flask_http_request_total", route="/whoami")
         assert 0 == server.stop()
     assert [] == list((tmp_path / "tmp").iterdir())

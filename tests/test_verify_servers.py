@@ -78,7 +78,8 @@ def test_waitress_of_python_m_service_passes_without_metrics_on_the_applications
 
 
 def test_the_development_server_fails(tmp_path: Path) -> None:
-    with running([BIN / "python", "-m", "service"], tmp_path, {"SERVICE_BIND": "127.0.0.1:0"}) as server:
+    free = {"SERVICE_BIND": "127.0.0.1:0"}
+    with running([BIN / "python", "-m", "service"], tmp_path, free, ready="/readyz") as server:
         found = verify(f"http://127.0.0.1:{server.port}")
 
     assert 1 == found.code
@@ -136,6 +137,7 @@ def test_what_is_no_management_address_fails(tmp_path: Path) -> None:
 
 def test_it_is_a_command_with_a_table_for_people(tmp_path: Path) -> None:
     with serve("waitress-serve", tmp_path) as server:
+        settle(server)
         done = subprocess.run(
             [BIN / "python", "-m", "service", "verify", *at(server)],
             cwd=ROOT,

@@ -22,6 +22,16 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield running_server
 
 
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    """Return the file whose appearance ends the requests that are held."""
+    return tmp_path / "release"
+
+
+def held(release: Path) -> str:
+    return f"/slow?s=60&until={release}"
+
+
 def connect(server: Server, data: bytes = b"") -> socket.socket:
     client = socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE)
     client.sendall(data)
@@ -52,11 +62,12 @@ def wait_for_views(server: Server, count: int) -> None:
     wait_until(lambda: len(server.lines("slow view")) >= count, f"{count} requests are being served")
 
 
-def test_requests_that_are_served_and_those_that_wait_are_answered(server: Server) -> None:
-    clients = [connect(server, get("/slow?s=0.5")) for _ in range(16)]
+def test_requests_that_are_served_and_those_that_wait_are_answered(server: Server, release: Path) -> None:
+    clients = [connect(server, get(held(release))) for _ in range(16)]
     wait_for_views(server, 4)
 
     stop(server)
+    release.touch()
 
     for client in clients:
         answer = read_to_end(client)
@@ -66,35 +77,38 @@ def test_requests_that_are_served_and_those_that_wait_are_answered(server: Serve
     assert_clean_exit(server)
 
 
-def test_connections_that_the_kernel_has_queued_are_answered(tmp_path: Path) -> None:
+def test_connections_that_the_kernel_has_queued_are_answered(tmp_path: Path, release: Path) -> None:
     with serve("waitress-serve", tmp_path, options=["--connection-limit=8"]) as server:
-        clients = [connect(server, get("/slow?s=0.1")) for _ in range(40)]
+        clients = [connect(server, get(held(release))) for _ in range(40)]
         wait_for_views(server, 4)
 
         stop(server)
+        release.touch()
 
         assert sum(read_to_end(client).endswith(b"slow") for client in clients) == 40
         assert_clean_exit(server)
 
 
-def test_a_connection_that_sends_its_request_late_is_answered(server: Server) -> None:
-    busy = connect(server, get("/slow?s=0.5"))
+def test_a_connection_that_sends_its_request_late_is_answered(server: Server, release: Path) -> None:
+    busy = connect(server, get(held(release)))
     wait_for_views(server, 1)
     silent = connect(server)
 
     stop(server)
     silent.sendall(get("/slow?s=0"))
+    release.touch()
 
     assert read_to_end(silent).endswith(b"slow")
     assert read_to_end(busy).endswith(b"slow")
     assert_clean_exit(server)
 
 
-def test_pipelined_requests_are_all_answered(server: Server) -> None:
-    client = connect(server, get("/slow?s=0.3") * 3)
+def test_pipelined_requests_are_all_answered(server: Server, release: Path) -> None:
+    client = connect(server, get(held(release)) * 3)
     wait_for_views(server, 1)
 
     stop(server)
+    release.touch()
 
     answer = read_to_end(client)
     assert answer.count(b"HTTP/1.1 200 OK") == 3
@@ -102,11 +116,12 @@ def test_pipelined_requests_are_all_answered(server: Server) -> None:
     assert_clean_exit(server)
 
 
-def test_a_client_of_http_1_0_is_told_to_close(server: Server) -> None:
-    client = connect(server, get("/slow?s=0.3", "1.0", "Connection: keep-alive\r\n"))
+def test_a_client_of_http_1_0_is_told_to_close(server: Server, release: Path) -> None:
+    client = connect(server, get(held(release), "1.0", "Connection: keep-alive\r\n"))
     wait_for_views(server, 1)
 
     stop(server)
+    release.touch()
 
     answer = read_to_end(client)
     assert b"Connection: close" in answer
@@ -165,7 +180,7 @@ def test_idle_connections_do_not_hold_up_the_exit(server: Server) -> None:
     assert time.monotonic() - begin < 10  # graceful seconds are 30
 
 
-def test_several_addresses_are_served_and_closed(tmp_path: Path) -> None:
+def test_several_addresses_are_served_and_closed(tmp_path: Path, release: Path) -> None:
     command: list[str | Path] = [
         BIN / "waitress-serve",
         "--listen=127.0.0.1:0",
@@ -179,11 +194,12 @@ def test_several_addresses_are_served_and_closed(tmp_path: Path) -> None:
         clients = []
         for address in addresses:
             client = socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=DEADLINE)
-            client.sendall(get("/slow?s=0.3"))
+            client.sendall(get(held(release)))
             clients.append(client)
         wait_for_views(server, 2)
 
         stop(server)
+        release.touch()
 
         assert sum(read_to_end(client).endswith(b"slow") for client in clients) == 2
         assert_clean_exit(server)
