@@ -74,6 +74,8 @@ def test_while_it_drains_it_is_not_ready_and_answers_everything(name: str, tmp_p
         assert (200, "close") == (last.status, last.headers["Connection"].lower())
         for _ in range(20):
             assert 200 == server.get("/healthz").status
+        probes = wait_until(lambda: server.lines("request", route="/readyz", status=503), "the probe's line")
+        assert {"info"} == {line["level"] for line in probes}, "a deployment is no error"
 
 
 @pytest.mark.parametrize("name", SERVERS)

@@ -29,7 +29,7 @@ MAX_TEXT = 1000
 class Observer:
     """WSGI middleware that reports each request to ``metrics`` and ``log`` when it is over.
 
-    A success on one of ``quiet_routes`` is logged at debug. With ``reraise`` an exception that
+    A success on one of ``quiet_routes`` is logged at debug, a 503 at info. With ``reraise`` an exception that
     leaves the application goes on to the server (the debugger, a test); else it is answered here.
     With ``trust_request_start`` the time in ``X-Request-Start``, which any client could send, counts.
     """
@@ -79,11 +79,15 @@ class Observer:
     def _write(self, exchange: Exchange, seconds: float) -> None:
         environ, status, outcome = exchange.environ, exchange.status, exchange.outcome
         method, route = environ["REQUEST_METHOD"], exchange.route
-        if status >= 500:
+        quiet = route in self._quiet_routes
+        if status == 503 and quiet and not outcome:
+            # The answer of a probe, as right as a 200; what made it so (a drain, a check) has a line of its own.
+            level, number = "info", logging.INFO
+        elif status >= 500:
             level, number = "error", logging.ERROR
         elif outcome == "client_disconnected":
             level, number = "warning", logging.WARNING
-        elif route in self._quiet_routes and status < 400:
+        elif quiet and status < 400:
             level, number = "debug", logging.DEBUG
         else:
             level, number = "info", logging.INFO
