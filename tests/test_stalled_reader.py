@@ -168,7 +168,7 @@ def p99(latencies: list[float]) -> float:
 
 def test_a_reader_that_stalls_fails_and_slows_no_request(tmp_path: Path) -> None:
     """Nor a scrape, nor the master. What had no room is counted, and told when the reader is back."""
-    with serving(tmp_path, SERVICE_LOG_BUFFER_BYTES=str(2**16)) as served:
+    with serving(tmp_path, SERVICE_LOG_BUFFER_BYTES=str(2**18)) as served:
         load(served, 0.5)
         plain = load(served, SECONDS)
         assert 0 == served.dropped()
