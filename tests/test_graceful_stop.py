@@ -86,7 +86,8 @@ def test_a_second_signal_ends_the_drain_and_what_is_in_flight_is_finished(
     with serve(name, tmp_path, LONG) as server, keep_alive(server) as client:
         drain(server)
         client.request("GET", held(tmp_path))
-        wait_until(lambda: in_flight(server) == 1, "it is in flight, and was published")
+        server.line("slow view")
+        wait_until(lambda: in_flight(server) == 1, "it alone is in flight, and was published")
 
         server.process.send_signal(second)
         server.line("stopping")

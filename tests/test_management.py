@@ -225,6 +225,7 @@ def test_its_metrics_are_those_of_the_applications_port(server: Server) -> None:
     def names(text: str) -> set[str]:
         return {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
 
+    wait_until(lambda: "duration_seconds_count" in server.get("/metrics").body.decode(), "a first observation")
     on_app, on_management = server.get("/metrics").body.decode(), server.manage("/metrics").body.decode()
 
     assert names(on_app) == names(on_management)

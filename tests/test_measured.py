@@ -57,9 +57,11 @@ def test_a_scanner_makes_no_series_and_the_service_does_not_grow(tmp_path: Path)
             server.get("/nope")
         for path in ("/", "/nope"):
             server.request("BREW", path)
-        wait_until(
-            lambda: value(scrape(server), "flask_http_request_total", method="OTHER"), "the first ones are counted"
-        )
+
+        def counted(**labels: str) -> float:
+            return value(scrape(server), "flask_http_request_total", **labels)
+
+        wait_until(lambda: counted(method="OTHER") == 2 and counted(route="/metrics"), "the first ones are counted")
         before, memory = series(scrape(server)), resident(server)
         generator = random.Random(3)  # noqa: S311 - reproducible noise
         with (

@@ -21,6 +21,7 @@ def running_site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     with site(request.param, tmp_path_factory.mktemp(request.param)) as running:
         for instance in running.instances:
             settle(instance.server)
+        wait_until(lambda: len(running.lines("request", route="/healthz")) > len(running.instances), "the proxy's, too")
         yield running
 
 

@@ -163,6 +163,7 @@ def test_a_client_that_does_not_read_is_given_up(tmp_path: Path) -> None:
 
 
 def test_a_second_signal_ends_everything(server: Server) -> None:
+    wait_until(lambda: server.lines("request", route="/healthz"), "nothing else is in flight")
     with connect(server, get("/slow?s=60")):
         wait_for_views(server, 1)
         stop(server)
