@@ -49,11 +49,11 @@ test-long: .venv/installed-dev programs  ## Check at full size what `make test` 
 NEWER := .newer
 test-newer: PROGRAMS := npm:npm
 test-newer: .venv/installed-dev programs $(NEWER)/usr/bin/prometheus  ## Check observability/ with Prometheus 3 from Debian unstable, and Grafana's types (4 minutes)
-	PATH="$(CURDIR)/$(NEWER)/usr/bin:$$PATH" CI=true $(BIN)/python -m pytest tests/test_rules.py tests/test_alertmanager.py \
-		tests/test_queries.py tests/test_monitor.py tests/test_drill.py tests/grafana_types.py
+	PATH="$(CURDIR)/$(NEWER)/usr/bin:$$PATH" CI=true $(BIN)/python -m pytest $(addprefix tests/observability/,\
+		test_rules.py test_alertmanager.py test_queries.py test_monitor.py test_drill.py grafana_types.py)
 
 $(NEWER)/usr/bin/prometheus:
-	tests/newer.sh $(NEWER)
+	tests/observability/newer.sh $(NEWER)
 
 bench bench-short: PROGRAMS := wrk:wrk
 bench: $(BENCH)/installed programs  ## Measure beside bare Flask, exporter, structlog, OpenTelemetry, uWSGI (half an hour)

@@ -1,0 +1,59 @@
+"""What `check` says of the settings."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.check.configuration import look
+from service.check.trial import Trial
+from tests.check.checking import check, deployment, only, severities
+
+LOADED = Trial(loaded_bytes=1)
+
+
+def test_what_is_set_for_production_is_ok() -> None:
+    found = [*look(deployment({"SERVICE_SECRET_KEY": "x" * 16}, trial=LOADED))]
+
+    assert ["ok"] * 5 == [finding.severity for finding in found]
+
+
+@pytest.mark.parametrize("mode", ["development", "testing"])
+def test_any_other_mode_is_an_error(mode: str) -> None:
+    finding = only(look(deployment({"SERVICE_ENV": mode})), "mode")
+
+    assert ("error", "SERVICE_ENV=production") == (finding.severity, finding.cure)
+
+
+def test_where_nothing_is_set_python_m_service_would_serve_for_development() -> None:
+    """`waitress-serve` and the others take production, `python -m service` does not."""
+    assert "takes where SERVICE_ENV is not set" in only(look(deployment(server="waitress")), "mode").text
+    assert ["ok"] == severities(look(deployment({"SERVICE_ENV": "production"}, "waitress")), "mode")
+    assert ["ok"] == severities(look(deployment()), "mode")
+
+
+def test_lines_for_people_are_a_warning() -> None:
+    assert ["warning"] == severities(look(deployment({"SERVICE_LOG_FORMAT": "console"})), "log")
+
+
+def test_a_missing_key_is_a_note() -> None:
+    assert ["note"] == severities(look(deployment()), "secret")
+
+
+def test_a_secret_is_not_shown() -> None:
+    found = [*look(deployment({"SERVICE_SECRET_KEY": "hunter2"}))]
+
+    assert ["error"] == severities(found, "settings")
+    assert "hunter2" not in str(found)
+
+
+def test_an_unknown_variable_is_a_warning_with_the_nearest_name_if_there_is_one() -> None:
+    found = [*look(deployment({"SERVICE_TREADS": "4", "SERVICE_QQQQ": "1"}))]
+    cures = [finding.cure for finding in found if finding.severity == "warning"]
+
+    assert cures == ["`python -m service --help` lists those that are known.", "Did you mean SERVICE_THREADS?"]
+
+
+def test_gunicorns_reloader_is_a_warning() -> None:
+    found = check(environ={"GUNICORN_CMD_ARGS": "--reload"})
+
+    assert 1 == len(found.texts("reload", "warning"))

@@ -1,0 +1,221 @@
+"""The proxies of `deploy/`: what reaches the application, what is refused, and what they answer themselves."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from observability.programs import free_port
+from service.settings import Settings
+from tests.deploy.proxies import NAME, PROXIES, Site, ask, site
+from tests.exposition import value
+from tests.process import BIN, DEADLINE, ROOT, Answer, wait_until
+
+BODY_LIMIT = Settings.from_environ({}).max_body_bytes
+FORGED = {
+    "X-Forwarded-For": "192.0.2.66",
+    "X-Forwarded-Proto": "gopher",
+    "X-Forwarded-Host": "evil.example",
+    "X-Forwarded-Port": "evil",
+    "X-Forwarded-Prefix": "/evil",
+    "X_Forwarded_For": "192.0.2.66",
+    "X-Real-IP": "192.0.2.66",
+    "Forwarded": "for=192.0.2.66;host=evil.example;proto=gopher",
+    "X-Request-ID": "forged",
+    "X-Request-Start": "t=1000000000",
+    "traceparent": f"00-{'a' * 32}-{'b' * 16}-01",
+    "tracestate": "evil=1",
+    "baggage": "evil=1",
+    # What is named here, the next hop has to drop.
+    "Connection": "close, X-Forwarded-For, X-Forwarded-Proto, X-Request-ID",
+}
+
+
+@pytest.fixture(scope="module", params=list(PROXIES))
+def running_site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with site(request.param, tmp_path_factory.mktemp(request.param)) as running:
+        yield running
+
+
+def problem(answer: Answer) -> dict[str, object]:
+    """Return the problem that a proxy has answered, whose request id is in the header as well."""
+    assert "application/problem+json" == answer.headers["Content-Type"]
+    found: dict[str, object] = answer.json()
+    assert {"type", "title", "status", "request_id"} == found.keys()
+    assert "about:blank" == found["type"]
+    assert answer.status == found["status"]
+    assert answer.headers["X-Request-ID"] == found["request_id"]
+    return found
+
+
+@pytest.mark.parametrize("name", list(PROXIES))
+def test_the_program_itself_accepts_the_configuration_without_a_warning(name: str, tmp_path: Path) -> None:
+    proxy = PROXIES[name]
+    plain, tls, *instances = (free_port() for _ in range(4))
+    proxy.configure(tmp_path, plain, tls, instances)
+
+    checked = subprocess.run(
+        proxy.command(proxy.check, tmp_path), capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
+
+    # Debian's mod_ssl says so where its OpenSSL is not the very one that it was compiled with.
+    lines = [line for line in checked.stderr.splitlines() if line != "Syntax OK" and "AH01882" not in line]
+    assert ([], "", 0) == (lines, checked.stdout, checked.returncode)
+
+
+def test_gixy_finds_nothing_in_the_nginx_files() -> None:
+    checked = subprocess.run(
+        [BIN / "gixy", "--format", "json", ROOT / "deploy" / "nginx" / "nginx.conf"],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+
+    assert ([], 0) == (json.loads(checked.stdout), checked.returncode), checked.stderr
+
+
+@pytest.mark.parametrize("name", list(PROXIES))
+def test_the_limit_of_the_body_is_the_services_default(name: str) -> None:
+    text = (ROOT / "deploy" / PROXIES[name].files[0]).read_text()
+
+    assert re.search(r"client_max_body_size 1m;|-gt1048576\b|gt 1048576\b", text)
+    assert 1048576 == BODY_LIMIT
+
+
+def test_the_clients_address_scheme_and_host_arrive(running_site: Site) -> None:
+    seen = running_site.edge.get("/whoami").json()
+
+    assert ("127.0.0.1", "https", NAME) == (seen["client"], seen["scheme"], seen["host"])
+    assert f"https://{NAME}/whoami" == seen["url"]
+    line = wait_until(lambda: running_site.lines("request", route="/whoami"), "the line")[-1]
+    assert "127.0.0.1" == line["client"]
+
+
+def test_what_a_client_forges_does_not_arrive(running_site: Site) -> None:
+    answer = running_site.edge.get("/headers", FORGED)
+
+    arrived = {name.lower(): value for name, value in answer.json().items()}
+    assert "127.0.0.1" == arrived.pop("x-forwarded-for")
+    assert "https" == arrived.pop("x-forwarded-proto")
+    assert NAME == arrived.pop("x-forwarded-host")
+    assert answer.headers["X-Request-ID"] == arrived.pop("x-request-id") != "forged"
+    assert not {name.lower() for name in FORGED} & (arrived.keys() - {"connection", "x-request-start", "traceparent"})
+    text = json.dumps(arrived)
+    assert not [sent for name, sent in FORGED.items() if name != "Connection" and sent in text]
+    seen = running_site.edge.get("/whoami", FORGED).json()
+    assert ("127.0.0.1", "https", NAME) == (seen["client"], seen["scheme"], seen["host"])
+
+
+def test_the_id_that_the_edge_makes_is_in_its_log_in_the_services_log_and_in_the_response(running_site: Site) -> None:
+    answer = running_site.edge.get("/items/7", FORGED)
+    request_id = answer.headers["X-Request-ID"]
+
+    (line,) = wait_until(lambda: running_site.lines("request", request_id=request_id), "the service's line")
+    assert re.fullmatch(r"[0-9a-f]{32}", str(line["trace_id"]))
+    assert str(line["trace_id"]).startswith(str(line["span_id"]))
+    wait_until(lambda: request_id in running_site.edge.text(), "the edge's line")
+    assert [request_id] == answer.headers.get_all("X-Request-ID")
+
+
+def test_the_time_in_the_queue_is_counted(running_site: Site) -> None:
+    def observed() -> float:
+        texts = [instance.server.manage("/metrics").body.decode() for instance in running_site.instances]
+        return sum(value(text, "service_request_queue_seconds_count") for text in texts)
+
+    before = observed()
+    for _ in range(10):
+        running_site.edge.get("/", {"X-Request-Start": "nonsense"})
+
+    wait_until(lambda: observed() >= before + 10, "ten observations")
+
+
+@pytest.mark.parametrize("name", ["metrics", "livez", "info", "drain", "resume", "loglevel"])
+def test_the_paths_of_the_management_are_refused_however_they_are_written(running_site: Site, name: str) -> None:
+    encoded = f"%{ord(name[0]):x}{name[1:]}"
+    forms = (f"/{name}", f"//{name}", f"/{name}/", f"/{name}?x=1", f"/./{name}", f"/x/../{name}", f"/%2F{name}")
+
+    answers = {form: running_site.edge.get(form) for form in (*forms, f"/{encoded}", f"/{name}%2F")}
+
+    assert dict.fromkeys(answers, 404) == {form: answer.status for form, answer in answers.items()}
+    assert "Not Found" == problem(answers[f"/{name}"])["title"]
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_the_probes_are_public(running_site: Site, path: str) -> None:
+    answer = running_site.edge.get(path)
+
+    assert (200, {"status": "ok"}) == (answer.status, answer.json())
+
+
+def test_a_request_for_another_host_is_refused(running_site: Site) -> None:
+    for host in ("evil.example", "127.0.0.1", f"{NAME}.evil.example"):
+        assert "Misdirected Request" == problem(running_site.edge.get("/whoami", {"Host": host}))["title"]
+
+
+def test_without_tls_a_request_is_sent_to_where_there_is(running_site: Site) -> None:
+    edge = running_site.edge
+    answer = edge.request("GET", "/items/7?a=b", port=edge.plain_port)
+    misdirected = edge.request("GET", "/", {"Host": "evil.example"}, port=edge.plain_port)
+
+    assert (308, f"https://{NAME}/items/7?a=b") == (answer.status, answer.headers["Location"])
+    assert 421 == misdirected.status
+
+
+def test_tls_is_of_this_century(running_site: Site) -> None:
+    edge = running_site.edge
+    old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    old.load_verify_locations(edge.certificate)
+    old.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with pytest.deprecated_call():  # which is the point
+        old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.raises((ssl.SSLError, ConnectionError)), closing(edge.connect(context=old)) as connection:
+        connection.connect()
+    new = ssl.create_default_context(cafile=edge.certificate)
+    new.set_alpn_protocols(["h2", "http/1.1"])
+    with closing(edge.connect(context=new)) as connection:
+        connection.connect()
+        assert isinstance(connection.sock, ssl.SSLSocket)
+        assert ("http/1.1" if "apache" in edge.text() else "h2") == connection.sock.selected_alpn_protocol()
+
+
+def test_no_version_is_shown(running_site: Site) -> None:
+    answers = [running_site.edge.get(path) for path in ("/", "/nope", "/metrics")]
+
+    assert not [name for answer in answers for name in answer.headers.values() if re.search(r"/\d", name)]
+    assert "max-age=31536000" == answers[0].headers["Strict-Transport-Security"]
+
+
+def test_a_body_up_to_the_limit_is_passed_on_and_a_larger_one_is_refused(running_site: Site) -> None:
+    edge = running_site.edge
+
+    assert {"received": BODY_LIMIT} == edge.request("POST", "/upload", body=b"x" * BODY_LIMIT).json()
+    assert "Content Too Large" == problem(edge.request("POST", "/upload", body=b"x" * (BODY_LIMIT + 1)))["title"]
+
+
+def test_a_header_that_is_too_large_is_refused(running_site: Site) -> None:
+    assert running_site.edge.get("/", {"X-Large": "x" * 40_000}).status in {400, 431}
+
+
+def test_connections_to_the_instances_are_used_again(running_site: Site) -> None:
+    """A few, against 100 where each request has its own."""
+    with closing(running_site.edge.connect()) as connection:
+        ports = {ask(connection, "GET", "/whoami").json()["port"] for _ in range(100)}
+
+    assert len(ports) <= 10
+
+
+def test_a_malformed_request_is_answered_by_the_proxy(running_site: Site) -> None:
+    with socket.create_connection(("127.0.0.1", running_site.edge.plain_port), timeout=DEADLINE) as client:
+        client.sendall(b"GET /% HTTP/1.1\r\nno header\r\n\r\n")
+        response = b"".join(iter(lambda: client.recv(65536), b""))
+
+    assert response.startswith(b"HTTP/1.1 400 ")
