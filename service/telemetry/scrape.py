@@ -7,11 +7,19 @@ import time
 from collections.abc import Iterable, Sequence
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder, gzip_accepted
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from werkzeug.http import parse_accept_header, parse_options_header
 
 PATH = "/metrics"
+_VERSIONS = {
+    "application/openmetrics-text": ("", "1.0.0"),
+    "text/plain": ("1.0.0", "", "0.0.4"),
+    "text/*": ("", "0.0.4"),
+    "*/*": ("", "0.0.4"),
+}
+"""Which versions of each type there are; the last one is meant where none is named."""
 
 
 def render(
@@ -29,10 +37,10 @@ def render(
     metrics.setdefault(duration.name, duration)
     registry = CollectorRegistry()
     registry.register(_Collected(_restricted(metrics.values(), names) if names else list(metrics.values())))
-    encode, content_type = choose_encoder(accept)
+    encode, content_type = choose_encoder(_preferred(accept))
     body = encode(registry)
     headers = [("Content-Type", content_type), ("Cache-Control", "no-store"), ("Vary", "Accept, Accept-Encoding")]
-    if gzip_accepted(accept_encoding):
+    if parse_accept_header(accept_encoding).quality("gzip") > 0:
         body = gzip.compress(body, compresslevel=1)
         headers.append(("Content-Encoding", "gzip"))
     return body, headers
@@ -45,6 +53,19 @@ def collect(sources: Iterable[Collector]) -> dict[str, Metric]:
         for metric in source.collect():
             metrics.setdefault(metric.name, metric)
     return metrics
+
+
+def _preferred(accept: str) -> str:
+    """Return the format that a client likes best of those we have, as prometheus_client's ``choose_encoder`` reads it.
+
+    That takes the first one named, whatever its quality is, even none, and fails on a version in quotes.
+    """
+    for item, quality in parse_accept_header(accept):
+        name, options = parse_options_header(item)
+        version, escaping = options.get("version", ""), options.get("escaping", "underscores")
+        if quality > 0 and version in _VERSIONS.get(name, ()):
+            return f"{name};version={version or _VERSIONS[name][-1]};escaping={escaping}"
+    return ""
 
 
 def _restricted(metrics: Iterable[Metric], names: Sequence[str]) -> list[Metric]:
