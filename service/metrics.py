@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from bisect import bisect_left
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_flask_exporter import PrometheusMetrics
@@ -23,7 +24,22 @@ for the latency (observability/rules/slo.yml) can only count what is below a bou
 _BOUNDS = (*DURATION_BUCKETS, math.inf)
 _LABELS = ("method", "route", "status")
 
-exporter = PrometheusMetrics.for_app_factory(path=None, export_defaults=False)
+_ERRORS = ("500", "502", "503", "504")
+"""Statuses of which an error rate must see the first one, too."""
+
+
+class Exporter(PrometheusMetrics):  # type: ignore[misc] # ships no types
+    """The exporter, whose gauges of what is going on are summed over the living workers."""
+
+    def gauge(self, name: str, description: str, labels: Any = None, **kwargs: Any) -> Any:
+        """Count the invocations in progress; see the exporter's own documentation.
+
+        Its default, prometheus_client's mode ``all``, would be one series a worker, and go on after its end.
+        """
+        return super().gauge(name, description, labels, **{"multiprocess_mode": "livesum", **kwargs})
+
+
+exporter = Exporter.for_app_factory(path=None, export_defaults=False)
 """``@exporter.counter(...)`` and its siblings, for views. They register with the process, as
 ``prometheus_client.Counter(...)`` does. Requests are counted below instead, exactly once each."""
 
@@ -59,14 +75,15 @@ class RequestMetrics:
         self._binding = threading.Lock()
 
     def expect(self, routes: Map) -> None:
-        """Have the series of every route start at 0, so that the first error is seen as an increase."""
+        """Have the series of every route start at 0, so that the first error or slow request is seen as an increase."""
         if len(routes._rules) == self._routes:
             return
         self._routes = len(routes._rules)
         for rule in routes.iter_rules():
             for method in (rule.methods or set()) & METHODS - {"HEAD", "OPTIONS"}:
-                self._total.labels(method, rule.rule, "200")
-                self._total.labels(method, rule.rule, "500")
+                for status in ("200", *_ERRORS):
+                    self._total.labels(method, rule.rule, status)
+                self._duration.labels(method, rule.rule, "200")
                 self._exceptions.labels(method, rule.rule, "500")
 
     def waited(self, seconds: float) -> None:
