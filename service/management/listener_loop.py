@@ -18,6 +18,8 @@ from service.management.fork_gate import FORK_GATE
 from service.management.peer import Peer
 
 CONNECTIONS = 512 if sys.platform != "win32" else 500  # select() of Windows knows 512 sockets
+RESERVED_DESCRIPTORS = 96
+"""Left to the rest of the process, which opens files for each scrape and for each worker."""
 ACCEPTED_AT_ONCE = 64
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -32,6 +34,7 @@ class Loop:
         self._stopping = False
         self._peers: set[Peer] = set()
         self._ready: set[Peer] = set()  # those of whom another request may have been received already
+        self._most = _most_connections()
         self._selector = selectors.DefaultSelector()
         self._woken, self._waker = socket.socketpair()
         self._selector.register(listening, selectors.EVENT_READ)
@@ -85,7 +88,7 @@ class Loop:
                 if error.errno in {errno.EMFILE, errno.ENFILE}:
                     self._make_room()
                 continue  # else that client has gone
-            if len(self._peers) >= CONNECTIONS:
+            if len(self._peers) >= self._most:
                 self._make_room()
             peer = Peer(connection, self._handler)
             self._selector.register(connection, peer.events, peer)
@@ -117,3 +120,15 @@ class Loop:
         self._ready.discard(peer)
         self._selector.unregister(peer.socket)
         peer.socket.close()
+
+
+def _most_connections() -> int:
+    """Return how many connections there may be at one time."""
+    try:
+        import resource  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return CONNECTIONS
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return CONNECTIONS
+    return min(CONNECTIONS, max(limit - RESERVED_DESCRIPTORS, limit // 4))
