@@ -16,3 +16,4 @@ elif "waitress.runner" in sys.modules:
     from service import logs, startup
 
     logs.take_printed_lines(startup.start())
+    startup.open_store(if_chosen=True)  # before any metric is made

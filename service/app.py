@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
 from flask import Flask
 from prometheus_client import CollectorRegistry
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -22,7 +23,7 @@ from service.metrics import RequestMetrics
 from service.monitoring import Monitoring
 from service.settings import Mode, Settings
 from service.startup import open_store, start
-from service.telemetry import following, scrape, store
+from service.telemetry import following, scrape, store, store_files
 from service.telemetry.pulse import Pulse
 from service.telemetry.saturation import Saturation
 from service.telemetry.sources import sources
@@ -38,6 +39,8 @@ from service.web import probes, problems
 from service.web.framework import Service
 from service.web.observer import Observer
 
+_log = structlog.stdlib.get_logger(__name__)
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
@@ -48,9 +51,12 @@ def create_app(settings: Settings | None = None, *, checks: Iterable[Check] = CH
     Raises SystemExit, after one line in the log, where a variable cannot be used.
     """
     settings = settings or start()
-    if store.is_shared():
-        open_store()  # with Waitress too, where the user has set the directory
+    open_store(if_chosen=True)  # where the server has not done so, as under flask's own command
     # Without the folder, Flask would still have a route for it, and metrics of a route that serves nothing.
+    if "gunicorn.arbiter" in sys.modules and not store.is_shared():
+        _log.warning(
+            "each worker shows its own metrics only", instead="gunicorn with the gunicorn.conf.py of this service"
+        )
     app = Service("service", static_folder="static" if (Path(__file__).parent / "static").is_dir() else None)
     app.debug = settings.debug
     app.testing = settings.mode is Mode.TESTING
@@ -88,6 +94,7 @@ def create_app(settings: Settings | None = None, *, checks: Iterable[Check] = CH
             health_metrics.publish,
             *following.counters(registry),
             levels.refresh,
+            *([store_files.reopen_lost] if store.is_shared() else []),
         ]
     )
     monitoring = Monitoring(health_metrics.readiness, saturation.abort, [pulse, *sources(settings), registry])

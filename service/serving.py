@@ -7,7 +7,7 @@ from flask import Flask
 from werkzeug.serving import WSGIRequestHandler
 
 from service.settings import Mode, Settings
-from service.startup import start
+from service.startup import open_store, start
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -15,6 +15,7 @@ _log = structlog.stdlib.get_logger(__name__)
 def run() -> int:
     """Serve until told to stop; return the exit code."""
     settings = start(default_mode=Mode.DEVELOPMENT)
+    open_store(if_chosen=True)  # before any metric is made
     if settings.mode is Mode.DEVELOPMENT:
         serve = _serve_development
     else:

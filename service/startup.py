@@ -47,8 +47,13 @@ def start(environ: Mapping[str, str] = os.environ, *, default_mode: Mode = Mode.
     return settings
 
 
-def open_store() -> None:
-    """Make the metrics store; raise SystemExit, after one line in the log, where that cannot be done."""
+def open_store(*, if_chosen: bool = False) -> None:
+    """Make the metrics store; raise SystemExit, after one line in the log, where that cannot be done.
+
+    ``if_chosen`` is for servers with one process, which need none: only where ``PROMETHEUS_MULTIPROC_DIR`` is set.
+    """
+    if if_chosen and not store.is_shared():
+        return
     try:
         store.create()
     except OSError as error:

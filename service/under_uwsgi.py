@@ -46,7 +46,7 @@ def in_each_worker(start: Callable[[], None]) -> None:
     earlier = getattr(uwsgi, "post_fork_hook", None)
 
     def hook() -> None:
-        _take_slot(uwsgi.worker_id())  # before anything writes a metric
+        store.settle(parent_serves=not uwsgi.masterpid())  # before anything writes a metric
         if earlier is not None:
             earlier()
         start()
@@ -56,14 +56,6 @@ def in_each_worker(start: Callable[[], None]) -> None:
         return
 
     uwsgi.post_fork_hook = hook  # type: ignore[attr-defined] # made by uWSGI, in C
-
-
-def _take_slot(number: int) -> None:
-    # A worker that takes the place of another one has its number, and goes on with its files.
-    if store.identity() != str(number):
-        store.forget(0)  # what the master, which serves nothing, has made by loading the application
-        store.prepare(number)
-        store.identify(str(number))
 
 
 def hear_stop_missed_while_starting() -> None:

@@ -31,13 +31,17 @@ def main(arguments: list[str]) -> None:
     os.write(result, json.dumps({**found, "seconds": time.monotonic() - begin}).encode())
 
 
+def _leave_nothing(*, if_chosen: bool = False) -> None:
+    """Make no store."""
+
+
 def _read_gunicorn() -> tuple[str, dict[str, Any]]:
     """Return the module of the application, and Gunicorn's settings."""
     from gunicorn.app.wsgiapp import WSGIApplication  # noqa: PLC0415 - not on Windows
 
     from service import startup  # noqa: PLC0415 - with a library that others do without
 
-    startup.open_store = lambda: None  # gunicorn.conf.py calls it, and here nothing is to be left behind
+    startup.open_store = _leave_nothing  # gunicorn.conf.py calls it
     sys.argv = ["gunicorn"]
     config = WSGIApplication("%(prog)s [OPTIONS] [APP_MODULE]", prog="gunicorn").cfg
     return str(config.wsgi_app or _APPLICATION).partition(":")[0], {

@@ -48,7 +48,7 @@ def _store(deployment: Deployment, chosen: Path | None) -> Iterator[Finding]:
     folder = next(place for place in [folder.absolute(), *folder.absolute().parents] if place.exists())
     need = deployment.processes * _BYTES_A_PROCESS
     try:
-        _reserve(folder, need)
+        store.reserve(folder, need)
     except OSError as fault:
         if fault.errno in {errno.ENOSPC, errno.EDQUOT}:
             text = f"{folder} has less than {need // 2**20} MiB left: a worker would be killed (SIGBUS) as it counts."
@@ -70,20 +70,13 @@ def _store(deployment: Deployment, chosen: Path | None) -> Iterator[Finding]:
 
 
 def _foreign_files(folder: Path) -> Iterator[Finding]:
-    doomed = {path.name for pattern in ("*.db", "*.json") for path in folder.glob(pattern)}
+    doomed = {path.name for path in folder.glob("*") if store.is_ours(path)}
     if doomed and not (folder / _OURS).exists():
         yield warning(
             "store",
-            f"{store.VARIABLE} is {folder}, where {min(doomed)} is not ours and would be removed at the start.",
+            f"{store.VARIABLE} is {folder}, where {min(doomed)} of another program would be removed at the start.",
             "A folder of its own.",
         )
-
-
-def _reserve(folder: Path, size: int) -> None:
-    """Take the space in a file without a name and give it back; quotas count here, too. Raises OSError."""
-    with tempfile.TemporaryFile(dir=folder) as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
 
 
 def file_system(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str | None:

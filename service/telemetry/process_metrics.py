@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -13,11 +13,18 @@ from service.telemetry.processes import figures
 class ProcessMetrics(Collector):
     """Collects ``figures()``; nothing where there are none, and no sample of what cannot be told.
 
-    ``main`` returns the process id of the master, or of the only process. It is asked at every scrape.
+    ``main`` returns the process id of the master, or of the only process, ``serving`` those of the workers, or None
+    where all that ``main`` has forked are, and ``masters`` those of the masters. They are asked at every scrape.
     """
 
-    def __init__(self, main: Callable[[], int]) -> None:
-        self._main = main
+    def __init__(
+        self,
+        main: Callable[[], int],
+        *,
+        serving: Callable[[], Collection[int] | None] = lambda: None,
+        masters: Callable[[], Collection[int]] = tuple,
+    ) -> None:
+        self._main, self._serving, self._masters = main, serving, masters
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing: a registration is no scrape."""
@@ -25,7 +32,7 @@ class ProcessMetrics(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Yield a family for each figure that is known."""
-        now = figures(self._main())
+        now = figures(self._main(), serving=self._serving(), masters=self._masters())
         if now is None:
             return
         if now.cpu_seconds is not None:

@@ -24,7 +24,7 @@ class Figures:
     descriptor_share: float | None  # open by limit, 0 to 1, of the one process where that is largest
     threads: int
     started: float | None  # Unix time of the main process's start, in seconds
-    workers: int  # living children of the main process
+    workers: int  # living processes that serve
 
 
 class _Process(NamedTuple):
@@ -40,18 +40,29 @@ class _Process(NamedTuple):
     resident: int  # pages
 
 
-def figures(main: int, proc: Path = Path("/proc")) -> Figures | None:
-    """Return what the process ``main`` and all below it use; None where ``/proc`` does not show it."""
+def figures(
+    main: int, proc: Path = Path("/proc"), *, serving: Collection[int] | None = None, masters: Collection[int] = ()
+) -> Figures | None:
+    """Return what the process ``main`` and all below it use; None where ``/proc`` does not show it.
+
+    Which of them are workers is said by ``serving``; if it is None, the children of ``main`` are. Where one of
+    ``masters`` has made ``main``, to be replaced by it, both are one server.
+    """
     try:
+        while masters and (parent := _process(main, proc).parent) in masters:
+            main = parent
         master, children, settled = _family(main, proc)
     except OSError:  # not Linux, or the process has ended
         return None
     ticks = sum(process.used + process.waited for process in [master, *children.values()])
-    workers = _living(children)
-    everyone, below = {main: master, **workers}, workers
+    below = _living(children)
+    everyone = {main: master, **below}
     while below:
         below = _living(_processes(_children(below, proc) - everyone.keys(), proc))
         everyone |= below
+    if serving is None:
+        serving = children.keys()
+    workers = {pid: process for pid, process in everyone.items() if pid in serving}
     opened, limit, share = _descriptors(everyone, proc)
     booted = _boot_time(proc)
     hertz, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")

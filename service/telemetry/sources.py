@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Iterable
+from functools import partial
 
 from prometheus_client import REGISTRY
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
@@ -12,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from service.draining import DRAIN
 from service.settings import Settings
-from service.telemetry import store
+from service.telemetry import slots, store
 from service.telemetry.listening import AcceptQueue
 from service.telemetry.process_metrics import ProcessMetrics
 from service.telemetry.store_reader import StoreCollector
@@ -20,10 +21,14 @@ from service.telemetry.store_reader import StoreCollector
 
 def sources(settings: Settings) -> list[Collector]:
     """Return what a scrape collects, apart from the metrics of one application."""
-    everywhere: list[Collector] = [BuildInfo(settings), Draining(), ProcessMetrics(store.main_process), AcceptQueue()]
+    everywhere: list[Collector] = [BuildInfo(settings), Draining(), AcceptQueue()]
     if store.is_shared():
-        return [*everywhere, StoreCollector(store.directory())]
-    return [*everywhere, REGISTRY]
+        signed = partial(slots.signed, store.directory())
+        processes = ProcessMetrics(
+            store.main_process, serving=partial(signed, store.WORKER), masters=partial(signed, store.MASTER)
+        )
+        return [*everywhere, processes, StoreCollector(store.directory())]
+    return [*everywhere, ProcessMetrics(store.main_process), REGISTRY]
 
 
 class BuildInfo(Collector):

@@ -11,13 +11,14 @@ from __future__ import annotations
 import atexit
 import errno
 import os
+import re
 import shutil
+import stat
 import sys
 import tempfile
-import threading
 import time
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from service.telemetry import slots
 
@@ -32,8 +33,23 @@ _LOCK = "lock"
 _ABANDONED_SECONDS = 60
 """A store without a lock file is just being made, unless it is older."""
 
-_identity = "0"
+_METRICS = re.compile(r"(?:counter|histogram|summary|gauge_[a-z]+)_[0-9A-Za-z]+\.db")
+"""What prometheus_client calls its files. A folder of the user's may hold others, which are none of our business."""
+_NOTES = re.compile(r"(?:(?:readiness|stuck)_[0-9A-Za-z]+|log-levels)\.(?:json|new)|slot-[0-9A-Za-z]+")
+"""What the processes of a server tell each other."""
+_RESERVED_BYTES = 2**20
+"""Without so much room in the store no server starts: it could not count what it serves."""
+
+WORKER, MASTER = "worker", "master"
+"""What processes sign their slots as."""
+_SET_ASIDE = re.compile(r"[0-9]+-.*\.db")
+
+_identity: str | None = ""
+"""None in a process that has just been forked, and has no name in the store yet."""
+_named = 0
+"""The pid of the process that has this identity: uWSGI forks without Python's hooks."""
 _opened = False
+_made = False
 _main = 0
 
 
@@ -43,52 +59,92 @@ def create() -> None:
     A directory that the user has set in ``PROMETHEUS_MULTIPROC_DIR`` is used, and kept at the exit.
     Without one, a directory of mode 0700 is made; it is removed when the last process that uses it
     ends, or, if that one was killed, by the next server that starts. A second call changes nothing.
-    Raises OSError where the store cannot be written.
+    Raises OSError where the store cannot be written, or has no room.
     """
-    global _opened, _main
+    global _opened, _made, _main  # noqa: PLW0603 - one store a process
     if _opened:
         return
     directory = os.environ.get(VARIABLE)
     if directory:
-        path = Path(directory)
+        path = Path(directory).absolute()  # before somebody changes to another folder
+        os.environ[VARIABLE] = str(path)
+        _made = not path.exists()
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        in_use = slots.hold_shared(path / _LOCK, if_unused=partial(_empty, path))
     else:
         _remove_abandoned(Path(tempfile.gettempdir()))
-        path = _new_directory()
+        path, in_use = _new_store()
+        _made = True
         os.environ[VARIABLE] = os.environ[OWNED] = str(path)
-    in_use = slots.hold_shared(path / _LOCK, if_unused=lambda: _empty(path))
-    if os.environ.get(OWNED) == str(path) and path.name.startswith(_PREFIX):
-        _remove_at_exit(path, in_use)
-    _opened, _main = True, os.getpid()
+    _leave_at_exit(path, in_use, owned=os.environ.get(OWNED) == str(path) and path.name.startswith(_PREFIX))
+    reserve(path, _RESERVED_BYTES)
+    identify(slots.take(path))
+    _opened, _main = True, _loader()
     # prometheus_client looks for the variable when it is imported, which may have been before.
-    from prometheus_client import values  # noqa: PLC0415 - a server with one process has no use for it
+    from service.telemetry import store_files  # noqa: PLC0415 - a server with one process has no use for it
 
-    values.ValueClass = values.MultiProcessValue(process_identifier=identity)
-    _survive_forks(values.ValueClass)
+    store_files.install(identity)
+
+
+def reserve(folder: Path, size: int) -> None:
+    """Take so many bytes in a file without a name and give them back; quotas count here, too. Raises OSError."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            allocate(file.fileno(), size)
+    except OSError as error:
+        error.filename = str(folder)
+        raise
+
+
+def allocate(descriptor: int, size: int) -> None:
+    """Make ``size`` bytes of an open file the disk's. Raises OSError where it has no room for them."""
+    if not hasattr(os, "posix_fallocate"):  # macOS
+        return
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as error:
+        if error.errno not in {errno.EOPNOTSUPP, errno.EINVAL}:  # a file system that cannot, with musl as the C library
+            raise
+
+
+def give_to(user: int, group: int) -> None:
+    """Let workers that give up root for this user use the store, if we have made it."""
+    if _made:
+        os.chown(directory(), user, group)
+
+
+def _loader() -> int:
+    """Return the pid of the process that has forked, or will fork, those that serve."""
+    uwsgi = sys.modules.get("uwsgi")
+    if uwsgi is None or uwsgi.worker_id() == 0:
+        return os.getpid()
+    # With lazy-apps each worker loads the application by itself. Where there is no master, the first one has
+    # forked the others.
+    return int(uwsgi.masterpid()) or (os.getpid() if uwsgi.worker_id() == 1 else os.getppid())
+
+
+def _new_store() -> tuple[Path, int]:
+    """Make a folder; return it, and the descriptor by which it is known to be in use."""
+    while True:
+        path = _new_directory()
+        try:
+            return path, slots.hold_shared(path / _LOCK, if_unused=partial(_empty, path))
+        except FileNotFoundError:
+            if path.exists():
+                raise
+            # Another server that starts took it for an abandoned one, between the making of its lock and the locking.
 
 
 def _new_directory() -> Path:
     uwsgi = sys.modules.get("uwsgi")
     if uwsgi is None or uwsgi.worker_id() == 0:
         return Path(tempfile.mkdtemp(prefix=_PREFIX))  # 0700
-    # With lazy-apps each worker comes here by itself, and all must meet: at the name of their master,
-    # or where there is none, of the first worker, which has forked the others.
-    first = os.getpid() if uwsgi.worker_id() == 1 else os.getppid()
-    path = Path(tempfile.gettempdir()) / f"{_PREFIX}{os.getuid()}-{uwsgi.masterpid() or first}"
+    # uWSGI's workers, each of which comes here by itself, must meet.
+    path = Path(tempfile.gettempdir()) / f"{_PREFIX}{os.getuid()}-{_loader()}"
     path.mkdir(mode=0o700, exist_ok=True)
     if path.is_symlink() or path.stat().st_uid != os.getuid():
         raise PermissionError(errno.EPERM, "it belongs to somebody else", str(path))
     return path
-
-
-def _survive_forks(value_class: Any) -> None:
-    """Have no fork copy a locked lock, on which the child would wait for ever with its first value.
-
-    A thread of the parent may hold prometheus_client's one lock just when another one forks.
-    """
-    cells = (cell.cell_contents for cell in value_class.inc.__closure__)
-    lock = next(content for content in cells if isinstance(content, type(threading.Lock())))
-    os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
 
 def is_shared() -> bool:
@@ -101,23 +157,54 @@ def directory() -> Path:
     return Path(os.environ[VARIABLE])
 
 
+def files(directory: Path) -> list[Path]:
+    """Return the files in which processes count. Raises OSError where the folder cannot be read."""
+    # Not glob(), which for Python 3.13 a folder that cannot be read is an empty one.
+    return sorted(path for path in directory.iterdir() if _METRICS.fullmatch(path.name))
+
+
+def is_ours(path: Path) -> bool:
+    """Tell whether a file in the store is one of those that are removed before it is used again."""
+    return bool(_METRICS.fullmatch(path.name) or _NOTES.fullmatch(path.name))
+
+
 def main_process() -> int:
     """Return the pid of the process that has forked the others, or of the only one."""
     return _main or os.getpid()
 
 
 def identity() -> str:
-    """Return what this process's files are named after: unique among the processes that live."""
+    """Return what this process's files are named after: unique among the processes that live.
+
+    Who was forked by a worker, with multiprocessing say, must not write into the worker's files: it gets a name of
+    its own as it counts for the first time, and the next one like it goes on with its files.
+    """
+    global _identity  # noqa: PLW0603 - one identity a process
+    if _identity is None:
+        slots.keep_only()
+        _identity = slots.take(directory(), slots.STRAY)
     return _identity
 
 
 def identify(name: str) -> None:
     """Give this process its name in the store."""
-    global _identity  # noqa: PLW0603 - one identity a process
-    _identity = name
+    global _identity, _named
+    _identity, _named = name, os.getpid()
 
 
-def prepare(slot: int) -> None:
+def settle(*, parent_serves: bool) -> None:
+    """Give this process, which uWSGI has forked to serve, a slot of its own; a second call changes nothing."""
+    if _named != os.getpid():
+        for name in () if parent_serves else slots.held():
+            forget(name)  # what the master has made by loading the application
+        slot = slots.take(directory())
+        slots.keep_only(slot)
+        prepare(slot)
+        identify(slot)
+    slots.sign(identity(), WORKER)
+
+
+def prepare(slot: str) -> None:
     """Make the files of a slot fit for its next owner: no momentary values, nothing unreadable.
 
     To be called while no process owns the slot.
@@ -125,53 +212,74 @@ def prepare(slot: int) -> None:
     from service.telemetry.store_reader import read  # noqa: PLC0415 - after create()
 
     forget(slot)
-    for path in directory().glob(f"*_{slot}.db"):
-        if read(path) is None and path.exists():
+    for path in files(directory()):
+        if _owner(path) == slot and read(path) is None and path.exists():
             path.unlink()  # empty: its owner was killed as it was made
 
 
-def forget(slot: int) -> None:
+def forget_the_dead() -> None:
+    """Drop the momentary values of processes that nobody has said goodbye for: those of a master that was killed."""
+    slots.visit_free(directory(), forget)
+
+
+def forget(slot: str) -> None:
     """Drop what the owner of a slot was measuring at the moment; what it has counted stays."""
     for pattern in (f"gauge_live*_{slot}.db", f"*_{slot}.json"):
         for path in directory().glob(pattern):
             path.unlink(missing_ok=True)
 
 
+def _owner(path: Path) -> str:
+    return path.stem.rpartition("_")[2]
+
+
 def _empty(path: Path) -> None:
     """Remove the metrics of a server that no longer lives."""
-    for file in [*path.glob("*.db"), *path.glob("*.json"), *path.glob("slot-*")]:
-        file.unlink(missing_ok=True)
-    shutil.rmtree(path / DAMAGED, ignore_errors=True)
+    mine = str(os.getpid())  # a metric that was made before this was called
+    for file in path.iterdir():
+        if is_ours(file) and _owner(file) != mine:
+            file.unlink(missing_ok=True)
+    for file in (path / DAMAGED).glob("*"):
+        if _SET_ASIDE.fullmatch(file.name):
+            file.unlink(missing_ok=True)
 
 
 def _remove_abandoned(temporary: Path) -> None:
     for path in temporary.glob(f"{_PREFIX}*"):
         try:
-            if path.stat().st_uid != os.getuid():
+            status = path.lstat()
+            if not stat.S_ISDIR(status.st_mode) or os.geteuid() not in {0, status.st_uid}:
                 continue
-            young = time.time() - path.stat().st_mtime < _ABANDONED_SECONDS
-            if slots.is_free(path / _LOCK, if_missing=not young):
-                shutil.rmtree(path, ignore_errors=True)
-        except FileNotFoundError:  # another server, which starts as we do, was faster
+            if (path / _LOCK).exists():
+                if slots.is_free(path / _LOCK, if_missing=False):
+                    shutil.rmtree(path, ignore_errors=True)
+            elif time.time() - status.st_mtime > _ABANDONED_SECONDS:
+                path.rmdir()  # its server was killed as it made it; if something is in there, it is not ours
+        except OSError:  # another server, which starts as we do, was faster
             continue
 
 
-def _remove_at_exit(path: Path, in_use: int) -> None:
+def _leave_at_exit(path: Path, in_use: int, *, owned: bool) -> None:
     owner = os.getpid()
 
-    def remove() -> None:
-        if os.getpid() == owner:  # a forked worker inherits this function
-            os.close(in_use)
-            if slots.is_free(path / _LOCK, if_missing=True):  # else the master that replaces us goes on with it
-                shutil.rmtree(path, ignore_errors=True)
+    def leave() -> None:
+        if os.getpid() != owner:  # a forked worker inherits this function
+            return
+        os.close(in_use)
+        if owned and slots.is_free(path / _LOCK, if_missing=True):  # else the master that replaces us goes on with it
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.is_dir():
+            for name in {str(owner), *slots.held()}:  # others who share the folder would go on adding these
+                forget(name)
 
-    atexit.register(remove)
+    atexit.register(leave)
 
 
-def _name_a_stray_child() -> None:
-    # What a worker forks, with multiprocessing say, must not write into the worker's files.
-    identify(f"p{os.getpid()}")
+def _become_nobody() -> None:
+    global _identity  # noqa: PLW0603 - one identity a process
+    if _named != os.getpid():
+        _identity = None
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_name_a_stray_child)
+    os.register_at_fork(after_in_child=_become_nobody)

@@ -8,6 +8,7 @@ in JSON, padded so that the next 16 bytes are aligned to 8: value and timestamp,
 
 from __future__ import annotations
 
+import errno
 import json
 import struct
 import time
@@ -20,15 +21,18 @@ from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from service.telemetry import store
+from service.telemetry import slots, store
 
 _integer = struct.Struct("i").unpack_from
 _two_doubles = struct.Struct("dd").unpack_from
 _HEADER = 8
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _NEW_SECONDS = 5
 """A file is empty for a moment when it is made; one that stays so was left by a killed process."""
 _MAX_KEYS = 100_000
 
+_stuck: set[Path] = set()
+"""Damaged files that could not be set aside: each is told and counted once."""
 _keys: dict[bytes, tuple[str, str, tuple[tuple[str, str], ...], str]] = {}
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -46,9 +50,11 @@ class StoreCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """Yield the sums, and how many files had to be set aside."""
         metrics: dict[str, Metric] = {}
-        for path in sorted(self._directory.glob("*.db")):
+        for path in store.files(self._directory):
             kind, _, rest = path.stem.partition("_")
             mode, _, owner = rest.rpartition("_")
+            if kind == "gauge" and owner.startswith(slots.STRAY):
+                continue  # what a worker has forked counts; but as it begins, all its gauges are 0
             key: Any
             for key, value, timestamp in read(path) or ():
                 metric_name, name, labels, help_text = key
@@ -63,14 +69,17 @@ class StoreCollector(Collector):
                     metric.add_sample(name, labels, value)
         # How the values of several processes become one depends on type and mode, and is left to its author.
         yield from MultiProcessCollector._accumulate_metrics(metrics, accumulate=True)
-        damaged = len(list((self._directory / store.DAMAGED).glob("*")))
+        damaged = len(list((self._directory / store.DAMAGED).glob("*"))) + len(_stuck)
         yield CounterMetricFamily(
             "service_metrics_store_errors", "Files of the metrics store that could not be read.", value=damaged
         )
 
 
 def read(path: Path) -> list[tuple[Any, float, float]] | None:
-    """Return key, value and timestamp of each entry; None for a file that is new, gone or set aside."""
+    """Return key, value and timestamp of each entry; None for a file that is new, gone or set aside.
+
+    Raises OSError where not the file is at fault, but this process has no descriptor or memory left.
+    """
     try:
         data = path.read_bytes()
         if data[:_HEADER].strip(b"\0"):
@@ -81,6 +90,8 @@ def read(path: Path) -> list[tuple[Any, float, float]] | None:
     except FileNotFoundError:  # the momentary values of a worker that has just ended
         return None
     except (DamagedFileError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in _SHORTAGES:
+            raise  # without one of the files the sums would be wrong
         _set_aside(path, error)
         return None
 
@@ -88,7 +99,7 @@ def read(path: Path) -> list[tuple[Any, float, float]] | None:
 def total(directory: Path, name: str, owners: Collection[str] | None = None) -> float:
     """Return the sum of all samples called ``name``, of these owners where they are given."""
     found = 0.0
-    for path in directory.glob("*.db"):
+    for path in store.files(directory):
         if owners is None or path.stem.rpartition("_")[2] in owners:
             found += sum(value for (_, sample, _, _), value, _ in read(path) or () if sample == name)
     return found
@@ -132,6 +143,8 @@ def _set_aside(path: Path, error: Exception) -> None:
     except FileNotFoundError:  # another scrape at the same moment has done it, and says so
         return
     except OSError as reason:
-        _log.error("metrics file cannot be set aside", file=path.name, reason=str(reason))
+        if path not in _stuck:
+            _stuck.add(path)
+            _log.error("metrics file is damaged and cannot be set aside", file=path.name, reason=str(reason))
         return
     _log.error("metrics file is damaged and was set aside", file=path.name, reason=str(error))

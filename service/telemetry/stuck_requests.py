@@ -68,7 +68,7 @@ def taken_down(directory: Path, owner: object) -> list[dict[str, Any]]:
     """Return the requests that hold every thread of a worker; none where it has a free one."""
     try:
         requests: list[dict[str, Any]] = orjson.loads((directory / _NAME.format(owner)).read_bytes())
-    except (FileNotFoundError, orjson.JSONDecodeError):  # not there, or just being written
+    except (OSError, orjson.JSONDecodeError):  # not there, just being written, or not to be read for now
         return []
     return requests
 

@@ -94,7 +94,7 @@ class GracefulStop:
 
     def _in_flight(self) -> int:
         """Return how many requests the workers were serving when they last said so, twice a second."""
-        owners = {str(worker.slot) for worker in self._server.WORKERS.values()}
+        owners = {worker.slot for worker in self._server.WORKERS.values()}
         return int(store_reader.total(store.directory(), "service_requests_in_flight", owners))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import math
 import os
@@ -17,6 +18,7 @@ from service.health import readiness
 from service.logs import levels
 from service.management.routes import INHERITED, Management
 from service.settings import Settings
+from service.startup import EX_CONFIG
 from service.telemetry import capacity, listening, slots, store, stuck_requests
 from service.telemetry.sources import sources
 from service.under_gunicorn.early_signals import EarlySignals
@@ -35,12 +37,21 @@ class Master:
     """Gives each worker its slot in the store, replaces those that are stuck, answers on the management address."""
 
     def __init__(self, server: Any, settings: Settings) -> None:
+        if server.cfg.preload_app:
+            _log.critical(
+                "preload_app cannot be used",
+                reason="the threads that run checks and publish metrics would not survive the fork of the workers",
+                instead="leave it off: workers share what the master has loaded as it is",
+            )
+            raise SystemExit(EX_CONFIG)
         self._server = server
         self.readiness = partial(readiness.of_workers, store.directory())
         management = Management(settings, self.fault, self.readiness, sources(settings))
         self._listener = management.listen()
-        store.identify(str(slots.take(store.directory())))
         self._mine = slots.held()
+        slots.sign(store.identity(), store.MASTER)
+        if os.geteuid() == 0:
+            store.give_to(server.cfg.uid, server.cfg.gid)
         self._exits = WorkerExits(server, self._release)
         self._trial = ReloadTrial(server, self._let_go)
         self._signals = EarlySignals()
@@ -67,8 +78,7 @@ class Master:
         """Take a slot for the worker, after those of workers that ended unnoticed are given back."""
         living = {living.slot for living in self._server.WORKERS.values()}
         slots.release(slots.held() - living - self._mine)
-        for slot in self._mine:
-            store.forget(slot)  # with preload_app, the master has made gauges; it serves nothing
+        store.directory().mkdir(mode=0o700, exist_ok=True)  # should somebody have cleaned up
         worker.slot = slots.take(store.directory())
         store.prepare(worker.slot)
         # Gunicorn waits without end for a worker's first sign of life: its heartbeat file begins with the
@@ -84,7 +94,8 @@ class Master:
         slots.keep_only(worker.slot)
         listening.watch(worker.sockets)
         capacity.threads = worker.cfg.threads  # 1 in a sync worker
-        store.identify(str(worker.slot))
+        store.identify(worker.slot)
+        slots.sign(worker.slot, store.WORKER)
 
     def reloading(self) -> None:
         """Note that all workers that live now are about to be replaced."""
@@ -114,11 +125,13 @@ class Master:
             self._listener.close_in_child()
         for listener in self._server.LISTENERS:
             listener.close()
-        slots.keep_only(-1)
+        slots.keep_only()
 
     def _turn(self) -> None:
         self._trial.turn()
         levels.refresh()
+        with contextlib.suppress(OSError):  # no descriptor left, say; there is a next turn
+            store.forget_the_dead()
         for pid, worker in list(self._server.WORKERS.items()):
             requests = stuck_requests.taken_down(store.directory(), worker.slot)
             if requests and not self._exits.is_expected(pid):

@@ -72,9 +72,6 @@ class ReloadTrial:
         if DRAIN.is_final:
             _log.warning("reload refused", reason="the service is stopping")
             return
-        if self._server.cfg.preload_app:  # the new code comes with the next start
-            self._reload()
-            return
         if self._pid:
             self._again = True
             return

@@ -14,6 +14,8 @@ import time
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
+import structlog
+
 from service.logs import RequestLog
 from service.metrics import RequestMetrics
 from service.web.exchange import Exchange
@@ -21,6 +23,8 @@ from service.web.request_start import waited
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_log = structlog.stdlib.get_logger(__name__)
 
 MAX_TEXT = 1000
 """Characters of a path or a user agent in the log: a client must not make lines that a pipe tears apart."""
@@ -51,6 +55,7 @@ class Observer:
         self._quiet_routes = frozenset(quiet_routes)
         self._trust_request_start = trust_request_start
         self._running: dict[int, Exchange] = {}
+        self._is_blind = False
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request in a context of its own, so that nothing leaks into the next one."""
@@ -73,8 +78,13 @@ class Observer:
         method, route = environ["REQUEST_METHOD"], exchange.route
         try:
             self._metrics.observe(method, route, status, seconds, exception=outcome == "exception")
-        finally:  # where the store cannot be written, the line is all there is
-            self._write(exchange, seconds)
+        except OSError:  # a series that is new, and no room for it in the store; the line is all there is
+            if not self._is_blind:
+                _log.exception("requests cannot be counted")
+            self._is_blind = True
+        else:
+            self._is_blind = False
+        self._write(exchange, seconds)
 
     def _write(self, exchange: Exchange, seconds: float) -> None:
         environ, status, outcome = exchange.environ, exchange.status, exchange.outcome

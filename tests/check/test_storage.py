@@ -68,12 +68,13 @@ def test_a_file_system_that_is_full_is_an_error() -> None:
 
 
 def test_files_of_others_in_the_chosen_folder_are_a_warning(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{}")
+    for name in ("config.json", "counter_7.db"):
+        (tmp_path / name).write_text("{}")
     found = [*look(deployment({VARIABLE: str(tmp_path)}))]
 
-    assert "config.json is not ours and would be removed" in found[0].text
+    assert "counter_7.db of another program would be removed" in found[0].text
     assert "warning" == found[0].severity
-    assert (tmp_path / "config.json").exists()
+    assert (tmp_path / "counter_7.db").exists()
 
 
 def test_one_process_has_no_store_unless_it_is_told_to(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ FIGURES = Figures(1.5, 2, 3, 4, 5, 6, 0.7, 8, 9.0, 10)
 
 def samples(monkeypatch: pytest.MonkeyPatch, found: Figures | None) -> dict[str, tuple[str, float]]:
     """Return type and value of each sample that a scrape shows of the process 42 with these figures."""
-    monkeypatch.setattr(process_metrics, "figures", {42: found}.__getitem__)
+    monkeypatch.setattr(process_metrics, "figures", lambda main, **_: {42: found}[main])
     registry = CollectorRegistry()
     registry.register(ProcessMetrics(lambda: 42))
     families = text_string_to_metric_families(generate_latest(registry).decode())
