@@ -204,6 +204,12 @@ def fork() -> str:
     return str(sum(1 for child in children if os.waitpid(child, 0)[1] == 0))
 
 
+@sample.get("/occupied")
+@exporter.gauge("sample_occupied", "Requests of this route that are being served.")  # type: ignore[untyped-decorator]
+def occupied() -> str:
+    return slow()
+
+
 @sample.post("/upload")
 def upload() -> Response:
     return jsonify(received=len(request.get_data()))

@@ -9,6 +9,7 @@ so that their number depends on how many workers live at one time.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import errno
 import os
 import re
@@ -163,6 +164,11 @@ def files(directory: Path) -> list[Path]:
     return sorted(path for path in directory.iterdir() if _METRICS.fullmatch(path.name))
 
 
+def set_aside(directory: Path) -> list[Path]:
+    """Return the files that could not be read, where they are now."""
+    return [path for path in (directory / DAMAGED).glob("*") if _SET_ASIDE.fullmatch(path.name)]
+
+
 def is_ours(path: Path) -> bool:
     """Tell whether a file in the store is one of those that are removed before it is used again."""
     return bool(_METRICS.fullmatch(path.name) or _NOTES.fullmatch(path.name))
@@ -239,9 +245,8 @@ def _empty(path: Path) -> None:
     for file in path.iterdir():
         if is_ours(file) and _owner(file) != mine:
             file.unlink(missing_ok=True)
-    for file in (path / DAMAGED).glob("*"):
-        if _SET_ASIDE.fullmatch(file.name):
-            file.unlink(missing_ok=True)
+    for file in set_aside(path):
+        file.unlink(missing_ok=True)
 
 
 def _remove_abandoned(temporary: Path) -> None:
@@ -266,9 +271,10 @@ def _leave_at_exit(path: Path, in_use: int, *, owned: bool) -> None:
         if os.getpid() != owner:  # a forked worker inherits this function
             return
         os.close(in_use)
-        if owned and slots.is_free(path / _LOCK, if_missing=True):  # else the master that replaces us goes on with it
-            shutil.rmtree(path, ignore_errors=True)
-        elif path.is_dir():
+        with contextlib.suppress(OSError):  # it is gone, or belongs to a user that this process was before
+            if owned and slots.is_free(path / _LOCK, if_missing=True):  # else the master that replaces us goes on
+                shutil.rmtree(path, ignore_errors=True)
+                return
             for name in {str(owner), *slots.held()}:  # others who share the folder would go on adding these
                 forget(name)
 

@@ -69,7 +69,7 @@ class StoreCollector(Collector):
                     metric.add_sample(name, labels, value)
         # How the values of several processes become one depends on type and mode, and is left to its author.
         yield from MultiProcessCollector._accumulate_metrics(metrics, accumulate=True)
-        damaged = len(list((self._directory / store.DAMAGED).glob("*"))) + len(_stuck)
+        damaged = len(store.set_aside(self._directory)) + len(_stuck)
         yield CounterMetricFamily(
             "service_metrics_store_errors", "Files of the metrics store that could not be read.", value=damaged
         )

@@ -21,7 +21,7 @@ from service.management.routes import Management
 from service.settings import Settings
 from tests.exposition import value
 from tests.process import BIN, DEADLINE, ROOT, Server, clean_environ, running, started, wait_until
-from tests.servers import serve
+from tests.servers import COMMANDS, serve
 
 SERVERS = ["gunicorn", "waitress-serve", "uwsgi"]
 
@@ -195,6 +195,22 @@ def test_it_ends_with_the_server_and_leaves_no_port_bound(server: Server, number
 
     with socket.create_server(("127.0.0.1", port)):
         pass
+
+
+def test_clients_that_read_nothing_end_no_service_with_few_descriptors(tmp_path: Path) -> None:
+    """256 are the default of macOS. The master opens files in each turn, and each scrape does."""
+    command = ["prlimit", "--nofile=256", *COMMANDS["gunicorn"]]
+    env = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2"}
+    with running(command, tmp_path, env, ready="/readyz") as server:
+        with contextlib.ExitStack() as stack:
+            for _ in range(300):
+                client = stack.enter_context(socket.create_connection(("127.0.0.1", server.management_port), DEADLINE))
+                client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
+            for _ in range(10):
+                assert 200 == server.manage("/livez").status
+                assert 200 == server.manage("/metrics").status
+        assert 2 == len(server.children())
+        assert [] == server.lines(level="critical")
 
 
 def test_readiness_follows_the_checks_of_the_workers(tmp_path: Path) -> None:

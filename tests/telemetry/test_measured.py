@@ -1,4 +1,4 @@
-"""What is measured besides requests; and that no client can make a series."""
+"""What is measured besides requests; and that clients make no series beyond a ceiling."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
@@ -21,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from observability.programs import free_port
 from tests.exposition import scrape, value
-from tests.process import BIN, DEADLINE, ROOT, Server, clean_environ, wait_until
+from tests.process import BIN, DEADLINE, ROOT, Server, clean_environ, running, wait_until
 from tests.programs import require
 from tests.servers import serve
 
@@ -84,6 +85,36 @@ def test_a_scanner_makes_no_series_and_the_service_does_not_grow(tmp_path: Path)
         assert grown < GROWTH_BYTES
 
 
+METHODS_KNOWN = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
+MAX_SERIES_ADDED = 900
+"""By whatever clients send to the service as it is; in the README."""
+
+
+def test_what_clients_send_adds_series_up_to_a_ceiling(tmp_path: Path) -> None:
+    """To the service itself, with its own routes; the counts at 0 of each route are there before."""
+    env = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "1"}
+    with running([BIN / "gunicorn"], tmp_path, env, ready="/readyz") as server:
+        fresh = series(server.manage("/metrics").body.decode())
+        seen = []
+        for suffix in ("", "again"):
+            for method in [*METHODS_KNOWN, f"METHOD{suffix}"]:
+                for path in ("/", "/healthz", "/readyz", "/metrics", f"/nope{suffix}", f"/readyz?exclude={suffix}x"):
+                    for headers in ({}, {"Content-Length": "99999999"}, {"Range": "bytes=9-"}, {"If-Match": suffix}):
+                        with contextlib.suppress(OSError, http.client.HTTPException):
+                            server.request(method, path, headers)
+            wait_until(partial(has_settled, server), "all requests are counted")
+            seen.append(series(server.manage("/metrics").body.decode()))
+
+        assert seen[0] == seen[1]
+        print(f"of {len(fresh)} series at the start, clients have made {len(seen[0])}")  # noqa: T201 - quoted
+        assert len(seen[0] - fresh) < MAX_SERIES_ADDED
+
+
+def has_settled(server: Server) -> bool:
+    text = server.manage("/metrics").body.decode()
+    return value(text, "service_requests_in_flight") == 0
+
+
 def skip_answer(answers: IO[bytes]) -> None:
     length = 0
     while line := answers.readline().strip():
@@ -100,9 +131,34 @@ def test_the_first_error_of_a_route_is_seen_as_an_increase(tmp_path: Path) -> No
     with serve("gunicorn", tmp_path) as server:
         wait_until(lambda: 'route="/boom"' in scrape(server), "the routes")
         known = series(scrape(server))
-        for name in ("flask_http_request_total", "flask_http_request_exceptions_total"):
-            assert (name, frozenset({("method", "GET"), ("route", "/boom"), ("status", "500")})) in known
+        names = [
+            *(("flask_http_request_total", status) for status in ("200", "500", "502", "503", "504")),
+            ("flask_http_request_exceptions_total", "500"),
+            ("flask_http_request_duration_seconds_count", "200"),
+        ]
+        for name, status in names:
+            assert (name, frozenset({("method", "GET"), ("route", "/boom"), ("status", status)})) in known
+        bucket = {("method", "GET"), ("route", "/boom"), ("status", "200"), ("le", "0.3")}
+        assert ("flask_http_request_duration_seconds_bucket", frozenset(bucket)) in known
         assert 0 == value(scrape(server), "flask_http_request_total", route="/boom")
+        assert 0 == value(scrape(server), "flask_http_request_duration_seconds_count", route="/boom")
+
+
+def test_the_exporters_gauge_is_a_sum_over_the_workers_that_live(tmp_path: Path) -> None:
+    with serve("gunicorn", tmp_path, {"WEB_CONCURRENCY": "2"}) as server:
+        threads = ask_meanwhile(server, f"/occupied?s=60&until={tmp_path}/never", 4)
+        text = wait_until(partial(_occupied, server, 4), "four are being served")
+        assert {"sample_occupied 4.0"} == {line for line in text.splitlines() if line.startswith("sample_occupied")}
+        for child in server.children():
+            child.kill()
+        wait_until(partial(_occupied, server, 0), "none any more")
+        for thread in threads:
+            thread.join(DEADLINE)
+
+
+def _occupied(server: Server, count: int) -> str:
+    text = server.manage("/metrics").body.decode()
+    return text if value(text, "sample_occupied") == count else ""
 
 
 def test_requests_in_flight_and_stuck_ones(tmp_path: Path) -> None:

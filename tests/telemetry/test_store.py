@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import pwd
+import shutil
 import signal
 import statistics
+import subprocess
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -19,7 +23,7 @@ import psutil
 import pytest
 
 from tests.exposition import scrape, value
-from tests.process import BIN, DEADLINE, Answer, Server, running, started, wait_until
+from tests.process import BIN, DEADLINE, ROOT, Answer, Server, clean_environ, running, started, wait_until
 from tests.servers import serve
 from tests.threads import meanwhile
 
@@ -300,10 +304,231 @@ def test_a_store_that_cannot_be_written_ends_the_start_with_one_line(variable: s
         assert "Traceback" not in server.text()
 
 
-def test_children_of_a_worker_do_not_write_into_its_files(tmp_path: Path) -> None:
-    """With multiprocessing, say: two processes in one file would lose each other's counts."""
-    with serve("gunicorn", tmp_path) as server:
+@pytest.mark.parametrize("name", ["gunicorn", "uwsgi"])
+def test_what_a_worker_forks_counts_and_says_nothing_else(name: str, tmp_path: Path) -> None:
+    """With multiprocessing, say: two processes in one file would lose counts, and as one begins, its gauges are 0."""
+    with serve(name, tmp_path, ready="/readyz") as server:
         for _ in range(10):
             assert "5" == server.get("/fork").body.decode()
 
         assert 10 * (5 + 1) == value(scrape(server), "sample_greetings_total")
+        # At one time there are five, and each begins where another one has ended.
+        owners = {path.stem.rpartition("_")[2] for path in store_of(tmp_path).glob("counter_p*.db")}
+        assert owners <= {f"p{number}" for number in range(1, 6)}
+        assert 1 == value(scrape(server), "service_ready")
+        assert 1 == value(scrape(server), "service_health_check_up", check="log_directory")
+
+
+@pytest.mark.parametrize("survivor", ["old", "new"])
+def test_a_master_that_is_killed_beside_another_one_leaves_nothing(survivor: str, tmp_path: Path) -> None:
+    """What it was measuring, and that it was ready or not, would else be added for good."""
+    with serve("gunicorn", tmp_path, ready="/readyz") as server:
+        server.process.send_signal(signal.SIGUSR2)
+        successor = wait_until(lambda: new_master(server), "the new master")
+        assert successor is not None
+        threads = partial(gauge, server, "service_worker_threads")
+        wait_until(lambda: threads() == 16, "four workers")
+        killed, other = server.process.pid, successor
+        if survivor == "old":
+            killed, other = successor.pid, psutil.Process(server.process.pid)
+        try:
+            os.kill(killed, signal.SIGKILL)
+            wait_until(lambda: threads() == 8, "two workers")
+            wait_until(lambda: gauge(server, "service_workers") == 2, "two workers")
+            assert 200 == server.manage("/readyz").status
+        finally:
+            if survivor == "new":
+                other.terminate()
+                other.wait(DEADLINE)
+
+
+def gauge(server: Server, name: str) -> float:
+    with contextlib.suppress(*BROKEN):  # of a master that is about to end
+        return value(server.manage("/metrics").body.decode(), name)
+    return -1
+
+
+def test_two_masters_beside_each_other_are_one_server(tmp_path: Path) -> None:
+    """Either may answer a scrape: CPU time that differed with each would be a reset to Prometheus each time."""
+    with serve("gunicorn", tmp_path, ready="/readyz") as server:
+        for _ in range(300):
+            server.get("/whoami")
+        started_at = gauge(server, "process_start_time_seconds")
+        server.process.send_signal(signal.SIGUSR2)
+        successor = wait_until(lambda: new_master(server), "the new master")
+        assert successor is not None
+        try:
+            wait_until(lambda: gauge(server, "service_workers") == 4, "four workers")
+            seen, pids = 0.0, set()
+            for _ in range(40):
+                pids.add(server.manage("/info").json()["pid"])
+                text = server.manage("/metrics").body.decode()
+                assert 4 == value(text, "service_workers")
+                assert started_at == value(text, "process_start_time_seconds")
+                assert seen <= value(text, "process_cpu_seconds_total")
+                seen = value(text, "process_cpu_seconds_total")
+            assert {server.process.pid, successor.pid} == pids
+        finally:
+            successor.terminate()
+            successor.wait(DEADLINE)
+
+
+FULL = """
+mount -t tmpfs -o size=512k tmpfs /mnt
+TMPDIR=/mnt exec {program}
+"""
+
+
+def test_without_room_for_the_store_the_start_ends_with_one_line(tmp_path: Path) -> None:
+    """On a tmpfs of its own, in a namespace of its own."""
+    with started(in_namespace(FULL.format(program=BIN / "gunicorn")), tmp_path, FREE) as server:
+        assert 73 == server.process.wait(DEADLINE)
+        line = server.line(level="critical")
+        assert ("metrics store cannot be written", "/mnt", "No space left on device") == (
+            line["event"],
+            str(Path(line["directory"]).parent),
+            line["reason"],
+        )
+
+
+FILLED = """
+mount -t tmpfs -o size=4m tmpfs /mnt
+cd {root}; TMPDIR=/mnt exec {program} -c '
+import os
+from service.telemetry import store
+store.create()
+from prometheus_client import Counter
+counter = Counter("filled", "Filled.", ["number"])
+counter.labels("first").inc()
+try:
+    with open("/mnt/all", "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+except OSError:
+    pass
+try:
+    for number in range(10_000):
+        counter.labels(str(number)).inc()
+except OSError as error:
+    print("stopped:", error.strerror)
+counter.labels("first").inc()
+print("goes on:", counter.labels("first")._value.get())
+'
+"""
+
+
+def test_a_disk_that_is_full_kills_nobody_and_what_is_counted_goes_on(tmp_path: Path) -> None:
+    """A hole in a mapped file, written to while the disk is full, is a SIGBUS."""
+    command = in_namespace(FILLED.format(root=ROOT, program=BIN / "python"))
+    with started(command, tmp_path) as process:
+        assert 0 == process.process.wait(DEADLINE)
+        assert "stopped: No space left on device\ngoes on: 2.0\n" == process.text()
+
+
+def in_namespace(script: str) -> list[str]:
+    """Return a command that may mount file systems which nobody else sees."""
+    unshare = ["unshare", "--user", "--map-root-user", "--mount"]
+    if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], check=False).returncode:
+        pytest.skip("this machine lets nobody mount a file system in a namespace")
+    return [*unshare, "sh", "-c", script]
+
+
+def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
+    directory, temporary = tmp_path / "mine", tmp_path / "tmp"
+    others = [directory / "app.db", directory / "config.json", directory / "damaged" / "mine"]
+    others += [temporary / "service-metrics-notes" / "text"]
+    for path in others:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("content")
+    os.utime(temporary / "service-metrics-notes", (0, 0))
+    for env in ({"PROMETHEUS_MULTIPROC_DIR": str(directory)}, {}):
+        with running([BIN / "gunicorn"], tmp_path, {**FREE, **env}) as server:
+            assert 0 == value(scrape(server), "service_metrics_store_errors_total")
+
+    assert ["content"] * 4 == [path.read_text() for path in others]
+
+
+def test_a_relative_directory_is_one_of_where_the_server_was_started(tmp_path: Path) -> None:
+    options = ["--chdir", str(ROOT), "--config", str(ROOT / "gunicorn.conf.py")]
+    env = {**FREE, "PROMETHEUS_MULTIPROC_DIR": "metrics", "PYTHONPATH": str(ROOT)}
+    with running([BIN / "gunicorn", *options], tmp_path, env, cwd=tmp_path) as server:
+        server.get("/")
+        wait_until(lambda: value(scrape(server), "flask_http_request_total", route="/") == 1, "one request")
+
+
+@pytest.mark.parametrize("name", ["gunicorn", "waitress-serve", "uwsgi"])
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_directory_of_the_user_counts_under_every_server(name: str, exists: bool, tmp_path: Path) -> None:
+    """Metrics that views make as they are imported, too."""
+    directory = tmp_path / "mine"
+    if exists:
+        directory.mkdir()
+    with serve(name, tmp_path, {"PROMETHEUS_MULTIPROC_DIR": str(directory)}) as server:
+        for _ in range(5):
+            server.get("/greet")
+
+        assert 5 == value(scrape(server), "sample_greetings_total")
+
+
+@pytest.mark.parametrize("name", ["waitress-serve", "uwsgi"])
+def test_two_servers_in_one_directory_count_both(name: str, tmp_path: Path) -> None:
+    env = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "mine")}
+    (tmp_path / "other").mkdir()
+    with serve(name, tmp_path, env) as one, serve(name, tmp_path / "other", env) as two:
+        for _ in range(10):
+            one.get("/whoami")
+            two.get("/whoami")
+
+        wait_until(lambda: value(scrape(one), "flask_http_request_total", route="/whoami") == 20, "all requests")
+
+
+def test_a_command_beside_a_server_leaves_nothing_in_its_directory(tmp_path: Path) -> None:
+    env = {**FREE, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "mine"), "PYTHONPATH": str(ROOT)}
+    with running([BIN / "gunicorn"], tmp_path, env, ready="/readyz") as server:
+        wait_until(lambda: gauge(server, "service_worker_threads") == 8, "both workers")
+        subprocess.run(
+            [BIN / "flask", "--app", "service.app", "routes"],
+            env={**clean_environ(), **env},
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+        )
+        assert 8 == gauge(server, "service_worker_threads")
+        assert 200 == server.manage("/readyz").status
+
+
+def test_a_file_that_is_set_aside_under_a_living_worker_is_made_anew(tmp_path: Path) -> None:
+    """Else it would count for the rest of its life where nobody looks."""
+    with serve("gunicorn", tmp_path, {"WEB_CONCURRENCY": "1"}, ready="/readyz") as server:
+        for path in store_of(tmp_path).glob("counter_*.db"):
+            with path.open("r+b") as file:
+                file.write(b"\xff" * 16)
+        assert value(scrape(server), "service_metrics_store_errors_total") > 0
+
+        def counts() -> bool:
+            server.get("/whoami")
+            return value(scrape(server), "flask_http_request_total", route="/whoami") > 0
+
+        wait_until(counts, "it counts again")
+
+
+def test_workers_of_another_user_may_write() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can start workers as somebody else")
+    owner = pwd.getpwnam("nobody")
+    script = (
+        "import os; from service.telemetry import store, slots; store.create(); "
+        f"store.give_to({owner.pw_uid}, {owner.pw_gid}); os.setgid({owner.pw_gid}); os.setuid({owner.pw_uid}); "
+        "from prometheus_client import Counter; Counter('a', 'A.').inc(); print('counted')"
+    )
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o777)
+        done = subprocess.run(
+            [BIN / "python", "-c", script],
+            env={**clean_environ(), "TMPDIR": place},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert ("counted\n", "") == (done.stdout, done.stderr)

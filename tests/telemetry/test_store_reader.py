@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
+import re
 import struct
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
+from structlog.testing import capture_logs
 
 from service.telemetry.store_reader import StoreCollector, read
 from tests.exposition import value
@@ -135,6 +139,36 @@ def test_a_file_that_is_just_being_made_is_left_alone(content: bytes, tmp_path: 
 def test_a_file_that_vanishes_is_no_error(tmp_path: Path) -> None:
     assert read(tmp_path / "gauge_livesum_1.db") is None
     assert 0 == value(scrape(tmp_path), "service_metrics_store_errors_total")
+
+
+@pytest.mark.parametrize("shortage", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_a_shortage_of_the_reader_fails_its_scrape_and_spares_the_files(
+    shortage: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without one of the files the sums would be wrong."""
+    write(tmp_path, "counter_1.db", 1.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", partial(fail, shortage))
+        with pytest.raises(OSError, match=re.escape(os.strerror(shortage))):
+            scrape(tmp_path)
+
+    assert 1 == value(scrape(tmp_path), "hits_total")
+
+
+def fail(number: int) -> bytes:
+    raise OSError(number, os.strerror(number))
+
+
+def test_a_damaged_file_that_cannot_be_set_aside_is_told_and_counted_once(tmp_path: Path) -> None:
+    write(tmp_path, "counter_1.db", 1.0)
+    damage(write(tmp_path, "counter_2.db", 1.0), "garbage")
+    (tmp_path / "damaged").write_text("a file")
+    with capture_logs() as lines:
+        for _ in range(3):
+            assert 1 == value(scrape(tmp_path), "service_metrics_store_errors_total")
+            assert 1 == value(scrape(tmp_path), "hits_total")
+
+    assert ["metrics file is damaged and cannot be set aside"] == [line["event"] for line in lines]
 
 
 def test_any_cut_and_any_flipped_byte_is_survived(tmp_path: Path) -> None:

@@ -182,3 +182,20 @@ def test_a_collection_of_garbage_in_a_worker_copies_little_of_what_it_shares(tmp
         kilobytes = server.get("/collect").json()
 
     assert kilobytes["after"] > 0.75 * kilobytes["before"], kilobytes
+
+
+def test_preloading_is_refused_with_its_reason(tmp_path: Path) -> None:
+    """The threads that check and publish would be the master's alone."""
+    with started([BIN / "gunicorn", "--preload"], tmp_path, ON_A_FREE_PORT) as server:
+        assert 78 == server.process.wait(DEADLINE)
+        assert "preload_app cannot be used" == server.line(level="critical")["event"]
+        assert "Traceback" not in server.text()
+
+
+def test_a_configuration_that_is_not_ours_is_warned_of(tmp_path: Path) -> None:
+    """Each worker would tell its own numbers only."""
+    (tmp_path / "other.conf.py").write_text('wsgi_app = "service.app:create_app()"\n')
+    with running(
+        [BIN / "gunicorn", "--config", str(tmp_path / "other.conf.py"), "--bind=127.0.0.1:0"], tmp_path, {}
+    ) as server:
+        assert "warning" == server.line("each worker shows its own metrics only")["level"]

@@ -71,6 +71,8 @@ def test_workers_stay_where_the_new_code_hangs(server: Server, copy: Path) -> No
 
     server.process.send_signal(signal.SIGHUP)
 
+    wait_until(lambda: len(workers(server)) == 3, "the trial")
+    assert 2 == metric(server, "service_workers")  # it is none
     assert "in time" in server.line("reload refused")["reason"]
     assert before == workers(server)
 
