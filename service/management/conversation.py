@@ -5,7 +5,7 @@ h11 reads and writes, the handler answers. (RFC 9110, RFC 9112.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from http.client import responses
@@ -52,10 +52,12 @@ Handler = Callable[[Request], Response]
 
 
 class Conversation:
-    """The requests of one connection, one after the other."""
+    """The requests of one connection, one after the other; those for ``slow_paths`` can be put off."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, slow_paths: Collection[str] = ()) -> None:
         self._handler = handler
+        self._slow_paths = slow_paths
+        self._put_off: Request | None = None
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
         self._head: h11.Request | None = None  # of the request that is being received
         self._body = bytearray()
@@ -67,12 +69,22 @@ class Conversation:
         """True where a part of the next request has arrived."""
         return self._head is not None or bool(self._http.trailing_data[0])
 
+    @property
+    def waits(self) -> bool:
+        """True where a request that was put off is the next one to be answered."""
+        return self._put_off is not None
+
     def receive(self, data: bytes) -> None:
         """Take what the client sent; no bytes are the end."""
         self._http.receive_data(data)
 
-    def advance(self) -> bytes:
-        """Return what is to be sent next, at most one response; nothing if more must be received first."""
+    def advance(self, *, slow: bool = True) -> bytes:
+        """Return what is to be sent next, at most one response; nothing if more must be received first.
+
+        Nothing, too, where the next request is for one of the slow paths and ``slow`` is false.
+        """
+        if self._put_off is not None:
+            return self._answer(self._put_off) if slow else b""
         try:
             while True:
                 event = self._http.next_event()
@@ -84,7 +96,11 @@ class Conversation:
                         raise h11.RemoteProtocolError("body too large", error_status_hint=413)
                 elif isinstance(event, h11.EndOfMessage):
                     assert self._head is not None  # noqa: S101  for the type checker
-                    return self._answer(self._head)
+                    request = _request(self._head, bytes(self._body))
+                    if not slow and request.path in self._slow_paths:
+                        self._put_off = request
+                        return b""
+                    return self._answer(request)
                 elif isinstance(event, h11.ConnectionClosed):
                     self.is_over = True
                     return b""
@@ -98,7 +114,7 @@ class Conversation:
     def refuse(self, status: int) -> bytes:
         """Return a response after which the connection ends."""
         response = _problem(status)
-        self.is_over = True
+        self.is_over, self._put_off = True, None
         return self._send(_head(response, ("Connection", "close")), response.body)
 
     def _begin(self, head: h11.Request) -> None:
@@ -110,8 +126,8 @@ class Conversation:
         if any(name == b"content-length" and int(value) > BODY_BYTES for name, value in head.headers):
             raise h11.RemoteProtocolError("body too large", error_status_hint=413)
 
-    def _answer(self, head: h11.Request) -> bytes:
-        request = _request(head, bytes(self._body))
+    def _answer(self, request: Request) -> bytes:
+        self._put_off = None
         try:
             response = self._handler(request)
             answer, body = _head(response), bytes(response.body)

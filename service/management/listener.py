@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Collection
 from concurrent.futures import Future
 
 from service.address import Address
@@ -26,26 +27,27 @@ STOP_SECONDS = 5.0
 class Listener:
     """A listening socket and, once started, the thread that serves it.
 
-    After a fork the child has the socket alone: it may start a thread of its own on it, or close it.
+    After a fork the child has the socket alone: it may start a thread of its own on it, or close it. Requests for
+    ``slow_paths`` wait for each other, and others do not wait for them.
     """
 
-    def __init__(self, listening: socket.socket, handler: Handler) -> None:
+    def __init__(self, listening: socket.socket, handler: Handler, slow_paths: Collection[str] = ()) -> None:
         listening.setblocking(False)
         self.address: Address = address_of(listening)
         self._listening = listening
-        self._handler = handler
+        self._handler, self._slow_paths = handler, slow_paths
         self._thread: threading.Thread | None = None
         self._loop: Loop | None = None
 
     @classmethod
-    def bind(cls, address: Address, handler: Handler) -> Listener:
+    def bind(cls, address: Address, handler: Handler, slow_paths: Collection[str] = ()) -> Listener:
         """Listen on ``address`` at once; clients wait until ``start``. Raises OSError where it is taken."""
-        return cls(bind(address), handler)
+        return cls(bind(address), handler, slow_paths)
 
     @classmethod
-    def inherit(cls, descriptor: int, handler: Handler) -> Listener:
+    def inherit(cls, descriptor: int, handler: Handler, slow_paths: Collection[str] = ()) -> Listener:
         """Take over a listening socket that exec left open. Raises OSError if it is anything else."""
-        return cls(inherit(descriptor), handler)
+        return cls(inherit(descriptor), handler, slow_paths)
 
     def fileno(self) -> int:
         """Return the descriptor of the listening socket, -1 once it is closed."""
@@ -78,7 +80,7 @@ class Listener:
     def _run(self, created: Future[Loop]) -> None:
         with FORK_GATE.member(self._forget_in_child):
             try:
-                self._loop = loop = Loop(self._listening, self._handler)
+                self._loop = loop = Loop(self._listening, self._handler, self._slow_paths)
             except OSError as error:
                 created.set_exception(error)
                 return

@@ -9,7 +9,9 @@ import selectors
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Collection
+from functools import partial
 
 import structlog
 
@@ -26,14 +28,18 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class Loop:
-    """Serves the connections to one listening socket in the thread that calls ``run``."""
+    """Serves the connections to one listening socket in the thread that calls ``run``.
 
-    def __init__(self, listening: socket.socket, handler: Handler) -> None:
+    Of the requests for ``slow_paths`` one is answered in each turn: many of them hold no other one up.
+    """
+
+    def __init__(self, listening: socket.socket, handler: Handler, slow_paths: Collection[str] = ()) -> None:
         self._listening = listening
-        self._handler = handler
+        self._handler, self._slow_paths = handler, slow_paths
         self._stopping = False
         self._peers: set[Peer] = set()
         self._ready: set[Peer] = set()  # those of whom another request may have been received already
+        self._slow: deque[Peer] = deque()  # those whose next request is a slow one, in their order
         self._most = _most_connections()
         self._selector = selectors.DefaultSelector()
         self._woken, self._waker = socket.socketpair()
@@ -64,19 +70,27 @@ class Loop:
     def _wait_and_serve(self) -> None:
         timeout = min((peer.deadline for peer in self._peers), default=math.inf) - time.monotonic()
         with FORK_GATE.waiting():
-            events = self._selector.select(0 if self._ready else None if timeout == math.inf else max(timeout, 0))
+            busy = self._ready or self._slow
+            events = self._selector.select(0 if busy else None if timeout == math.inf else max(timeout, 0))
         ready, self._ready = self._ready, set()
         now = time.monotonic()
-        steps = [(peer, peer.proceed) for peer in ready]
+        steps: list[tuple[Peer, Callable[[], bool]]] = [(peer, partial(peer.proceed, slow=False)) for peer in ready]
         steps += [(key.data, key.data.turn) for key, _ in events if key.data and key.data not in ready]
         steps += [(peer, peer.expire) for peer in self._peers if peer.deadline <= now]
         if any(key.fileobj is self._listening for key, _ in events):
             self._accept()
         for peer, step in steps:
-            if peer in self._peers and not self._stopping:
-                self._take(peer, step)
-                with FORK_GATE.waiting():
-                    pass  # a fork waits for one handler at most
+            self._take_turn(peer, step)
+        if self._slow:
+            peer = self._slow.popleft()
+            if peer.waits:
+                self._take_turn(peer, peer.proceed)
+
+    def _take_turn(self, peer: Peer, step: Callable[[], bool]) -> None:
+        if peer in self._peers and not self._stopping:
+            self._take(peer, step)
+            with FORK_GATE.waiting():
+                pass  # a fork waits for one handler at most
 
     def _accept(self) -> None:
         for _ in range(ACCEPTED_AT_ONCE):
@@ -90,7 +104,7 @@ class Loop:
                 continue  # else that client has gone
             if len(self._peers) >= self._most:
                 self._make_room()
-            peer = Peer(connection, self._handler)
+            peer = Peer(connection, self._handler, self._slow_paths)
             self._selector.register(connection, peer.events, peer)
             self._peers.add(peer)
             self._take(peer, peer.turn)  # a probe is answered before another connection can push it out
@@ -104,8 +118,11 @@ class Loop:
 
     def _take(self, peer: Peer, step: Callable[[], bool]) -> None:
         try:
+            waited = peer.waits
             if step():
                 self._ready.add(peer)
+            if peer.waits and not waited:
+                self._slow.append(peer)
             self._selector.modify(peer.socket, peer.events, peer)
         except BlockingIOError:
             return

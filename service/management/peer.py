@@ -6,6 +6,7 @@ import contextlib
 import selectors
 import socket
 import time
+from collections.abc import Collection
 
 from service.management.conversation import Conversation, Handler
 
@@ -24,7 +25,7 @@ _RECEIVE_BYTES = 64 * 1024
 class Peer:
     """What connects a socket, which never blocks, with a conversation."""
 
-    def __init__(self, connection: socket.socket, handler: Handler) -> None:
+    def __init__(self, connection: socket.socket, handler: Handler, slow_paths: Collection[str] = ()) -> None:
         connection.setblocking(False)
         with contextlib.suppress(OSError):  # a Unix socket has no such option
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -32,7 +33,7 @@ class Peer:
         self.active = time.monotonic()
         """When bytes moved last."""
         self.deadline = self.active + REQUEST_SECONDS
-        self._conversation = Conversation(handler)
+        self._conversation = Conversation(handler, slow_paths)
         self._unsent = memoryview(b"")
         self._receiving = True  # connecting counts as the beginning of a request
         self._lingers = False
@@ -42,8 +43,17 @@ class Peer:
         """What to wait for."""
         return selectors.EVENT_WRITE if self._unsent else selectors.EVENT_READ
 
+    @property
+    def waits(self) -> bool:
+        """True where the next request is a slow one, which ``proceed`` answers and ``turn`` does not."""
+        return self._conversation.waits
+
     def turn(self) -> bool:
-        """Take the step that ``events`` allow; see ``proceed``."""
+        """Take the step that ``events`` allow; see ``proceed``. A slow request is put off."""
+        if self.waits:
+            if self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                raise EOFError  # the client has gone, and what it asked for need not be made
+            return False
         if not self._unsent:
             data = self.socket.recv(_RECEIVE_BYTES)
             self.active = time.monotonic()
@@ -52,17 +62,20 @@ class Peer:
                     raise EOFError
                 return False
             self._conversation.receive(data)
-        return self.proceed()
+        return self.proceed(slow=False)
 
-    def proceed(self) -> bool:
+    def proceed(self, *, slow: bool = True) -> bool:
         """Send what is left, or answer the next request. Return True if there may be another one already.
 
         Raises EOFError or OSError when the connection is at its end.
         """
-        return self._send(b"" if self._unsent else self._conversation.advance())
+        return self._send(b"" if self._unsent else self._conversation.advance(slow=slow))
 
     def expire(self) -> bool:
         """Take the step that is due at the deadline; see ``proceed``."""
+        if self.waits:  # for us
+            self.deadline = time.monotonic() + REQUEST_SECONDS
+            return False
         if self._unsent or self._lingers or not self._conversation.has_begun:
             raise EOFError
         return self._send(self._conversation.refuse(408))

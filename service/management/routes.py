@@ -23,6 +23,7 @@ from service.telemetry.sources import server_name
 INHERITED = "MANAGEMENT_FD"
 """The variable that tells a master (SIGUSR2) the descriptor of the socket of the one before."""
 
+_SLOW = frozenset({scrape.PATH, status.PATH})
 _FORBIDDEN = problem_answer(403, "A page of another site may not do this.")
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -141,7 +142,10 @@ class Management:
         if bind is None:
             return None
         try:
-            listener = Listener.inherit(int(inherited), self.answer) if inherited else Listener.bind(bind, self.answer)
+            if inherited:
+                listener = Listener.inherit(int(inherited), self.answer, _SLOW)
+            else:
+                listener = Listener.bind(bind, self.answer, _SLOW)
         except OSError as error:
             _log.critical(
                 "cannot listen for management",

@@ -116,6 +116,29 @@ def test_a_connection_is_kept_alive(serve: Serve) -> None:
     connection.close()
 
 
+def test_slow_requests_hold_no_other_one_up() -> None:
+    """Of many scrapes, one is answered at a time, in their order; a probe that came last is answered first."""
+    answered: list[str] = []
+
+    def handler(request: Request) -> Response:
+        answered.append(request.path)
+        return echo(request)
+
+    with contextlib.ExitStack() as stack:
+        listener = Listener.bind(LOOPBACK, handler, {"/slow"})
+        stack.callback(listener.stop)
+        clients = [stack.enter_context(connect(listener)) for _ in range(50)]
+        for number, each in enumerate(clients):
+            each.sendall((LAST if number == 49 else GET + LAST).replace(b"/probe", b"/slow"))
+        listener.start()
+        for each in clients:
+            assert to_the_end(each).endswith(b"GET /last ? ")
+
+    assert "/last" == answered[0]
+    assert 49 == answered.count("/slow")
+    assert 50 == answered.count("/last")
+
+
 def test_http_1_0_is_closed_after_the_response(serve: Serve) -> None:
     assert exchange(serve(), b"GET / HTTP/1.0\r\n\r\n").endswith(b"GET / ? ")
 
