@@ -8,6 +8,11 @@ import stat
 import time
 from collections.abc import Iterable, Iterator
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment] # a module elsewhere
+
 STDOUT = 1
 PIPE_BYTES = 4096
 """What a pipe takes in one piece: PIPE_BUF of pipe(7). Longer writes mix with those of other processes."""
@@ -23,6 +28,12 @@ def is_file() -> bool:
         return False
 
 
+def append() -> None:
+    """Have the lines go to the end of a regular file even if somebody has emptied it meanwhile, as logrotate does."""
+    if is_file() and hasattr(fcntl, "fcntl"):
+        fcntl.fcntl(STDOUT, fcntl.F_SETFL, fcntl.fcntl(STDOUT, fcntl.F_GETFL) | os.O_APPEND)
+
+
 def takes_more(seconds: float) -> bool:
     """Tell whether a piece can be written within ``seconds`` without a wait."""
     if not hasattr(select, "poll"):  # Windows
@@ -36,7 +47,7 @@ class Output:
     """Writes lines, each with its newline. Not to be used by two threads at one time."""
 
     def __init__(self) -> None:
-        self._rest = b""  # of a line that a full disk cut off: it has to end before another one begins
+        self._rest = b""  # of a line that is cut off: it has to end before another one begins
 
     def write(self, lines: Iterable[bytes]) -> int:
         """Write as long as it takes; return how many lines the system refused (no reader, no space)."""
@@ -50,6 +61,7 @@ class Output:
 
     def _write(self, piece: bytes, *, in_a_line: bool = False) -> int:
         view = memoryview(piece)
+        is_rest = in_a_line
         while view:
             try:
                 written = os.write(STDOUT, view)
@@ -57,7 +69,7 @@ class Output:
                 time.sleep(_FULL_SECONDS)
             except OSError:
                 left = bytes(view)
-                if in_a_line:
+                if in_a_line and (is_rest or not _take_back(piece[: len(piece) - len(left)])):
                     self._rest, newline, left = left.partition(b"\n")
                     self._rest += newline
                 return left.count(b"\n")
@@ -65,6 +77,30 @@ class Output:
                 in_a_line = view[written - 1] != ord("\n")
                 view = view[written:]
         return 0
+
+
+def _take_back(written: bytes) -> bool:
+    """Remove the line that a full disk has cut off; return False where that cannot be done.
+
+    Other processes write into the file, too, and know nothing of it: their next line would continue this one.
+    While the disk is full none of them can have written after it; else the end of the file is another one.
+    """
+    fragment = written[written.rfind(b"\n") + 1 :]
+    if not is_file():
+        return False
+    try:
+        append()  # or a hole would be left
+        file = os.open(f"/dev/fd/{STDOUT}", os.O_RDONLY)  # what is open is often open for writing only
+        try:
+            start = os.fstat(file).st_size - len(fragment)
+            if os.pread(file, len(fragment), start) != fragment:
+                return False
+            os.ftruncate(STDOUT, start)
+        finally:
+            os.close(file)
+    except OSError:
+        return False
+    return True
 
 
 def _pieces(lines: Iterable[bytes], limit: int) -> Iterator[bytes]:

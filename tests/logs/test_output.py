@@ -61,24 +61,66 @@ def test_a_reader_that_is_gone_loses_lines_and_raises_nothing(pipe: tuple[int, i
         assert 3 == Output().write([b"a\n", b"b\n", b"c\n"])
 
 
-def test_a_line_that_is_cut_off_ends_before_the_next_one_begins(tmp_path: Path) -> None:
-    """Whatever a full disk leaves of a line, those after it are whole."""
-    script = """if True:
-        import resource, signal, sys
-        from service.logs.output import Output
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        output, (_, hard) = Output(), resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (14, hard))
-        lost = [output.write([b"one two\\n", b"three four\\n", b"five\\n"]), output.write([b"six\\n"])]
-        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-        lost.append(output.write([b"seven\\n"]))
-        print(lost, file=sys.stderr)
-    """
-    with (tmp_path / "file").open("wb") as file:
-        said = run_python(script, stdout=file)
+FULL = """if True:
+    import os, resource, signal, sys
+    from service.logs.output import Output
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    output, (_, hard) = Output(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    def limit(size): resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+"""
+"""A file with a limit, from which on the system refuses to write, stands for a disk that is full."""
 
-    assert "[1, 1, 0]" == said.strip()
-    assert "one two\nthree four\nseven\n" == (tmp_path / "file").read_text()
+
+@pytest.mark.parametrize(
+    ("cannot", "written", "lost"),
+    [
+        ("", "one two\nseven\n", "[2, 1, 0]"),
+        ("def refuse(*_): raise PermissionError\nos.ftruncate = refuse", "one two\nthree four\nseven\n", "[1, 1, 0]"),
+    ],
+    ids=["taken back", "ended later, in a file that cannot be cut"],
+)
+def test_a_line_that_is_cut_off_spoils_no_other_one(cannot: str, written: str, lost: str, tmp_path: Path) -> None:
+    script = f"""
+{cannot}
+limit(14)
+lost = [output.write([b"one two\\n", b"three four\\n", b"five\\n"]), output.write([b"six six\\n"])]
+limit(hard)
+lost.append(output.write([b"seven\\n"]))
+print(lost, file=sys.stderr)
+"""
+    with (tmp_path / "file").open("wb") as file:
+        said = run_python(FULL + script, stdout=file)
+
+    assert lost == said.strip()
+    assert written == (tmp_path / "file").read_text()
+
+
+def test_a_full_disk_leaves_the_lines_of_all_processes_whole(tmp_path: Path) -> None:
+    """Each is refused in the middle of a line while others write, and goes on when there is room again."""
+    script = """
+import multiprocessing
+processes = multiprocessing.get_context("fork")
+refused = processes.Barrier(4, timeout=20)
+def log(name):
+    limit(20_000)
+    for number in range(10_000):
+        lines = [b"%d %d %s.\\n" % (name, number, b"x" * (17 * number % 1000)) for _ in range(3)]
+        if output.write(lines):
+            break
+    refused.wait()
+    limit(hard)
+    assert 0 == output.write([b"%d after.\\n" % name])
+children = [processes.Process(target=log, args=(name,)) for name in range(4)]
+for child in children: child.start()
+for child in children: child.join()
+assert [0] * 4 == [child.exitcode for child in children]
+"""
+    with (tmp_path / "file").open("wb") as file:
+        run_python(FULL + script, stdout=file)
+    lines = (tmp_path / "file").read_text().splitlines()
+
+    assert [] == [line for line in lines if not (line[0].isdigit() and line.count(".") == 1 and line.endswith("."))]
+    assert {f"{name} after." for name in range(4)} <= set(lines)
 
 
 def test_a_pipe_that_somebody_has_made_non_blocking_is_waited_for(pipe: tuple[int, int]) -> None:
