@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 
 from service.logs.line_writer import LineWriter
-from service.logs.output import PIPE_BYTES, Output, is_file, takes_more
+from service.logs.output import PIPE_BYTES, Output, append, is_file, takes_more
 
 FLUSH_SECONDS = 2.0
 """How long the end of a process waits for a reader that stalls; as long as the first line does before ``start``."""
@@ -54,6 +54,7 @@ def start(buffer_bytes: int) -> None:
     process = _process
     with process.lock:
         if process.writer is None:
+            append()
             process.writer = LineWriter(process.output, buffer_bytes, _description)
 
 

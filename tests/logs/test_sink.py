@@ -133,6 +133,21 @@ def test_who_is_killed_loses_no_more_than_the_last_moment(tmp_path: Path) -> Non
     assert killed - float(lines[-1].split()[1]) < 1
 
 
+def test_a_log_that_is_emptied_begins_anew(tmp_path: Path) -> None:
+    """As logrotate's copytruncate does it, whether the shell has opened the file with > or with >>."""
+    script = """
+    start()
+    say("before")
+    sink.flush()
+    os.truncate(1, 0)
+    say("after")
+    """
+    with (tmp_path / "out").open("wb") as file:
+        run_python(BEGIN + script, stdout=file)
+
+    assert b"after\n" == (tmp_path / "out").read_bytes()
+
+
 @pytest.mark.parametrize("begin", ["start()", "pass"])
 def test_drops_are_told_when_the_reader_is_back(begin: str, tmp_path: Path) -> None:
     script = f"""
