@@ -2,40 +2,54 @@
 
 from __future__ import annotations
 
+import atexit
 import io
+import os
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from service.logs import sink
+from service.logs import printed_text, sink
 from service.logs.line import Fields, Lines
+from service.logs.printed_text import PrintedText
 
-_TRACEBACK = "Traceback (most recent call last):"
-_MAX_CHARACTERS = 1_000_000
-"""Of text that nobody ends with a newline."""
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+
+_NAMES = ("stdout", "stderr")
 
 
 class PrintedLines(io.TextIOBase):
     """Takes the place of ``sys.stdout`` or ``sys.stderr``: each line that is printed is the event of one log line.
 
-    A traceback, from its first line to its last one, is one log line, too.
+    A traceback, from its first line to its last one, is one log line, too. What else a stream has, it has from the
+    original.
     """
+
+    encoding = "utf-8"  # the base class has None, and libraries ask
+    errors = "backslashreplace"
 
     def __init__(self, write: Callable[[str, str], None], original: Any) -> None:
         self._write = write
         self._original = original
         self._printing = threading.local()  # what a thread has begun, another one does not continue
 
-    @property
-    def encoding(self) -> str:  # type: ignore[override] # the base class has None, and libraries ask
-        """Return UTF-8."""
-        return "utf-8"
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._original, name)
 
     @property
-    def buffer(self) -> object:
-        """Return the bytes behind the original stream: what is written there, passes as it is."""
-        return self._original.buffer
+    def buffer(self) -> Any:
+        """Return a stream for bytes, which become log lines as text does; who closes it closes nothing else."""
+        return _PrintedBytes(self)
+
+    def detach(self) -> Any:
+        """Return a stream for bytes: programs wrap it into another one for text."""
+        return self.buffer
+
+    def reconfigure(self, **_: object) -> None:
+        """Change nothing: lines are UTF-8, and written when they end."""
 
     def writable(self) -> bool:
         """Return True."""
@@ -47,42 +61,61 @@ class PrintedLines(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Write the lines that end in ``text``; keep the rest for the next call."""
-        begun = getattr(self._printing, "line", "") + text
-        *lines, rest = begun.split("\n") if len(begun) < _MAX_CHARACTERS else [begun, ""]
-        self._printing.line = rest
-        for line in lines:
-            self._take(line)
+        self.text.add(text)
         return len(text)
 
     def flush(self) -> None:
         """Write what has begun as if it had ended."""
-        line, self._printing.line = getattr(self._printing, "line", ""), ""
-        if line:
-            self._take(line)
-        traceback, self._printing.traceback = getattr(self._printing, "traceback", []), []
-        if traceback:
-            self._write(traceback[0], "\n".join(traceback))
+        self.text.end()
 
-    def _take(self, line: str) -> None:
-        traceback: list[str] = getattr(self._printing, "traceback", [])
-        if line.startswith(_TRACEBACK):
-            self._printing.traceback = [line]
-        elif traceback:
-            traceback.append(line)
-            if line and not line.startswith((" ", "\t")):  # the exception; what comes next is another traceback
-                self._printing.traceback = []
-                self._write(line, "\n".join(traceback))
-        elif line.strip():
-            self._write(line, "")
+    def close(self) -> None:
+        """Do nothing: others go on writing here."""
+
+    @property
+    def text(self) -> PrintedText:
+        """Return what this thread prints."""
+        try:
+            text: PrintedText = self._printing.text
+        except AttributeError:
+            text = self._printing.text = PrintedText(self._write)
+        return text
+
+    def forget(self) -> None:
+        """Forget what has begun: in a forked child, for its parent ends it."""
+        self._printing = threading.local()
+
+
+class _PrintedBytes(io.BufferedIOBase):
+    def __init__(self, stream: PrintedLines) -> None:
+        self._stream = stream
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def write(self, data: ReadableBuffer) -> int:
+        data = bytes(data)
+        self._stream.text.add_bytes(data)
+        return len(data)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def close(self) -> None:
+        pass  # or a part of a line would be ended when this is no longer referred to
 
 
 def log_what_is_printed(lines: Lines) -> None:
     """Turn what this process prints into log lines from now on: ``info`` from stdout, ``warning`` from stderr."""
-    for name in ("stdout", "stderr"):
+    for name in _NAMES:
         original = getattr(sys, name)
         if isinstance(original, PrintedLines):
             original = original._original
-        setattr(sys, name, PrintedLines(_writer(lines, name), original))
+        stream = PrintedLines(_writer(lines, name), original)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)  # where programs go back to
 
 
 def _writer(lines: Lines, name: str) -> Callable[[str, str], None]:
@@ -93,3 +126,16 @@ def _writer(lines: Lines, name: str) -> Callable[[str, str], None]:
         sink.write_line(lines.make(fields))
 
     return write
+
+
+def _in_child() -> None:
+    printed_text.unfinished.clear()
+    for name in _NAMES:
+        stream = getattr(sys, name)
+        if isinstance(stream, PrintedLines):
+            stream.forget()
+
+
+atexit.register(printed_text.end_all)  # before the sink writes for the last time
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from service.context import RequestContext, current_request
-from service.logs import ReportedError
+from service.logs import ReportedError, printed_text
 from service.metrics import UNMATCHED
 from service.web import problems
 from service.web.framework import EXCEPTION_KEY, ROUTE_KEY
@@ -183,6 +183,8 @@ class Exchange:
     def _report(self) -> None:
         if not self._reported:
             self._reported = True
+            if printed_text.unfinished:
+                printed_text.end_mine()
             if self.environ.get(EXCEPTION_KEY):
                 self.outcome = "exception"
             self._observer.report(self, perf_counter() - self.started)

@@ -60,6 +60,10 @@ def every_way() -> None:
     print(file=sys.stdout, flush=True)  # noqa: T201 - it is about prints
     sys.stderr.write("written to stderr\n")
     request.environ["wsgi.errors"].write("written to wsgi.errors\n")
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # a TextIO, as far as is known
+    sys.stdout.buffer.write(b"written as bytes\n")
+    for original in (sys.__stdout__, sys.__stderr__):
+        print("printed as before", file=original)
     warnings.warn("a warning", UserWarning, stacklevel=1)
     logging.getLogger("third.party").error("with %s", "arguments", extra={"host": "db1"})
     logging.getLogger("third.party").error("%d", "wrong arguments")
@@ -81,6 +85,7 @@ def every_way() -> None:
     handler = logging.StreamHandler()  # a handler of somebody else, which prints
     record = logging.LogRecord("x", logging.ERROR, __file__, 1, "%d", ("x",), None)
     handler.handle(record)
+    print("not ended", end="")  # noqa: T201 - it is about prints
 
 
 def create_app() -> Flask:

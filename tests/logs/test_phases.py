@@ -61,6 +61,8 @@ NOISES = {
     "two",
     "lines",
     "written to stderr",
+    "written as bytes",
+    "printed as before",
     "with arguments",
     "'%d' could not be formatted: TypeError",
     "bound",
@@ -90,6 +92,7 @@ def test_every_way_to_write_ends_in_the_log(name: str, tmp_path: Path) -> None:
     said = {line["event"] for line in written}
     assert said >= (NOISES | IMPORTED if name.startswith("gunicorn") else NOISES)
     assert any("UserWarning: a warning" in line["event"] for line in written)
+    assert "request_id" in next(line for line in written if line["event"] == "not ended")
     (told,) = [line for line in written if line["event"] == "ValueError: printed by traceback"]
     assert re.match(r"Traceback \(most recent call last\):\n  File .*", told["traceback"])
     (thread,) = [line for line in written if line.get("thread") == "noisy thread"]

@@ -4,13 +4,16 @@ import io
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from service.logs import printed_text
 from service.logs.line import Lines
 from service.logs.standard_streams import PrintedLines, log_what_is_printed
 from service.settings import Settings
+from tests.process import DEADLINE
 
 
 class Log:
@@ -96,16 +99,77 @@ def test_text_without_an_end_is_not_kept_for_ever(stream: PrintedLines, log: Log
     assert [10**6, 10**6] == [len(event) for event in log.events[:2]]
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda stream: stream.reconfigure(line_buffering=True, encoding="latin-1"),
+        lambda stream: stream.errors.upper(),
+        lambda stream: (stream.name, stream.mode, stream.line_buffering, stream.newlines),
+        lambda stream: stream.close(),
+        lambda stream: stream.buffer.close(),
+        lambda stream: io.TextIOWrapper(stream.detach(), encoding="utf-8").close(),
+    ],
+    ids=["reconfigure", "errors", "the rest", "close", "close its bytes", "detach"],
+)
+def test_what_modules_do_with_their_streams_does_no_harm(
+    use: Callable[[PrintedLines], object], log: Log, tmp_path: Path
+) -> None:
+    with (tmp_path / "file").open("w") as file:
+        stream = PrintedLines(log, file)
+        use(stream)
+        print("goes on", file=stream)
+
+    assert ["goes on"] == log.events
+
+
+def test_bytes_are_lines_too(stream: PrintedLines, log: Log) -> None:
+    for part in (b"one ", "zw\N{LATIN SMALL LETTER O WITH DIAERESIS}".encode()[:-1], b"\xb6lf\n\xff\n"):
+        assert len(part) == stream.buffer.write(part)
+    wrapped = io.TextIOWrapper(stream.buffer, encoding="utf-8")
+    print("wrapped", file=wrapped, flush=True)
+
+    assert ["one zw\N{LATIN SMALL LETTER O WITH DIAERESIS}lf", "\\xff", "wrapped"] == log.events
+
+
+def test_what_a_thread_has_begun_is_ended_when_its_request_ends_or_when_it_is_no_more(
+    stream: PrintedLines, log: Log
+) -> None:
+    def begin(text: str, go_on: threading.Event | None = None) -> None:
+        stream.write(text)
+        if go_on is not None:
+            begun.set()
+            go_on.wait(DEADLINE)
+            print(" and ended", file=stream)
+
+    begun, go_on = threading.Event(), threading.Event()
+    other = threading.Thread(target=begin, args=("of a thread that lives", go_on))
+    other.start()
+    begun.wait(DEADLINE)
+    for number in range(2):  # the second one may have the identity of the first one
+        ended = threading.Thread(target=begin, args=(f"of a thread that ended {number}",))
+        ended.start()
+        ended.join()
+    stream.write("mine")
+    printed_text.end_mine()
+    go_on.set()
+    other.join()
+
+    assert {"mine", "of a thread that ended 0", "of a thread that ended 1"} == set(log.events[:3])
+    assert ["of a thread that lives and ended"] == log.events[3:]
+
+
 @pytest.fixture
 def _streams() -> Iterator[None]:
-    saved = sys.stdout, sys.stderr
+    names = "stdout", "stderr", "__stdout__", "__stderr__"
+    saved = {name: getattr(sys, name) for name in names}
     yield
-    sys.stdout, sys.stderr = saved
+    for name, stream in saved.items():
+        setattr(sys, name, stream)
 
 
 @pytest.mark.usefixtures("_streams")
 def test_both_streams_are_taken_once_and_keep_what_others_need_of_them(capfd: pytest.CaptureFixture[str]) -> None:
-    """Their descriptor, their bytes and their encoding."""
+    """Their descriptor, their encoding and their name."""
     before = sys.stdout, sys.stderr
     for name in ("first", "second"):
         log_what_is_printed(Lines(Settings.from_environ({"SERVICE_NAME": name})))
@@ -120,7 +184,7 @@ def test_both_streams_are_taken_once_and_keep_what_others_need_of_them(capfd: py
     ]
     for taken, original in zip(found, before, strict=True):
         assert original.fileno() == taken.fileno()
-        assert original.buffer is taken.buffer
+        assert original.name == taken.name
         assert "utf-8" == taken.encoding
         assert taken.writable()
         assert not taken.isatty()
