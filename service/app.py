@@ -28,7 +28,7 @@ from service.telemetry.pulse import Pulse
 from service.telemetry.saturation import Saturation
 from service.telemetry.sources import sources
 from service.under_uwsgi import (
-    believe_no_client,
+    correct_environ,
     hear_stop_missed_while_starting,
     in_each_worker,
     log_under_uwsgi,
@@ -78,7 +78,7 @@ def create_app(settings: Settings | None = None, *, checks: Iterable[Check] = CH
         wsgi_app = ProxyFix(wsgi_app, x_for=hops, x_proto=hops, x_host=settings.trusted_host_proxies)
     metrics = RequestMetrics(registry)
     observer = Observer(
-        believe_no_client(wsgi_app),  # before ProxyFix, which believes the proxies
+        correct_environ(wsgi_app),  # before ProxyFix, which believes the proxies
         metrics,
         RequestLog(settings),
         quiet_routes={probes.LIVENESS, probes.READINESS, scrape.PATH},

@@ -124,13 +124,17 @@ def serve_management_under_uwsgi(settings: Settings, monitoring: Monitoring) -> 
     in_each_worker(start)
 
 
-def believe_no_client(app: WSGIApplication) -> WSGIApplication:
-    """Undo that uWSGI takes the scheme from ``X-Forwarded-Proto``, which any client can send."""
+def correct_environ(app: WSGIApplication) -> WSGIApplication:
+    """Undo that uWSGI takes the scheme from ``X-Forwarded-Proto``, which any client can send.
+
+    Its ``wsgi.errors`` keeps what is not flushed, and writes past the log.
+    """
     if "uwsgi" not in sys.modules:
         return app
 
-    def with_own_scheme(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def corrected(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         environ["wsgi.url_scheme"] = "https" if environ.get("HTTPS") in {"on", "1"} else "http"
+        environ["wsgi.errors"] = sys.stderr
         return app(environ, start_response)
 
-    return with_own_scheme
+    return corrected

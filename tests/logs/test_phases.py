@@ -61,6 +61,7 @@ NOISES = {
     "two",
     "lines",
     "written to stderr",
+    "written to wsgi.errors",
     "written as bytes",
     "printed as before",
     "with arguments",
