@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import builtins
 import ctypes
 import logging
 import os
@@ -28,6 +29,14 @@ class Unhappy:
 
     def __del__(self) -> None:
         raise ValueError("in __del__")
+
+
+class Last:
+    """Outlives the modules."""
+
+    def __del__(self) -> None:
+        print("printed at the very end")  # noqa: T201 - it is about prints
+        raise ValueError("raised at the very end")
 
 
 def fail(text: str) -> None:
@@ -78,6 +87,8 @@ def every_way() -> None:
     except ExceptionGroup:
         structlog.get_logger("ours").exception("a group")
     Unhappy()
+    for module in (builtins, sys):
+        module._last = Last()  # type: ignore[attr-defined]
     thread = threading.Thread(target=fail, args=("in a thread",), name="noisy thread")
     thread.start()
     thread.join()

@@ -64,6 +64,7 @@ NOISES = {
     "written to wsgi.errors",
     "written as bytes",
     "printed as before",
+    "printed at the very end",
     "with arguments",
     "'%d' could not be formatted: TypeError",
     "bound",
