@@ -2,11 +2,13 @@
 
 import sys
 
-from service import standard_descriptors
+from service import interruption, standard_descriptors
 
 __version__ = "0.1.0"
 
 standard_descriptors.open_closed()
+if interruption.is_server():
+    interruption.expect()
 
 if "uwsgi" in sys.modules:
     # uWSGI loads the application before it forks and has no earlier moment to offer: the store

@@ -141,7 +141,9 @@ class _LineHandler(logging.Handler):
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-    if not issubclass(kind, (KeyboardInterrupt, ReportedError)):
+    if issubclass(kind, KeyboardInterrupt):
+        _log.warning("interrupted")
+    elif not issubclass(kind, ReportedError):
         _log.critical("uncaught exception", exc_info=(kind, error, trace))
 
 

@@ -174,6 +174,28 @@ def test_the_application_of_waitress_that_cannot_be_imported_is_reported_in_json
     assert ("critical", "ModuleNotFoundError") == (line["level"], line["exception"][0]["exc_type"])
 
 
+@pytest.mark.parametrize("module", ["logs/line.py", "startup.py", "views.py"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["gunicorn", "--preload"],
+        ["python", "-m", "service"],
+        ["waitress-serve", "--call", "service.app:create_app"],
+    ],
+    ids=" ".join,
+)
+def test_an_interruption_while_it_starts_is_one_line(command: list[str], module: str, tmp_path: Path) -> None:
+    """Before the log is set up and after that."""
+    shutil.copytree(ROOT / "service", tmp_path / "service", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "gunicorn.conf.py", tmp_path)
+    (tmp_path / "service" / module).write_text("import signal\nsignal.raise_signal(signal.SIGINT)")
+    env = {**ENV, "SERVICE_ENV": "production"}
+    with started([BIN / command[0], *command[1:]], tmp_path, env, cwd=tmp_path) as server:
+        assert -signal.SIGINT == server.process.wait(DEADLINE)
+
+    assert ["interrupted"] == [line["event"] for line in lines(server.text())]
+
+
 @pytest.mark.parametrize("command", [["gunicorn"], ["python", "-m", "service"], ["waitress-serve", "--call", NOISE]])
 def test_wrong_settings_are_reported_in_json(command: list[str], tmp_path: Path) -> None:
     env = {**ENV, "SERVICE_ENV": "production", "SERVICE_THREADS": "many"}
