@@ -6,11 +6,13 @@ import os
 import resource
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from observability.drill.load import Load, ask
 from observability.drill.stack import REQUEST_TIMEOUT_SECONDS, THREADS, Stack
+from observability.programs import wait_until
 
 Inject = Callable[[Stack], AbstractContextManager[object]]
 
@@ -44,6 +46,29 @@ def _process_gone(stack: Stack) -> Iterator[None]:
     stack.service.stop(signal.SIGKILL)
     yield
     stack.start_service()
+
+
+@contextmanager
+def _restart_loop(stack: Stack) -> Iterator[None]:
+    """Kill the service whenever a scrape has seen it, until that has been told."""
+    for _ in range(20):
+        before = _start_seen(stack)
+        stack.service.stop(signal.SIGKILL)
+        stack.start_service()
+        with suppress(TimeoutError):  # the outcome says so
+            wait_until(partial(_seen_since, stack, before), "a scrape", 10)
+        if "ServiceRestarting" in stack.webhook.arrived():
+            break
+    yield
+
+
+def _start_seen(stack: Stack) -> list[str]:
+    """Return when the service started that the last scrape has seen; nothing where that has failed."""
+    return [str(sample["value"][1]) for sample in stack.query('process_start_time_seconds{job="service"}')]
+
+
+def _seen_since(stack: Stack, before: list[str]) -> bool:
+    return _start_seen(stack) not in ([], before)
 
 
 @contextmanager
@@ -156,6 +181,7 @@ FAULTS = (
     ),
     Fault("workers crash", _asks("POST", "/faults/crash", pause=0.6), frozenset({"ServiceWorkersCrashing"})),
     Fault("process gone", _process_gone, frozenset({"ServiceTargetDown"})),
+    Fault("restart loop", _restart_loop, frozenset({"ServiceRestarting"})),
     Fault("target absent", _target_absent, frozenset({"ServiceTargetAbsent"})),
     Fault("drain forgotten", _draining, frozenset({"ServiceDrainingTooLong"})),
     Fault("dependency down", _dependency_down, frozenset({"ServiceDependencyDown{fault}", "ServiceNotReady"})),
