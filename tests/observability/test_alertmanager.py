@@ -145,3 +145,24 @@ def test_the_fastest_burn_silences_the_slower_ones_of_the_same_objective(alertma
     other = labels("ServiceErrorBudgetGoneIn30Days", slo="availability")
 
     assert_inhibited(burns[1:], alertmanager, [*burns, other])
+
+
+@pytest.mark.parametrize("name", ["namespace", "cluster", "env", "environment"])
+def test_trouble_of_one_environment_silences_nothing_of_another_and_is_told_apart(name: str, alertmanager: str) -> None:
+    """One Alertmanager may be told by several Prometheus servers, each with ``external_labels`` of its own."""
+
+    def firing(value: str, *alerts: dict[str, str]) -> list[dict[str, str]]:
+        return [{**one, "job": f"of each {name}", name: value} for one in alerts]
+
+    cause = labels("ServiceMemoryGrowing", instance="a")
+    slow = [labels(f"ServiceErrorBudgetGoneIn{days}Days", slo="availability") for days in (5, 10, 30)]
+    fast = labels("ServiceErrorBudgetGoneIn2Days", slo="availability")
+    gone = [labels("ServiceTargetDown", instance="a"), labels("ServiceTargetAbsent")]
+    staging = firing("staging", fast, *slow, *gone, cause)
+    production = firing("production", slow[0], cause)
+
+    assert_inhibited([*staging[1:4], staging[-1]], alertmanager, [*staging, *production])
+    groups = [group["labels"] for group in json.loads(get(f"{alertmanager}/api/v2/alerts/groups"))]
+    assert {"staging", "production"} == {
+        group[name] for group in groups if (group["job"], group["alertname"]) == (f"of each {name}", cause["alertname"])
+    }
