@@ -17,6 +17,7 @@ from observability.drill.scaling import seconds
 from service.settings import Settings
 from tests.observability.dashboards import DASHBOARDS, filled, targets
 from tests.observability.files import OBSERVABILITY, RULE_TESTS, alerts, queries, rules, runbook, selectors
+from tests.process import ROOT
 from tests.programs import require
 
 CONFIG = (OBSERVABILITY / "prometheus.yml").read_text()
@@ -73,7 +74,10 @@ def test_of_pods_those_of_the_service_are_scraped_on_their_management_port(tmp_p
     )
     text = yaml.safe_load(uncommented("kubernetes_sd_configs"))
     (job,) = text["scrape_configs"]
-    assert [{"role": "pod"}] == job.pop("kubernetes_sd_configs")
+    # What is developed has the same labels, and the rules sum over all that has the job's name.
+    production = yaml.safe_load((ROOT / "deploy/kubernetes/overlays/production/kustomization.yaml").read_text())
+    namespaces = {"names": [production["namespace"]]}
+    assert [{"role": "pod", "namespaces": namespaces}] == job.pop("kubernetes_sd_configs")
     job["file_sd_configs"] = [{"files": [str(targets)]}]
     del text["rule_files"]
     config.write_text(yaml.safe_dump(text))
