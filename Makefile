@@ -50,7 +50,7 @@ NEWER := .newer
 test-newer: PROGRAMS := npm:npm
 test-newer: .venv/installed-dev programs $(NEWER)/usr/bin/prometheus  ## Check observability/ with Prometheus 3 from Debian unstable, and Grafana's types (4 minutes)
 	PATH="$(CURDIR)/$(NEWER)/usr/bin:$$PATH" CI=true $(BIN)/python -m pytest $(addprefix tests/observability/,\
-		test_rules.py test_alertmanager.py test_queries.py test_monitor.py test_drill.py grafana_types.py)
+		test_rules.py test_rules_changed.py test_dashboard_values.py test_alertmanager.py test_queries.py test_monitor.py test_drill.py grafana_types.py)
 
 $(NEWER)/usr/bin/prometheus:
 	tests/observability/newer.sh $(NEWER)

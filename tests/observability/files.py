@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import promql_parser
@@ -13,6 +14,8 @@ from tests.process import ROOT
 
 OBSERVABILITY = ROOT / "observability"
 RULE_TESTS = sorted((OBSERVABILITY / "tests").glob("*.yml"))
+ALWAYS = {"Watchdog"}
+"""Fires whatever happens, so it has no silent case."""
 RUNBOOK = (OBSERVABILITY / "runbook.md").read_text()
 
 
@@ -25,6 +28,15 @@ def rules() -> list[dict[str, Any]]:
 def alerts() -> dict[str, dict[str, Any]]:
     """Return every alert by its name."""
     return {rule["alert"]: rule for rule in rules() if "alert" in rule}
+
+
+def cases(alert: str) -> Iterator[tuple[Path, dict[str, Any], dict[str, Any]]]:
+    """Yield the file, the test and the expectation of each case of an alert that promtool tries."""
+    for path in RULE_TESTS:
+        for test in yaml.safe_load(path.read_text())["tests"]:
+            for expectation in test.get("alert_rule_test", []):
+                if expectation["alertname"] == alert:
+                    yield path, test, expectation
 
 
 def recorded() -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 import yaml
 
 from tests.observability.dashboards import DASHBOARDS, annotation_queries, filled, panels, targets
-from tests.programs import require
+from tests.observability.promtool import promtool
 
 SERVICE = DASHBOARDS["service"]
 ALL = dict.fromkeys(("job", "instance", "route"), ".+")
@@ -26,8 +25,8 @@ def assert_values(expected: dict[str, float], query: str, at: str, series: dict[
     }
     path = directory / "values.yml"
     path.write_text(yaml.safe_dump({"evaluation_interval": "30s", "tests": [test]}))
-    done = subprocess.run([require("promtool"), "test", "rules", path], capture_output=True, text=True, check=False)
-    assert 0 == done.returncode, done.stdout + done.stderr
+    returned, output = promtool("test", "rules", path)
+    assert 0 == returned, output
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,11 @@
-"""Rules and alerts, by promtool, and by what becomes of its tests when a rule is changed."""
+"""Rules and alerts, by promtool and by what this project demands of each."""
 
 from __future__ import annotations
 
 import json
 import re
 import subprocess
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import promql_parser
 import pytest
@@ -16,27 +14,22 @@ import yaml
 from observability.drill.scaling import seconds
 from service.settings import Settings
 from tests.observability.dashboards import DASHBOARDS, filled, targets
-from tests.observability.files import OBSERVABILITY, RULE_TESTS, alerts, queries, rules, runbook, selectors
+from tests.observability.files import (
+    ALWAYS,
+    OBSERVABILITY,
+    RULE_TESTS,
+    alerts,
+    cases,
+    queries,
+    rules,
+    runbook,
+    selectors,
+)
+from tests.observability.promtool import promtool
 from tests.process import ROOT
 from tests.programs import require
 
 CONFIG = (OBSERVABILITY / "prometheus.yml").read_text()
-ALWAYS = {"Watchdog"}
-"""Fires whatever happens, so it has no silent case."""
-
-
-def promtool(*arguments: str | Path) -> tuple[int, str]:
-    done = subprocess.run([require("promtool"), *arguments], capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout + done.stderr
-
-
-def cases(alert: str) -> Iterator[tuple[Path, dict[str, Any], dict[str, Any]]]:
-    """Yield the file, the test and the expectation of each case of an alert."""
-    for path in RULE_TESTS:
-        for test in yaml.safe_load(path.read_text())["tests"]:
-            for expectation in test.get("alert_rule_test", []):
-                if expectation["alertname"] == alert:
-                    yield path, test, expectation
 
 
 def uncommented(key: str) -> str:
@@ -158,7 +151,10 @@ def test_an_alert_is_complete(alert: str) -> None:
 
 
 def test_only_what_users_feel_pages() -> None:
-    groups = {group["name"]: group["rules"] for group in yaml.safe_load(alerts_text())["groups"]}
+    groups = {
+        group["name"]: group["rules"]
+        for group in yaml.safe_load((OBSERVABILITY / "rules" / "alerts.yml").read_text())["groups"]
+    }
 
     assert {"ticket"} == {rule["labels"]["severity"] for rule in groups["service-causes"]}
     assert {"page"} == {rule["labels"]["severity"] for rule in groups["service-symptoms"]}
@@ -190,80 +186,6 @@ def test_an_alert_has_cases_in_which_it_fires_and_in_which_it_is_silent(alert: s
 def test_an_alert_is_silent_where_there_is_no_data(alert: str) -> None:
     """Each but the one that tells of that."""
     assert any(not test.get("input_series") and not expectation["exp_alerts"] for _, test, expectation in cases(alert))
-
-
-def alerts_text() -> str:
-    return (OBSERVABILITY / "rules" / "alerts.yml").read_text()
-
-
-def easier_bound(rule: dict[str, Any]) -> dict[str, Any]:
-    """Return the alert with bounds that are a fifth lower, or lower by one where it counts."""
-
-    def lower(match: re.Match[str]) -> str:
-        comparison, bound = match[1], float(match[2])
-        return f"{comparison} {bound - 1 if comparison == '>=' else bound * 0.8:g}"
-
-    return {**rule, "expr": re.sub(r"(>=?) ([0-9.]+)", lower, rule["expr"])}
-
-
-def half_as_long(rule: dict[str, Any]) -> dict[str, Any]:
-    """Return the alert with half of its ``for``."""
-    number, unit = int(rule["for"][:-1]), rule["for"][-1]
-    return {**rule, "for": f"{number * {'h': 1800, 'm': 30, 's': 0}[unit]}s"}
-
-
-COMPARED_WITH_0 = {
-    "ServiceTargetDown",
-    "ServiceTargetAbsent",
-    "ServiceNotReady",
-    "ServiceDrainingTooLong",
-    "ServiceAcceptQueueGrowing",
-    "ServiceDependencyDown",
-}
-WAIT_FOR_A_MINUTE = {"ServiceWorkersCrashing", "ServiceLogLinesDropped", "ServiceMetricsStoreDamaged"}
-"""Of these it is the range that is long."""
-
-
-@pytest.mark.parametrize(("easier", "unaffected"), [(easier_bound, COMPARED_WITH_0), (half_as_long, WAIT_FOR_A_MINUTE)])
-def test_each_alert_has_a_silent_case_near_its_bound(
-    easier: Callable[[dict[str, Any]], dict[str, Any]], unaffected: set[str], tmp_path: Path
-) -> None:
-    """Alerts that are a little easier to set off fire in cases in which they have to be silent."""
-    text = yaml.safe_load(alerts_text())
-    for group in text["groups"]:
-        group["rules"] = [easier(rule) for rule in group["rules"]]
-
-    assert alerts().keys() - ALWAYS - unaffected == fire_wrongly(tmp_path, alerts=yaml.safe_dump(text))
-
-
-@pytest.mark.parametrize("minimum", [5, 20])
-def test_a_silent_case_is_near_the_guard_against_low_traffic(minimum: int, tmp_path: Path) -> None:
-    text = (OBSERVABILITY / "rules" / "slo.yml").read_text().replace(f"vector({minimum})", f"vector({minimum - 1})")
-
-    assert "ServiceErrorBudgetGoneIn2Days" in fire_wrongly(tmp_path, "error_budget_pages", slo=text)
-
-
-def fire_wrongly(directory: Path, only: str = "", **changed: str) -> set[str]:
-    """Return the alerts that fire in a silent case, with another text of some file of rules.
-
-    ``only`` is in the names of the files of cases that are tried.
-    """
-    (directory / "rules").mkdir()
-    (directory / "tests").mkdir()
-    for path in (OBSERVABILITY / "rules").glob("*.yml"):
-        (directory / "rules" / path.name).write_text(changed.get(path.stem, path.read_text()))
-    for path in RULE_TESTS:
-        if only not in path.stem:
-            continue
-        file = yaml.safe_load(path.read_text())
-        for test in file["tests"]:
-            test.pop("promql_expr_test", None)
-            expectations = test.pop("alert_rule_test", [])
-            test["alert_rule_test"] = [each for each in expectations if not each["exp_alerts"]]
-        file["tests"] = [test for test in file["tests"] if test["alert_rule_test"]]
-        (directory / "tests" / path.name).write_text(yaml.safe_dump(file))
-    _, output = promtool("test", "rules", *(directory / "tests").glob("*.yml"))
-    return set(re.findall(r"alertname: (\w+), time", output))
 
 
 def test_prometheus_scrapes_the_default_management_address() -> None:
