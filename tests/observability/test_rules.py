@@ -13,7 +13,7 @@ import yaml
 
 from observability.drill.scaling import seconds
 from service.settings import Settings
-from tests.observability.dashboards import DASHBOARDS, filled, targets
+from tests.observability.dashboards import DASHBOARDS, filled, panels, targets
 from tests.observability.files import (
     ALWAYS,
     OBSERVABILITY,
@@ -190,3 +190,17 @@ def test_an_alert_is_silent_where_there_is_no_data(alert: str) -> None:
 
 def test_prometheus_scrapes_the_default_management_address() -> None:
     assert f'"{Settings.from_environ({}).management_bind}"' in CONFIG
+
+
+def test_whoever_runs_prometheus_reads_for_how_long_the_budget_needs_its_data() -> None:
+    """Its own default is 15 days, the operator's one: the budget of 30 days would be of these, and nobody told."""
+    (days,) = {days for rule in rules() for days in re.findall(r"budget_left:ratio(\d+)d", rule.get("record", ""))}
+    option = "--storage.tsdb.retention.time=35d"
+
+    assert seconds(option.partition("=")[2]) > seconds(f"{days}d")
+    for path in ("README.md", "observability/prometheus.yml", "observability/compose.yaml"):
+        assert option in (ROOT / path).read_text(), path
+    assert "retention: 35d" in (ROOT / "deploy/kubernetes/components/monitoring/kustomization.yaml").read_text()
+    for panel in panels(DASHBOARDS["service"]):
+        if any("error_budget_left" in target["expr"] for target in panel["targets"]):
+            assert f"{days} days, or of as many as Prometheus has" in panel["description"]
