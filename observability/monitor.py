@@ -25,8 +25,12 @@ def main() -> int:
     """Return 0 after a signal; 1, after a line that says why, where something did not start or has ended."""
     parser = argparse.ArgumentParser("observability.monitor", description=__doc__)
     for name, port in (("service", 8000), ("management", 8001), ("prometheus", 9090), ("alertmanager", 9093)):
-        parser.add_argument(f"--{name}", type=int, default=port, metavar="PORT", help=f"default: {port}")
+        parser.add_argument(f"--{name}", type=_port, default=port, metavar="PORT", help=f"default: {port}")
     ports = vars(parser.parse_args())
+    if len(set(ports.values())) < len(ports):
+        parser.error(
+            f"two of them cannot share a port: {', '.join(f'--{name} {port}' for name, port in ports.items())}"
+        )
     if taken := [f"--{name} {port}" for name, port in ports.items() if occupied(port)]:
         parser.error(f"something listens there already, choose another port: {', '.join(taken)}")
     end_by_signal()
@@ -44,13 +48,21 @@ def main() -> int:
                 program.stop()
 
 
+def _port(text: str) -> int:
+    """Return a port to listen on. Raises ArgumentTypeError."""
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 1 to 65535")
+    return int(text)
+
+
 def _run(directory: Path, ports: dict[str, int], running: list[Program]) -> Never:
     """Start everything, and tell where it is. Raises Interrupted after a signal, RuntimeError where something ends."""
     address = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
     (directory / "prometheus.yml").write_text(_prometheus(address["management"], address["alertmanager"]))
     (directory / "alertmanager.yml").write_text((SOURCE / "alertmanager.yml").read_text())
-    # No balancer has to learn that this service leaves, and Ctrl-C is not to wait until it is killed while it drains.
-    service = {"SERVICE_DRAIN_SECONDS": "0", **os.environ}
+    # No balancer has to learn that this service leaves. Whatever the environment says, it has to be gone before
+    # `programs.GRACE_SECONDS` are over, for what is killed leaves its metrics store behind.
+    service = {**os.environ, "SERVICE_DRAIN_SECONDS": "0", "SERVICE_GRACEFUL_SECONDS": "1"}
     service |= {"SERVICE_BIND": address["service"], "SERVICE_MANAGEMENT_BIND": address["management"]}
     commands: dict[str, tuple[list[str | Path], dict[str, str] | None, str]] = {
         "alertmanager": (programs.alertmanager(directory, ports["alertmanager"]), None, "/-/ready"),
@@ -58,7 +70,9 @@ def _run(directory: Path, ports: dict[str, int], running: list[Program]) -> Neve
         "service": ([GUNICORN], service, "/healthz"),
     }
     for name, (command, env, path) in commands.items():
-        running.append(Program(command, directory / f"{name}.log", env))
+        # The log of the service is for whoever looks on, as with `make run`.
+        stdout = sys.stdout.fileno() if name == "service" else None
+        running.append(Program(command, directory / f"{name}.log", env, stdout))
         running[-1].wait_for(f"http://{address[name]}{path}")
     for name, path in (("service", "/"), ("management", "/"), ("prometheus", "/alerts"), ("alertmanager", "/")):
         print(f"{name:<13} http://{address[name]}{path}", flush=True)  # noqa: T201 - what it is run for

@@ -73,3 +73,41 @@ def test_a_port_that_is_taken_is_said_at_once(tmp_path: Path) -> None:
         with started(command(ports), tmp_path / "second") as second:
             assert 2 == second.process.wait(20)
             assert f"--prometheus {ports['prometheus']}" in second.text()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"alertmanager": "9090"}, "two of them cannot share a port"),
+        ({"service": "70000"}, "'70000' is no port"),
+        ({"management": "0"}, "'0' is no port"),
+        ({"management": "x"}, "'x' is no port"),
+    ],
+    ids=["shared", "too large", "0", "no number"],
+)
+def test_ports_that_cannot_be_are_said_at_once(changed: dict[str, str], said: str, tmp_path: Path) -> None:
+    arguments = [f"--{name}={port}" for name, port in changed.items()]
+    with started([BIN / "python", "-m", "observability.monitor", *arguments], tmp_path) as monitor:
+        assert 2 == monitor.process.wait(20)
+        assert said in monitor.text()
+        assert "Traceback" not in monitor.text()
+
+
+def test_the_log_of_the_service_is_shown(tmp_path: Path) -> None:
+    ports = {name: free_port() for name in NAMES}
+    with started(command(ports), tmp_path, {"WEB_CONCURRENCY": "1"}) as monitor:
+        wait_until(lambda: "Ctrl-C" in monitor.text(), "it is ready")
+        with urllib.request.urlopen(f"http://127.0.0.1:{ports['service']}/", timeout=5):
+            wait_until(lambda: '"event":"request"' in monitor.text(), "the line of the request")
+
+
+def test_settings_for_a_stop_among_load_balancers_do_not_make_ctrl_c_kill_the_service(tmp_path: Path) -> None:
+    """Killed, it would leave its metrics store behind."""
+    ports = {name: free_port() for name in NAMES}
+    settings = {"WEB_CONCURRENCY": "1", "SERVICE_DRAIN_SECONDS": "30", "SERVICE_GRACEFUL_SECONDS": "60"}
+    with started(command(ports), tmp_path, settings) as monitor:
+        wait_until(lambda: "Ctrl-C" in monitor.text(), "it is ready")
+        assert list((tmp_path / "tmp").glob("service-metrics-*"))
+
+        assert 0 == monitor.stop(signal.SIGINT)
+        assert [] == list((tmp_path / "tmp").iterdir())
