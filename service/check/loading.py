@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 _APPLICATION = "service.app"
+_MASTER = "service.under_gunicorn.master"
+"""What ``on_starting`` in gunicorn.conf.py loads, before any worker is forked."""
 
 
 def main(arguments: list[str]) -> None:
@@ -22,8 +24,11 @@ def main(arguments: list[str]) -> None:
     os.dup2(2, 1)  # whatever is printed meanwhile is no result
     begin = time.monotonic()
     application, values = _read_gunicorn() if arguments else (_APPLICATION, None)
-    found: dict[str, Any] = {"gunicorn": values, "fault": None, "loaded_bytes": None}
+    found: dict[str, Any] = {"gunicorn": values, "fault": None, "master_bytes": None, "loaded_bytes": None}
     try:
+        if arguments:
+            importlib.import_module(_MASTER)
+            found["master_bytes"] = _own_memory()
         importlib.import_module(application)
         found["loaded_bytes"] = _own_memory()
     except (Exception, SystemExit) as fault:  # noqa: BLE001 - whatever an application raises is what is to be told

@@ -37,13 +37,15 @@ class GunicornValues:
 class Trial:
     """What came out.
 
-    ``fault`` says why it failed. ``loaded_bytes`` is the memory that a process needs for itself with the application
-    imported and no request served; None where that cannot be measured.
+    ``fault`` says why it failed. ``loaded_bytes`` is the memory of a process that no file backs, with the application
+    imported and no request served; ``master_bytes`` is that of Gunicorn's master, which does not import it and whose
+    pages the workers share. None where that cannot be measured, or there is no such master.
     """
 
     fault: str | None = None
     gunicorn: GunicornValues | None = None
     loaded_bytes: int | None = None
+    master_bytes: int | None = None
     seconds: float = 0.0
 
 
