@@ -15,6 +15,8 @@ def look(deployment: Deployment) -> Iterator[Finding]:
     yield _mode(deployment)
     yield from _application(deployment)
     settings, values = deployment.settings, deployment.gunicorn
+    for problem in values.problems if values else ():
+        yield error("gunicorn", f"It could not serve: {problem}.", "gunicorn.conf.py and GUNICORN_CMD_ARGS say it.")
     if values is not None and values.reload:
         yield warning(
             "reload",

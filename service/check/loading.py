@@ -45,6 +45,7 @@ def _read_gunicorn() -> tuple[str, dict[str, Any]]:
     from gunicorn.app.wsgiapp import WSGIApplication  # noqa: PLC0415 - not on Windows
 
     from service import startup  # noqa: PLC0415 - with a library that others do without
+    from service.check import starting  # noqa: PLC0415 - as WSGIApplication
 
     startup.open_store = _leave_nothing  # gunicorn.conf.py calls it
     sys.argv = ["gunicorn"]
@@ -58,6 +59,7 @@ def _read_gunicorn() -> tuple[str, dict[str, Any]]:
         "heartbeat_directory": config.worker_tmp_dir,
         "forwarded_allow_ips": config.forwarded_allow_ips,
         "reload": config.reload,
+        "problems": [*starting.problems(config)],
     }
 
 

@@ -21,6 +21,7 @@ class GunicornValues:
     """Gunicorn's settings as they result from its file and from ``GUNICORN_CMD_ARGS``.
 
     ``connections`` is how many a worker keeps open at one time. ``binds`` are the addresses it opens itself.
+    ``problems`` say why it would not start with them, or would serve nobody.
     """
 
     binds: tuple[Address, ...]
@@ -31,6 +32,7 @@ class GunicornValues:
     heartbeat_directory: str | None
     forwarded_allow_ips: tuple[str, ...]
     reload: bool
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +78,8 @@ def _values(found: dict[str, Any]) -> GunicornValues:
         if not isinstance(address, int)
     ]
     allowed = tuple(found.pop("forwarded_allow_ips"))
-    return GunicornValues(binds=tuple(binds), forwarded_allow_ips=allowed, **found)
+    problems = tuple(found.pop("problems"))
+    return GunicornValues(binds=tuple(binds), forwarded_allow_ips=allowed, problems=problems, **found)
 
 
 def _last_line(text: bytes) -> str:
