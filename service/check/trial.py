@@ -62,11 +62,21 @@ def run(environ: Mapping[str, str], *, with_gunicorn: bool) -> Trial:
         )
     except subprocess.TimeoutExpired:
         return Trial(fault=f"not loaded within {SECONDS:g} seconds")
-    if done.returncode:
-        return Trial(fault=_last_line(done.stderr) or f"it exits with {done.returncode}")
-    found = json.loads(done.stdout)
+    found = _result(done.stdout)
+    if done.returncode or found is None:
+        reason = _last_line(done.stderr) if done.returncode else ""
+        return Trial(fault=reason or f"it exits with {done.returncode} before all is loaded")
     values = found.pop("gunicorn")
     return Trial(gunicorn=None if values is None else _values(values), **found)
+
+
+def _result(out: bytes) -> dict[str, Any] | None:
+    """Read the object of the last line, before which Python's start may have written; None if there is none."""
+    try:
+        found = json.loads(out.rpartition(b"\n")[2])
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _values(found: dict[str, Any]) -> GunicornValues:

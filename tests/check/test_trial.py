@@ -78,6 +78,9 @@ def test_more_memory_at_import_is_seen(copy: Path) -> None:
         ("gunicorn.conf.py", "1 / 0", "ZeroDivisionError: division by zero"),
         ("gunicorn.conf.py", "workers = -3", "Error: Value must be positive: -3"),
         ("gunicorn.conf.py", "(", "SyntaxError: '(' was never closed"),
+        ("gunicorn.conf.py", "raise SystemExit(0)", "it exits with 0 before all is loaded"),
+        ("gunicorn.conf.py", "raise SystemExit(5)", "it exits with 5 before all is loaded"),
+        ("service/views.py", "import os; os._exit(0)", "it exits with 0 before all is loaded"),
     ],
 )
 def test_what_cannot_be_loaded_is_told_in_one_line(file: str, line: str, expected: str, copy: Path) -> None:
@@ -85,6 +88,19 @@ def test_what_cannot_be_loaded_is_told_in_one_line(file: str, line: str, expecte
         broken.write(f"\n{line}\n")
 
     assert expected == load().fault
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_options_with_which_gunicorn_serves_nobody_are_an_error(option: str) -> None:
+    found = check(environ={"GUNICORN_CMD_ARGS": option})
+
+    assert ["It cannot be loaded: it exits with 0 before all is loaded"] == found.texts("application", "error")
+
+
+def test_what_python_writes_as_it_starts_is_no_result(copy: Path) -> None:
+    (copy / "sitecustomize.py").write_text("print('[]')\n")
+
+    assert load(PYTHONPATH=str(copy)).fault is None
 
 
 def test_the_command_says_it_and_the_rest(copy: Path) -> None:
