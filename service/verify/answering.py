@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from service.findings import Finding, error, note, ok, warning
-from service.verify.client import Answer, Client
+from service.verify.answer import Answer
+from service.verify.client import Client
 from service.web import problem
 from service.web.probes import LIVENESS, READINESS
 

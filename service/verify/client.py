@@ -3,59 +3,31 @@
 from __future__ import annotations
 
 import http.client
-import json
 import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from service.verify.target import Target, without_secrets
+from service.verify.answer import Answer
+from service.verify.target import Target
 
 MAX_BYTES = 64 * 2**20
 """Of a body; a scrape of 300,000 series has as many."""
+_BROKEN_OFF = "the connection was closed in the middle of the answer"
 T = TypeVar("T")
 
 
 class NoAnswerError(Exception):
-    """There was no answer; the text says why."""
+    """There was no answer, or not all of it; the text says why."""
+
+
+class ClosedError(NoAnswerError):
+    """The connection was closed before any answer, as some proxies refuse."""
 
 
 class OutOfTimeError(Exception):
     """The time for all requests together is over."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A response; ``seconds`` from before the connection to the end of its body."""
-
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-    seconds: float
-
-    def header(self, name: str) -> str:
-        """Return the value of a header, empty where there is none."""
-        return str(self.headers.get(name, ""))
-
-    @property
-    def media_type(self) -> str:
-        """The type of the body without its parameters, in lower case."""
-        return self.header("Content-Type").partition(";")[0].strip().lower()
-
-    def json(self) -> Any:
-        """Return the body as read from JSON, an empty object where it is something else."""
-        try:
-            found = json.loads(self.body)
-        except ValueError:
-            return {}
-        return found if isinstance(found, dict) else {}
-
-    def __str__(self) -> str:
-        if 300 <= self.status < 400 and "Location" in self.headers:
-            return f"{self.status} to {without_secrets(self.header('Location'))}, which is not followed"
-        return f"{self.status} {http.client.responses.get(self.status, '')}".rstrip()
 
 
 class Client:
@@ -69,7 +41,11 @@ class Client:
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         """Ask for ``path``, which starts with a slash. Raises NoAnswerError and OutOfTimeError."""
-        return self._bounded(lambda connection: self._get(connection, path, headers or {}))
+        return self.read(path, headers or {}, lambda answer: answer)
+
+    def read(self, path: str, headers: Mapping[str, str], understand: Callable[[Answer], T]) -> T:
+        """Ask, and return what ``understand`` makes of the answer, in the time of the request. Raises as ``get``."""
+        return self._bounded(lambda connection: understand(self._get(connection, path, headers)))
 
     def certificate(self) -> tuple[str, dict[str, Any]]:
         """Return the version of TLS, and the certificate as in ``ssl.SSLSocket.getpeercert()``."""
@@ -93,9 +69,16 @@ class Client:
         if self.target.authorization:
             sent["Authorization"] = self.target.authorization
         connection.request("GET", self.target.path + path, headers=sent)
-        response = connection.getresponse()
-        body = response.read(MAX_BYTES)
-        return Answer(response.status, response.headers, body, time.perf_counter() - begin)
+        with connection.getresponse() as response:
+            try:
+                body = response.read(MAX_BYTES + 1)
+            except (http.client.IncompleteRead, ConnectionError):
+                raise NoAnswerError(_BROKEN_OFF) from None
+            if len(body) > MAX_BYTES:
+                raise NoAnswerError(f"the answer has more than {MAX_BYTES // 2**20} MiB")
+            if response.length:  # so many bytes are missing, which `read` does not mind where it is given a size
+                raise NoAnswerError(_BROKEN_OFF)
+            return Answer(response.status, response.headers, body, time.perf_counter() - begin)
 
     def _bounded(self, call: Callable[[http.client.HTTPConnection], T]) -> T:
         """Run ``call`` in a thread that is left to itself when the time is over.
@@ -114,7 +97,7 @@ class Client:
         def run() -> None:
             try:
                 results.append(call(connection))
-            except (OSError, ValueError, http.client.HTTPException) as fault:
+            except (OSError, ValueError, http.client.HTTPException, NoAnswerError) as fault:
                 faults.append(fault)
             finally:
                 connection.close()
@@ -125,7 +108,7 @@ class Client:
         if results:
             return results[0]
         if faults and not isinstance(faults[0], TimeoutError):
-            raise NoAnswerError(_reason(faults[0]))
+            raise _no_answer(faults[0])
         if seconds < self._timeout:
             raise OutOfTimeError
         raise NoAnswerError(f"no complete answer within {seconds:g} s")
@@ -137,13 +120,19 @@ class Client:
         return http.client.HTTPConnection(host, port, timeout=seconds)
 
 
+def _no_answer(fault: Exception) -> NoAnswerError:
+    if isinstance(fault, NoAnswerError):
+        return fault
+    if isinstance(fault, http.client.RemoteDisconnected | ConnectionResetError):
+        return ClosedError("the connection was closed without an answer")
+    return NoAnswerError(_reason(fault))
+
+
 def _reason(fault: Exception) -> str:
     if isinstance(fault, ssl.SSLCertVerificationError):
         return f"the certificate is not valid: {fault.verify_message}"
     if isinstance(fault, ssl.SSLError):
         return f"no TLS there: {fault.reason or fault}"
-    if isinstance(fault, http.client.RemoteDisconnected | ConnectionResetError):
-        return "the connection was closed without an answer"
     if isinstance(fault, OSError):
         return (fault.strerror or str(fault)).lower()
     return f"what came back is not HTTP ({type(fault).__name__})"

@@ -55,8 +55,8 @@ def _look(target: Target, managements: list[Target], options: argparse.Namespace
         yield from _each("tls", partial(certificate.look, client, options.certificate_days))
     elif options.public:
         yield warning("tls", "Plain http: everybody on the way can read and change it.", "A proxy with TLS in front.")
-    own = counting.scrape_all([client])
-    sources, before = (others, counting.scrape_all(others)) if others else ([client], own)
+    own = yield from counting.scrape_all([client])
+    sources, before = (others, (yield from counting.scrape_all(others))) if others else ([client], own)
     yield from _each("metrics", partial(_count, client, sources, before, options.latency))
     yield from _each("/readyz", partial(answering.readiness, client))
     yield from _each("404", partial(answering.not_found, client))

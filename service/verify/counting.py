@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.findings import Finding, error, note, ok, warning
 from service.telemetry import scrape
-from service.verify.client import Answer, Client, NoAnswerError
+from service.verify.answer import Answer
+from service.verify.client import Client, ClosedError, NoAnswerError
 from service.web.probes import LIVENESS
 
+_METRICS = _REQUESTS, _START, _BUILD = (
+    "flask_http_request_total",
+    "process_start_time_seconds",
+    "service_build_info",
+)
 REQUESTS = 10
 SECONDS = 2.0
 """A request is counted when it is over, which is just after its client has the answer."""
@@ -28,22 +34,26 @@ class Scrape:
     mode: str
 
 
-def read(client: Client) -> Scrape | None:
+def read(client: Client, path: str = scrape.PATH) -> Scrape | None:
     """Scrape; return None where there are no metrics of the service. Raises NoAnswerError."""
-    answer = client.get(scrape.PATH, {"Accept": "text/plain;version=0.0.4"})
+    return client.read(path, {"Accept": "text/plain;version=0.0.4"}, _understand)
+
+
+def _understand(answer: Answer) -> Scrape | None:
     if answer.status != 200:
         return None
     counted, started, build, is_ours = 0.0, 0.0, {"server": "", "mode": ""}, False
     try:
-        for family in text_string_to_metric_families(answer.body.decode()):
+        lines = [line for line in answer.body.decode().split("\n") if line.startswith(_METRICS)]
+        for family in text_string_to_metric_families("\n".join(lines)):
             for sample in family.samples:
-                if sample.name == "flask_http_request_total":
+                if sample.name == _REQUESTS:
                     is_ours = True
                     labels = sample.labels.get("method"), sample.labels.get("route"), sample.labels.get("status")
                     counted += sample.value if labels == ("GET", LIVENESS, "200") else 0
-                elif sample.name == "process_start_time_seconds":
+                elif sample.name == _START:
                     started = sample.value
-                elif sample.name == "service_build_info":
+                elif sample.name == _BUILD:
                     build.update(sample.labels)
     except ValueError:  # something else answers there
         return None
@@ -107,13 +117,14 @@ def latency(answers: Sequence[Answer], limit: float) -> Finding:
     return ok("latency", text)
 
 
-def scrape_all(sources: Sequence[Client]) -> list[Scrape | None]:
-    """Scrape each; None for one that gives no metrics."""
-    return [_read_or_none(client) for client in sources]
-
-
-def _read_or_none(client: Client) -> Scrape | None:
-    try:
-        return read(client)
-    except NoAnswerError:  # which is a finding of its own
-        return None
+def scrape_all(sources: Sequence[Client]) -> Generator[Finding, None, list[Scrape | None]]:
+    """Scrape each; return None for one that gives no metrics. Yield what is found where it gives no whole answer."""
+    found: list[Scrape | None] = []
+    for client in sources:
+        try:
+            found.append(read(client))
+        except NoAnswerError as reason:
+            found.append(None)
+            if not isinstance(reason, ClosedError):
+                yield error("metrics", f"{client.target}{scrape.PATH}: {reason}.", "The log says more.")
+    return found

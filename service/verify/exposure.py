@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 from service.findings import Finding, error, note, ok, warning
 from service.telemetry import scrape
-from service.verify.client import Answer, Client, NoAnswerError
+from service.verify.answer import Answer
+from service.verify.client import Client, NoAnswerError
 from service.verify.counting import Scrape
 
 _DEBUGGER = "/?__debugger__=yes&cmd=resource&f=style.css"

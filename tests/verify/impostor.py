@@ -22,6 +22,8 @@ class Reply:
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
     body: bytes = b"{}"
     request: Mapping[str, str] = field(default_factory=dict)
+    missing: int = 0
+    """How many more bytes are promised than sent."""
 
     def problem(self, status: int, **headers: str) -> None:
         """Make it an error of the service."""
@@ -81,7 +83,7 @@ def impostor(changes: Mapping[str, Change] | None = None, context: ssl.SSLContex
             found.asked.append(self.path)
             reply = found.reply(self.path, self.headers)  # type: ignore[arg-type] # a mapping in all that is used
             self.send_response_only(reply.status)
-            for name, value in {**reply.headers, "Content-Length": str(len(reply.body))}.items():
+            for name, value in {**reply.headers, "Content-Length": str(len(reply.body) + reply.missing)}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(reply.body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
@@ -15,6 +16,7 @@ import pytest
 
 from observability.programs import free_port
 from service.__main__ import main
+from service.verify import client
 from service.verify.target import Target, without_secrets
 from tests.programs import require
 from tests.verify.impostor import Reply, impostor
@@ -68,6 +70,16 @@ def greet(connection: socket.socket, _over: threading.Event) -> None:
     connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
 
 
+def stop_at(content: bytes) -> Callable[[socket.socket, threading.Event], None]:
+    """Promise more than the content, and close."""
+    return lambda connection, _: connection.sendall(b"HTTP/1.1 200 OK\r\n" + content)
+
+
+def reset(connection: socket.socket, _over: threading.Event) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
 def only_error(found: Verified) -> str:
     (finding,) = found.findings
     assert (1, "/", "error") == (found.code, finding["subject"], finding["severity"])
@@ -80,6 +92,17 @@ def only_error(found: Verified) -> str:
         (hang, "no complete answer within 0.3 s"),
         (dribble, "no complete answer within 0.3 s"),
         (drop, "the connection was closed without an answer"),
+        (stop_at(b"Content-Length: 1000\r\n\r\nabc"), "the connection was closed in the middle of the answer"),
+        (stop_at(b"Content-Length: 1000\r\n\r\n"), "the connection was closed in the middle of the answer"),
+        (
+            stop_at(b"Transfer-Encoding: chunked\r\n\r\n9\r\nabc"),
+            "the connection was closed in the middle of the answer",
+        ),
+        (
+            stop_at(b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"),
+            "the connection was closed in the middle of the answer",
+        ),
+        (reset, "the connection was closed in the middle of the answer"),
         (greet, "what came back is not HTTP (BadStatusLine)"),
     ],
 )
@@ -117,6 +140,47 @@ def test_one_path_that_hangs_does_not_hide_the_rest() -> None:
 
     assert ["No complete answer within 0.5 s."] == found.texts("/readyz", "error")
     assert found.texts("request id", "ok")
+
+
+@pytest.mark.parametrize(("path", "subject"), [("/healthz", "metrics"), ("/readyz", "/readyz"), ("*", "404")])
+def test_an_answer_that_breaks_off_is_none(path: str, subject: str) -> None:
+    with impostor({path: lambda reply: setattr(reply, "missing", 5000)}) as server:
+        found = verify(server.url)
+
+    assert 1 == found.code
+    assert ["The connection was closed in the middle of the answer."] == found.texts(subject, "error")
+
+
+def test_metrics_that_break_off_are_no_metrics() -> None:
+    with impostor({"/metrics": lambda reply: setattr(reply, "missing", 5000)}) as server:
+        found = verify(server.url)
+
+    assert 1 == found.code
+    text = f"{server.url}/metrics: the connection was closed in the middle of the answer."
+    assert [text] == found.texts("metrics", "error")
+
+
+def test_an_answer_is_read_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "MAX_BYTES", 2**20)
+    sizes = iter([2**20, 2**20 + 1])
+    with impostor({"/": lambda reply: setattr(reply, "body", bytes(next(sizes)))}) as server:
+        fitting = client.Client(Target.parse(server.url), timeout=5, deadline=time.monotonic() + 60)
+
+        assert 2**20 == len(fitting.get("/").body)
+        with pytest.raises(client.NoAnswerError, match="the answer has more than 1 MiB"):
+            fitting.get("/")
+
+
+def test_metrics_that_take_long_to_read_are_bounded_too() -> None:
+    """Sixteen MiB of them took eight seconds, for which no time of a request counted."""
+    line = b'flask_http_request_total{method="GET",route="/healthz",status="200"} 1\n'
+    with impostor({"/metrics": lambda reply: setattr(reply, "body", line * (2**24 // len(line)))}) as server:
+        begin = time.monotonic()
+        found = verify(server.url, "--timeout", "1", "--total-timeout", "4")
+        taken = time.monotonic() - begin
+
+    assert [f"{server.url}/metrics: no complete answer within 1 s."] == found.texts("metrics", "error")
+    assert taken < 5
 
 
 def test_all_together_is_bounded() -> None:

@@ -58,6 +58,8 @@ def test_the_one_that_changes_nothing_passes() -> None:
         ("/healthz", body(b'{"status":"down"}', 503), "/healthz", "503 Service Unavailable, down."),
         ("/healthz", body(b"<html>", Content_Type="text/html"), "/healthz", "not the probe's JSON (text/html)"),
         ("/healthz", body(b"[]"), "/healthz", "not the probe's JSON"),
+        ("/healthz", body(b"[" * 200_000), "/healthz", "not the probe's JSON"),
+        ("/readyz", body(b'{"a":' * 200_000), "/readyz", "not the probe's JSON"),
         ("/healthz", drop("Cache-Control"), "caching", "/healthz has no"),
         ("/readyz", body(b'{"status":"starting"}', 503), "/readyz", "starting"),
         ("/readyz", drop("Cache-Control"), "caching", "/readyz has no"),
