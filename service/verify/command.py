@@ -26,6 +26,8 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         parser.error(f"a URL cannot be used, expected {expected}")
     if target.origin in [management.origin for management in managements]:
         parser.error("URL and --management are the same address")
+    if len({(management.origin, management.path) for management in managements}) < len(managements):
+        parser.error("an address is given twice with --management, and would be counted twice")
     if options.wait:
         waiting.until_ready([target, *managements], seconds=options.wait, timeout=options.timeout)
     findings: list[Finding] = []

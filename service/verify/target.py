@@ -32,7 +32,8 @@ class Target:
             raise ValueError(_EXPECTED) from None
         # Whatever is no plain character could not be sent.
         is_plain = text.isascii() and text.isprintable() and " " not in text
-        if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment or not is_plain:
+        is_bare = not parts.query and not parts.fragment
+        if parts.scheme not in {"http", "https"} or not host or port == 0 or not is_bare or not is_plain:
             raise ValueError(_EXPECTED)
         port = port or (443 if parts.scheme == "https" else 80)
         return cls(parts.scheme, host, port, parts.path.rstrip("/"), _authorization(parts))

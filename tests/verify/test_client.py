@@ -205,6 +205,7 @@ def test_all_together_is_bounded() -> None:
         "http://user:secret@",
         "user:secret@example.com:8000",
         "http://user:secret@example.com:port",
+        "http://user:secret@example.com:0",
         "http://user:secret@example.com/?token=secret",
         "http://user:secret@example.com/a b",
         "http://user:secret@example.com/\r\nX: y",
@@ -230,6 +231,17 @@ def test_the_application_and_the_management_address_cannot_be_one(capsys: pytest
 
     assert 2 == exit_.value.code
     assert "are the same address" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("again", ["http://127.0.0.1:8001", "http://user:secret@127.0.0.1:8001/"])
+def test_no_instance_can_be_counted_twice(again: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["verify", "http://127.0.0.1:8000", "--management", "http://127.0.0.1:8001", "--management", again])
+
+    assert 2 == exit_.value.code
+    told = capsys.readouterr().err
+    assert "an address is given twice" in told
+    assert "secret" not in told
 
 
 def test_user_and_password_are_sent_and_not_shown() -> None:
