@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import shutil
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from service.check.deployment import Deployment
 from service.findings import Finding, error, note, ok, warning
@@ -13,6 +17,7 @@ def look(deployment: Deployment) -> Iterator[Finding]:
     """Yield what is found in the settings, and whether the application can be loaded with them."""
     yield from _settings(deployment)
     yield _mode(deployment)
+    yield from _server(deployment)
     yield from _application(deployment)
     settings, values = deployment.settings, deployment.gunicorn
     for problem in values.problems if values else ():
@@ -57,15 +62,26 @@ def _mode(deployment: Deployment) -> Finding:
     return error("mode", "The mode is testing: the server is left alone with exceptions.", "SERVICE_ENV=production")
 
 
+def _server(deployment: Deployment) -> Iterator[Finding]:
+    """Look for a server that is not loaded to see what comes out. uWSGI need not be where this can be seen."""
+    if deployment.server == "waitress" and importlib.util.find_spec("waitress") is None:
+        yield error("server", "Waitress is not installed for this Python.", "pip install waitress")
+    beside = str(Path(sys.executable).parent)
+    if deployment.server == "uwsgi" and not any(
+        shutil.which("uwsgi", path=path) for path in (deployment.environ.get("PATH"), beside)
+    ):
+        text = f"There is no program uwsgi on the PATH, nor in {beside}."
+        yield warning("server", text, "pip install pyuwsgi, or your distribution's; or start it by its path.")
+
+
 def _application(deployment: Deployment) -> Iterator[Finding]:
     trial = deployment.trial
     if trial is None:
         yield note("application", "Not loaded, because the settings cannot be used.")
     elif trial.fault is not None:
-        yield error(
-            "application",
-            f"It cannot be loaded: {trial.fault}",
-            f"Start {deployment.server} here by hand; its log has the traceback.",
-        )
+        cure = f"Start {deployment.server} here by hand; its log has the traceback."
+        if deployment.server == "gunicorn" and not Path("gunicorn.conf.py").exists():
+            cure = f"{Path.cwd()} has no gunicorn.conf.py, where Gunicorn looks for it, unless --config names another."
+        yield error("application", f"It cannot be loaded: {trial.fault}", cure)
     else:
         yield ok("application", f"Loaded within {trial.seconds:.1f} s.")

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from service.check.configuration import look
 from service.check.trial import Trial
 from tests.check.checking import check, deployment, only, severities
+from tests.process import BIN, ROOT
 
 LOADED = Trial(loaded_bytes=1)
+
+
+def test_a_server_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [] == severities(look(deployment({"PATH": str(BIN)}, "uwsgi")), "server")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert ["warning"] == severities(look(deployment({"PATH": str(tmp_path)}, "uwsgi")), "server")
+    (tmp_path / "uwsgi").touch(0o755)
+    assert [] == severities(look(deployment({"PATH": "/nowhere"}, "uwsgi")), "server")
+
+    assert [] == severities(look(deployment(server="waitress")), "server")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert ["error"] == severities(look(deployment(server="waitress")), "server")
+
+
+def test_in_a_folder_without_gunicorns_configuration_that_is_said(tmp_path: Path) -> None:
+    found = check(environ={"PYTHONPATH": str(ROOT)}, cwd=tmp_path)
+    (cure,) = [each["cure"] for each in found.findings if each["subject"] == "application"]
+
+    assert f"{tmp_path} has no gunicorn.conf.py, where Gunicorn looks for it, unless --config names another." == cure
 
 
 def test_what_is_set_for_production_is_ok() -> None:
