@@ -64,7 +64,7 @@ def _look(target: Target, managements: list[Target], options: argparse.Namespace
     yield from _each("404", partial(answering.not_found, client))
     yield from _each("request id", partial(answering.request_id, client))
     yield from _each("server", partial(exposure.server, client, page, before[0]))
-    yield exposure.metrics(own[0], public=options.public)
+    yield exposure.metrics(client, own[0], public=options.public)
     yield exposure.management(client)
     for other, scraped in zip(others, before if others else [], strict=True):
         yield from _each("management", partial(managing.look, other, scraped))

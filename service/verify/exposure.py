@@ -14,7 +14,7 @@ from service.findings import Finding, error, note, ok, warning
 from service.telemetry import scrape
 from service.verify.answer import Answer
 from service.verify.client import Client, NoAnswerError
-from service.verify.counting import Scrape
+from service.verify.counting import Scrape, read
 
 _DEBUGGER = "/?__debugger__=yes&cmd=resource&f=style.css"
 PATHS = ("/livez", "/info", "/status", "/drain", "/resume", "/loglevel")
@@ -41,13 +41,34 @@ def server(client: Client, first: Answer, scraped: Scrape | None) -> Iterator[Fi
         yield ok("server", f"No development server, no debugger; it calls itself {name or 'nothing'}.")
 
 
-def metrics(scraped: Scrape | None, *, public: bool) -> Finding:
-    """Judge whether the application's port gives metrics."""
-    if scraped is None:
-        return ok("exposed", f"No {scrape.PATH} on the application's port.")
-    text = f"{scrape.PATH} is for everybody who reaches this URL."
+def metrics(client: Client, scraped: Scrape | None, *, public: bool) -> Finding:
+    """Judge whether the application's port gives metrics; where it is ``public``, under no other spelling either."""
     cure = "SERVICE_METRICS_ON_APP=false and scrape the management address; or have the proxy refuse it."
-    return error("exposed", text, cure) if public else warning("exposed", text, cure)
+    if scraped is not None:
+        text = f"{scrape.PATH} is for everybody who reaches this URL."
+        return error("exposed", text, cure) if public else warning("exposed", text, cure)
+    found = [path for path in spellings(scrape.PATH) if public and _gives_metrics(client, path)]
+    if found:
+        return error("exposed", f"{scrape.PATH} is refused, but not {', '.join(found)}.", cure)
+    return ok("exposed", f"No {scrape.PATH} on the application's port{', however it is spelt' if public else ''}.")
+
+
+def spellings(path: str) -> list[str]:
+    """Return what some servers take for ``path``, which a proxy may not know that refuses it.
+
+    Dot segments and empty ones (RFC 3986, 5.2.4), escapes (2.1), and bad ones, with which HAProxy decodes nothing.
+    """
+    escaped = f"/%{ord(path[1]):02x}{path[2:]}"
+    bad = f"{path[:-1]}%{ord(path[-1]):02x}%"
+    before = ["/.", "/..", "/x/..", "/./", "/%2e", "/"]
+    return [*(start + path for start in before), f"{path}/", f"{path}%", f"{path};x", f"{path}?x", escaped, bad]
+
+
+def _gives_metrics(client: Client, path: str) -> bool:
+    try:
+        return read(client, path) is not None
+    except NoAnswerError:
+        return False
 
 
 def management(client: Client) -> Finding:

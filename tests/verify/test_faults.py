@@ -110,6 +110,19 @@ def test_what_may_be_so_is_no_failure(path: str, change: Change, subject: str, s
     assert found.texts(subject, severity)
 
 
+@pytest.mark.parametrize("path", ["/./metrics", "/x/../metrics", "/%6detrics", "/metric%73%", "/metrics%"])
+def test_metrics_under_another_spelling_are_an_error_where_the_world_sees_them(path: str) -> None:
+    def tell(reply: Reply) -> None:
+        usual = Impostor({}).reply("/metrics", {})
+        reply.status, reply.headers, reply.body = usual.status, usual.headers, usual.body
+
+    with impostor({"/metrics": lambda reply: reply.problem(404), path: tell}) as server:
+        public, inside = verify(server.url, "--public"), verify(server.url)
+
+    assert (1, [f"/metrics is refused, but not {path}."]) == (public.code, public.texts("exposed", "error"))
+    assert 0 == inside.code
+
+
 def test_a_proxy_may_replace_request_ids() -> None:
     made = iter(range(1000))
     with impostor({"/": lambda reply: reply.headers.__setitem__("X-Request-ID", f"proxy-{next(made)}")}) as server:

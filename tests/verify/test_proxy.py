@@ -12,6 +12,7 @@ from observability.programs import free_port
 from tests.deploy.proxies import NAME, PROXIES, Site, site
 from tests.process import Server, started, wait_until
 from tests.programs import require
+from tests.servers import serve
 from tests.verify.test_servers import settle
 from tests.verify.verifying import reach, verify
 
@@ -114,3 +115,34 @@ def test_a_proxy_that_hands_everything_on_and_puts_its_own_page_in_place_fails(
     assert ["An error is text/html."] == found.texts("404", "error")
     assert "not of the same instance" in found.texts("metrics", "warning")[0]
     assert ["It says its version: nginx/"] == [text[:27] for text in found.texts("server", "note")]
+
+
+HAPROXY = """\
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 5s
+    timeout server 5s
+frontend edge
+    bind 127.0.0.1:{port}
+    http-request deny deny_status 404 if {{ path /metrics }}
+    default_backend service
+backend service
+    server one 127.0.0.1:{upstream}
+"""
+
+
+def test_a_proxy_that_refuses_the_metrics_in_one_spelling_only_fails(tmp_path: Path) -> None:
+    """uWSGI resolves dot segments and leaves bad escapes as they are."""
+    port = free_port()
+    configuration = tmp_path / "haproxy.cfg"
+    with serve("uwsgi", tmp_path) as upstream:
+        configuration.write_text(HAPROXY.format(port=port, upstream=upstream.port))
+        with started([require("haproxy"), "-db", "-f", configuration], tmp_path) as server:
+            server.port = port
+            wait_until(lambda: answers(server), "HAProxy answers")
+            found = verify(f"http://127.0.0.1:{port}", "--public")
+
+    assert 1 == found.code
+    (text,) = found.texts("exposed", "error")
+    assert "/metrics is refused, but not /./metrics, /../metrics, " in text
