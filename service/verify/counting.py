@@ -95,16 +95,16 @@ def judge(sources: Sequence[Client], before: Sequence[Scrape | None], answers: S
             "Two scrapes are not of the same instance: several answer here in turn, or it has restarted.",
             "--management URL, once for each instance",
         )
-    elif increase < made:
+    elif increase == made:
+        yield ok("metrics", f"They count exactly the {made} requests made here.")
+    elif increase > made:
+        yield ok("metrics", f"They count at least the {made} requests made here: {increase:.0f}, with those of others.")
+    else:  # not a number, too
         yield error(
             "metrics",
             f"They count {increase:.0f} of {made} requests.",
             "--management URL for each instance, if there are more; else not all processes are in the sum.",
         )
-    elif increase > made:
-        yield ok("metrics", f"They count at least the {made} requests made here: {increase:.0f}, with those of others.")
-    else:
-        yield ok("metrics", f"They count exactly the {made} requests made here.")
 
 
 def latency(answers: Sequence[Answer], limit: float) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -132,7 +133,7 @@ def test_a_proxy_may_replace_request_ids() -> None:
     assert found.texts("request id", "note")
 
 
-@pytest.mark.parametrize(("times", "counted"), [(0.5, "5"), (0, "0")])
+@pytest.mark.parametrize(("times", "counted"), [(0.5, "5"), (0, "0"), (math.nan, "nan"), (math.inf, "nan")])
 def test_metrics_that_count_less_fail(times: float, counted: str) -> None:
     with impostor() as server:
         server.times = times
