@@ -168,8 +168,8 @@ class Settings:
         "SERVICE_LOG_REPEATS",
         integer(0, 10**6),
         0,
-        "How many warnings and errors with the same text each process writes a minute; the next one says how many "
-        "were left out. 0: all.",
+        "How many warnings and errors with the same text (and exception, by type and place) each process writes a "
+        "minute; the next one says how many were left out. 0: all.",
     )
     log_samples: Mapping[str, float] = variable(
         "SERVICE_LOG_SAMPLES",

@@ -32,7 +32,8 @@ class Override:
     until: float | None
 
 
-_lock = threading.Lock()
+# A thread that holds it may be interrupted by a signal handler, or by what the garbage collector runs.
+_lock = threading.RLock()
 _overrides: dict[str, Override] = {}
 _own: dict[str, int] = {}
 """The level that each overridden logger falls back to."""
@@ -134,7 +135,7 @@ def _read(path: Path) -> dict[str, Override]:
 
 def _in_child() -> None:
     global _lock  # noqa: PLW0603 - another thread of the parent may hold it
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
