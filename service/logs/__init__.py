@@ -10,7 +10,10 @@ from typing import Any
 import structlog
 
 from service.logs import levels, sink
-from service.logs.line import Fields, Lines
+from service.logs.bound_logger import BoundLogger, add_logger_name, insert_arguments
+from service.logs.handler import LineHandler
+from service.logs.line import Lines
+from service.logs.records import Record
 from service.logs.repeats import RepeatFilter
 from service.logs.standard_streams import log_what_is_printed
 from service.settings import Mode, Settings
@@ -28,36 +31,29 @@ def configure(settings: Settings) -> None:
     Process-wide, as logging is; called again, it replaces what the last call set up.
     """
     lines = Lines(settings)
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[_add_foreign_fields],
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            lambda _logger, _name, fields: lines.make(fields).decode(),
-        ],
-        keep_exc_info=False,
-    )
-    handler = _LineHandler()
-    handler.setFormatter(formatter)
+    handler = LineHandler(lines)
     handler.addFilter(_is_new)
     if settings.log_repeats:
         handler.addFilter(RepeatFilter(settings.log_repeats))
     root = logging.getLogger()
     for other in list(root.handlers):
-        if isinstance(other, _LineHandler):
+        if isinstance(other, LineHandler):
             root.removeHandler(other)
     root.addHandler(handler)
     levels.configure(root, logging.getLevelNamesMapping()[settings.log_level.upper()])
+    if logging.getLogRecordFactory() is logging.LogRecord:
+        logging.setLogRecordFactory(Record)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
             structlog.stdlib.add_log_level,
-            structlog.stdlib.add_logger_name,
-            structlog.stdlib.PositionalArgumentsFormatter(),
+            add_logger_name,
+            insert_arguments,
             structlog.processors.StackInfoRenderer(),
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        wrapper_class=BoundLogger,
         cache_logger_on_first_use=True,
     )
     logging.captureWarnings(True)
@@ -110,34 +106,8 @@ class RequestLog:
         sink.write_line(self._lines.make_trusted(level, "request", fields))
 
 
-_add_extra = structlog.stdlib.ExtraAdder()
-_OURS = ("event", "level", "logger", "exc_info", "stack_info", "_record", "_from_structlog")
-
-
-def _add_foreign_fields(logger: Any, name: str, fields: Fields) -> Fields:
-    record: logging.LogRecord = fields["_record"]
-    fields["level"] = record.levelname.lower()
-    fields["logger"] = record.name
-    ours = {key: fields[key] for key in _OURS if key in fields}
-    extra = _add_extra(logger, name, fields)
-    for key in ("message", "asctime"):  # left in the record by a formatter before ours
-        extra.pop(key, None)
-    return {**extra, **ours}
-
-
 def _is_new(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], ReportedError))
-
-
-class _LineHandler(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            line = self.format(record)
-        except Exception as error:  # noqa: BLE001 - a library's broken log call must not break the request
-            said = record.msg.get("event") if isinstance(record.msg, dict) else record.msg
-            record.msg, record.args = f"{said!r:.200} could not be formatted: {type(error).__name__}", ()
-            line = self.format(record)
-        sink.write_line(line.encode())
+    return not (isinstance(record.exc_info, tuple) and any(isinstance(each, ReportedError) for each in record.exc_info))
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: Any) -> None:

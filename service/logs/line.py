@@ -75,6 +75,10 @@ class Lines:
         self._add_context(line)
         return self._render(line)
 
+    def make_bare(self, level: str, event: str) -> bytes:
+        """Return a line that says nothing but this: for when what makes the others fails."""
+        return self._render(self._begin(level, event))
+
     def _begin(self, level: str, event: object) -> dict[str, Any]:
         # These four stand first, where the eye looks for them.
         return {"timestamp": _now(), "level": level, "event": event, "service": self._name}

@@ -75,6 +75,12 @@ class _Copy:
     def _value(self, value: Any, within: tuple[int, ...]) -> Any:
         if type(value) in _SCALARS:
             return value
+        try:
+            return self._container(value, within)
+        except Exception:  # noqa: BLE001 - a foreign class, whatever it raises
+            return f"<{type(value).__name__} cannot be read>"
+
+    def _container(self, value: Any, within: tuple[int, ...]) -> Any:
         pairs = _pairs(value)
         if pairs is None and not isinstance(value, (list, tuple, deque)):
             return value
@@ -101,10 +107,7 @@ class _Copy:
 def _pairs(value: Any) -> Iterable[tuple[Any, Any]] | None:
     """Return key and value of each item, None for what is no mapping."""
     if isinstance(value, (Mapping, Headers)):
-        try:
-            return list(value.items())
-        except Exception:  # noqa: BLE001 - a foreign class, whatever it raises
-            return [("...", f"{type(value).__name__} cannot be read")]
+        return list(value.items())
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return list(zip(value._fields, value, strict=False))
     return None

@@ -34,6 +34,13 @@ def _render_others(value: Any) -> bytes:
 
 def _plain(value: Any, depth: int = 0) -> Any:
     """Copy ``value`` out of types that every JSON encoder takes; deeper than 16 levels as text."""
+    try:
+        return _readable(value, depth)
+    except Exception as error:  # noqa: BLE001 - whatever a foreign class raises, the line is written
+        return f"<{type(value).__name__}: repr raised {type(error).__name__}>"
+
+
+def _readable(value: Any, depth: int) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -47,10 +54,7 @@ def _plain(value: Any, depth: int = 0) -> Any:
             return {_key(key): _plain(item, depth + 1) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [_plain(item, depth + 1) for item in value]
-    try:
-        return _plain(repr(value))
-    except Exception as error:  # noqa: BLE001 - whatever a foreign repr raises, the line is written
-        return f"<{type(value).__name__}: repr raised {type(error).__name__}>"
+    return _plain(repr(value))
 
 
 def _key(key: Any) -> str:

@@ -18,6 +18,7 @@ from flask import Flask, request
 
 from service.context import outgoing_headers
 from tests import sample
+from tests.logs.broken_calls import CALLS
 
 if "gunicorn.arbiter" in sys.modules:  # elsewhere the log is set up when the application is made
     logging.getLogger("imported").warning("while it is imported")
@@ -76,6 +77,8 @@ def every_way() -> None:
     warnings.warn("a warning", UserWarning, stacklevel=1)
     logging.getLogger("third.party").error("with %s", "arguments", extra={"host": "db1"})
     logging.getLogger("third.party").error("%d", "wrong arguments")
+    for call in CALLS.values():
+        call()
     structlog.get_logger("ours").warning("bound", **{"weird key\n": b"\xff", "number": 2**70})
     try:
         fail("printed by traceback")

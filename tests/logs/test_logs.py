@@ -18,6 +18,7 @@ import structlog
 from service import logs
 from service.context import RequestContext, current_request
 from service.logs import ReportedError, RequestLog
+from service.logs.handler import LineHandler
 from service.settings import Settings
 
 Write = Callable[[], object]
@@ -528,7 +529,7 @@ def test_a_broken_log_call_of_a_library_does_not_reach_the_view(capfd: pytest.Ca
     record = logger.makeRecord("a.library", logging.WARNING, __file__, 1, "%d", ("x",), None)
 
     for handler in logging.getLogger().handlers:
-        if type(handler).__module__ == "service.logs":
+        if isinstance(handler, LineHandler):
             handler.handle(record)
 
     line = json.loads(capfd.readouterr().out)

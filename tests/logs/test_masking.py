@@ -13,6 +13,7 @@ from werkzeug.datastructures import EnvironHeaders, Headers, MultiDict
 from service.logs.masking import MASKED, NAMES, Mask
 from service.logs.render import render_json
 from tests.fuzzing import VALUES, fuzzed
+from tests.logs.broken_calls import Classless
 
 SECRET = "hunter2"
 Login = namedtuple("Login", "user password")
@@ -122,9 +123,16 @@ def test_a_structure_that_grows_without_end_is_cut() -> None:
 
 
 def test_what_cannot_be_read_is_said() -> None:
-    expected = {"a": {"...": "Strange cannot be read"}}
+    expected = {"a": "<Strange cannot be read>", "b": {"c": ["<Strange cannot be read>", 1]}}
 
-    assert expected == Mask().fields({"a": Strange()})
+    assert expected == Mask().fields({"a": Strange(), "b": {"c": [Strange(), 1]}})
+
+
+def test_what_does_not_say_what_it_is_is_said() -> None:
+    """Such as a lazy value whose loader fails: it raises for whoever asks for its class."""
+    expected = {"a": "<Classless cannot be read>", "b": 1}
+
+    assert expected == Mask().fields({"a": Classless(), "b": 1})
 
 
 def test_the_given_fields_stay_as_they_are() -> None:

@@ -67,6 +67,7 @@ NOISES = {
     "printed at the very end",
     "with arguments",
     "'%d' could not be formatted: TypeError",
+    "<Silent> could not be formatted: RuntimeError",
     "bound",
     "ValueError: printed by traceback",
     "caught\nand told",
