@@ -54,8 +54,8 @@ class Lines:
         """
         info = fields.pop("exc_info", None)
         event = fields.pop("event", None)
-        if not isinstance(event, str):
-            event = self.mask.fields({"event": event})["event"]
+        if type(event) is not str:
+            event = _text(self.mask.fields({"event": event})["event"])
         line = self._begin(fields.pop("level"), event)
         for name in _OURS:
             if name in fields:  # a field that somebody has called so must not hide ours
@@ -79,7 +79,7 @@ class Lines:
         """Return a line that says nothing but this: for when what makes the others fails."""
         return self._render(self._begin(level, event))
 
-    def _begin(self, level: str, event: object) -> dict[str, Any]:
+    def _begin(self, level: str, event: str) -> dict[str, Any]:
         # These four stand first, where the eye looks for them.
         return {"timestamp": _now(), "level": level, "event": event, "service": self._name}
 
@@ -124,6 +124,12 @@ def _shown(line: dict[str, Any]) -> dict[str, Any]:
 
 
 _CONTROLS = {code: f"\\x{code:02x}" for code in [*range(0x20), *range(0x7F, 0xA0)] if chr(code) not in "\t\n"}
+
+
+def _text(value: object) -> str:
+    """Return what is no text as JSON: every schema has the event as text."""
+    rendered = render_json(value).decode()
+    return str(json.loads(rendered)) if rendered.startswith('"') else rendered
 
 
 def _now() -> str:

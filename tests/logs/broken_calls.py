@@ -108,6 +108,7 @@ CALLS: dict[str, Callable[[], object]] = {
     "own, positional_args that are none": lambda: own.warning("x", positional_args=5),
     "own, exc_info without truth": lambda: own.warning("x", exc_info=Undecided()),
     "own, exc_info of no exception": lambda: own.warning("x", exc_info=("a", "b", "c")),
+    "own, no event": lambda: own.warning(None),
     "own, stack and exception": lambda: own.warning("x", stack=[1], exception={"a": 1}),
     "own, our names": lambda: own.warning("x", level=Silent(), logger=Silent(), timestamp=1, service=2),
     "foreign, no repr": lambda: foreign.warning(Silent()),

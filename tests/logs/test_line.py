@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 from service.logs.line import Lines
 from service.settings import LogFormat, Settings
 from tests.fuzzing import TEXT, VALUES, fuzzed
+from tests.logs.broken_calls import Silent
 from tests.logs.test_output import stdout_is
 
 NAMES = (
     *("timestamp", "level", "event", "service", "logger", "exception", "stack", "status", "duration_ms", "trace_flags"),
     *("request_id", "route", "outcome", "shortened", "labels", "attributes", "error.type", "body", "thread"),
 )
-FORMATS = [LogFormat.JSON, LogFormat.ECS, LogFormat.OTEL]
+EVENT = {LogFormat.JSON: "event", LogFormat.ECS: "message", LogFormat.OTEL: "body"}
+FORMATS = list(EVENT)
+LIMIT = 4096
 
 
 def lines(**environ: str) -> Lines:
@@ -39,10 +42,25 @@ def test_the_time_is_that_of_the_clock(nanoseconds: int, expected: str, monkeypa
     assert expected == json.loads(lines().make({"level": "info", "event": "x"}))["timestamp"]
 
 
-def test_an_event_that_is_no_text_is_masked_too() -> None:
-    line = json.loads(lines().make({"level": "info", "event": {"password": "hunter2", "a": 1}}))
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        ({"password": "hunter2", "a": 1}, '{"password":"[masked]","a":1}'),
+        ([1, "two"], '[1,"two"]'),
+        (7, "7"),
+        (None, "null"),
+        (b"bytes", "b'bytes'"),
+        (ValueError("wrong"), "ValueError('wrong')"),
+        (Silent(), "<Silent: repr raised RuntimeError>"),
+        (LogFormat.JSON, "json"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize(("log_format", "name"), EVENT.items())
+def test_an_event_that_is_no_text_becomes_one(event: object, expected: str, log_format: LogFormat, name: str) -> None:
+    line = json.loads(lines(SERVICE_LOG_FORMAT=log_format).make({"level": "info", "event": event}))
 
-    assert {"password": "[masked]", "a": 1} == line["event"]
+    assert expected == line[name]
 
 
 def test_the_limit_depends_on_where_the_line_goes(tmp_path: Any) -> None:
@@ -57,14 +75,18 @@ def test_the_limit_depends_on_where_the_line_goes(tmp_path: Any) -> None:
 
 @fuzzed
 @given(st.sampled_from(FORMATS), st.dictionaries(st.one_of(TEXT, st.sampled_from(NAMES)), VALUES, max_size=6), VALUES)
-def test_every_line_of_every_format_is_valid(log_format: LogFormat, fields: dict[str, Any], event: Any) -> None:
+def test_every_line_of_every_format_is_valid_and_fits(
+    log_format: LogFormat, fields: dict[str, Any], event: Any
+) -> None:
     fields.pop("exc_info", None)
-    line = lines(SERVICE_LOG_FORMAT=log_format).make({**fields, "level": "info", "event": event})
+    make = lines(SERVICE_LOG_FORMAT=log_format, SERVICE_LOG_MAX_LINE_BYTES=str(LIMIT)).make
+    line = make({**fields, "level": "info", "event": event})
     read = json.loads(line.decode("utf-8"))
 
     assert line.endswith(b"\n")
     assert b"\n" not in line[:-1]
-    assert isinstance(read, dict)
+    assert isinstance(read[EVENT[log_format]], str)
+    assert len(line) <= LIMIT
 
 
 @fuzzed
