@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from service.logs import levels, sink
-from service.logs.bound_logger import BoundLogger, add_logger_name, insert_arguments
+from service.logs.bound_logger import BoundLogger, InsertArguments, add_logger_name
 from service.logs.handler import LineHandler
 from service.logs.line import Lines
 from service.logs.records import Record
@@ -48,7 +48,7 @@ def configure(settings: Settings) -> None:
             structlog.stdlib.filter_by_level,
             structlog.stdlib.add_log_level,
             add_logger_name,
-            insert_arguments,
+            InsertArguments(lines.mask),
             structlog.processors.StackInfoRenderer(),
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict
 
+from service.logs.masking import Mask
 from service.logs.records import level_name, not_formatted
 
 _insert = structlog.stdlib.PositionalArgumentsFormatter()
@@ -27,11 +28,20 @@ def add_logger_name(logger: logging.Logger, _method: str, fields: EventDict) -> 
     return fields
 
 
-def insert_arguments(logger: logging.Logger, method: str, fields: EventDict) -> EventDict:
-    """Insert positional arguments into the event; where they do not fit, say so."""
-    try:
-        return _insert(logger, method, fields)
-    except Exception as error:  # noqa: BLE001 - as for the standard library's loggers, the line is written all the same
-        del fields["positional_args"]
-        fields["event"] = not_formatted(fields.get("event"), error)
-        return fields
+class InsertArguments:
+    """Inserts positional arguments into the event, masked; where they do not fit, it says so."""
+
+    def __init__(self, mask: Mask) -> None:
+        self._mask = mask
+
+    def __call__(self, logger: logging.Logger, method: str, fields: EventDict) -> EventDict:
+        """Return ``fields`` without ``positional_args``."""
+        if "positional_args" not in fields:
+            return fields
+        try:
+            fields["positional_args"] = tuple(map(self._mask.value, fields["positional_args"]))
+            return _insert(logger, method, fields)
+        except Exception as error:  # noqa: BLE001 - as for the standard library's loggers, the line is written all the same
+            del fields["positional_args"]
+            fields["event"] = not_formatted(fields.get("event"), error)
+            return fields

@@ -22,7 +22,7 @@ class LineHandler(logging.Handler):
         try:
             passes = self.filter(record)
             if passes:
-                sink.write_line(self._lines.make(records.fields(record)))
+                sink.write_line(self._lines.make(records.fields(record, self._lines.mask)))
         except BaseException as error:
             if ends_the_process(error):
                 raise

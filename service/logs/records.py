@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from service.logs.line import Fields
+from service.logs.masking import Mask
 
 LEVELS = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
 """The levels that a line can have, by the number of the lowest record that has it."""
@@ -46,12 +49,12 @@ def not_formatted(said: object, error: BaseException) -> str:
     return f"{text} could not be formatted: {type(error).__name__}"
 
 
-def fields(record: logging.LogRecord) -> Fields:
-    """Return the fields of the record's line. May raise whatever a foreign class does."""
+def fields(record: logging.LogRecord, mask: Mask) -> Fields:
+    """Return the fields of the record's line, and no secret in its text. May raise whatever a foreign class does."""
     of_structlog = _structlogs(record)
     if of_structlog is not None:
         return dict(of_structlog)
-    ours: Fields = {"event": record.getMessage(), "level": level_name(record.levelno), "logger": str(record.name)}
+    ours: Fields = {"event": _message(record, mask), "level": level_name(record.levelno), "logger": str(record.name)}
     if record.exc_info:
         ours["exc_info"] = record.exc_info
     if record.stack_info:
@@ -73,6 +76,15 @@ def fewest_fields(record: logging.LogRecord, error: BaseException) -> Fields:
         "logger": str(record.name),
         "exc_info": info if isinstance(info, (BaseException, tuple)) or info is True else None,
     }
+
+
+def _message(record: logging.LogRecord, mask: Mask) -> str:
+    args: Any = record.args
+    if args or type(record.msg) is not str:  # else there is only text, which has no keys
+        record = copy.copy(record)
+        record.msg = mask.value(record.msg)
+        record.args = mask.value(args) if isinstance(args, Mapping) else tuple(map(mask.value, args or ()))
+    return record.getMessage()
 
 
 def _structlogs(record: logging.LogRecord) -> dict[str, Any] | None:

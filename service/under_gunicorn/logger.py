@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from typing import Any
 
@@ -10,9 +11,11 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
 from service.logs import levels
+from service.logs.masked_copy import MASKED
 from service.under_gunicorn import rejections
 
 _REJECTED = "Invalid request from ip="
+_CONFIGURATION = "Current configuration:"
 _DISCONNECTED = "Ignored premature client disconnection."
 
 
@@ -49,7 +52,9 @@ class GunicornLogger(Logger):
         super().exception(msg, *args, **kwargs)
 
     def debug(self, msg: object, *args: Any, **kwargs: Any) -> None:
-        """Log for who looks for a fault, without what a client had sent before it left."""
+        """Log for who looks for a fault, without what a client had sent before it left, and without ``--env``."""
         if str(msg).startswith(_DISCONNECTED):
             msg, args = _DISCONNECTED, ()
+        elif str(msg).startswith(_CONFIGURATION):
+            msg = re.sub(r"(?m)^(  raw_env: ).*$", rf"\1{MASKED}", str(msg))
         super().debug(msg, *args, **kwargs)

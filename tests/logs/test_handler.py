@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -162,3 +163,50 @@ def test_ctrl_c_passes(error: BaseException, configure: Configure) -> None:
 
     with pytest.raises(type(error)):
         foreign.info("%s", Interrupted())
+
+
+SECRET = {"password": "hunter2"}
+
+
+@pytest.mark.parametrize("logger", [own, foreign])
+@pytest.mark.parametrize(
+    ("args", "event"),
+    [
+        (("%s", SECRET), "{'password': '[masked]'}"),
+        (("%(password)s", SECRET), "[masked]"),
+        (("%s of %s", 1, [SECRET]), "1 of [{'password': '[masked]'}]"),
+        (("%s of %s", "password", "two"), "password of two"),
+        (("%s", (1, 2)), "(1, 2)"),
+        (("%s", [{"a": {1}}]), "[{'a': {1}}]"),
+    ],
+)
+def test_the_arguments_of_a_text_are_masked(
+    logger: Any, args: tuple[Any, ...], event: str, configure: Configure, capfd: pytest.CaptureFixture[str]
+) -> None:
+    configure()
+    logger.info(*args)
+
+    assert event == json.loads(capfd.readouterr().out)["event"]
+
+
+def test_a_message_that_is_no_text_is_masked_and_else_stays_as_it_is(
+    configure: Configure, capfd: pytest.CaptureFixture[str]
+) -> None:
+    configure()
+    for message in (SECRET, ValueError("wrong"), (1, 2)):
+        foreign.info(message)
+    expected = ["{'password': '[masked]'}", "wrong", "(1, 2)"]
+
+    assert expected == [json.loads(line)["event"] for line in capfd.readouterr().out.splitlines()]
+
+
+def test_other_handlers_see_the_record_as_it_was_made(configure: Configure, capfd: pytest.CaptureFixture[str]) -> None:
+    configure()
+    seen: list[logging.LogRecord] = []
+    theirs = logging.Handler()
+    theirs.emit = seen.append  # type: ignore[method-assign, assignment] # all it is to do
+    logging.getLogger().addHandler(theirs)
+    foreign.info("%s and %s", SECRET, 1)
+
+    assert "hunter2" not in capfd.readouterr().out
+    assert ("%s and %s", (SECRET, 1)) == (seen[0].msg, seen[0].args)

@@ -52,6 +52,17 @@ def test_a_port_that_is_taken_ends_the_start_in_json(tmp_path: Path) -> None:
     assert f"Connection in use: ('127.0.0.1', {port})" in [line["event"] for line in server.lines(level="error")]
 
 
+def test_what_is_set_by_env_is_no_secret_of_the_log(tmp_path: Path) -> None:
+    """At debug, Gunicorn tells its whole configuration."""
+    command: list[str | Path] = [BIN / "gunicorn", "--env", "DB_PASSWORD=hunter2", "--env", "B=two\nlines"]
+    with running(command, tmp_path, {**ON_A_FREE_PORT, "SERVICE_LOG_LEVEL": "debug"}) as server:
+        (told,) = [line["event"] for line in server.lines(level="debug") if line["event"].startswith("Current")]
+
+    assert "raw_env: [masked]\n" in told
+    assert "reload: False\n" in told
+    assert "hunter2" not in server.text()
+
+
 def test_two_instances_run_side_by_side(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
