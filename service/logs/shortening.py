@@ -121,11 +121,12 @@ def _cut_stack(stack: dict[str, Any], frames: int, characters: int) -> dict[str,
         {**frame, "filename": _cut_text(frame["filename"], characters, keep_end=True)} for frame in every[-frames:]
     ]
     if len(every) > frames:
-        short["frames_left_out"] = len(every) - frames
+        short["frames_left_out"] = len(every) - frames + stack.get("frames_left_out", 0)
     if "exceptions" in stack:
         few = max(frames // 3, 1)
         short["exceptions"] = [_cut_chain(chain, few, characters // 2, few) for chain in stack["exceptions"][:few]]
-        short["exceptions_left_out"] = len(stack["exceptions"]) - len(short["exceptions"])
+        left_out = len(stack["exceptions"]) - len(short["exceptions"])
+        short["exceptions_left_out"] = left_out + stack.get("exceptions_left_out", 0)
     for name in ("exc_notes", "syntax_error"):
         if name in stack:
             short[name] = _cut_text(render_json(stack[name]).decode(), characters)

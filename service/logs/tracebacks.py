@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import traceback
+from types import TracebackType
 from typing import Any
 
-from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import ExcInfo
 
-# Local variables hold passwords.
-_transform = ExceptionDictTransformer(show_locals=False, use_rich=False)
-_ALWAYS = ("exc_type", "exc_value", "is_cause", "frames")
+_MAX_FRAMES = 50
+"""Of one exception: the first and the last ones; a recursion has a thousand that are alike."""
+_MAX_EXCEPTIONS = 100
+"""Of one line, causes and members of groups together."""
 
 
 def structured(exc_info: ExcInfo) -> list[dict[str, Any]]:
@@ -19,7 +21,7 @@ def structured(exc_info: ExcInfo) -> list[dict[str, Any]]:
     The exceptions of a group are lists of the same form, under ``exceptions``.
     """
     try:
-        return [_compact(stack) for stack in _transform(exc_info)]
+        return _chain(exc_info[1], exc_info[2], set())
     except Exception as error:  # noqa: BLE001 - a foreign exception class, whatever it raises
         return [_unreadable(exc_info, error)]
 
@@ -34,12 +36,61 @@ def as_text(exc_info: ExcInfo) -> dict[str, str]:
     return {"type": kind.__name__, "message": message, "stack_trace": text}
 
 
-def _compact(stack: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what is empty, as most of it is most of the time."""
-    compact = {name: value for name, value in stack.items() if value or name in _ALWAYS}
-    if "exceptions" in compact:
-        compact["exceptions"] = [[_compact(each) for each in chain] for chain in compact["exceptions"]]
-    return compact
+def _chain(error: BaseException, trace: TracebackType | None, seen: set[int]) -> list[dict[str, Any]]:
+    chain: list[dict[str, Any]] = []
+    is_cause = False
+    while id(error) not in seen and len(seen) < _MAX_EXCEPTIONS:
+        seen.add(id(error))
+        chain.append(_exception(error, trace, seen, is_cause=is_cause))
+        is_cause = error.__cause__ is not None
+        before = error.__cause__ if is_cause or error.__suppress_context__ else error.__context__
+        if before is None:
+            break
+        error, trace = before, before.__traceback__
+    return chain
+
+
+def _exception(error: BaseException, trace: TracebackType | None, seen: set[int], *, is_cause: bool) -> dict[str, Any]:
+    """Return one exception; where it was never raised itself, it has no frames. What is empty is left out."""
+    found: dict[str, Any] = {"exc_type": type(error).__name__, "exc_value": _text(error)}
+    notes = getattr(error, "__notes__", None)
+    if notes:
+        found["exc_notes"] = [_text(note) for note in notes] if isinstance(notes, list) else [_text(notes)]
+    if isinstance(error, SyntaxError):
+        found["syntax_error"] = {
+            "offset": error.offset or 0,
+            "filename": error.filename or "?",
+            "lineno": error.lineno or 0,
+            "line": error.text or "",
+            "msg": error.msg,
+        }
+    found["is_cause"] = is_cause
+    frames = [
+        {"filename": _path(frame.f_code.co_filename), "lineno": line, "name": frame.f_code.co_name}
+        for frame, line in traceback.walk_tb(trace)
+    ]
+    found["frames"] = frames
+    if len(frames) > _MAX_FRAMES:
+        found["frames"] = [*frames[: _MAX_FRAMES // 2], *frames[-_MAX_FRAMES // 2 :]]
+        found["frames_left_out"] = len(frames) - _MAX_FRAMES
+    if isinstance(error, BaseExceptionGroup):
+        found["is_group"] = True
+        chains = [_chain(member, member.__traceback__, seen) for member in error.exceptions]
+        found["exceptions"] = [chain for chain in chains if chain]
+        if [] in chains:
+            found["exceptions_left_out"] = chains.count([])
+    return found
+
+
+def _path(filename: str) -> str:
+    return filename if filename.startswith("<") else os.path.abspath(filename)  # noqa: PTH100 - resolve() would ask the disk
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception as error:  # noqa: BLE001 - a foreign exception class, whatever it raises
+        return f"<it could not be read: {type(error).__name__}>"
 
 
 def _unreadable(exc_info: ExcInfo, error: Exception) -> dict[str, Any]:

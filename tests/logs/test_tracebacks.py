@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -67,6 +68,62 @@ def test_causes_follow() -> None:
     first, second = seen(ValueError("after"), KeyError("before"))
 
     assert [("after", False), ("'before'", True)] == [(each["exc_value"], each["is_cause"]) for each in (first, second)]
+
+
+def test_a_cause_that_was_never_raised_follows_too() -> None:
+    """`raise ... from OSError(...)`: it has no frames, and is the reason all the same."""
+    error = ValueError("after")
+    error.__cause__ = OSError("the reason")
+    error.__cause__.__cause__ = caught(KeyError("at the bottom"))[1]
+    first, second, third = seen(error)
+    (group,) = seen(ExceptionGroup("several", [error]))
+
+    assert ("OSError", "the reason", True, []) == tuple(second.values())
+    assert ("KeyError", True, "caught") == (third["exc_type"], third["is_cause"], third["frames"][-1]["name"])
+    assert [[first, second, third]] == group["exceptions"]
+
+
+def test_what_was_handled_meanwhile_follows_unless_it_was_denied() -> None:
+    def fail(*, denied: bool) -> list[dict[str, Any]]:
+        try:
+            try:
+                raise KeyError("before")
+            except KeyError:
+                if denied:
+                    raise ValueError("after") from None
+                raise ValueError("after")  # noqa: B904 - this is what is tested
+        except ValueError:
+            return structured(sys.exc_info())  # type: ignore[arg-type] # there is one
+
+    assert [("ValueError", False), ("KeyError", False)] == [
+        (each["exc_type"], each["is_cause"]) for each in fail(denied=False)
+    ]
+    assert ["ValueError"] == [each["exc_type"] for each in fail(denied=True)]
+
+
+def test_of_a_recursion_the_first_and_the_last_frames_stay() -> None:
+    def sink_to(depth: int) -> None:
+        if not depth:
+            raise ValueError("at the bottom")
+        sink_to(depth - 1)
+
+    with pytest.raises(ValueError, match="bottom") as raised:
+        sink_to(200)
+    (exception,) = structured((ValueError, raised.value, raised.tb))
+
+    assert "test_of_a_recursion_the_first_and_the_last_frames_stay" == exception["frames"][0]["name"]
+    assert (50, "sink_to") == (len(exception["frames"]), exception["frames"][-1]["name"])
+    assert 202 == len(exception["frames"]) + exception["frames_left_out"]
+
+
+def test_exceptions_without_end_are_cut() -> None:
+    errors = [ValueError(str(number)) for number in range(1000)]
+    for error, cause in pairwise(errors):
+        error.__cause__ = cause
+    (group,) = structured((ExceptionGroup, ExceptionGroup("many", errors[:500]), None))
+
+    assert 100 == len(structured((ValueError, errors[0], None)))
+    assert 500 == len(group["exceptions"]) + group["exceptions_left_out"]
 
 
 def test_the_exceptions_of_a_group_are_in_it() -> None:
