@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Container
 from typing import Any
 
 from service.logs.render import render_json
@@ -10,18 +10,21 @@ from service.settings import Settings
 
 ECS_VERSION = "8.11.0"
 
-Map = Callable[[dict[str, Any]], dict[str, Any]]
-"""Takes a line with our field names, returns one with others."""
+Map = Callable[[dict[str, Any], Collection[str]], dict[str, Any]]
+"""Takes a line with our field names and the names of those that say something of a request; returns one with others.
+
+What somebody else calls ``status`` or ``method`` is none of HTTP's, and a value of another type than a schema has
+for it costs the whole line where it is stored.
+"""
 
 _ECS = {
-    "timestamp": "@timestamp",
-    "level": "log.level",
-    "event": "message",
-    "service": "service.name",
-    "logger": "log.logger",
     "request_id": "http.request.id",
     "trace_id": "trace.id",
     "span_id": "span.id",
+    "logger": "log.logger",
+    "thread": "process.thread.name",
+}
+_ECS_OF_REQUEST = {
     "method": "http.request.method",
     "path": "url.path",
     "query": "url.query",
@@ -29,11 +32,11 @@ _ECS = {
     "bytes": "http.response.body.bytes",
     "client": "client.address",
     "user_agent": "user_agent.original",
-    "thread": "process.thread.name",
 }
 """Elastic Common Schema 8, https://www.elastic.co/guide/en/ecs/8.11/ecs-field-reference.html"""
 
-_OTEL = {
+_OTEL = {"thread": "thread.name"}
+_OTEL_OF_REQUEST = {
     "method": "http.request.method",
     "path": "url.path",
     "query": "url.query",
@@ -42,7 +45,6 @@ _OTEL = {
     "bytes": "http.response.body.size",
     "client": "client.address",
     "user_agent": "user_agent.original",
-    "thread": "thread.name",
 }
 """OpenTelemetry's semantic conventions, https://opentelemetry.io/docs/specs/semconv/http/http-spans/"""
 
@@ -52,7 +54,16 @@ _SEVERITY = {"debug": 5, "info": 9, "warning": 13, "error": 17, "critical": 21}
 
 def _is_text(exception: Any) -> bool:
     """Tell what ``service.logs.tracebacks.as_text`` has made from what somebody has called so."""
-    return isinstance(exception, dict) and exception.keys() == {"type", "message", "stack_trace"}
+    if not isinstance(exception, dict) or exception.keys() != {"type", "message", "stack_trace"}:
+        return False
+    return all(isinstance(value, str) for value in exception.values())
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    """Return ``name``, or one like it that nothing else has."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def ecs(settings: Settings) -> Map:
@@ -63,22 +74,30 @@ def ecs(settings: Settings) -> Map:
         "service.environment": str(settings.mode),
     }
 
-    def to_ecs(line: dict[str, Any]) -> dict[str, Any]:
-        mapped: dict[str, Any] = {}
+    def to_ecs(line: dict[str, Any], of_request: Collection[str]) -> dict[str, Any]:
+        mapped: dict[str, Any] = {
+            "@timestamp": line.pop("timestamp"),
+            "log.level": line.pop("level"),
+            "message": line.pop("event"),
+            "service.name": line.pop("service"),
+        }
         labels: dict[str, Any] = {}
         for name, value in line.items():
-            if name in _ECS:
+            if name in of_request and name in _ECS_OF_REQUEST:
+                mapped[_ECS_OF_REQUEST[name]] = value
+            elif name in _ECS and isinstance(value, str):
                 mapped[_ECS[name]] = value
             elif name == "exception" and _is_text(value):
                 mapped.update({f"error.{key}": item for key, item in value.items()})
-            elif name == "duration_ms" and type(value) is float:
+            elif name == "duration_ms" and name in of_request:
                 mapped["event.duration"] = round(value * 1_000_000)  # nanoseconds
             elif name != "trace_flags":
                 # A label is a keyword and holds no objects; a dot would make one.
                 plain = isinstance(value, (str, int, float, bool))
-                labels[str(name).replace(".", "_")] = value if plain else render_json(value).decode()
-        if type(line.get("status")) is int:
-            mapped["event.outcome"] = "failure" if line["status"] >= 500 or "outcome" in line else "success"
+                label = _free(str(name).replace(".", "_"), labels)
+                labels[label] = value if plain else render_json(value).decode()
+        if "status" in of_request:
+            mapped["event.outcome"] = "failure" if line["status"] >= 500 or "outcome" in of_request else "success"
         mapped.update(always)
         if labels:
             mapped["labels"] = labels
@@ -95,28 +114,32 @@ def otel(settings: Settings) -> Map:
         "deployment.environment.name": str(settings.mode),
     }
 
-    def to_otel(line: dict[str, Any]) -> dict[str, Any]:
+    def to_otel(line: dict[str, Any], of_request: Collection[str]) -> dict[str, Any]:
         level = line.pop("level")
         mapped = {
             "timestamp": line.pop("timestamp"),
             "severity_text": level,
-            "severity_number": _SEVERITY.get(level, _SEVERITY["info"]),
+            "severity_number": _SEVERITY[level],
             "body": line.pop("event"),
         }
         for name in ("trace_id", "span_id", "trace_flags"):
-            if name in line:
+            if isinstance(line.get(name), str):
                 mapped[name] = line.pop(name)
         line.pop("service")
         mapped["resource"] = resource
-        if "logger" in line:
+        if isinstance(line.get("logger"), str):
             mapped["instrumentation_scope"] = {"name": line.pop("logger")}
-        exception = line.pop("exception", None)
-        attributes = {_OTEL.get(name, name): value for name, value in line.items()}
-        if _is_text(exception):
-            attributes["exception.type"], attributes["exception.message"] = exception["type"], exception["message"]
-            attributes["exception.stacktrace"] = exception["stack_trace"]
-        elif exception is not None:
-            attributes["exception"] = exception
+        attributes: dict[str, Any] = {}
+        for name, value in line.items():
+            if name in of_request and name in _OTEL_OF_REQUEST:
+                attributes[_OTEL_OF_REQUEST[name]] = value
+            elif name in _OTEL and isinstance(value, str):
+                attributes[_OTEL[name]] = value
+            elif name == "exception" and _is_text(value):
+                attributes["exception.type"], attributes["exception.message"] = value["type"], value["message"]
+                attributes["exception.stacktrace"] = value["stack_trace"]
+            else:
+                attributes[_free(str(name), attributes)] = value
         if attributes:
             mapped["attributes"] = attributes
         return mapped

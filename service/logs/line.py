@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Collection, MutableMapping
 from typing import Any
 
 import structlog
@@ -33,7 +33,7 @@ class Lines:
         self._name = settings.name
         self._limit = sink.line_limit(settings.log_max_line_bytes)
         self._map: formats.Map | None = None
-        self._render: Callable[[dict[str, Any]], bytes] = self._json
+        self._render: Callable[[dict[str, Any], Collection[str]], bytes] = self._json
         exceptions: ExceptionTransformer = tracebacks.as_text
         match settings.log_format:
             case LogFormat.ECS:
@@ -66,18 +66,21 @@ class Lines:
             line["exc_info"] = info
             if self._exceptions is not None:
                 self._exceptions(None, "", line)
-        return self._render(line)
+        return self._render(line, ())
 
     def make_trusted(self, level: str, event: str, fields: dict[str, Any]) -> bytes:
-        """Do the same at a lower price for fields that are known to be flat, to hold no secret and no exception."""
+        """Do the same at a lower price for fields that are known to be flat, to hold no secret and no exception.
+
+        Those that ``service.web.observer`` gives a request's line are mapped to the schema's own ones.
+        """
         line = self._begin(level, event)
         line.update(fields)
         self._add_context(line)
-        return self._render(line)
+        return self._render(line, fields)
 
     def make_bare(self, level: str, event: str) -> bytes:
         """Return a line that says nothing but this: for when what makes the others fails."""
-        return self._render(self._begin(level, event))
+        return self._render(self._begin(level, event), ())
 
     def _begin(self, level: str, event: str) -> dict[str, Any]:
         # These four stand first, where the eye looks for them.
@@ -92,8 +95,8 @@ class Lines:
             for name, value in self.mask.fields(bound).items():
                 line.setdefault(f"{name}_" if name in _OURS else name, value)
 
-    def _json(self, line: dict[str, Any]) -> bytes:
-        return render_line(line if self._map is None else self._map(line), self._limit)
+    def _json(self, line: dict[str, Any], of_request: Collection[str]) -> bytes:
+        return render_line(line if self._map is None else self._map(line, of_request), self._limit)
 
 
 class _Console:
@@ -106,7 +109,7 @@ class _Console:
             exception_formatter=structlog.dev.plain_traceback,  # the others show local variables
         )
 
-    def __call__(self, line: dict[str, Any]) -> bytes:
+    def __call__(self, line: dict[str, Any], _of_request: Collection[str]) -> bytes:
         info = {"exc_info": line.pop("exc_info")} if "exc_info" in line else {}
         try:
             text = self._render(None, "", {**_shown(line), **info})

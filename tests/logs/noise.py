@@ -80,6 +80,8 @@ def every_way() -> None:
     for call in CALLS.values():
         call()
     structlog.get_logger("ours").warning("bound", **{"weird key\n": b"\xff", "number": 2**70})
+    payment = {"status": "paid", "method": "card", "client": {"id": 1}, "bytes": b"x", "path": 1, "duration_ms": 2.5}
+    structlog.get_logger("ours").info("payment", **payment, user_agent=None, thread=5, query=[1])
     try:
         fail("printed by traceback")
     except ValueError:

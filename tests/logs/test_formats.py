@@ -7,7 +7,10 @@ import re
 from typing import Any
 
 import pytest
+import structlog
 
+from service.logs.line import Lines
+from service.settings import Settings
 from tests.logs.test_phases import ENV, NOISE
 from tests.process import BIN, running, wait_until
 
@@ -130,6 +133,63 @@ def test_a_request_in_otel(lines: dict[str, list[dict[str, Any]]]) -> None:
     assert (TRACE, SPAN, "01") == (line["trace_id"], line["span_id"], line["trace_flags"])
     assert "token=[masked]&q=1" == line["attributes"]["url.query"]
     assert "/noise" == line["attributes"]["http.route"]
+
+
+PAYMENT = {"status": "paid", "method": "card", "client": {"id": 1}, "bytes": 7, "path": "/tmp/f", "query": "SELECT 1"}  # noqa: S108 - only a name
+ODD = {"thread": 5, "trace_id": ["t"], "span_id": None, "request_id": 7, "duration_ms": 2.5, "user_agent": "ann"}
+PLAIN = {"thread": "main", "trace_id": TRACE, "span_id": SPAN}
+
+
+def made(log_format: str, **fields: Any) -> dict[str, Any]:
+    """Return the line that somebody's log call makes."""
+    line = Lines(Settings.from_environ({"SERVICE_LOG_FORMAT": log_format}))
+    found: dict[str, Any] = json.loads(line.make({"level": "info", "event": "paid", **fields}))
+    return found
+
+
+def test_what_others_call_like_a_field_of_a_request_is_a_label_in_ecs() -> None:
+    expected = {**PAYMENT, **ODD, "client": '{"id":1}', "trace_id": '["t"]', "span_id": "null"}
+
+    assert expected == made("ecs", **PAYMENT, **ODD)["labels"]
+    assert ["http.request.id"] == [name for name in made("ecs", request_id="r1") if name.startswith("http")]
+
+
+def test_what_others_call_like_a_field_of_a_request_keeps_its_name_in_otel() -> None:
+    line = made("otel", **PAYMENT, **ODD)
+
+    assert {**PAYMENT, **ODD} == line["attributes"]
+    assert {"trace_id", "span_id"}.isdisjoint(line)
+
+
+def test_what_is_of_the_schemas_type_is_mapped_whoever_says_it() -> None:
+    ecs, otel = made("ecs", **PLAIN), made("otel", **PLAIN)
+
+    assert ("main", TRACE, SPAN) == (ecs["process.thread.name"], ecs["trace.id"], ecs["span.id"])
+    assert ({"thread.name": "main"}, TRACE, SPAN) == (otel["attributes"], otel["trace_id"], otel["span_id"])
+
+
+def test_what_is_bound_to_the_context_is_no_field_of_the_request() -> None:
+    with structlog.contextvars.bound_contextvars(query={"page": 2}, status="paid", order=7):
+        request = {"method": "GET", "status": 200, "duration_ms": 1.5}
+        make = Lines(Settings.from_environ({"SERVICE_LOG_FORMAT": "ecs"})).make_trusted
+        line = json.loads(make("info", "request", request))
+
+    assert {"query": '{"page":2}', "order": 7} == line["labels"]
+    assert ("GET", 200, 1_500_000) == tuple(
+        line[name] for name in ("http.request.method", "http.response.status_code", "event.duration")
+    )
+
+
+def test_labels_of_like_names_do_not_hide_each_other() -> None:
+    assert {"a_b": 1, "a_b_": 2, "a_b__": 3} == made("ecs", **{"a.b": 1, "a_b": 2, "a.b_": 3})["labels"]
+
+
+@pytest.mark.parametrize("name", ["ecs", "otel"])
+def test_an_exception_of_somebody_elses_form_is_not_taken_for_one(name: str) -> None:
+    line = made(name, exception={"type": 1, "message": 2, "stack_trace": 3})
+
+    assert [] == [key for key in line if key.startswith("error")]
+    assert "exception" in line["labels" if name == "ecs" else "attributes"]
 
 
 @pytest.mark.parametrize("name", ["ecs", "otel"])
