@@ -19,13 +19,14 @@ _VARIANTS = "89ab"
 
 @dataclass(slots=True)
 class RequestContext:
-    """The ids of one request."""
+    """The ids of one request, and its route from its response on."""
 
     request_id: str
     trace_id: str = ""
     span_id: str = ""
     trace_flags: str = ""
     environ: dict[str, Any] = field(default_factory=dict, repr=False)
+    route: str = ""
 
     @classmethod
     def from_environ(cls, environ: dict[str, Any]) -> RequestContext:
@@ -47,10 +48,12 @@ class RequestContext:
             line.setdefault("span_id", self.span_id)
             line.setdefault("trace_flags", self.trace_flags)
         if "route" not in line:
-            # Looked up for a line, because to note it would cost every request.
+            # Looked up for a line, because to note it before the response would cost every request.
             request = self.environ.get("werkzeug.request")
             if request is not None and request.url_rule is not None:
                 line["route"] = request.url_rule.rule
+            elif self.route:  # Flask forgets the request before its response is sent
+                line["route"] = self.route
 
 
 current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)

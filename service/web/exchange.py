@@ -79,7 +79,7 @@ class Exchange:
 
     def _start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
         # Flask forgets the request when its context ends, which is before the response is sent.
-        self.route = self.route_so_far()
+        self.route = self.ids.route = self.route_so_far()
         self.status = self.status_sent = int(status[:3])
         for name, value in headers:
             if not value.isascii():

@@ -11,10 +11,11 @@ import sys
 import threading
 import traceback
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
-from flask import Flask, request
+from flask import Flask, Response, request
 
 from service.context import outgoing_headers
 from tests import sample
@@ -136,6 +137,20 @@ def create_app() -> Flask:
         except ValueError:
             structlog.get_logger("ours").exception("large", body="x" * 100_000)
         return "told"
+
+    @app.get("/streamed")
+    def streamed() -> Response:
+        number = request.args["n"]
+
+        def parts() -> Iterator[str]:
+            for _ in range(3):
+                structlog.get_logger("ours").info("own", n=number)
+                logging.getLogger("foreign").info("foreign", extra={"n": number})
+                yield "part"
+
+        response = Response(parts())
+        response.call_on_close(lambda: structlog.get_logger("ours").info("closed", n=number))
+        return response
 
     @app.get("/context")
     def context() -> dict[str, Any]:

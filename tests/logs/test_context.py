@@ -32,13 +32,15 @@ def test_every_line_names_its_request_and_nothing_leaks(name: str, tmp_path: Pat
                 if turn % 2:
                     headers["traceparent"] = f"00-{trace}-{SPAN}-00"
                 answers[number] = server.get(f"/context?n={number}", headers).json()
+                server.get(f"/streamed?n={number}", {"X-Request-ID": f"s-{number}"})
 
         threads = [threading.Thread(target=ask, args=(client,)) for client in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        wait_until(lambda: len(server.lines("request", route="/context")) == 80, "80 lines")
+        for route in ("/context", "/streamed"):
+            wait_until(lambda: len(server.lines("request", route=route)) == 80, "80 lines")  # noqa: B023 - called at once
         server.get("/log", {"X-Request-ID": "after"})
         wait_until(lambda: server.lines("request", route="/log"), "the last line")
         lines = server.lines()
@@ -56,6 +58,12 @@ def test_every_line_names_its_request_and_nothing_leaks(name: str, tmp_path: Pat
             assert traced == {key: line[key] for key in ("trace_id", "span_id", "trace_flags") if key in line}
         passed_on = {"traceparent": f"00-{traced['trace_id']}-{SPAN}-00"} if traced else {}
         assert {"X-Request-ID": f"r-{number}", **passed_on} == answer["headers"]
+    for number in answers:
+        # What is logged while the response is sent, when Flask has forgotten the request.
+        mine = [line for line in lines if line.get("request_id") == f"s-{number}"]
+        assert [*["own", "foreign"] * 3, "closed", "request"] == [line["event"] for line in mine]
+        assert {"/streamed"} == {line["route"] for line in mine}
+        assert {number} == {line["n"] for line in mine if line["event"] != "request"}
     after = [line.get("leak", "this request only") for line in lines if line.get("request_id") == "after"]
     assert {"this request only"} == set(after)
 
