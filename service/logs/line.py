@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable, Collection, MutableMapping
 from typing import Any
@@ -14,6 +13,7 @@ from structlog.typing import ExceptionTransformer
 
 from service.context import current_request
 from service.logs import formats, sink, tracebacks
+from service.logs.console import Console
 from service.logs.masking import Mask
 from service.logs.render import render_json
 from service.logs.shortening import render_line
@@ -41,7 +41,7 @@ class Lines:
             case LogFormat.OTEL:
                 self._map = formats.otel(settings)
             case LogFormat.CONSOLE:
-                self._render = _Console()
+                self._render = Console(self._limit)
             case LogFormat.JSON:
                 exceptions = tracebacks.structured
         is_console = settings.log_format is LogFormat.CONSOLE  # which renders exceptions itself
@@ -97,36 +97,6 @@ class Lines:
 
     def _json(self, line: dict[str, Any], of_request: Collection[str]) -> bytes:
         return render_line(line if self._map is None else self._map(line, of_request), self._limit)
-
-
-class _Console:
-    """Lines for people: as long as they are, tracebacks as Python shows them."""
-
-    def __init__(self) -> None:
-        self._render = structlog.dev.ConsoleRenderer(
-            colors=sys.stdout.isatty(),
-            sort_keys=False,
-            exception_formatter=structlog.dev.plain_traceback,  # the others show local variables
-        )
-
-    def __call__(self, line: dict[str, Any], _of_request: Collection[str]) -> bytes:
-        info = {"exc_info": line.pop("exc_info")} if "exc_info" in line else {}
-        try:
-            text = self._render(None, "", {**_shown(line), **info})
-        except Exception:  # noqa: BLE001 - a value whose repr raises
-            text = self._render(None, "", {**_shown(json.loads(render_json(line))), **info})
-        return f"{text}\n".encode("utf-8", "backslashreplace")
-
-
-def _shown(line: dict[str, Any]) -> dict[str, Any]:
-    """Keep a client from writing to the terminal of who reads the log."""
-    return {
-        str(name).translate(_CONTROLS): value.translate(_CONTROLS) if isinstance(value, str) else value
-        for name, value in line.items()
-    }
-
-
-_CONTROLS = {code: f"\\x{code:02x}" for code in [*range(0x20), *range(0x7F, 0xA0)] if chr(code) not in "\t\n"}
 
 
 def _text(value: object) -> str:

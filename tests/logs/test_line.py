@@ -87,11 +87,3 @@ def test_every_line_of_every_format_is_valid_and_fits(
     assert b"\n" not in line[:-1]
     assert isinstance(read[EVENT[log_format]], str)
     assert len(line) <= LIMIT
-
-
-@fuzzed
-@given(st.dictionaries(TEXT, VALUES, max_size=6))
-def test_no_value_stops_the_console(fields: dict[str, Any]) -> None:
-    fields.pop("exc_info", None)
-
-    assert lines(SERVICE_LOG_FORMAT="console").make({**fields, "level": "info", "event": "x"}).endswith(b"\n")
