@@ -21,7 +21,13 @@ from service.telemetry import store
 
 ROOT = "root"
 """The name of the logger above all others."""
+MAX_OVERRIDES = 100
+"""How many loggers can be overridden at one time: each is looked at twice a second, in each process."""
 _FILE = "log-levels.json"
+
+
+class TooManyOverridesError(ValueError):
+    """One more logger was to be overridden than can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +63,15 @@ def configured(logger: logging.Logger) -> int:
 def override(name: str, level: LogLevel | None, seconds: float | None = None) -> None:
     """Have the logger called ``name`` log from ``level`` on, for so many seconds; None takes an override back.
 
-    Raises OSError where the other processes cannot be told.
+    Raises OSError where the other processes cannot be told, TooManyOverridesError beyond ``MAX_OVERRIDES``.
     """
     with _lock:
         wanted = dict(_current())
         wanted.pop(name, None)
         if level is not None:
             wanted[name] = Override(level, None if seconds is None else time.time() + seconds)
+        if len(wanted) > MAX_OVERRIDES:
+            raise TooManyOverridesError
         if store.is_shared():
             _publish(wanted)
         _apply(wanted)

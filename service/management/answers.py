@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import orjson
-
+from service.logs.render import render_json
 from service.management.listener import Response
 from service.web import problem
 
@@ -13,8 +12,8 @@ _NO_STORE = ("Cache-Control", "no-store")
 
 
 def json_answer(status: int, content: object, content_type: str = "application/json") -> Response:
-    """Return ``content`` as JSON."""
-    return Response(status, orjson.dumps(content) + b"\n", [("Content-Type", content_type), _NO_STORE])
+    """Return ``content`` as JSON, whatever texts are in it: names that a library has given, for one."""
+    return Response(status, render_json(content) + b"\n", [("Content-Type", content_type), _NO_STORE])
 
 
 def problem_answer(status: int, detail: str, *headers: tuple[str, str]) -> Response:

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from service.logs import levels
-from service.logs.levels import ROOT
+from service.logs.levels import MAX_OVERRIDES, ROOT, TooManyOverridesError
 from service.management.answers import json_answer, problem_answer
 from service.management.listener import Request, Response
 from service.settings import LogLevel
@@ -56,6 +56,8 @@ def change(request: Request) -> Response:
         return problem_answer(400, str(error))
     try:
         levels.override(logger, level, seconds)
+    except TooManyOverridesError:
+        return problem_answer(409, f"{MAX_OVERRIDES} loggers are overridden: a level of null takes one of them back.")
     except OSError as error:
         return problem_answer(503, f"The other processes cannot be told: {error.strerror or error}.")
     _log.warning("log level changed", changed=logger, to=level or "as configured", seconds=seconds)
@@ -70,8 +72,9 @@ def _parse(body: bytes) -> tuple[str, LogLevel | None, float | None]:
     if not isinstance(asked, dict) or "level" not in asked or asked.keys() - {"level", "logger", "seconds"}:
         raise WrongRequestError(f"{_FORM}; logger and seconds may be left out, a level of null takes a change back.")
     logger, seconds = asked.get("logger", ROOT), asked.get("seconds")
-    if not isinstance(logger, str) or not 0 < len(logger) <= _MAX_NAME:
-        raise WrongRequestError(f"logger: expected a name of 1 to {_MAX_NAME} characters.")
+    # No lone surrogate, for one: once a logger is called so, it stays for as long as the process runs.
+    if not isinstance(logger, str) or not 0 < len(logger) <= _MAX_NAME or not logger.isprintable():
+        raise WrongRequestError(f"logger: expected a name of 1 to {_MAX_NAME} printable characters.")
     number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
     if seconds is not None and not (number and 0 < seconds <= _LONGEST_SECONDS and math.isfinite(seconds)):
         raise WrongRequestError(f"seconds: expected a number above 0, at most {_LONGEST_SECONDS} (7 days).")

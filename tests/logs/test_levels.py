@@ -100,6 +100,8 @@ def put(body: bytes) -> tuple[int, str]:
         (b'{"level": "debug", "seconds": 1e99}', "seconds: expected"),
         (b'{"level": "debug", "logger": ""}', "logger: expected a name"),
         (b'{"level": "debug", "logger": 5}', "logger: expected a name"),
+        (b'{"level": "debug", "logger": "\\ud800"}', "logger: expected a name"),
+        (b'{"level": "debug", "logger": "a\\nb"}', "logger: expected a name"),
     ],
 )
 def test_a_wrong_request_is_told_what_would_be_right(body: bytes, said: str) -> None:
@@ -119,6 +121,29 @@ def test_the_answer_shows_levels_and_overrides() -> None:
     assert shown["overridden"][NAME]["until"].endswith("Z")
     assert ("debug", "debug") == (shown["loggers"][NAME], shown["loggers"][f"{NAME}.child"])
     assert logging.getLevelName(logging.getLogger().level).lower() == shown["root"]
+
+
+def test_a_name_that_no_text_can_have_breaks_no_answer() -> None:
+    """A library may have given it; this one is forgotten again."""
+    name = f"{NAME}.\ud800"
+    logging.getLogger(name)
+    try:
+        assert f"{NAME}.\\ud800" in json.loads(show().body)["loggers"]
+        assert 200 == put(b'{"level": "debug"}')[0]
+    finally:
+        del logging.root.manager.loggerDict[name]
+
+
+def test_there_is_an_end_to_what_can_be_overridden() -> None:
+    for number in range(levels.MAX_OVERRIDES):
+        assert 200 == put(json.dumps({"level": "debug", "logger": f"{NAME}.{number}"}).encode())[0]
+    status, detail = put(json.dumps({"level": "debug", "logger": NAME}).encode())
+    assert (409, True) == (status, detail.startswith("100 loggers are overridden"))
+    assert NAME not in levels.overrides()
+
+    assert 200 == put(json.dumps({"level": "info", "logger": f"{NAME}.1"}).encode())[0]
+    assert 200 == put(json.dumps({"level": None, "logger": f"{NAME}.1"}).encode())[0]
+    assert 200 == put(json.dumps({"level": "debug", "logger": NAME}).encode())[0]
 
 
 def test_a_store_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
