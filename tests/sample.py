@@ -93,6 +93,11 @@ def cancel() -> str:
     raise asyncio.CancelledError
 
 
+@sample.get("/interrupt")
+def interrupt() -> str:
+    raise KeyboardInterrupt
+
+
 @sample.get("/stream")
 def stream() -> Response:
     return Response((b"part" for _ in range(5)), mimetype="text/plain")

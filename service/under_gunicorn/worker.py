@@ -26,7 +26,7 @@ _RECEIVE_BYTES = 64 * 1024
 _log = structlog.stdlib.get_logger(__name__)
 
 
-def _exit_code(error: Exception) -> int:
+def _exit_code(error: BaseException) -> int:
     """Return the code by which Gunicorn's master knows that another worker would fail in the same way."""
     return Arbiter.APP_LOAD_ERROR if isinstance(error, AppImportError) else Arbiter.WORKER_BOOT_ERROR
 
@@ -42,8 +42,11 @@ class ServiceWorker(DirectWorker):
         """Load the application; while the service drains, each response asks its client to close."""
         try:
             super().load_wsgi()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it ends this worker
-            # Gunicorn would say it twice, the second time in text.
+        except SystemExit:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this worker
+            # Gunicorn would say it twice, the second time in text. A KeyboardInterrupt, which is no Ctrl-C where
+            # Gunicorn has its handlers, would have this process go on as the master, and stop.
             _log.critical("application cannot be loaded", exc_info=True)
             raise SystemExit(_exit_code(error)) from None
         application = self.wsgi

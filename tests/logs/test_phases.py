@@ -134,6 +134,7 @@ def test_every_phase_of_gunicorn_is_in_json(tmp_path: Path) -> None:
         ("import nothing_there", [], "ModuleNotFoundError"),
         ("def create_app(", [], "SyntaxError"),
         ("def create_app(): raise RuntimeError('two\\nlines')", [], "RuntimeError"),
+        ("raise KeyboardInterrupt", [], "KeyboardInterrupt"),
         ("something_else = 1", [], "AppImportError"),
         ("import nothing_there", ["--preload"], "ModuleNotFoundError"),
         ("def create_app(): raise RuntimeError('two\\nlines')", ["--preload"], None),

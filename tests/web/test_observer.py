@@ -86,7 +86,7 @@ def test_a_plain_request_is_one_line_and_one_observation(
     assert asked.observed(method=method, route=route, status=str(status)) == (1, 1, 0)
 
 
-@pytest.mark.parametrize("path", ["/boom", "/exit", "/cancel", "/bad-header", "/stream-boom-at-once"])
+@pytest.mark.parametrize("path", ["/boom", "/exit", "/cancel", "/interrupt", "/bad-header", "/stream-boom-at-once"])
 def test_an_exception_before_the_first_byte_is_a_500_told_once(server: Server, path: str) -> None:
     asked = Asked(server, "GET", path)
 
@@ -108,7 +108,7 @@ def test_an_exception_before_the_first_byte_is_a_500_told_once(server: Server, p
 def test_no_exception_takes_a_worker_down(server: Server) -> None:
     before = {child.pid for child in server.children()}
 
-    for path in ("/exit", "/cancel", "/stream-exit") * 4:
+    for path in ("/exit", "/cancel", "/interrupt", "/stream-exit") * 4:
         Asked(server, "GET", path)
 
     assert before == {child.pid for child in server.children()}
