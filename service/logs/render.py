@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import date, time
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -19,16 +22,8 @@ def render_json(value: Any) -> bytes:
     try:
         return orjson.dumps(value, default=repr, option=_OPTIONS)
     except TypeError:
-        return _render_others(value)
-
-
-def _render_others(value: Any) -> bytes:
-    try:
-        # Not at once, because with this option everything takes three times as long.
-        return orjson.dumps(value, default=repr, option=_OPTIONS | orjson.OPT_NON_STR_KEYS)
-    except TypeError:
-        # orjson refuses what a client can send (lone surrogates) and what an
-        # application can count (integers over 64 bits). A line must not be lost for it.
+        # orjson refuses what a client can send (lone surrogates), what an application can count
+        # (integers over 64 bits), and keys that are no texts. A line must not be lost for it.
         return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -46,16 +41,30 @@ def _readable(value: Any, depth: int) -> Any:
     if isinstance(value, int):
         return int(value) if value.bit_length() < _MAX_BITS else hex(value)
     if isinstance(value, float):
-        return float(value) if value - value == 0 else repr(value)  # JSON has no NaN and no infinity
+        return float(value) if value - value == 0 else None  # as orjson has it: JSON knows no NaN and no infinity
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     if depth < 16:
         if isinstance(value, Mapping):
-            return {_key(key): _plain(item, depth + 1) for key, item in value.items()}
+            return _mapping(value, depth + 1)
         if isinstance(value, (list, tuple)):
             return [_plain(item, depth + 1) for item in value]
+    if isinstance(value, (date, time, UUID)):
+        with suppress(TypeError):  # a time of day with a time zone
+            return orjson.loads(orjson.dumps(value, option=_OPTIONS))
     return _plain(repr(value))
 
 
+def _mapping(mapping: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
+    for key, value in mapping.items():
+        name = _key(key)
+        while name in plain:  # 1 and "1"
+            name += "_"
+        plain[name] = _plain(value, depth)
+    return plain
+
+
 def _key(key: Any) -> str:
-    return str(_plain(key if isinstance(key, str) else str(_plain(key))))
+    plain = _plain(key)
+    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)

@@ -4,7 +4,7 @@ import json
 import math
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from enum import IntEnum, StrEnum
 from pathlib import PurePosixPath
 from typing import Any
@@ -58,9 +58,13 @@ def rendered(fields: Mapping[str, Any]) -> Any:
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")
 
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        assert len(pairs) == len(dict(pairs))
+        return dict(pairs)
+
     line = render_json(fields)
     assert b"\n" not in line
-    return json.loads(line.decode(), parse_constant=refuse)
+    return json.loads(line.decode(), parse_constant=refuse, object_pairs_hook=unique)
 
 
 @pytest.mark.parametrize("also", [{}, {"big": BIG}], ids=["fast path", "slow path"])
@@ -89,6 +93,12 @@ def rendered(fields: Mapping[str, Any]) -> Any:
         (Opaque(), "<opaque>"),
         ([Opaque()], ["<opaque>"]),
         (ValueError("wrong"), "ValueError('wrong')"),
+        (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "2026-01-02T03:04:05Z"),
+        (date(2026, 1, 2), "2026-01-02"),
+        (time(1, 2, 3), "01:02:03"),
+        (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (math.nan, None),
+        (-math.inf, None),
     ],
 )
 def test_a_value_is_rendered_the_same_on_both_paths(value: object, expected: object, also: dict[str, int]) -> None:
@@ -114,8 +124,12 @@ def test_a_value_is_rendered_the_same_on_both_paths(value: object, expected: obj
         pytest.param({(1, 2): "pair"}, {"[1, 2]": "pair"}, id="a pair as key"),
         pytest.param({Opaque(): 1}, {"<opaque>": 1}, id="an object as key"),
         pytest.param({Broken(): 1}, {"<Broken: repr raised RuntimeError>": 1}, id="a key whose repr raises"),
-        pytest.param([BIG, math.nan], [BIG, "nan"], id="not a number"),
-        pytest.param([BIG, math.inf, -math.inf], [BIG, "inf", "-inf"], id="infinity"),
+        pytest.param([BIG, math.nan], [BIG, None], id="not a number"),
+        pytest.param([BIG, math.inf, -math.inf], [BIG, None, None], id="infinity"),
+        pytest.param({1: "a", "1": "b"}, {"1": "a", "1_": "b"}, id="keys that read alike"),
+        pytest.param({True: 1, None: 2, 1.5: 3}, {"true": 1, "null": 2, "1.5": 3}, id="constants as keys"),
+        pytest.param({date(2026, 1, 2): 1}, {"2026-01-02": 1}, id="a date as key"),
+        pytest.param([BIG, time(1, 2, tzinfo=UTC)], [BIG, repr(time(1, 2, tzinfo=UTC))], id="a time with a zone"),
     ],
 )
 def test_what_orjson_refuses_is_rendered_all_the_same(value: object, expected: object) -> None:
