@@ -23,6 +23,7 @@ from tests.process import BIN, DEADLINE, ROOT, clean_environ, wait_until
 
 SECONDS = float(os.environ.get("STALLED_SECONDS", "3"))
 CLIENTS = 4
+ROUNDS = 4
 
 
 class Reader:
@@ -166,20 +167,36 @@ def p99(latencies: list[float]) -> float:
     return 1000 * latencies[int(len(latencies) * 0.99)]
 
 
+def plain_and_stalled(served: Served) -> tuple[list[float], list[float]]:
+    """Return the latencies while the log is read, and then while it is not; the reader stalls afterwards."""
+
+    def keeps_up() -> bool:
+        before = served.dropped()
+        load(served, 0.2)
+        return before == served.dropped()
+
+    served.reader.go_on()
+    wait_until(keeps_up, "a reader that is back")
+    lost = served.dropped()
+    plain = load(served, SECONDS)
+    assert lost == served.dropped()
+    served.reader.stall()
+    wait_until(lambda: load(served, 0.2) and served.dropped() > lost, "a pipe and a buffer that are full")
+    return plain, load(served, SECONDS)
+
+
 def test_a_reader_that_stalls_fails_and_slows_no_request(tmp_path: Path) -> None:
     """Nor a scrape, nor the master. What had no room is counted, and told when the reader is back."""
     with serving(tmp_path, SERVICE_LOG_BUFFER_BYTES=str(2**18)) as served:
         load(served, 0.5)
-        plain = load(served, SECONDS)
-        assert 0 == served.dropped()
-        served.reader.stall()
-        wait_until(lambda: load(served, 0.2) and served.dropped() > 0, "a pipe and a buffer that are full")
-        stalled = load(served, SECONDS)
-        figures = f"{len(plain)} requests, p99 {p99(plain):.2f} ms; stalled {len(stalled)}, p99 {p99(stalled):.2f} ms"
-        print(figures)  # noqa: T201 - quoted
-        # Twice is what is promised; the tenth of a second is for a machine that is busy. A request that
-        # waited for the reader would have no answer at all.
-        assert p99(stalled) < 2 * p99(plain) + 100, figures
+        for _ in range(ROUNDS):  # a machine that is busy slows one half of a round; a log that is in the way, all
+            plain, stalled = plain_and_stalled(served)
+            figures = f"{len(plain)} requests, p99 {p99(plain):.2f} ms; stalled {len(stalled)}, {p99(stalled):.2f} ms"
+            print(figures)  # noqa: T201 - quoted
+            if p99(stalled) < 2 * p99(plain):
+                break
+        else:
+            raise AssertionError(figures)
         before = served.workers()
         os.kill(min(before), signal.SIGKILL)
         wait_until(lambda: len(served.workers() - before) == 1, "the master to replace a worker")
