@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import logging.config
 import re
 import sys
 import threading
@@ -432,6 +433,25 @@ def test_handlers_of_others_stay() -> None:
     logs.configure(settings())
 
     assert theirs in logging.getLogger().handlers
+
+
+def test_a_configuration_of_others_that_leaves_root_alone_changes_nothing(output: Output) -> None:
+    """As the README has it."""
+    logs.configure(settings())
+    loggers = {"some": {"level": "DEBUG", "handlers": ["theirs"]}}
+    theirs = {"theirs": {"class": "logging.NullHandler"}}
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": False, "handlers": theirs, "loggers": loggers})
+    try:
+        foreign().debug("one", extra={"password": PASSWORD})
+        request_log().write("info", {"route": "/"})
+    finally:
+        logging.getLogger("some").handlers.clear()
+        logging.getLogger("some").setLevel(logging.NOTSET)
+    one, request = output.lines()
+
+    assert ("one", "[masked]") == (one["event"], one["password"])
+    assert "request" == request["event"]
+    assert request_log().is_enabled(logging.INFO)
 
 
 def test_a_warning_of_python_is_a_line(output: Output) -> None:
