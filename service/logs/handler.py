@@ -20,9 +20,11 @@ class LineHandler(logging.Handler):
     def handle(self, record: logging.LogRecord) -> bool:
         """Write the line of ``record``. Needs no lock, for the sink has its own."""
         try:
-            passes = self.filter(record)
+            passes: object = self.filter(record)
             if passes:
-                sink.write_line(self._lines.make(records.fields(record, self._lines.mask)))
+                # From Python 3.12 on it may be another record.
+                kept = passes if isinstance(passes, logging.LogRecord) else record
+                sink.write_line(self._lines.make(records.fields(kept, self._lines.mask)))
         except BaseException as error:
             if ends_the_process(error):
                 raise

@@ -135,6 +135,18 @@ def test_a_filter_that_fails_costs_no_line(configure: Configure, capfd: pytest.C
     assert "'one' could not be formatted: RuntimeError" == json.loads(capfd.readouterr().out)["event"]
 
 
+def test_a_filter_may_put_another_record_in_its_place(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """From Python 3.12 on."""
+    configure()
+    other = logging.makeLogRecord({"msg": "other", "levelno": logging.INFO})
+    monkeypatch.setattr(logging.getLogger().handlers[0], "filter", lambda _record: other)
+    foreign.info("one")
+
+    assert "other" == json.loads(capfd.readouterr().out)["event"]
+
+
 @pytest.mark.parametrize("logger", [own, foreign])
 def test_a_call_from_the_end_of_the_stack_raises_nothing_else(
     logger: logging.Logger, configure: Configure, capfd: pytest.CaptureFixture[str]
