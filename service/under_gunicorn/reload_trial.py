@@ -20,6 +20,8 @@ from service.draining import DRAIN
 from service.logs import sink
 from service.telemetry import store
 
+_LOADED = b"loaded"
+_ANSWER_BYTES = 1000
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -32,41 +34,39 @@ class ReloadTrial:
     def __init__(self, server: Any, in_child: Callable[[], None]) -> None:
         self._server, self._in_child = server, in_child
         self._pid = 0
+        self._answer = -1
         self._deadline = 0.0
-        self._exit_code: int | None = None
         self._again = False
         self._scratch = store.directory() / f"trial-{os.getpid()}"
         self._failures = Counter(
             "service_reload_failures", "Reloads that were refused because of the new code.", registry=None
         )
         self._reload, server.handle_hup = server.handle_hup, self._begin
-        self._reap, server.reap_workers = server.reap_workers, self._reap_trial
 
     def turn(self) -> None:
         """Do what the trial allows, once it has ended. To be called about each second."""
         if not self._pid:
             return
-        self._look()
-        if self._exit_code is None:
+        if not self._has_ended():
             if time.monotonic() > self._deadline:
                 os.kill(self._pid, signal.SIGKILL)
             return
-        exit_code, self._pid, self._exit_code = self._exit_code, 0, None
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        answer = self._take_answer()
         if self._again:  # the code may have changed after it was read
             self._begin()
-        elif exit_code == 0:
+        elif answer == _LOADED:
             self._reload()
         else:
-            self._failures.inc()
-            _log.error("reload refused", reason=self._explain(exit_code), workers="go on with the code they have")
+            self._refuse(self._explain(answer))
 
     def end(self) -> None:
         """End a trial that is going on: the service stops."""
-        if self._pid and self._exit_code is None:
+        if not self._pid:
+            return
+        if not self._has_ended():
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
-            self._pid = 0
+        self._take_answer()
 
     def _begin(self) -> None:
         if DRAIN.is_final:
@@ -75,32 +75,51 @@ class ReloadTrial:
         if self._pid:
             self._again = True
             return
-        self._again, self._exit_code = False, None
+        self._again = False
         self._scratch.mkdir(mode=0o700, exist_ok=True)
         self._deadline = time.monotonic() + (self._server.timeout or 60)
+        self._answer, answer = os.pipe()
         pid = os.fork()
         if pid == 0:
-            self._try()
+            self._try(answer)
+        os.close(answer)
         self._pid = pid
 
-    def _look(self) -> None:
-        if self._pid and self._exit_code is None:
-            pid, status = os.waitpid(self._pid, os.WNOHANG)
-            if pid:
-                self._exit_code = os.waitstatus_to_exitcode(status)
+    def _has_ended(self) -> bool:
+        try:
+            return os.waitpid(self._pid, os.WNOHANG) != (0, 0)
+        except ChildProcessError:  # Gunicorn, which reaps whatever it finds, was first
+            return True
 
-    def _reap_trial(self) -> None:
-        self._look()  # first, because Gunicorn reaps whatever it finds
-        self._reap()
+    def _take_answer(self) -> bytes:
+        """Return what the trial that has ended said, and be ready for the next one."""
+        os.set_blocking(self._answer, False)  # what it has started may live on, and hold the other end
+        try:
+            return os.read(self._answer, _ANSWER_BYTES)
+        except BlockingIOError:
+            return b""
+        finally:
+            os.close(self._answer)
+            self._pid = 0
+            shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def _explain(self, exit_code: int) -> str:
-        if exit_code == -signal.SIGKILL and time.monotonic() > self._deadline:
+    def _refuse(self, reason: str) -> None:
+        self._failures.inc()
+        _log.error("reload refused", reason=reason, workers="go on with the code they have")
+
+    def _explain(self, answer: bytes) -> str:
+        if answer:
+            return f"the new code could not be loaded ({answer.decode(errors='replace')})"
+        if time.monotonic() > self._deadline:
             return "the new code could not be loaded in time"
-        return f"the new code could not be loaded (exit code {exit_code})"
+        return "the new code ended the process that was to load it"
 
-    def _try(self) -> NoReturn:
-        """Load the application as a worker would; tell how it went by the exit code."""
-        exit_code = 1
+    def _try(self, answer: int) -> NoReturn:
+        """Load the application as a worker would; say how it went in the pipe ``answer``.
+
+        The exit code would not do: 0 is also what code ends with that ends its process.
+        """
+        said = b""
         try:
             for number in self._server.SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
@@ -109,11 +128,13 @@ class ReloadTrial:
             os.environ[store.VARIABLE] = str(self._scratch)
             self._server.app.reload()
             self._server.app.wsgi()
-            exit_code = 0
+            said = _LOADED
         except SystemExit as ended:  # whoever raised it has said why
-            exit_code = ended.code if isinstance(ended.code, int) else 1
-        except BaseException:  # noqa: BLE001 - whatever the new code raises, it is told and refused
+            said = f"exit code {ended.code}".encode(errors="replace")
+        except BaseException as error:  # noqa: BLE001 - whatever the new code raises, it is told and refused
             _log.critical("application cannot be loaded", exc_info=True)
+            said = type(error).__name__.encode()
         finally:
             sink.flush()
-            os._exit(exit_code)
+            os.write(answer, said[:_ANSWER_BYTES])
+            os._exit(0)

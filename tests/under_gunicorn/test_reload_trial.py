@@ -15,6 +15,20 @@ from tests.process import BIN, ROOT, Server, running, started, wait_until
 
 ENV = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2"}
 BROKEN = "import a_module_that_does_not_exist\n"
+REAPED_BY_ANOTHER = """
+import os
+
+wait = os.waitpid
+
+def waitpid(pid, options):
+    if pid > 0 and options & os.WNOHANG:  # somebody has asked for any child before
+        wait(pid, 0)
+    return wait(pid, options)
+
+def when_ready(server):
+    server.service_master.ready()
+    os.waitpid = waitpid
+"""
 HANGS = "import threading\nthreading.Event().wait()\n"
 
 
@@ -62,6 +76,34 @@ def test_workers_stay_where_the_new_code_cannot_be_loaded(file: str, server: Ser
     server.process.send_signal(signal.SIGHUP)
     wait_until(lambda: len(workers(server)) == 2 and not workers(server) & before, "new workers")
     assert 1 == metric(server, "service_reload_failures_total")
+
+
+@pytest.mark.parametrize("ending", ["raise SystemExit(0)", "raise SystemExit(False)", "__import__('os')._exit(0)"])
+def test_workers_stay_where_the_new_code_ends_its_process_with_success(ending: str, server: Server, copy: Path) -> None:
+    before = workers(server)
+    views = copy / "service" / "views.py"
+    views.write_text(f"{views.read_text()}\n{ending}\n")
+
+    server.process.send_signal(signal.SIGHUP)
+
+    assert "error" == server.line("reload refused")["level"]
+    assert before == workers(server)
+    assert 200 == server.get("/").status
+    assert 1 == metric(server, "service_reload_failures_total")
+
+
+def test_it_does_not_matter_who_reaps_a_trial(copy: Path, tmp_path: Path) -> None:
+    """Gunicorn reaps any child in a loop, and a trial may end while it is busy there with a recycled worker."""
+    conf, views = copy / "gunicorn.conf.py", copy / "service" / "views.py"
+    conf.write_text(conf.read_text() + REAPED_BY_ANOTHER)
+    with running([BIN / "gunicorn"], tmp_path, ENV, cwd=copy) as server:
+        before = workers(server)
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(workers(server)) == 2 and not workers(server) & before, "new workers")
+        views.write_text(views.read_text() + BROKEN)
+        server.process.send_signal(signal.SIGHUP)
+
+        assert "ModuleNotFoundError" in server.line("reload refused")["reason"]
 
 
 def test_workers_stay_where_the_new_code_hangs(server: Server, copy: Path) -> None:
