@@ -76,14 +76,26 @@ class ReloadTrial:
             self._again = True
             return
         self._again = False
-        self._scratch.mkdir(mode=0o700, exist_ok=True)
         self._deadline = time.monotonic() + (self._server.timeout or 60)
-        self._answer, answer = os.pipe()
-        pid = os.fork()
+        try:
+            self._start()
+        except OSError as error:  # no process left, say: no reason to end those there are
+            self._refuse(f"the new code could not be tried ({error})")
+
+    def _start(self) -> None:
+        for folder in (self._scratch.parent, self._scratch):  # somebody may have cleaned up
+            folder.mkdir(mode=0o700, exist_ok=True)
+        mine, its = os.pipe()
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(mine)
+            os.close(its)
+            raise
         if pid == 0:
-            self._try(answer)
-        os.close(answer)
-        self._pid = pid
+            self._try(its)
+        os.close(its)
+        self._pid, self._answer = pid, mine
 
     def _has_ended(self) -> bool:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,21 @@ def waitpid(pid, options):
 def when_ready(server):
     server.service_master.ready()
     os.waitpid = waitpid
+"""
+FORKS_NOTHING_IF_TOLD = """
+import errno, os
+from pathlib import Path
+
+fork = os.fork
+
+def fork_or_not():
+    if Path("no-more").exists():
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return fork()
+
+def when_ready(server):
+    server.service_master.ready()
+    os.fork = fork_or_not
 """
 HANGS = "import threading\nthreading.Event().wait()\n"
 
@@ -104,6 +120,36 @@ def test_it_does_not_matter_who_reaps_a_trial(copy: Path, tmp_path: Path) -> Non
         server.process.send_signal(signal.SIGHUP)
 
         assert "ModuleNotFoundError" in server.line("reload refused")["reason"]
+
+
+def test_workers_stay_where_no_trial_can_be_made(copy: Path, tmp_path: Path) -> None:
+    conf, told = copy / "gunicorn.conf.py", copy / "no-more"
+    conf.write_text(conf.read_text() + FORKS_NOTHING_IF_TOLD)
+    with running([BIN / "gunicorn"], tmp_path, ENV, cwd=copy) as server:
+        before = workers(server)
+        told.touch()
+        server.process.send_signal(signal.SIGHUP)
+
+        assert "Resource temporarily unavailable" in server.line("reload refused")["reason"]
+        assert before == workers(server)
+        assert 200 == server.get("/").status
+        assert 1 == metric(server, "service_reload_failures_total")
+
+        told.unlink()
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(workers(server)) == 2 and not workers(server) & before, "new workers")
+
+
+def test_a_reload_does_without_a_store_that_was_cleaned_up(server: Server, tmp_path: Path) -> None:
+    before = workers(server)
+    (store,) = (tmp_path / "tmp").glob("service-metrics-*")
+    shutil.rmtree(store)
+
+    server.process.send_signal(signal.SIGHUP)
+
+    wait_until(lambda: len(workers(server)) == 2 and not workers(server) & before, "new workers")
+    assert 200 == server.get("/").status
+    assert 0o700 == stat.S_IMODE(store.stat().st_mode)
 
 
 def test_workers_stay_where_the_new_code_hangs(server: Server, copy: Path) -> None:
