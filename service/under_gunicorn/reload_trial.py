@@ -47,17 +47,14 @@ class ReloadTrial:
         """Do what the trial allows, once it has ended. To be called about each second."""
         if not self._pid:
             return
-        if not self._has_ended():
+        if DRAIN.is_final:  # new workers would come in the midst of it
+            self.end()
+            _log.warning("reload refused", reason="the service is stopping")
+        elif not self._has_ended():
             if time.monotonic() > self._deadline:
                 os.kill(self._pid, signal.SIGKILL)
-            return
-        answer = self._take_answer()
-        if self._again:  # the code may have changed after it was read
-            self._begin()
-        elif answer == _LOADED:
-            self._reload()
         else:
-            self._refuse(self._explain(answer))
+            self._conclude(self._take_answer())
 
     def end(self) -> None:
         """End a trial that is going on: the service stops."""
@@ -96,6 +93,14 @@ class ReloadTrial:
             self._try(its)
         os.close(its)
         self._pid, self._answer = pid, mine
+
+    def _conclude(self, answer: bytes) -> None:
+        if self._again:  # the code may have changed after it was read
+            self._begin()
+        elif answer == _LOADED:
+            self._reload()
+        else:
+            self._refuse(self._explain(answer))
 
     def _has_ended(self) -> bool:
         try:

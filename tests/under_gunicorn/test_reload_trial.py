@@ -45,6 +45,7 @@ def when_ready(server):
     server.service_master.ready()
     os.fork = fork_or_not
 """
+WAITS_FOR_A_FILE = "import pathlib, time\nwhile not pathlib.Path('go').exists(): time.sleep(0.01)\n"
 HANGS = "import threading\nthreading.Event().wait()\n"
 
 
@@ -198,6 +199,24 @@ def test_a_stop_ends_a_trial(server: Server, copy: Path) -> None:
 
     assert 0 == server.stop()
     assert not any(psutil.pid_exists(pid) for pid in trial)
+
+
+def test_no_reload_happens_once_the_service_drains(copy: Path, tmp_path: Path) -> None:
+    """Workers would come and go in its midst."""
+    with running([BIN / "gunicorn"], tmp_path, {**ENV, "SERVICE_DRAIN_SECONDS": "3600"}, cwd=copy) as server:
+        views = copy / "service" / "views.py"
+        views.write_text(views.read_text() + WAITS_FOR_A_FILE)
+        before = workers(server)
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: workers(server) - before, "a trial")
+
+        server.process.send_signal(signal.SIGTERM)
+        server.line("draining")
+        (copy / "go").touch()
+
+        assert "the service is stopping" == server.line("reload refused")["reason"]
+        assert before == workers(server)
+        assert [] == server.lines("Hang up: Master")
 
 
 def test_the_last_of_several_reloads_counts(server: Server, copy: Path) -> None:
