@@ -62,10 +62,13 @@ def publish(store: Path, owner: str, results: Sequence[Result]) -> None:
     new.replace(path)
 
 
-def published(store: Path) -> list[list[Result]]:
-    """Return what each process has published that lives."""
+def published(store: Path, leaving: Collection[str] = ()) -> list[list[Result]]:
+    """Return what each process has published that lives and is not ``leaving``."""
     found = []
+    names = {_NAME.format(owner) for owner in leaving}
     for path in store.glob(_NAME.format("*")):
+        if path.name in names:
+            continue
         try:
             fields = orjson.loads(path.read_bytes())
             found.append([Result(**{**item, "status": Status(item["status"])}) for item in fields])
@@ -74,6 +77,6 @@ def published(store: Path) -> list[list[Result]]:
     return found
 
 
-def of_workers(store: Path, exclude: Collection[str] = ()) -> Readiness:
-    """Return what all processes say that have published something in ``store``."""
-    return combine(published(store), exclude=exclude)
+def of_workers(store: Path, exclude: Collection[str] = (), leaving: Collection[str] = ()) -> Readiness:
+    """Return what all processes say that have published something in ``store`` and are not ``leaving``."""
+    return combine(published(store, leaving), exclude=exclude)

@@ -8,7 +8,7 @@ import math
 import os
 import signal
 import time
-from functools import partial
+from collections.abc import Collection
 from typing import Any
 
 import structlog
@@ -24,6 +24,8 @@ from service.telemetry.sources import sources
 from service.under_gunicorn.early_signals import EarlySignals
 from service.under_gunicorn.graceful_stop import GracefulStop
 from service.under_gunicorn.reload_trial import ReloadTrial
+from service.under_gunicorn.start_failures import StartFailures
+from service.under_gunicorn.succession import Succession
 from service.under_gunicorn.worker_exits import WorkerExits
 
 HEARTBEAT_SECONDS = 10.0
@@ -45,15 +47,16 @@ class Master:
             )
             raise SystemExit(EX_CONFIG)
         self._server = server
-        self.readiness = partial(readiness.of_workers, store.directory())
         management = Management(settings, self.fault, self.readiness, sources(settings))
         self._listener = management.listen()
         self._mine = slots.held()
         slots.sign(store.identity(), store.MASTER)
         if os.geteuid() == 0:
             store.give_to(server.cfg.uid, server.cfg.gid)
-        self._exits = WorkerExits(server, self._release)
-        self._trial = ReloadTrial(server, self._let_go)
+        failures = StartFailures()
+        self._exits = WorkerExits(server, failures, self._release)
+        self._succession = Succession(server, self._exits, failures)
+        self._trial = ReloadTrial(server, self._let_go, self._succession)
         self._signals = EarlySignals()
         GracefulStop(server, settings.drain_seconds, self.leaving)
         # Called in each turn of Gunicorn's main loop, which takes a second at most.
@@ -98,8 +101,8 @@ class Master:
         slots.sign(worker.slot, store.WORKER)
 
     def reloading(self) -> None:
-        """Note that all workers that live now are about to be replaced."""
-        self._exits.expect(self._server.WORKERS, "reload")
+        """Note that all workers that live now are to be replaced."""
+        self._succession.begin()
 
     def ended(self, worker: Any) -> None:
         """Take note of a worker that was reaped."""
@@ -140,11 +143,17 @@ class Master:
                 self._server.kill_worker(pid, signal.SIGKILL)  # its threads wait for what may never come
         self._murder()
 
+    def readiness(self, exclude: Collection[str] = ()) -> readiness.Readiness:
+        """Return what all workers say but those that are about to end."""
+        serving = {worker.slot for worker in self._succession.serving()}
+        leaving = {worker.slot for worker in list(self._server.WORKERS.values())} - serving
+        return readiness.of_workers(store.directory(), exclude, leaving)
+
     def fault(self) -> str | None:
         """Return why no worker can answer, None if one can."""
         if not self._server.LISTENERS:  # it is being stopped, and a restart would not make it better
             return None
-        workers = list(self._server.WORKERS.values())
+        workers = self._succession.serving()
         if not workers:
             return "no worker is alive"
         silent = min(_silent_seconds(worker) for worker in workers)

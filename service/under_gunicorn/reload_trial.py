@@ -19,6 +19,7 @@ from prometheus_client import Counter
 from service.draining import DRAIN
 from service.logs import sink
 from service.telemetry import store
+from service.under_gunicorn.succession import Succession
 
 _LOADED = b"loaded"
 _ANSWER_BYTES = 1000
@@ -28,33 +29,34 @@ _log = structlog.stdlib.get_logger(__name__)
 class ReloadTrial:
     """Lets SIGHUP reach Gunicorn's arbiter ``server`` only after a trial has gone well.
 
-    ``in_child`` is called in the process of the trial, to let go of what belongs to its parent.
+    ``in_child`` is called in the process of the trial, to let go of what belongs to its parent. A reload waits while
+    ``succession`` is busy with the one before.
     """
 
-    def __init__(self, server: Any, in_child: Callable[[], None]) -> None:
-        self._server, self._in_child = server, in_child
+    def __init__(self, server: Any, in_child: Callable[[], None], succession: Succession) -> None:
+        self._server, self._in_child, self._succession = server, in_child, succession
         self._pid = 0
         self._answer = -1
         self._deadline = 0.0
-        self._again = False
+        self._is_asked = False
         self._scratch = store.directory() / f"trial-{os.getpid()}"
         self._failures = Counter(
             "service_reload_failures", "Reloads that were refused because of the new code.", registry=None
         )
-        self._reload, server.handle_hup = server.handle_hup, self._begin
+        self._reload, server.handle_hup = server.handle_hup, self._ask
 
     def turn(self) -> None:
         """Do what the trial allows, once it has ended. To be called about each second."""
-        if not self._pid:
-            return
-        if DRAIN.is_final:  # new workers would come in the midst of it
+        if DRAIN.is_final and (self._pid or self._is_asked):  # new workers would come in the midst of it
             self.end()
+            self._is_asked = False
             _log.warning("reload refused", reason="the service is stopping")
-        elif not self._has_ended():
-            if time.monotonic() > self._deadline:
-                os.kill(self._pid, signal.SIGKILL)
-        else:
+        elif self._pid and self._has_ended():
             self._conclude(self._take_answer())
+        elif self._pid and time.monotonic() > self._deadline:
+            os.kill(self._pid, signal.SIGKILL)
+        if self._is_asked:
+            self._begin()
 
     def end(self) -> None:
         """End a trial that is going on: the service stops."""
@@ -65,14 +67,17 @@ class ReloadTrial:
             os.waitpid(self._pid, 0)
         self._take_answer()
 
-    def _begin(self) -> None:
+    def _ask(self) -> None:
         if DRAIN.is_final:
             _log.warning("reload refused", reason="the service is stopping")
             return
-        if self._pid:
-            self._again = True
+        self._is_asked = True
+        self._begin()
+
+    def _begin(self) -> None:
+        if self._pid or self._succession.is_going_on:
             return
-        self._again = False
+        self._is_asked = False
         self._deadline = time.monotonic() + (self._server.timeout or 60)
         try:
             self._start()
@@ -95,9 +100,9 @@ class ReloadTrial:
         self._pid, self._answer = pid, mine
 
     def _conclude(self, answer: bytes) -> None:
-        if self._again:  # the code may have changed after it was read
-            self._begin()
-        elif answer == _LOADED:
+        if self._is_asked:  # once more: the code may have changed after it was read
+            return
+        if answer == _LOADED:
             self._reload()
         else:
             self._refuse(self._explain(answer))

@@ -6,20 +6,20 @@ import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import structlog
+from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 from prometheus_client import Counter
+
+from service.under_gunicorn.start_failures import StartFailures
 
 REASONS = ("recycled", "reload", "scaled", "shutdown", "stuck", "timeout", "boot", "crash", "signal")
 """Why a worker ends: ``max_requests``, SIGHUP, SIGTTOU, the end of the server, requests that hold every
 thread for too long, silence for longer than ``timeout``, an application that cannot be loaded, a fault of
 its own (an exit code or a signal such as SIGSEGV), a signal from outside."""
-RETRY_SECONDS = 30.0
-"""The longest pause before a worker is started in place of one that could not start."""
 
 _PLANNED = {"recycled", "reload", "scaled", "shutdown"}
 _FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE}
@@ -27,14 +27,17 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class WorkerExits:
-    """Watches the workers of Gunicorn's arbiter ``server`` end; ``release`` is called with each that has."""
+    """Watches the workers of Gunicorn's arbiter ``server`` end; ``release`` is called with each that has.
 
-    def __init__(self, server: Any, release: Callable[[Any], None]) -> None:
-        self._server, self._release = server, release
+    Those that end by themselves before they serve are noted in ``failures``.
+    """
+
+    def __init__(self, server: Any, failures: StartFailures, release: Callable[[Any], None]) -> None:
+        self._server, self._failures, self._release = server, failures, release
         self._endings: dict[int, Any] = {}
         self._asked: dict[int, str] = {}
-        self._boot_failures = 0
-        self._retry_at = 0.0
+        self._living: dict[int, Any] = {}
+        self._booting: set[int] = set()
         # Only the main thread writes metrics here, and it is the one that forks: a lock that
         # another thread held at that moment would be locked in the worker for ever.
         self._exits = Counter("service_worker_exits", "Workers that have ended.", ["reason"], registry=None)
@@ -42,7 +45,6 @@ class WorkerExits:
             self._exits.labels(reason)
         # No hook of Gunicorn's tells how a worker ended, and all of it reaps workers by this name.
         self._reap, server.reap_workers = server.reap_workers, self._reap_workers
-        self._manage, server.manage_workers = server.manage_workers, self._manage_workers
         logging.getLogger("gunicorn.error").addFilter(_is_not_said_below)
 
     def expect(self, pids: Iterable[int], reason: str) -> None:
@@ -54,50 +56,56 @@ class WorkerExits:
         return pid in self._asked
 
     def ended(self, worker: Any) -> None:
-        """Log and count a worker that was reaped."""
+        """Log and count a worker that was reaped.
+
+        Raises HaltServer, as Gunicorn does for some exit codes, where it has ended before it served.
+        """
+        if self._count(worker) == "boot":
+            raise HaltServer("Worker failed to boot.", Arbiter.WORKER_BOOT_ERROR)
+
+    def _count(self, worker: Any) -> str:
         self._release(worker)
+        self._living.pop(worker.pid, None)
         ending = self._endings.pop(worker.pid, None)
         reason = self._reason(worker, self._asked.pop(worker.pid, None), ending)
         self._exits.labels(reason).inc()
         tell = _log.info if reason in _PLANNED else _log.error
         tell("worker ended", worker_pid=worker.pid, reason=reason, **_describe(ending))
+        if reason not in _PLANNED and worker.pid in self._booting:
+            self._failures.note(len(self._server.WORKERS))
+        return reason
 
     def _reap_workers(self) -> None:
-        before = dict(self._server.WORKERS)
-        for pid in before:
+        while True:
+            self._look()
+            try:
+                self._reap()
+            except HaltServer:
+                # Gunicorn ends the whole server for one worker that could not start: right at the first start,
+                # wrong while others serve, whose code on disk was just replaced.
+                self._end_of_boot()
+                if self._server.LISTENERS and not any(map(has_booted, self._server.WORKERS.values())):
+                    raise
+            else:
+                return
+
+    def _look(self) -> None:
+        self._living = dict(self._server.WORKERS)
+        self._booting = {pid for pid, worker in self._living.items() if not has_booted(worker)}
+        for pid in self._living:
             try:
                 ending = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # only looks
             except ChildProcessError:
                 continue
             if ending is not None:
                 self._endings[pid] = ending
-        try:
-            self._reap()
-        except HaltServer:
-            # Gunicorn ends the whole server for one worker that could not start: right at the first start,
-            # wrong while others serve, whose code on disk was just replaced.
-            self._end_of_boot(before)
-            if not any(has_booted(worker) for worker in self._server.WORKERS.values()):
-                raise
 
-    def _end_of_boot(self, before: dict[int, Any]) -> None:
-        for pid, worker in before.items():
-            if pid in self._endings and pid not in self._server.WORKERS:
+    def _end_of_boot(self) -> None:
+        for pid, worker in list(self._living.items()):
+            if pid not in self._server.WORKERS:
                 worker.tmp.close()
                 self.expect([pid], "boot")
-                self.ended(worker)
-        self._boot_failures += 1
-        pause = min(2.0**self._boot_failures, RETRY_SECONDS)
-        self._retry_at = time.monotonic() + pause
-        _log.error("worker could not start", retry_seconds=pause, workers_left=len(self._server.WORKERS))
-
-    def _manage_workers(self) -> None:
-        if len(self._server.WORKERS) < self._server.num_workers and time.monotonic() < self._retry_at:
-            return
-        workers = self._server.WORKERS.values()
-        if len(workers) >= self._server.num_workers and all(map(has_booted, workers)):
-            self._boot_failures = 0
-        self._manage()
+                self._count(worker)
 
     def _reason(self, worker: Any, asked: str | None, ending: Any) -> str:
         if asked in {"stuck", "boot"}:
@@ -108,14 +116,15 @@ class WorkerExits:
         # Gunicorn repeats its SIGTERM, and a worker that is nearly gone dies of it: that is no end of its own.
         if by_signal and ending.si_status != signal.SIGTERM:
             return "crash" if ending.si_status in _FAULTS else "signal"
+        is_booting = worker.pid in self._booting
         if ending is not None and not by_signal and ending.si_status != 0:
-            return "crash"
+            return "boot" if is_booting else "crash"
         if not self._server.LISTENERS:  # closed first of all when the server stops
             return "shutdown"
         if asked:
             return asked
-        if len(self._server.WORKERS) >= self._server.num_workers:
-            return "scaled"
+        if is_booting and not by_signal:
+            return "boot"
         return "recycled" if worker.max_requests < sys.maxsize and not by_signal else "signal"
 
 

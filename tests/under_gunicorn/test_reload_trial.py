@@ -11,11 +11,18 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.exposition import value
-from tests.process import BIN, ROOT, Server, running, started, wait_until
+from tests.process import BIN, Server, running, started, wait_until
+from tests.under_gunicorn.changing import (
+    BROKEN,
+    ENV,
+    FORKS_NOTHING_IF_TOLD,
+    HANGS,
+    copy_service,
+    metric,
+    serving,
+    workers,
+)
 
-ENV = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2"}
-BROKEN = "import a_module_that_does_not_exist\n"
 REAPED_BY_ANOTHER = """
 import os
 
@@ -30,47 +37,19 @@ def when_ready(server):
     server.service_master.ready()
     os.waitpid = waitpid
 """
-FORKS_NOTHING_IF_TOLD = """
-import errno, os
-from pathlib import Path
-
-fork = os.fork
-
-def fork_or_not():
-    if Path("no-more").exists():
-        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-    return fork()
-
-def when_ready(server):
-    server.service_master.ready()
-    os.fork = fork_or_not
-"""
 WAITS_FOR_A_FILE = "import pathlib, time\nwhile not pathlib.Path('go').exists(): time.sleep(0.01)\n"
-HANGS = "import threading\nthreading.Event().wait()\n"
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """Return a copy of the service, to be changed."""
-    folder = tmp_path / "copy"
-    shutil.copytree(ROOT / "service", folder / "service", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "gunicorn.conf.py", folder)
-    return folder
+    return copy_service(tmp_path / "copy")
 
 
 @pytest.fixture
 def server(copy: Path, tmp_path: Path) -> Iterator[Server]:
-    with running([BIN / "gunicorn", "--timeout=3"], tmp_path, ENV, cwd=copy) as running_server:
-        wait_until(lambda: metric(running_server, "service_worker_threads") == 8, "both workers have loaded the code")
+    with serving(copy, tmp_path, ("--timeout=3",)) as running_server:
         yield running_server
-
-
-def workers(server: Server) -> set[int]:
-    return {child.pid for child in server.children()}
-
-
-def metric(server: Server, name: str) -> float:
-    return value(server.manage("/metrics").body.decode(), name)
 
 
 @pytest.mark.parametrize("file", ["service/views.py", "gunicorn.conf.py"])
@@ -250,9 +229,10 @@ def test_a_worker_that_cannot_start_is_tried_again_while_another_one_serves(serv
     assert 200 == server.get("/").status
 
 
-def test_a_server_of_which_no_worker_can_start_ends(copy: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("code", [BROKEN, "raise SystemExit(0)", "__import__('os')._exit(0)"])
+def test_a_server_of_which_no_worker_can_start_ends(code: str, copy: Path, tmp_path: Path) -> None:
     views = copy / "service" / "views.py"
-    views.write_text(views.read_text() + BROKEN)
+    views.write_text(f"{views.read_text()}\n{code}")
 
     with started([BIN / "gunicorn"], tmp_path, ENV, cwd=copy) as server:
         assert 0 != server.process.wait(20)
