@@ -18,9 +18,9 @@ from service.health import readiness
 from service.logs import levels
 from service.management.routes import INHERITED, Management
 from service.settings import Settings
-from service.startup import EX_CONFIG
 from service.telemetry import capacity, listening, slots, store, stuck_requests
 from service.telemetry.sources import sources
+from service.under_gunicorn.configuration import refuse_preload
 from service.under_gunicorn.early_signals import EarlySignals
 from service.under_gunicorn.graceful_stop import GracefulStop
 from service.under_gunicorn.reload_trial import ReloadTrial
@@ -39,13 +39,7 @@ class Master:
     """Gives each worker its slot in the store, replaces those that are stuck, answers on the management address."""
 
     def __init__(self, server: Any, settings: Settings) -> None:
-        if server.cfg.preload_app:
-            _log.critical(
-                "preload_app cannot be used",
-                reason="the threads that run checks and publish metrics would not survive the fork of the workers",
-                instead="leave it off: workers share what the master has loaded as it is",
-            )
-            raise SystemExit(EX_CONFIG)
+        refuse_preload(server.cfg)
         self._server = server
         management = Management(settings, self.fault, self.readiness, sources(settings))
         self._listener = management.listen()

@@ -19,6 +19,7 @@ from prometheus_client import Counter
 from service.draining import DRAIN
 from service.logs import sink
 from service.telemetry import store
+from service.under_gunicorn import configuration
 from service.under_gunicorn.succession import Succession
 
 _LOADED = b"loaded"
@@ -149,6 +150,7 @@ class ReloadTrial:
             # What the application measures here must not reach the metrics of the service.
             os.environ[store.VARIABLE] = str(self._scratch)
             self._server.app.reload()
+            configuration.try_out(self._server)
             self._server.app.wsgi()
             said = _LOADED
         except SystemExit as ended:  # whoever raised it has said why
