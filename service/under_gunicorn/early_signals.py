@@ -1,14 +1,16 @@
-"""No signal is lost on a worker that is just being forked.
+"""No signal is lost on a worker that is just being forked, or waits until it has loaded the application.
 
 Until a worker of Gunicorn's has signal handlers of its own it has those of its master, which only note
 what has come: a SIGTERM in this moment ended no worker, and a stop then took all of
 ``SERVICE_GRACEFUL_SECONDS``. Here signals wait during the fork; then they end the worker, which serves nothing yet.
+The worker's own handler of SIGTERM has it end after it has loaded the application, however long that takes.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from typing import Any
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
@@ -38,3 +40,20 @@ class EarlySignals:
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
         self._release()
+
+
+def let_sigterm_end_while_it_loads(worker: Any) -> None:
+    """In ``worker``, which has just been forked: have SIGTERM end it at once until the application is loaded."""
+    load = worker.load_wsgi
+
+    def load_wsgi() -> None:
+        handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        try:
+            if not worker.alive:  # the signal came just before
+                raise SystemExit
+            load()
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+            signal.siginterrupt(signal.SIGTERM, False)  # as Gunicorn has it
+
+    worker.load_wsgi = load_wsgi

@@ -21,7 +21,7 @@ from service.settings import Settings
 from service.telemetry import capacity, listening, slots, store, stuck_requests
 from service.telemetry.sources import sources
 from service.under_gunicorn.configuration import refuse_preload
-from service.under_gunicorn.early_signals import EarlySignals
+from service.under_gunicorn.early_signals import EarlySignals, let_sigterm_end_while_it_loads
 from service.under_gunicorn.graceful_stop import GracefulStop
 from service.under_gunicorn.reload_trial import ReloadTrial
 from service.under_gunicorn.start_failures import StartFailures
@@ -89,6 +89,7 @@ class Master:
         if self._listener is not None:
             self._listener.close_in_child()
         slots.keep_only(worker.slot)
+        let_sigterm_end_while_it_loads(worker)
         listening.watch(worker.sockets)
         capacity.threads = worker.cfg.threads  # 1 in a sync worker
         store.identify(worker.slot)

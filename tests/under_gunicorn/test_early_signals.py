@@ -1,13 +1,15 @@
-"""A signal that comes while a worker is being forked ends it."""
+"""A signal that comes while a worker is being forked, or loads the application, ends it."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.process import DEADLINE, ROOT
+from tests.process import BIN, DEADLINE, ROOT, started, wait_until
+from tests.under_gunicorn.changing import ENV, HANGS, copy_service
 
 PROGRAM = """
 import os, signal, sys
@@ -38,3 +40,16 @@ def test_it_ends_the_worker_and_nothing_else(kind: str, expected: str) -> None:
     )
 
     assert expected == done.stdout.strip()
+
+
+@pytest.mark.parametrize("options", [[], ["--worker-class=sync", "--threads=1"]])
+def test_a_stop_does_not_wait_for_code_that_is_being_loaded(options: list[str], tmp_path: Path) -> None:
+    copy = copy_service(tmp_path / "copy")
+    with (copy / "service" / "views.py").open("a") as views:
+        views.write(f"import pathlib\npathlib.Path('is-loaded').touch()\n{HANGS}")
+    with started(
+        [BIN / "gunicorn", *options], tmp_path, {**ENV, "SERVICE_GRACEFUL_SECONDS": "600"}, cwd=copy
+    ) as server:
+        wait_until((copy / "is-loaded").exists, "a worker loads it")
+
+        assert 0 == server.stop()
