@@ -1,0 +1,96 @@
+"""No request is lost, whatever signals come together: of clients that keep their connection, close it, or wait long."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from tests.exposition import scrape, value
+from tests.process import DEADLINE, Server, wait_until
+from tests.servers import serve
+from tests.threads import meanwhile
+
+ROUNDS = int(os.environ.get("ROUNDS", "2"))
+FRESH_SECONDS = 1.0
+"""How long a client keeps a connection that it does not use; Gunicorn closes it after two."""
+
+Seen = Counter[int | str]
+"""Answers by status; an exception's name where there was none."""
+
+
+def ask(server: Server, seen: Seen, over: threading.Event, path: str, *, keep_alive: bool) -> None:
+    """Ask until it is over, or nobody listens any more."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=DEADLINE)
+    answered = time.monotonic()
+    with contextlib.closing(connection):
+        while not over.is_set():
+            if not keep_alive or time.monotonic() - answered > FRESH_SECONDS:
+                connection.close()
+            try:
+                connection.request("GET", path, headers={} if keep_alive else {"Connection": "close"})
+                response = connection.getresponse()
+                response.read()
+                seen[response.status] += 1
+            except ConnectionRefusedError:
+                return
+            except (OSError, http.client.HTTPException) as error:
+                seen[type(error).__name__] += 1
+                connection.close()
+            answered = time.monotonic()
+
+
+@contextmanager
+def load(server: Server) -> Iterator[Seen]:
+    """Have clients ask during the block; what they saw is complete after it."""
+    each: list[Seen] = []
+    over = threading.Event()
+    clients = []
+    for path, keep_alive in [("/slow?s=0.01", True), ("/slow?s=0.01", False), ("/slow?s=1.5", True)] * 2:
+        each.append(Counter())
+        clients.append(partial(ask, server, each[-1], over, path, keep_alive=keep_alive))
+    seen: Seen = Counter()
+    with meanwhile(clients, over):
+        wait_until(lambda: all(counter[200] for counter in each), "each client has an answer")
+        yield seen
+    for counter in each:
+        seen.update(counter)
+
+
+def exits(server: Server, reason: str) -> float:
+    return value(scrape(server), "service_worker_exits_total", reason=reason)
+
+
+def test_reloads_while_workers_are_recycled(tmp_path: Path) -> None:
+    options = ["--max-requests=40", "--max-requests-jitter=20"]
+    with serve("gunicorn", tmp_path, {"SERVICE_LOG_LEVEL": "info"}, options) as server:
+        with load(server) as seen:
+            for number in range(1, ROUNDS + 1):
+                recycled = exits(server, "recycled")
+                server.process.send_signal(signal.SIGHUP)
+                wait_until(lambda: len(server.lines("Hang up: Master")) == number, "a reload")  # noqa: B023 - called at once
+                wait_until(lambda: exits(server, "recycled") > recycled, "a worker that was recycled")  # noqa: B023 - called at once
+
+        assert {200} == set(seen), seen
+        assert 0 == server.stop()
+
+
+def test_sigterm_to_the_master_and_each_worker(tmp_path: Path) -> None:
+    """As to a process group, by a shell or by a supervisor that has no other idea of a service."""
+    env = {"SERVICE_LOG_LEVEL": "info", "SERVICE_DRAIN_SECONDS": "2"}
+    with serve("gunicorn", tmp_path, env) as server:
+        with load(server) as seen:
+            for pid in [server.process.pid, *(child.pid for child in server.children())]:
+                os.kill(pid, signal.SIGTERM)
+            assert 0 == server.process.wait(DEADLINE)
+
+        assert {200} == set(seen), seen
+        assert 0 == server.line("stopped")["requests_unfinished"]
