@@ -123,7 +123,7 @@ class WorkerExits:
             return "shutdown"
         if asked:
             return asked
-        if is_booting and not by_signal:
+        if is_booting and ending is not None and not by_signal:
             return "boot"
         return "recycled" if worker.max_requests < sys.maxsize and not by_signal else "signal"
 
