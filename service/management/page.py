@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from functools import partial
 from importlib.resources import files
 
+from service.management import status
 from service.management.listener import Handler, Request, Response
 
 PATH = "/"
-ASSETS = "/assets/"
+ASSETS = f"{status.PATH}/"
+"""Where the page's files are: below a path that proxies refuse anyway. ``/assets`` may be the application's own."""
 
 _TYPES = {
     "page.html": "text/html; charset=utf-8",

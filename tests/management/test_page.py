@@ -423,7 +423,7 @@ def test_quantiles_are_those_of_prometheus(stage: Stage, tab: Tab, tmp_path: Pat
             f"[{le.replace('+Inf', 'Infinity')}, {count}]" for le, count in zip(bounds, counts, strict=True)
         )
         for q in (0.01, 0.5, 0.9, 0.95, 0.99, 1):
-            result = tab.evaluate(f"import('/assets/figures.js').then(m => m.quantile({q}, [{pairs}]))")
+            result = tab.evaluate(f"import('/status/figures.js').then(m => m.quantile({q}, [{pairs}]))")
             expectations.append(
                 {
                     "expr": f"histogram_quantile({q}, h{number}_bucket)",
@@ -456,7 +456,7 @@ def test_rates_are_of_the_last_ten_seconds(stage: Stage, tab: Tab) -> None:
     tab.open(stage.url)
     steps = [0, 0, 60, 60, 60, 60, 60, 60, 60]
     rates = tab.evaluate(f"""
-        import("/assets/figures.js").then(({{ remember, growth }}) => {{
+        import("/status/figures.js").then(({{ remember, growth }}) => {{
           let history = [];
           return {steps}.map((count, index) => {{
             const route = {{ requests: {{ "2xx": count }}, errors: 0, duration_seconds: {{ buckets: {{}} }} }};
@@ -473,7 +473,7 @@ def test_every_file_has_the_headers_that_protect_it_and_is_served() -> None:
     names = {path.name for path in files("service.management").joinpath("assets").iterdir()}
     routes = page.routes()
 
-    assert {"/", *(f"/assets/{name}" for name in names - {"page.html"})} == set(routes)
+    assert {"/", *(f"/status/{name}" for name in names - {"page.html"})} == set(routes)
     for path, handlers in routes.items():
         headers = dict(handlers["GET"](Request("GET", path, "", {}, b"")).headers)
         assert headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'; style-src 'self';")
