@@ -149,9 +149,10 @@ def make_certificate(directory: Path) -> None:
 class Instance:
     """One instance of the sample application, on the same port whenever it is started."""
 
-    def __init__(self, directory: Path, port: int, env: Mapping[str, str]) -> None:
+    def __init__(self, program: str, directory: Path, port: int, env: Mapping[str, str]) -> None:
         self.port = port
         self.starts: list[Server] = []
+        self._program = program
         self._directory = directory
         self._env = {"SERVICE_TRUSTED_PROXIES": "1", "SERVICE_BIND": f"127.0.0.1:{port}", **env}
         self._stack = ExitStack()
@@ -165,7 +166,7 @@ class Instance:
         """Start it, and wait until it is ready."""
         directory = self._directory / f"{self.port}-{len(self.starts)}"
         directory.mkdir()
-        server = self._stack.enter_context(serve("gunicorn", directory, self._env))
+        server = self._stack.enter_context(serve(self._program, directory, self._env))
         wait_until(lambda: server.get("/readyz").status == 200, "readiness")
         self.starts.append(server)
 
@@ -258,11 +259,18 @@ class Site:
 
 
 @contextlib.contextmanager
-def site(name: str, directory: Path, env: Mapping[str, str] | None = None, *, host: str = NAME) -> Iterator[Site]:
-    """Run the proxy called ``name``, which serves ``host``, in front of two instances with ``env``."""
+def site(
+    name: str,
+    directory: Path,
+    env: Mapping[str, str] | None = None,
+    *,
+    host: str = NAME,
+    server: str = "gunicorn",
+) -> Iterator[Site]:
+    """Run the proxy called ``name``, which serves ``host``, in front of two instances under ``server`` with ``env``."""
     with ExitStack() as stack:
         plain, tls, *ports = (free_port() for _ in range(2 + len(ADDRESSES)))
-        instances = [Instance(directory, port, env or {}) for port in ports]
+        instances = [Instance(server, directory, port, env or {}) for port in ports]
         for instance in instances:
             stack.callback(instance.close)
             instance.start()

@@ -138,17 +138,6 @@ def test_the_time_in_the_queue_is_counted(running_site: Site) -> None:
     wait_until(lambda: observed() >= before + 10, "ten observations")
 
 
-@pytest.mark.parametrize("name", ["metrics", "livez", "info", "drain", "resume", "loglevel"])
-def test_the_paths_of_the_management_are_refused_however_they_are_written(running_site: Site, name: str) -> None:
-    encoded = f"%{ord(name[0]):x}{name[1:]}"
-    forms = (f"/{name}", f"//{name}", f"/{name}/", f"/{name}?x=1", f"/./{name}", f"/x/../{name}", f"/%2F{name}")
-
-    answers = {form: running_site.edge.get(form) for form in (*forms, f"/{encoded}", f"/{name}%2F")}
-
-    assert dict.fromkeys(answers, 404) == {form: answer.status for form, answer in answers.items()}
-    assert "Not Found" == problem(answers[f"/{name}"])["title"]
-
-
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_the_probes_are_public(running_site: Site, path: str) -> None:
     answer = running_site.edge.get(path)
