@@ -20,23 +20,6 @@ from tests.exposition import value
 from tests.process import BIN, DEADLINE, ROOT, Answer, wait_until
 
 BODY_LIMIT = Settings.from_environ({}).max_body_bytes
-FORGED = {
-    "X-Forwarded-For": "192.0.2.66",
-    "X-Forwarded-Proto": "gopher",
-    "X-Forwarded-Host": "evil.example",
-    "X-Forwarded-Port": "evil",
-    "X-Forwarded-Prefix": "/evil",
-    "X_Forwarded_For": "192.0.2.66",
-    "X-Real-IP": "192.0.2.66",
-    "Forwarded": "for=192.0.2.66;host=evil.example;proto=gopher",
-    "X-Request-ID": "forged",
-    "X-Request-Start": "t=1000000000",
-    "traceparent": f"00-{'a' * 32}-{'b' * 16}-01",
-    "tracestate": "evil=1",
-    "baggage": "evil=1",
-    # What is named here, the next hop has to drop.
-    "Connection": "close, X-Forwarded-For, X-Forwarded-Proto, X-Request-ID",
-}
 
 
 @pytest.fixture(scope="module", params=list(PROXIES))
@@ -98,32 +81,6 @@ def test_the_clients_address_scheme_and_host_arrive(running_site: Site) -> None:
     assert f"https://{NAME}/whoami" == seen["url"]
     line = wait_until(lambda: running_site.lines("request", route="/whoami"), "the line")[-1]
     assert "127.0.0.1" == line["client"]
-
-
-def test_what_a_client_forges_does_not_arrive(running_site: Site) -> None:
-    answer = running_site.edge.get("/headers", FORGED)
-
-    arrived = {name.lower(): value for name, value in answer.json().items()}
-    assert "127.0.0.1" == arrived.pop("x-forwarded-for")
-    assert "https" == arrived.pop("x-forwarded-proto")
-    assert NAME == arrived.pop("x-forwarded-host")
-    assert answer.headers["X-Request-ID"] == arrived.pop("x-request-id") != "forged"
-    assert not {name.lower() for name in FORGED} & (arrived.keys() - {"connection", "x-request-start", "traceparent"})
-    text = json.dumps(arrived)
-    assert not [sent for name, sent in FORGED.items() if name != "Connection" and sent in text]
-    seen = running_site.edge.get("/whoami", FORGED).json()
-    assert ("127.0.0.1", "https", NAME) == (seen["client"], seen["scheme"], seen["host"])
-
-
-def test_the_id_that_the_edge_makes_is_in_its_log_in_the_services_log_and_in_the_response(running_site: Site) -> None:
-    answer = running_site.edge.get("/items/7", FORGED)
-    request_id = answer.headers["X-Request-ID"]
-
-    (line,) = wait_until(lambda: running_site.lines("request", request_id=request_id), "the service's line")
-    assert re.fullmatch(r"[0-9a-f]{32}", str(line["trace_id"]))
-    assert str(line["trace_id"]).startswith(str(line["span_id"]))
-    wait_until(lambda: request_id in running_site.edge.text(), "the edge's line")
-    assert [request_id] == answer.headers.get_all("X-Request-ID")
 
 
 def test_the_time_in_the_queue_is_counted(running_site: Site) -> None:

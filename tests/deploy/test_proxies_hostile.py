@@ -1,17 +1,36 @@
-"""What a client writes in other ways gets past no proxy of `deploy/`, whichever server is behind it."""
+"""What a client writes in other ways or forges gets past no proxy of `deploy/`, whichever server is behind it."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from service.management import page
-from tests.deploy.proxies import PROXIES, Site, site
+from tests.deploy.proxies import NAME, PROXIES, Site, site
 from tests.deploy.test_proxies import problem
+from tests.process import wait_until
 
 SERVERS = ["gunicorn", "uwsgi"]
-"""uWSGI removes dot segments, and takes ``%`` for a character."""
+"""uWSGI removes dot segments, takes ``%`` for a character, and reads ``_`` in the name of a header as ``-``."""
+FORGED = {
+    "X-Forwarded-For": "192.0.2.66",
+    "X-Forwarded-Proto": "gopher",
+    "X-Forwarded-Host": "evil.example",
+    "X-Forwarded-Port": "evil",
+    "X-Forwarded-Prefix": "/evil",
+    "X-Real-IP": "192.0.2.66",
+    "Forwarded": "for=192.0.2.66;host=evil.example;proto=gopher",
+    "X-Request-ID": "forged",
+    "X-Request-Start": "t=1000000000",
+    "traceparent": f"00-{'a' * 32}-{'b' * 16}-01",
+    "tracestate": "evil=1",
+    "baggage": "evil=1",
+    # What is named here, the next hop has to drop.
+    "Connection": "close, X-Forwarded-For, X-Forwarded-Proto, X-Request-ID",
+}
 
 
 @pytest.fixture(scope="module", params=[(name, server) for name in PROXIES for server in SERVERS], ids="-".join)
@@ -48,3 +67,44 @@ def test_a_path_that_only_looks_so_arrives(running_site: Site, refused: list[str
 
     for form in [f"/{name}" for name in names]:
         assert "detail" in running_site.edge.get(form).json(), f"{form} is not refused by the service"
+
+
+def test_what_a_client_forges_does_not_arrive(running_site: Site) -> None:
+    answer = running_site.edge.get("/headers", FORGED)
+
+    arrived = {name.lower(): value for name, value in answer.json().items()}
+    assert "127.0.0.1" == arrived.pop("x-forwarded-for")
+    assert "https" == arrived.pop("x-forwarded-proto")
+    assert NAME == arrived.pop("x-forwarded-host")
+    assert answer.headers["X-Request-ID"] == arrived.pop("x-request-id") != "forged"
+    assert not {name.lower() for name in FORGED} & (arrived.keys() - {"connection", "x-request-start", "traceparent"})
+    text = json.dumps(arrived)
+    assert not [sent for name, sent in FORGED.items() if name != "Connection" and sent in text]
+    seen = running_site.edge.get("/whoami", FORGED).json()
+    assert ("127.0.0.1", "https", NAME) == (seen["client"], seen["scheme"], seen["host"])
+
+
+def test_an_underscore_in_its_name_makes_no_other_header(running_site: Site) -> None:
+    """uWSGI adds the value to that of the header with ``-``, and waits for a body of this ``Content_Length``."""
+    for name, sent in {**FORGED, "Content-Length": "66", "Content-Type": "text/evil"}.items():
+        for form in {name.replace("-", "_"), name.replace("-", "_", 1)} - {name}:
+            both = {form: sent} if name.startswith("Content") else {name: sent, form: sent}
+            answer = running_site.edge.get("/headers", both)
+
+            assert 200 == answer.status, form
+            assert [] == [name for name, value in answer.json().items() if sent in value.split(", ")], form
+
+
+def test_a_header_of_one_s_own_may_have_an_underscore(running_site: Site) -> None:
+    assert 200 == running_site.edge.get("/whoami", {"api_key": "x", "X_Own": "x"}).status
+
+
+def test_the_id_that_the_edge_makes_is_in_its_log_in_the_services_log_and_in_the_response(running_site: Site) -> None:
+    answer = running_site.edge.get("/items/7", FORGED)
+    request_id = answer.headers["X-Request-ID"]
+
+    (line,) = wait_until(lambda: running_site.lines("request", request_id=request_id), "the service's line")
+    assert re.fullmatch(r"[0-9a-f]{32}", str(line["trace_id"]))
+    assert str(line["trace_id"]).startswith(str(line["span_id"]))
+    wait_until(lambda: request_id in running_site.edge.text(), "the edge's line")
+    assert [request_id] == answer.headers.get_all("X-Request-ID")
