@@ -70,7 +70,7 @@ def test_gixy_finds_nothing_in_the_nginx_files() -> None:
 def test_the_limit_of_the_body_is_the_services_default(name: str) -> None:
     text = (ROOT / "deploy" / PROXIES[name].files[0]).read_text()
 
-    assert re.search(r"client_max_body_size 1m;|-gt1048576\b|gt 1048576\b", text)
+    assert re.search(r"client_max_body_size 1m;|gt 1048576\b", text)
     assert 1048576 == BODY_LIMIT
 
 
@@ -145,6 +145,23 @@ def test_a_body_up_to_the_limit_is_passed_on_and_a_larger_one_is_refused(running
 
     assert {"received": BODY_LIMIT} == edge.request("POST", "/upload", body=b"x" * BODY_LIMIT).json()
     assert "Content Too Large" == problem(edge.request("POST", "/upload", body=b"x" * (BODY_LIMIT + 1)))["title"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("Content-Length", str(2**32 + 1)), ("Transfer-Encoding", "chunked")], ids=lambda part: part
+)
+def test_a_body_over_the_limit_is_refused_before_its_end(running_site: Site, name: str, value: str) -> None:
+    size = BODY_LIMIT + 65536  # HAProxy waits until its buffer is full
+    with closing(running_site.edge.connect()) as connection:
+        connection.putrequest("POST", "/upload", skip_host=True)
+        connection.putheader("Host", NAME)
+        connection.putheader(name, value)
+        connection.endheaders()
+        connection.send((f"{size:x}\r\n".encode() if value == "chunked" else b"") + b"x" * size)
+        response = connection.getresponse()
+        answer = Answer(response.status, response.headers, response.read())
+
+    assert problem(answer)["title"] in {"Content Too Large", "Length Required"}
 
 
 def test_a_header_that_is_too_large_is_refused(running_site: Site) -> None:

@@ -82,7 +82,14 @@ def test_slow_headers_and_slow_bodies_leave_others_unharmed(running_site: Site, 
         assert_others_are_served(running_site, 2 * SLOW)
 
 
-@pytest.mark.parametrize("framing", [f"Content-Length: {LARGE + 1}", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize(
+    ("running_site", "framing"),
+    [
+        *((name, f"Content-Length: {LARGE + 1}") for name in PROXIES),
+        *((name, "Transfer-Encoding: chunked") for name in PROXIES if name != "apache"),  # which refuses them
+    ],
+    indirect=["running_site"],
+)
 def test_large_bodies_that_stall_before_their_end_leave_others_unharmed(running_site: Site, framing: str) -> None:
     """More of them than the instances have threads, each with all but the end of its body sent."""
     stalled = 2 * sum(
