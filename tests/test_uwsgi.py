@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import shutil
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +17,7 @@ import pytest
 from observability.programs import free_port
 from tests.exposition import value
 from tests.process import BIN, DEADLINE, ROOT, Server, running, started, wait_until
-from tests.servers import serve
+from tests.servers import COMMANDS, serve
 
 
 def pid(server: Server) -> int:
@@ -61,6 +63,29 @@ def test_a_hangup_starts_anew_and_costs_no_request(tmp_path: Path) -> None:
         assert 1 <= value(server.get("/metrics").body.decode(), "flask_http_request_total", route="/whoami")
         assert 0 == server.stop()
     assert [] == list((tmp_path / "tmp").iterdir())
+
+
+def test_a_worker_is_replaced_where_requests_hold_all_of_its_threads_and_not_before(tmp_path: Path) -> None:
+    """Harakiri has one deadline for a worker, which each request that ends takes away."""
+    limit, beyond = 3, 7
+    command = [*COMMANDS["uwsgi"], f"--harakiri={limit}"]
+    env = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "1", "SERVICE_THREADS": "2"}
+    with running(command, tmp_path, env) as server, ThreadPoolExecutor(2) as pool:
+        first = pid(server)
+        long = pool.submit(server.get, f"/slow?s={beyond}")
+        while not long.done():
+            pid(server)
+        assert 200 == long.result().status
+        assert first == pid(server)
+
+        began = time.monotonic()
+        held = [pool.submit(server.get, f"/slow?s={DEADLINE}") for _ in range(2)]
+        for request in held:
+            with pytest.raises((OSError, http.client.HTTPException)):
+                request.result(DEADLINE)
+
+        assert time.monotonic() - began < DEADLINE / 2, "not ended by the test itself"
+        assert first != wait_until(lambda: pid(server), "another worker")
 
 
 @pytest.mark.parametrize(("programs", "is_wheel"), [(["python"], False), (["python", "pyuwsgi"], True)])
