@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import configparser
 import socket
 import subprocess
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from service import startup
@@ -18,17 +18,25 @@ from service.settings import Settings
 from service.under_gunicorn.systemd import Systemd
 from tests.process import BIN, ROOT, Server, started, wait_until
 from tests.programs import require
+from tests.servers import serve
 
 UNIT = ROOT / "deploy" / "systemd" / "flask-service.service"
 HERE = "/opt/flask-service"
 
 
 @pytest.fixture
-def unit() -> configparser.SectionProxy:
-    parser = configparser.ConfigParser(strict=False, interpolation=None)
-    parser.optionxform = str  # type: ignore[assignment,method-assign] # as configparser's documentation has it
-    parser.read(UNIT)
-    return parser["Service"]
+def unit() -> dict[str, str]:
+    """Return the settings of the unit, those of one name in one line."""
+    found: dict[str, str] = {}
+    for line in UNIT.read_text().splitlines():
+        name, is_setting, value = line.partition("=")
+        if is_setting and not name.startswith("#"):
+            found[name] = f"{found.get(name, '')} {value}".strip()
+    return found
+
+
+def environment(unit: Mapping[str, str]) -> dict[str, str]:
+    return dict(pair.split("=", 1) for pair in unit["Environment"].split())
 
 
 def test_systemd_understands_every_line(tmp_path: Path) -> None:
@@ -48,14 +56,28 @@ def test_its_exposure_is_under_2() -> None:
     assert 0 == checked.returncode, checked.stdout
 
 
-def test_its_numbers_fit_those_of_the_service(unit: configparser.SectionProxy) -> None:
+def test_its_numbers_fit_those_of_the_service(unit: dict[str, str]) -> None:
     defaults = Settings.from_environ({})
 
     assert int(unit["TimeoutStopSec"]) >= defaults.drain_seconds + defaults.graceful_seconds + 5
     assert {str(startup.EX_CONFIG), str(startup.EX_CANTCREAT)} == set(unit["RestartPreventExitStatus"].split())
-    assert f"{unit['RuntimeDirectory']}" == unit["Environment"].removeprefix("TMPDIR=%t/")
+    assert f"%t/{unit['RuntimeDirectory']}" == environment(unit)["TMPDIR"]
     # Gunicorn has replaced a silent worker before the watchdog gives up: `timeout` and the look each second.
     assert int(unit["WatchdogSec"]) >= 2 * 30
+
+
+def test_its_workers_fit_into_its_memory_and_tasks_whatever_the_number_of_cpus(
+    unit: dict[str, str], tmp_path: Path
+) -> None:
+    workers = environment(unit)["WEB_CONCURRENCY"]
+    with serve("gunicorn", tmp_path, {"WEB_CONCURRENCY": workers}, ready="/readyz") as server:
+        wait_until(lambda: ready(server) == 200, "all workers are ready")
+        processes = [psutil.Process(server.process.pid), *server.children()]
+        memory = sum(process.memory_full_info().pss for process in processes)
+        tasks = sum(process.num_threads() for process in processes)
+
+    assert 2 * memory < int(unit["MemoryMax"].removesuffix("M")) * 2**20
+    assert 4 * tasks < int(unit["TasksMax"])
 
 
 class Told:
