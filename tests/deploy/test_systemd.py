@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import stat
 import subprocess
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -78,6 +80,28 @@ def test_its_workers_fit_into_its_memory_and_tasks_whatever_the_number_of_cpus(
 
     assert 2 * memory < int(unit["MemoryMax"].removesuffix("M")) * 2**20
     assert 4 * tasks < int(unit["TasksMax"])
+
+
+@pytest.mark.parametrize("where", ["tcp", "unix"])
+def test_the_service_needs_no_system_call_that_the_unit_forbids(where: str, tmp_path: Path) -> None:
+    name = tmp_path / "socket"
+    environ = {"SERVICE_BIND": "127.0.0.1:0" if where == "tcp" else f"unix:{name}"}
+    command: list[str | Path] = [sys.executable, "-m", "tests.deploy.syscall_filter", UNIT, BIN / "gunicorn"]
+    with started(command, tmp_path, environ) as server:
+        wait_until(lambda: ready(server) == 200, "ready")
+        if where == "unix":
+            assert 0o777 == stat.S_IMODE(name.stat().st_mode), "the proxy has another user"
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(name))
+                client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+                assert client.recv(12).endswith(b" 200")
+        assert 0 == server.stop()
+
+    assert "PermissionError" not in server.text()
+
+
+def test_its_folder_lets_the_proxy_reach_a_unix_socket_and_nobody_look_around(unit: dict[str, str]) -> None:
+    assert 0o711 == int(unit["RuntimeDirectoryMode"], 8)
 
 
 class Told:
