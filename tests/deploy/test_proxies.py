@@ -164,6 +164,14 @@ def test_a_body_over_the_limit_is_refused_before_its_end(running_site: Site, nam
     assert problem(answer)["title"] in {"Content Too Large", "Length Required"}
 
 
+@pytest.mark.parametrize("headers", [{"Range": "bytes=1000-2000"}, {"Expect": "nonsense"}], ids=str)
+def test_what_is_called_a_problem_is_one(running_site: Site, headers: dict[str, str]) -> None:
+    answer = running_site.edge.get("/", headers)
+
+    if answer.headers["Content-Type"] == "application/problem+json":
+        assert answer.status == answer.json()["status"]
+
+
 def test_a_header_that_is_too_large_is_refused(running_site: Site) -> None:
     assert running_site.edge.get("/", {"X-Large": "x" * 40_000}).status in {400, 431}
 

@@ -58,6 +58,24 @@ def test_a_post_whose_instance_is_killed_is_asked_once(running_site: Site) -> No
     assert 200 == running_site.edge.request("POST", "/upload", body=b"x").status
 
 
+def test_what_a_second_instance_that_dies_leaves_is_called_what_it_is(running_site: Site) -> None:
+    """A problem, but with Apache a page of its own."""
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(running_site.edge.get, "/slow?s=20")
+        first = busy(running_site)
+        first.kill()
+        (second,) = (instance for instance in running_site.instances if instance is not first)
+        wait_until(lambda: second.server.lines("slow view"), "it is asked of the other one")
+        second.kill()
+        answer = asked.result(DEADLINE)
+
+    assert answer.status in {502, 503}
+    assert answer.headers["X-Request-ID"]
+    is_page = answer.headers["Content-Type"].startswith("text/html")
+    assert is_page == answer.body.startswith(b"<!DOCTYPE HTML")
+    assert is_page or problem(answer)
+
+
 def test_without_an_instance_the_answer_is_a_problem(running_site: Site) -> None:
     for instance in running_site.instances:
         instance.kill()
