@@ -36,6 +36,12 @@ worker_tmp_dir = str(_memory) if _memory.is_dir() else None
 # which RFC 9112 (5.2) has a server refuse, on as a header without a name, and answers 400 where 501 is due.
 http_parser = "python"
 
+# A little more than the proxies of deploy/ let pass, which add some: what is too large is refused there, as a problem,
+# and not here, with a page of HTML. A line of 8190 bytes is the most that Gunicorn takes.
+limit_request_line = 8190
+limit_request_field_size = 8200
+limit_request_fields = 128
+
 # Which proxy is believed is said in one place, SERVICE_TRUSTED_PROXIES.
 forwarded_allow_ips = ""
 # To Gunicorn every client of a Unix socket is a trusted proxy.

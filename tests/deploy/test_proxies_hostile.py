@@ -99,6 +99,24 @@ def test_a_header_of_one_s_own_may_have_an_underscore(running_site: Site) -> Non
     assert 200 == running_site.edge.get("/whoami", {"api_key": "x", "X_Own": "x"}).status
 
 
+def test_no_size_falls_between_the_limits_of_the_proxy_and_those_of_the_server(running_site: Site) -> None:
+    """The server's own answer would be a page of HTML, or none."""
+    edge = running_site.edge
+    around = [4096, *range(8080, 8200, 6), *range(8182, 8194)]
+    paths = ["/" + "x" * (size - len("GET / HTTP/1.1")) for size in around]
+    fields = [{"X-Large": "x" * (size - len("X-Large: "))} for size in around]
+    sums = [{f"X-{number}": "x" * 7000 for number in range(count)} for count in range(1, 5)]
+    counts = [{f"X-{number}": "x" for number in range(count)} for count in range(85, 95)]
+
+    answers = [*map(edge.get, paths), *(edge.get("/nope", headers) for headers in [*fields, *sums, *counts])]
+
+    for answer in answers:
+        assert "application/problem+json" == answer.headers["Content-Type"]
+        assert answer.status == answer.json()["status"]
+    assert {404, 414} == {answer.status for answer in answers[: len(paths)]}
+    assert {404} == {answer.status for answer in answers[-len(sums + counts) :]}
+
+
 def test_the_id_that_the_edge_makes_is_in_its_log_in_the_services_log_and_in_the_response(running_site: Site) -> None:
     answer = running_site.edge.get("/items/7", FORGED)
     request_id = answer.headers["X-Request-ID"]
