@@ -69,6 +69,17 @@ def test_a_path_that_only_looks_so_arrives(running_site: Site, refused: list[str
         assert "detail" in running_site.edge.get(form).json(), f"{form} is not refused by the service"
 
 
+def test_readiness_says_one_word_whatever_it_is_asked(running_site: Site) -> None:
+    forms = ["/readyz", "//readyz", "/%72eadyz", "/./readyz", "/x/../readyz"]
+
+    answers = {f"{form}?{query}": "" for form in forms for query in ("verbose", "verbose=1", "exclude=nonsense")}
+    for asked in answers:
+        answers[asked] = running_site.edge.get(asked).body.decode()
+
+    assert {} == {asked: text for asked, text in answers.items() if "temporary_directory" in text}
+    assert {"status": "ok"} == json.loads(answers["/readyz?verbose"]) == json.loads(answers["/readyz?exclude=nonsense"])
+
+
 def test_what_a_client_forges_does_not_arrive(running_site: Site) -> None:
     answer = running_site.edge.get("/headers", FORGED)
 
