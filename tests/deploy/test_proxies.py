@@ -116,6 +116,16 @@ def test_without_tls_a_request_is_sent_to_where_there_is(running_site: Site) -> 
     assert 421 == misdirected.status
 
 
+def test_a_path_cannot_forge_fields_of_the_log(running_site: Site) -> None:
+    """What is between quotes is one field, of a JSON line or of a text."""
+    running_site.edge.get('/forged%20200%205%20"%22')
+
+    line = wait_until(lambda: [text for text in running_site.edge.text().splitlines() if "forged" in text], "the line")
+    (quoted,) = [part for part in re.findall(r'"((?:[^"\\]|\\.)*)"', line[0]) if "forged" in part]
+    assert quoted.replace("\\", "").startswith("/forged")
+    assert quoted.endswith(('"', "%22"))
+
+
 def test_tls_is_of_this_century(running_site: Site) -> None:
     edge = running_site.edge
     old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
