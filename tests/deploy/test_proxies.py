@@ -75,7 +75,7 @@ def test_the_limit_of_the_body_is_the_services_default(name: str) -> None:
 
 
 def test_the_clients_address_scheme_and_host_arrive(running_site: Site) -> None:
-    seen = running_site.edge.get("/whoami").json()
+    seen = running_site.edge.get("/whoami", {"Host": f"{NAME}:1234"}).json()
 
     assert ("127.0.0.1", "https", NAME) == (seen["client"], seen["scheme"], seen["host"])
     assert f"https://{NAME}/whoami" == seen["url"]
@@ -110,9 +110,11 @@ def test_a_request_for_another_host_is_refused(running_site: Site) -> None:
 def test_without_tls_a_request_is_sent_to_where_there_is(running_site: Site) -> None:
     edge = running_site.edge
     answer = edge.request("GET", "/items/7?a=b", port=edge.plain_port)
+    other_port = edge.request("GET", "/items/7?a=b", {"Host": f"{NAME}:8080"}, port=edge.plain_port)
     misdirected = edge.request("GET", "/", {"Host": "evil.example"}, port=edge.plain_port)
 
     assert (308, f"https://{NAME}/items/7?a=b") == (answer.status, answer.headers["Location"])
+    assert answer.headers["Location"] == other_port.headers["Location"]
     assert 421 == misdirected.status
 
 
