@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from functools import partial
 from pathlib import Path
 from traceback import walk_stack
 from types import FrameType
@@ -14,7 +15,6 @@ import orjson
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
-from service.logs import sink
 from service.telemetry import capacity, store
 from service.web.exchange import Exchange
 from service.web.observer import Observer
@@ -30,12 +30,12 @@ class StuckRequests:
     """Looks for requests that have been served for longer than ``limit`` (seconds).
 
     Where these take every one of this process's ``threads``, it serves nothing any more. A worker
-    whose master replaces it (Gunicorn) then reports them as aborted and publishes that it is stuck.
+    that a master replaces (Gunicorn) then reports them as aborted and ends.
     """
 
     def __init__(self, observer: Observer, limit: float, threads: int, registry: CollectorRegistry) -> None:
         self._observer, self._limit, self._threads = observer, limit, threads
-        self._is_replaced = capacity.threads is not None
+        self._end_where = capacity.end_where
         self._timed_out = Counter(
             "service_requests_timed_out",
             "Requests that ran for longer than SERVICE_REQUEST_TIMEOUT.",
@@ -47,13 +47,13 @@ class StuckRequests:
         now = time.perf_counter()
         stuck = [exchange for exchange in self._observer.running() if now - exchange.started > self._limit]
         self.report(exchange for exchange in stuck if not exchange.timed_out)
-        if self._is_replaced and len(stuck) >= self._threads:
-            requests = orjson.dumps([*map(_facts, stuck)])
-            for exchange in stuck:
-                exchange.abort()
-            sink.flush()  # for the master kills this process as soon as it reads the file
-            (store.directory() / _NAME.format(store.identity())).write_bytes(requests)
+        if self._end_where is not None and len(stuck) >= self._threads:
+            self._end_where(partial(self._condemn, stuck))
         return len(stuck)
+
+    def _condemn(self, stuck: Collection[Exchange]) -> list[dict[str, Any]]:
+        facts = [*map(_facts, stuck)]
+        return facts if self._observer.abort(stuck) else []
 
     def report(self, exchanges: Iterable[Exchange]) -> None:
         """Write one line about each, and count it."""
@@ -64,13 +64,18 @@ class StuckRequests:
             _log.error("request is stuck", **_facts(exchange), stack=_stack(frames.get(exchange.thread)))
 
 
-def taken_down(directory: Path, owner: object) -> list[dict[str, Any]]:
-    """Return the requests that hold every thread of a worker; none where it has a free one."""
+def leave(**lost: Any) -> None:
+    """Tell the master why this process ends, and what is lost with it."""
+    (store.directory() / _NAME.format(store.identity())).write_bytes(orjson.dumps(lost))
+
+
+def taken_down(directory: Path, owner: object) -> dict[str, Any]:
+    """Return what a worker that has ended said was lost with it; nothing where it was not stuck."""
     try:
-        requests: list[dict[str, Any]] = orjson.loads((directory / _NAME.format(owner)).read_bytes())
-    except (OSError, orjson.JSONDecodeError):  # not there, just being written, or not to be read for now
-        return []
-    return requests
+        lost: dict[str, Any] = orjson.loads((directory / _NAME.format(owner)).read_bytes())
+    except (OSError, orjson.JSONDecodeError):  # not there, or not to be read for now
+        return {}
+    return lost
 
 
 def _facts(exchange: Exchange) -> dict[str, Any]:

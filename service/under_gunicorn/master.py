@@ -6,9 +6,9 @@ import contextlib
 import gc
 import math
 import os
-import signal
 import time
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 import structlog
@@ -20,6 +20,7 @@ from service.management.routes import INHERITED, Management
 from service.settings import Settings
 from service.telemetry import capacity, listening, slots, store, stuck_requests
 from service.telemetry.sources import sources
+from service.under_gunicorn import stuck_worker
 from service.under_gunicorn.configuration import refuse_preload
 from service.under_gunicorn.early_signals import EarlySignals, let_sigterm_end_while_it_loads
 from service.under_gunicorn.graceful_stop import GracefulStop
@@ -36,7 +37,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class Master:
-    """Gives each worker its slot in the store, replaces those that are stuck, answers on the management address."""
+    """Gives each worker its slot in the store, tells why workers end, answers on the management address."""
 
     def __init__(self, server: Any, settings: Settings) -> None:
         refuse_preload(server.cfg)
@@ -92,6 +93,7 @@ class Master:
         let_sigterm_end_while_it_loads(worker)
         listening.watch(worker.sockets)
         capacity.threads = worker.cfg.threads  # 1 in a sync worker
+        capacity.end_where = partial(stuck_worker.end_where, worker)
         store.identify(worker.slot)
         slots.sign(worker.slot, store.WORKER)
 
@@ -100,7 +102,11 @@ class Master:
         self._succession.begin()
 
     def ended(self, worker: Any) -> None:
-        """Take note of a worker that was reaped."""
+        """Take note of a worker that was reaped; of one that was stuck, with what it took down."""
+        lost = stuck_requests.taken_down(store.directory(), worker.slot)
+        if lost:
+            _log.error("worker is stuck and is replaced", worker_pid=worker.pid, **lost)
+            self._exits.expect([worker.pid], "stuck")
         self._exits.ended(worker)
 
     def hand_over(self) -> None:
@@ -130,12 +136,6 @@ class Master:
         levels.refresh()
         with contextlib.suppress(OSError):  # no descriptor left, say; there is a next turn
             store.forget_the_dead()
-        for pid, worker in list(self._server.WORKERS.items()):
-            requests = stuck_requests.taken_down(store.directory(), worker.slot)
-            if requests and not self._exits.is_expected(pid):
-                _log.error("worker is stuck and is replaced", worker_pid=pid, requests_lost=requests)
-                self._exits.expect([pid], "stuck")
-                self._server.kill_worker(pid, signal.SIGKILL)  # its threads wait for what may never come
         self._murder()
 
     def readiness(self, exclude: Collection[str] = ()) -> readiness.Readiness:

@@ -25,7 +25,9 @@ _KINDS: tuple[tuple[tuple[type[Exception], ...], str, int], ...] = (
 )
 """Exception, reason and status, as ``gunicorn.workers.base.Worker.handle_error`` answers them."""
 _OTHER = ("other", 400)
-REASONS = tuple(dict.fromkeys([*(reason for _, reason, _ in _KINDS), _OTHER[0]]))
+WORKER_STUCK = "worker_stuck"
+"""Of a connection that waited in a worker that is replaced: nobody has read what is asked on it."""
+REASONS = tuple(dict.fromkeys([*(reason for _, reason, _ in _KINDS), WORKER_STUCK, _OTHER[0]]))
 
 _counters: list[Counter] = []
 _log = structlog.stdlib.get_logger(__name__)
@@ -43,7 +45,11 @@ def start() -> None:
 
 def report(error: BaseException, client: str) -> None:
     """Log and count the request that ``error`` has ended. What it says is left out: it quotes the client."""
-    reason, status = _kind(error)
+    refused(*_kind(error), client)
+
+
+def refused(reason: str, status: int, client: str) -> None:
+    """Log and count a request that was refused with ``status``; ``reason`` is one of REASONS."""
     for counter in _counters:
         counter.labels(reason).inc()
     _log.warning("request rejected", reason=reason, status=status, client=client)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
@@ -26,6 +26,18 @@ class ServingThreads:
     def submit(self, connection: Any) -> None:
         """Have ``connection``, which is not None, served as soon as a thread is free."""
         self._connections.put(connection)
+
+    def withdraw(self) -> list[Any]:
+        """Take back the connections that no thread has begun with."""
+        connections = []
+        try:
+            while True:
+                connections.append(self._connections.get_nowait())
+        except Empty:
+            pass
+        for _ in range(connections.count(None)):  # of a shutdown
+            self._connections.put(None)
+        return [connection for connection in connections if connection is not None]
 
     def shutdown(self, *, wait: bool) -> None:
         """End the threads once all is served that was submitted so far; the interpreter waits for them.

@@ -47,7 +47,8 @@ class Exchange:
     _file: SentFile | None = None
     _began = False
     _ended = False
-    _reported = False
+    is_reported = False
+    """Its line was written, or is about to be by whoever has set this under ``Observer.ending``."""
 
     def __init__(self, observer: Observer, environ: WSGIEnvironment, start_response: StartResponse) -> None:
         self.started = perf_counter()
@@ -102,6 +103,8 @@ class Exchange:
             raise
         except BaseException as error:  # noqa: BLE001 - nothing may leave unreported; it is raised again there
             chunk = self.context.run(self._failed_chunk, error)
+        if self.is_reported:  # as aborted, from another thread: nothing is sent any more that says otherwise
+            raise ReportedError("the process is ending")
         self._began = True
         self.size += len(chunk)
         return chunk
@@ -117,7 +120,7 @@ class Exchange:
 
     def close(self) -> None:
         """End the request. Servers call this whatever has happened; Waitress, for some files, three times."""
-        if not self._reported:
+        if not self.is_reported:
             self.context.run(self._close)
 
     def _close(self) -> None:
@@ -142,11 +145,11 @@ class Exchange:
             self.status, self.outcome = CLIENT_CLOSED_REQUEST, "client_disconnected"
 
     def abort(self) -> None:
-        """Report the request, from another thread: its process is about to be killed."""
+        """Report the request, from another thread that has set ``is_reported``: its process is about to be killed."""
         self.status, self.outcome, self.route = 500, "aborted", self.route_so_far()
         context = Context()
         context.run(current_request.set, self.ids)
-        context.run(self._report)
+        context.run(self._tell)
 
     def route_so_far(self) -> str:
         """Return the URL rule, while the view may still be running."""
@@ -181,10 +184,15 @@ class Exchange:
         return b"" if self.environ["REQUEST_METHOD"] == "HEAD" else body
 
     def _report(self) -> None:
-        if not self._reported:
-            self._reported = True
-            if printed_text.unfinished:
-                printed_text.end_mine()
-            if self.environ.get(EXCEPTION_KEY):
-                self.outcome = "exception"
-            self._observer.report(self, perf_counter() - self.started)
+        with self._observer.ending:
+            if self.is_reported:
+                return
+            self.is_reported = True
+        if printed_text.unfinished:
+            printed_text.end_mine()
+        if self.environ.get(EXCEPTION_KEY):
+            self.outcome = "exception"
+        self._tell()
+
+    def _tell(self) -> None:
+        self._observer.report(self, perf_counter() - self.started)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 import time
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
@@ -55,6 +56,8 @@ class Observer:
         self._quiet_routes = frozenset(quiet_routes)
         self._trust_request_start = trust_request_start
         self._running: dict[int, Exchange] = {}
+        self.ending = threading.Lock()
+        """Held by whoever decides that it is the one to report an exchange: its own thread, or one that aborts it."""
         self._is_blind = False
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -70,6 +73,17 @@ class Observer:
     def running(self) -> list[Exchange]:
         """Return the requests that are being served."""
         return list(self._running.values())
+
+    def abort(self, exchanges: Collection[Exchange]) -> bool:
+        """Report all of these as aborted and return True; or none of them, where one has ended meanwhile."""
+        with self.ending:
+            if any(exchange.is_reported for exchange in exchanges):
+                return False
+            for exchange in exchanges:
+                exchange.is_reported = True
+        for exchange in exchanges:
+            exchange.abort()
+        return True
 
     def report(self, exchange: Exchange, seconds: float) -> None:
         """Turn one finished request into its observation and its line."""

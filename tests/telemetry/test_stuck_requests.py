@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,6 +41,16 @@ def asking(server: Server, path: str) -> Iterator[list[int]]:
         yield statuses
     finally:
         thread.join(DEADLINE)
+
+
+def wait_for(server: Server, event: str, count: int, **fields: str) -> list[dict[str, Any]]:
+    """Wait for so many lines with this event."""
+
+    def found() -> list[dict[str, Any]]:
+        lines = server.lines(event, **fields)
+        return lines if len(lines) >= count else []
+
+    return wait_until(found, f"{count} lines with {event}")
 
 
 @pytest.mark.parametrize("name", ["gunicorn", "waitress-serve", "uwsgi"])
@@ -81,6 +93,45 @@ def test_a_worker_whose_threads_are_all_stuck_is_replaced(name: str, tmp_path: P
         wait_until(lambda: server.get("/readyz").status == 200, "ready")
         assert 0 == metric(server, "service_requests_stuck")
         wait_until(lambda: metric(server, "service_requests_in_flight") == 0, "nothing is left of it")
+
+
+def test_what_a_client_saw_is_what_its_line_says(tmp_path: Path) -> None:
+    """Requests end while the worker is being replaced for them: each is answered or taken down, and never both."""
+    options = ["--workers=1", "--threads=3"]
+    with serve("gunicorn", tmp_path, {**SOON, "SERVICE_LOG_LEVEL": "info"}, options) as server:
+        for count in (1, 2, 3):
+            wait_until(lambda: server.get("/readyz").status == 200, "ready")
+            before = len(server.lines("request", route="/slow"))
+            with contextlib.ExitStack() as stack:
+                seen = [stack.enter_context(asking(server, "/slow?s=3600"))]
+                while len(server.lines("worker ended")) < count:
+                    with asking(server, "/slow?s=1.3") as first, asking(server, "/slow?s=1.6") as second:
+                        seen += [first, second]
+            lines = wait_for(server, "request", before + len(seen), route="/slow")[before:]
+
+            assert sorted(status for (status,) in seen) == sorted(0 if "outcome" in line else 200 for line in lines)
+            named = {
+                lost["request_id"] for lost in server.lines("worker is stuck and is replaced")[-1]["requests_lost"]
+            }
+            assert named == {line["request_id"] for line in lines if line.get("outcome") == "aborted"}
+
+
+def test_connections_that_wait_in_a_worker_that_is_replaced_are_answered_and_counted(tmp_path: Path) -> None:
+    env = {"SERVICE_REQUEST_TIMEOUT": "2", "SERVICE_LOG_LEVEL": "info"}
+    with (
+        serve("gunicorn", tmp_path, env, ["--workers=1", "--threads=1"]) as server,
+        contextlib.ExitStack() as stack,
+    ):
+        lost = stack.enter_context(asking(server, "/slow?s=3600"))
+        server.line("slow view")
+        waiting = [stack.enter_context(asking(server, "/whoami")) for _ in range(3)]
+
+        report = server.line("worker is stuck and is replaced")
+        wait_until(lambda: [[0], *[[503]] * 3] == [lost, *waiting], f"all have an answer {waiting}")
+
+        assert (1, 3) == (len(report["requests_lost"]), report["connections_refused"])
+        assert [503] * 3 == [line["status"] for line in server.lines("request rejected", reason="worker_stuck")]
+        assert 3 == metric(server, "service_requests_rejected_total", reason="worker_stuck")
 
 
 def test_a_free_thread_keeps_a_worker_alive(tmp_path: Path) -> None:

@@ -70,3 +70,23 @@ def test_an_idle_thread_keeps_no_connection_from_being_freed() -> None:
     with serving(1, lambda _: None) as threads:
         threads.submit(Connection())
         wait_until(freed.is_set, "the connection is freed")
+
+
+def test_what_no_thread_has_begun_with_can_be_taken_back() -> None:
+    go, began, served = threading.Event(), threading.Event(), list[int]()
+
+    def serve(number: int) -> None:
+        began.set()
+        go.wait(DEADLINE)
+        served.append(number)
+
+    with serving(1, serve) as threads:
+        for number in range(3):
+            threads.submit(number)
+        began.wait(DEADLINE)
+        threads.shutdown(wait=False)
+
+        assert [1, 2] == threads.withdraw()
+        go.set()
+
+    assert [0] == served, "and the shutdown is not forgotten"
