@@ -17,6 +17,9 @@ from service.health import Check, Result, Status
 JITTER = 0.1
 """By so much of itself an interval varies, lest all workers ask a dependency in the same moment."""
 TIMED_OUT = "timed out"
+OVERDUE = "overdue"
+OVERDUE_SECONDS = 10.0
+"""How much later than two intervals and its timeout a check may come before what it said last is no longer believed."""
 
 _random = random.SystemRandom()  # differs between forked workers, and leaves the application's random numbers alone
 _log = structlog.stdlib.get_logger(__name__)
@@ -50,6 +53,7 @@ class Runner:
         """Return what is known, a run that is late included. Waits for nothing."""
         with self._lock:
             self._count_timeouts()
+            self._doubt()
             return self._result
 
     def run(self) -> None:
@@ -74,6 +78,26 @@ class Runner:
         while self._timeouts < due:
             self._timeouts += 1
             self._take(TIMED_OUT, seconds, None)
+
+    def fail(self, error: BaseException) -> None:
+        """Take note of a run that has failed in here, and not in the check."""
+        with self._lock:
+            self._started, self._successes = None, 0
+            failures = self._result.failures + 1
+            now = time.monotonic()
+            self._result = replace(
+                self._result, status=Status.DOWN, ended=now, reason=type(error).__name__, failures=failures
+            )
+
+    def _doubt(self) -> None:
+        """Believe nothing that is too old: whatever keeps the check from being run, nobody knows how it is."""
+        known, check = self._result, self.check
+        if self._started is not None or not known.ended or known.reason == OVERDUE:
+            return
+        if known.age > 2 * check.interval + check.timeout + OVERDUE_SECONDS:
+            self._successes = 0
+            self._result = replace(known, status=Status.DOWN, reason=OVERDUE, failures=known.failures + 1)
+            self._tell(known, None)
 
     def _take(self, reason: str | None, seconds: float, error: BaseException | None) -> None:
         before = self._result
@@ -110,7 +134,11 @@ class Runner:
 
 def _run(find: ref[Runner]) -> None:
     while (runner := find()) is not None:
-        runner.run()
+        try:
+            runner.run()
+        except BaseException as error:  # noqa: BLE001 - else nobody would run the check any more, and "ok" would stay
+            runner.fail(error)
+            _log.error("readiness check could not be run", check=runner.check.name, exc_info=error)
         pause = runner.check.interval * _random.uniform(1 - JITTER, 1 + JITTER)
         del runner  # nobody is to be kept by who sleeps
         time.sleep(pause)
@@ -130,4 +158,8 @@ def _reason(error: BaseException | None) -> str | None:
 
 def _explain(result: Result, error: BaseException | None) -> str | None:
     """Return the reason for the log, which may know more than a client."""
-    return f"{result.reason}: {error}" if error is not None and str(error) else result.reason
+    try:
+        text = "" if error is None else str(error)
+    except BaseException as unspeakable:  # noqa: BLE001 - it is the check's own code, and may raise anything
+        text = f"its text cannot be had ({type(unspeakable).__name__})"
+    return f"{result.reason}: {text}" if text else result.reason

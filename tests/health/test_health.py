@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from service.health import Check, Checks, Status
+from service.health import Check, Checks, Status, runner
 from service.health.engine import Health
 from service.health.readiness import combine
+from service.health.runner import Runner
 from tests.process import ROOT
 
 SOON = 0.01
@@ -295,6 +296,55 @@ def test_each_check_is_run_again_after_its_own_interval(make: Callable[[], Depen
     expected = 1
 
     assert expected == seldom.calls
+
+
+def test_a_check_whose_error_has_no_text_is_down_and_run_again(make: Callable[[], Dependency]) -> None:
+    """The error is the check's own code."""
+
+    class UnspeakableError(Exception):
+        def __str__(self) -> str:
+            raise SystemExit
+
+    database = make()
+    health = Health([Check("database", database, interval=SOON)])
+    reaches(health, Status.OK)
+
+    database.error = UnspeakableError()
+    reaches(health, Status.DOWN)
+    database.error = None
+    reaches(health, Status.OK)
+
+
+def test_a_failure_to_run_a_check_is_one_of_the_check(make: Callable[[], Dependency]) -> None:
+    """No descriptor is left to look at what other workers say, for example."""
+    database, answers = make(), iter([OSError("no descriptor")])
+
+    def others(_name: str) -> Status:
+        for error in answers:
+            raise error
+        return Status.STARTING
+
+    database.error = OSError("gone")
+    health = Health([Check("database", database, interval=SOON)], others)
+    reaches(health, Status.DOWN)
+
+    database.error = None
+    reaches(health, Status.OK)
+
+
+def test_what_a_check_said_long_ago_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread could not be started, say."""
+    check = Runner(Check("database", list, timeout=SOON, interval=SOON), lambda _name: Status.STARTING)
+    check.run()
+    assert Status.OK is check.result().status
+
+    monkeypatch.setattr(runner, "OVERDUE_SECONDS", 0)
+    wait_until(lambda: check.result().status is Status.DOWN)
+    assert ("overdue", 1) == (check.result().reason, check.result().failures)
+
+    for _ in range(2):
+        check.run()
+    assert Status.OK is check.result().status
 
 
 def test_asking_for_the_status_runs_no_check(make: Callable[[], Dependency]) -> None:
