@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, TypeVar
 
+import structlog
+
 Probe = TypeVar("Probe", bound=Callable[[], object])
+_log = structlog.stdlib.get_logger(__name__)
 
 
 class Status(StrEnum):
@@ -35,6 +40,8 @@ class Check:
     ended, one run at a time. The first result counts at once; later it takes ``failures`` in a row
     to go down and ``successes`` in a row to come up. Where a check that is not ``critical`` is
     down, the service is degraded and stays ready.
+
+    Raises ValueError or TypeError for what would never run, or never fail.
     """
 
     name: str
@@ -46,8 +53,19 @@ class Check:
     successes: int = 2
 
     def __post_init__(self) -> None:
-        if not (self.timeout > 0 < self.interval and self.failures > 0 < self.successes):
-            raise ValueError(f"check {self.name!r}: timeout, interval, failures and successes must be more than 0")
+        which = f"check {self.name!r}"
+        if not self.name or "," in self.name:
+            raise ValueError(f"{which}: a name has at least one character, and none of them is a comma")
+        if any(is_other(self.probe) for is_other in (iscoroutinefunction, isasyncgenfunction, isgeneratorfunction)):
+            raise TypeError(
+                f"{which}: it must be a plain function; a call of an async def or of a generator runs nothing"
+            )
+        for seconds in (self.timeout, self.interval):
+            if not (seconds > 0 and math.isfinite(seconds)):
+                raise ValueError(f"{which}: timeout and interval are seconds, more than 0 and finite")
+        for times in (self.failures, self.successes):
+            if times < 1 or times % 1:
+                raise ValueError(f"{which}: failures and successes are whole numbers, more than 0")
 
 
 class Checks:
@@ -58,15 +76,27 @@ class Checks:
 
     def __init__(self) -> None:
         self._checks: list[Check] = []
+        self._are_taken = False
 
     def __iter__(self) -> Iterator[Check]:
+        self._are_taken = True
         return iter(self._checks)
 
     def add(self, name: str | None = None, **options: Any) -> Callable[[Probe], Probe]:
-        """Register the decorated function; ``options`` are the fields of ``Check``."""
+        """Register the decorated function; ``options`` are the fields of ``Check``.
+
+        Raises what ``Check`` does, and TypeError where the parentheses are forgotten.
+        """
+        if callable(name):
+            raise TypeError(f"check {getattr(name, '__name__', name)!r}: write @CHECKS.add(), with parentheses")
 
         def register(probe: Probe) -> Probe:
-            self._checks.append(Check(name or probe.__name__, probe, **options))
+            check = Check(probe.__name__ if name is None else name, probe, **options)
+            self._checks.append(check)
+            if self._are_taken:
+                _log.warning(
+                    "readiness check is added too late", check=check.name, instead="add it before create_app()"
+                )
             return probe
 
         return register

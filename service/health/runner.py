@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from inspect import isawaitable
 from weakref import ref
 
 import structlog
@@ -146,7 +147,9 @@ def _run(find: ref[Runner]) -> None:
 
 def _error_of(probe: Callable[[], object]) -> BaseException | None:
     try:
-        probe()
+        answer = probe()
+        if isawaitable(answer):
+            raise TypeError("the check returned something to await, which nobody does")
     except BaseException as error:  # noqa: BLE001 - whatever it raises, SystemExit too, it is down
         return error
     return None

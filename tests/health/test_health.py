@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -264,10 +266,77 @@ def test_a_check_that_goes_on_hanging_goes_down(make: Callable[[], Dependency]) 
     assert health.results()[0].failures >= 5
 
 
-@pytest.mark.parametrize("wrong", [{"timeout": 0}, {"interval": -1}, {"failures": 0}, {"successes": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"timeout": 0},
+        {"timeout": math.nan},
+        {"interval": -1},
+        {"interval": math.inf},
+        {"failures": 0},
+        {"failures": 1.5},
+        {"successes": 0},
+        {"name": "database,cache"},
+    ],
+)
 def test_a_check_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="database"):
-        Check("database", list, **wrong)
+        Check(**{"name": "database", "probe": list, **wrong})
+
+
+def test_a_check_needs_a_name() -> None:
+    with pytest.raises(ValueError, match="name"):
+        Check("", list)
+
+
+async def awaited() -> None:
+    raise OSError("gone")
+
+
+def generated() -> Iterator[None]:
+    yield
+    raise OSError("gone")
+
+
+async def generated_and_awaited() -> AsyncIterator[None]:
+    yield
+    raise OSError("gone")
+
+
+@pytest.mark.parametrize("probe", [awaited, partial(awaited), generated, generated_and_awaited])
+def test_a_check_that_would_run_nothing_is_refused(probe: Callable[[], object]) -> None:
+    with pytest.raises(TypeError, match="'database': it must be a plain function"):
+        Check("database", probe)
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+def test_a_check_that_has_run_nothing_is_down() -> None:
+    """A decorator, or a lambda, hides what it is."""
+    reaches(Health([Check("database", lambda: awaited())]), Status.DOWN)  # noqa: PLW0108 - what is tried
+
+
+def test_forgotten_parentheses_are_an_error() -> None:
+    checks = Checks()
+
+    with pytest.raises(TypeError, match=r"'awaited': write @CHECKS.add\(\), with parentheses"):
+        checks.add(awaited)  # type: ignore[arg-type] # what is tried
+
+
+def test_a_check_that_comes_too_late_is_told() -> None:
+    program = """
+from service.health import Checks
+from service.health.engine import Health
+from service.startup import start
+
+start({})
+checks = Checks()
+checks.add("early")(list)
+health = Health(checks)
+checks.add("late")(list)
+"""
+    (line,) = run(program)
+
+    assert ("readiness check is added too late", "late") == (line["event"], line["check"])
 
 
 def test_checks_are_declared_by_a_decorator() -> None:
