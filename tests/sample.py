@@ -43,6 +43,8 @@ def create_app() -> Flask:
         checks = [Check("marker", partial(fail_if_exists, Path(marker)), interval=0.05)]
     if pipe := os.environ.get("SAMPLE_HANGS_IF_PIPE"):
         checks = [Check("pipe", partial(hang_if_pipe, Path(pipe)), timeout=0.1, interval=0.05)]
+    if seconds := os.environ.get("SAMPLE_CHECK_SECONDS"):
+        checks = [Check("slow", partial(time.sleep, float(seconds)), timeout=10)]
     app = service_app.create_app(checks=checks)
     app.register_blueprint(sample)
     return app

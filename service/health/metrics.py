@@ -80,5 +80,5 @@ def status_elsewhere(check: str) -> Status:
     """Return what the other processes say of a check, STARTING where they say nothing."""
     if not store.is_shared():
         return Status.STARTING
-    found = readiness.of_workers(store.directory()).checks.get(check)
+    found = readiness.combine(readiness.published(store.directory())).checks.get(check)
     return found.status if found is not None else Status.STARTING

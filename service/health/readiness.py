@@ -6,7 +6,8 @@ Whoever answers a probe gives the same answer, so that it does not change with t
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import orjson
@@ -14,7 +15,11 @@ import orjson
 from service.draining import DRAIN
 from service.health import Result, Status
 
+REMEMBERED_SECONDS = 60.0
+"""How old may be what a process that has ended had found, to count for its successors until they know more."""
+
 _NAME = "readiness_{}.json"
+_LAST = _NAME.format("last")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +69,43 @@ def publish(store: Path, owner: str, results: Sequence[Result]) -> None:
 
 def published(store: Path, leaving: Collection[str] = ()) -> list[list[Result]]:
     """Return what each process has published that lives and is not ``leaving``."""
-    found = []
-    names = {_NAME.format(owner) for owner in leaving}
-    for path in store.glob(_NAME.format("*")):
-        if path.name in names:
-            continue
-        try:
-            fields = orjson.loads(path.read_bytes())
-            found.append([Result(**{**item, "status": Status(item["status"])}) for item in fields])
-        except (FileNotFoundError, KeyError, TypeError, ValueError):  # its process has just ended, or it is not ours
-            continue
-    return found
+    passed_over = {_LAST, *map(_NAME.format, leaving)}
+    paths = [path for path in store.glob(_NAME.format("*")) if path.name not in passed_over]
+    return [results for path in paths if (results := _read(path)) is not None]
+
+
+def remember(store: Path, owner: str) -> None:
+    """Keep what a process has found that has just ended: with SIGHUP, the last one that knows anything ends."""
+    path = store / _NAME.format(owner)
+    results = _read(path)
+    if results and not any(result.status is Status.STARTING for result in results):
+        with suppress(FileNotFoundError):
+            path.replace(store / _LAST)
+
+
+def _read(path: Path) -> list[Result] | None:
+    try:
+        fields = orjson.loads(path.read_bytes())
+        return [Result(**{**item, "status": Status(item["status"])}) for item in fields]
+    except (FileNotFoundError, KeyError, TypeError, ValueError):  # its process has just ended, or it is not ours
+        return None
 
 
 def of_workers(store: Path, exclude: Collection[str] = (), leaving: Collection[str] = ()) -> Readiness:
-    """Return what all processes say that have published something in ``store`` and are not ``leaving``."""
-    return combine(published(store, leaving), exclude=exclude)
+    """Return what all processes say that have published something in ``store`` and are not ``leaving``.
+
+    A check of which none of them has a result yet is as their predecessors left it.
+    """
+    processes = published(store, leaving)
+    everything = [result for results in processes for result in results]
+    known = {result.name for result in everything if result.status is not Status.STARTING}
+    if unknown := {result.name: result.critical for result in everything if result.name not in known}:
+        remembered = _read(store / _LAST) or []  # read last: it is there before what it is made of is gone
+        processes.append(
+            [
+                replace(result, critical=unknown[result.name])
+                for result in remembered
+                if result.name in unknown and result.age < REMEMBERED_SECONDS
+            ]
+        )
+    return combine(processes, exclude=exclude)

@@ -120,6 +120,7 @@ class Master:
             environ[INHERITED] = str(self._listener.fileno())
 
     def _release(self, worker: Any) -> None:
+        readiness.remember(store.directory(), worker.slot)
         store.forget(worker.slot)
         slots.release([worker.slot])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import statistics
 import time
 from pathlib import Path
@@ -13,7 +14,9 @@ import pytest
 
 from service.health import Result, Status
 from service.health.answer import HEALTH_JSON, UnknownCheckError, answer
-from service.health.readiness import Readiness, combine, of_workers, publish
+from service.health.metrics import status_elsewhere
+from service.health.readiness import REMEMBERED_SECONDS, Readiness, combine, of_workers, publish, remember
+from service.telemetry import store
 from tests.process import wait_until
 from tests.servers import serve
 
@@ -65,6 +68,69 @@ def test_a_damaged_file_costs_no_answer(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "readiness_2.json").write_bytes(content)
 
     assert OK is of_workers(tmp_path).status
+
+
+def end(directory: Path, owner: str) -> None:
+    """End a process: it leaves what it has found, and is forgotten."""
+    remember(directory, owner)
+    (directory / f"readiness_{owner}.json").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("last", [OK, DOWN])
+def test_what_was_known_last_counts_until_a_successor_knows_more(last: Status, tmp_path: Path) -> None:
+    publish(tmp_path, "1", [result("a", last, ended=time.monotonic()), result("gone", OK, ended=time.monotonic())])
+    end(tmp_path, "1")
+    assert Readiness(STARTING, {}) == of_workers(tmp_path), "nobody serves"
+
+    publish(tmp_path, "2", [result("a", STARTING)])
+    found = of_workers(tmp_path)
+    assert (last, ["a"]) == (found.status, [*found.checks])
+
+    publish(tmp_path, "2", [result("a", OK, ended=time.monotonic())])
+    assert OK is of_workers(tmp_path).status
+
+
+def test_a_check_that_is_new_has_no_predecessor(tmp_path: Path) -> None:
+    publish(tmp_path, "1", [result("a", OK, ended=time.monotonic())])
+    end(tmp_path, "1")
+    publish(tmp_path, "2", [result("a", STARTING), result("b", STARTING)])
+
+    assert STARTING is of_workers(tmp_path).status
+
+
+def test_whether_a_check_is_critical_is_said_by_the_new_code(tmp_path: Path) -> None:
+    publish(tmp_path, "1", [result("a", DOWN, ended=time.monotonic())])
+    end(tmp_path, "1")
+    publish(tmp_path, "2", [result("a", STARTING, critical=False)])
+
+    assert Status.DEGRADED is of_workers(tmp_path).status
+
+
+def test_what_was_known_long_ago_does_not_count(tmp_path: Path) -> None:
+    publish(tmp_path, "1", [result("a", OK, ended=time.monotonic() - REMEMBERED_SECONDS)])
+    end(tmp_path, "1")
+    publish(tmp_path, "2", [result("a", STARTING)])
+
+    assert STARTING is of_workers(tmp_path).status
+
+
+def test_who_knows_nothing_yet_is_not_remembered(tmp_path: Path) -> None:
+    publish(tmp_path, "1", [result("a", OK, ended=time.monotonic())])
+    end(tmp_path, "1")
+    publish(tmp_path, "2", [result("a", STARTING)])
+    end(tmp_path, "2")
+    publish(tmp_path, "3", [result("a", STARTING)])
+
+    assert OK is of_workers(tmp_path).status
+
+
+def test_the_first_result_counts_at_once_whatever_was_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(store.VARIABLE, str(tmp_path))
+    publish(tmp_path, "1", [result("a", OK, ended=time.monotonic())])
+    end(tmp_path, "1")
+    publish(tmp_path, "2", [result("a", STARTING)])
+
+    assert STARTING is status_elsewhere("a")
 
 
 CHECKS = {
@@ -143,6 +209,26 @@ def test_the_answer_does_not_change_with_the_worker_that_is_asked(tmp_path: Path
         marker.unlink()
         wait_until(lambda: server.get("/readyz").status == 200, "ready")
         assert {200} == {server.get("/readyz").status for _ in range(100)}
+
+
+def test_a_reload_leaves_it_ready_while_slow_checks_run_in_the_new_workers(tmp_path: Path) -> None:
+    with serve("gunicorn", tmp_path, {"SAMPLE_CHECK_SECONDS": "2"}) as server:
+        wait_until(lambda: server.get("/readyz").status == 200, "ready")
+        wait_until(lambda: len(server.children()) == 2, "both workers")
+        before = {child.pid for child in server.children()}
+        server.process.send_signal(signal.SIGHUP)
+        seen: set[str] = set()
+        ages = [0.0]
+
+        def a_successor_has_a_result() -> bool:
+            answer = server.manage("/readyz").json()
+            if "checks" in answer:  # a worker has loaded the code
+                seen.add(answer["status"])
+                ages.append(answer["checks"]["slow"].get("age_seconds", 0.0))
+            return ages[-1] < max(ages) and not before & {child.pid for child in server.children()}
+
+        wait_until(a_successor_has_a_result, "a new result")
+        assert {"ok"} == seen
 
 
 def test_it_does_not_wait_for_a_check_that_hangs(tmp_path: Path) -> None:
