@@ -5,6 +5,7 @@ from typing import Any
 
 from service import logs
 from service.startup import open_store, start
+from service.under_gunicorn import worker_classes
 from service.web.leaving import process_is_leaving
 
 _settings = start()
@@ -18,7 +19,8 @@ bind = str(_settings.bind)
 proc_name = _settings.name
 
 # Threads, for a view waits more than it computes; several processes, for Python computes in one at a time.
-worker_class = "service.under_gunicorn.worker.ServiceWorker"
+worker_class = worker_classes.THREADED
+worker_classes.name()
 workers = _settings.workers
 threads = _settings.threads
 # The default of 1000 lets one worker hoard the connections while another one is idle: of 24

@@ -22,6 +22,11 @@ def look(deployment: Deployment) -> Iterator[Finding]:
     settings, values = deployment.settings, deployment.gunicorn
     for problem in values.problems if values else ():
         yield error("gunicorn", f"It could not serve: {problem}.", "gunicorn.conf.py and GUNICORN_CMD_ARGS say it.")
+    if values is not None and values.worker_class_fault:
+        from service.under_gunicorn import worker_classes  # noqa: PLC0415 - Gunicorn is not everywhere
+
+        text = f"The service does not start with this worker_class: {values.worker_class_fault}."
+        yield error("worker class", text, worker_classes.CURE)
     if values is not None and values.reload:
         yield warning(
             "reload",

@@ -54,6 +54,7 @@ def _read_gunicorn() -> tuple[str, dict[str, Any]]:
         "addresses": config.address,
         "workers": config.workers,
         "threads": config.threads,
+        "worker_class_fault": _worker_class_fault(config),
         "connections": 1 if config.worker_class_str == "sync" else config.worker_connections,
         "graceful_seconds": config.graceful_timeout,
         "heartbeat_directory": config.worker_tmp_dir,
@@ -61,6 +62,15 @@ def _read_gunicorn() -> tuple[str, dict[str, Any]]:
         "reload": config.reload,
         "problems": [*starting.problems(config)],
     }
+
+
+def _worker_class_fault(config: Any) -> str | None:
+    from service.under_gunicorn import worker_classes  # noqa: PLC0415 - not on Windows
+
+    try:
+        return worker_classes.fault(config)
+    except Exception:  # noqa: BLE001 - it cannot be loaded, which is among the problems
+        return None
 
 
 def _own_memory() -> int | None:

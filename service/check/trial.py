@@ -22,6 +22,7 @@ class GunicornValues:
 
     ``connections`` is how many a worker keeps open at one time. ``binds`` are the addresses it opens itself.
     ``problems`` say why it would not start with them, or would serve nobody.
+    ``worker_class_fault`` says why the service cannot run with that class of workers.
     """
 
     binds: tuple[Address, ...]
@@ -33,6 +34,7 @@ class GunicornValues:
     forwarded_allow_ips: tuple[str, ...]
     reload: bool
     problems: tuple[str, ...] = ()
+    worker_class_fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,18 +10,21 @@ from gunicorn import sock
 from gunicorn.pidfile import Pidfile
 
 from service.startup import EX_CONFIG
+from service.under_gunicorn import worker_classes
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
-def refuse_preload(cfg: Any) -> None:
-    """Raise SystemExit, after one line in the log, where the master is to load the application."""
+def refuse(cfg: Any) -> None:
+    """Raise SystemExit, after one line in the log, where the service cannot run as ``cfg`` says."""
     if cfg.preload_app:
         _refuse(
             "preload_app cannot be used",
             reason="the threads that run checks and publish metrics would not survive the fork of the workers",
             instead="leave it off: workers share what the master has loaded as it is",
         )
+    if fault := worker_classes.fault(cfg):
+        _refuse("worker_class cannot be used", reason=fault, instead=worker_classes.CURE)
 
 
 def try_out(server: Any) -> None:
@@ -31,7 +34,7 @@ def try_out(server: Any) -> None:
     the hooks do is not tried.
     """
     old, new = server.cfg, server.app.cfg
-    refuse_preload(new)
+    refuse(new)
     if new.address != old.address:
         _refuse(
             "bind cannot change with a reload",

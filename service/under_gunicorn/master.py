@@ -20,8 +20,7 @@ from service.management.routes import INHERITED, Management
 from service.settings import Settings
 from service.telemetry import capacity, listening, slots, store, stuck_requests
 from service.telemetry.sources import sources
-from service.under_gunicorn import stuck_worker
-from service.under_gunicorn.configuration import refuse_preload
+from service.under_gunicorn import configuration, stuck_worker
 from service.under_gunicorn.early_signals import EarlySignals, let_sigterm_end_while_it_loads
 from service.under_gunicorn.graceful_stop import GracefulStop
 from service.under_gunicorn.reload_trial import ReloadTrial
@@ -40,7 +39,7 @@ class Master:
     """Gives each worker its slot in the store, tells why workers end, answers on the management address."""
 
     def __init__(self, server: Any, settings: Settings) -> None:
-        refuse_preload(server.cfg)
+        configuration.refuse(server.cfg)
         self._server = server
         management = Management(settings, self.fault, self.readiness, sources(settings))
         self._listener = management.listen()

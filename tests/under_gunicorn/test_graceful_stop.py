@@ -138,9 +138,10 @@ def test_probes_are_answered_until_the_very_end(name: str, tmp_path: Path) -> No
         assert 0 == server.process.wait(DEADLINE)
 
 
-def test_what_waits_in_the_kernels_queue_is_answered(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["gunicorn", "gunicorn-sync"])
+def test_what_waits_in_the_kernels_queue_is_answered(name: str, tmp_path: Path) -> None:
     options = ["--workers=1", "--threads=1", "--worker-connections=4"]
-    with serve("gunicorn", tmp_path, {"SERVICE_THREADS": "1"}, options) as server:
+    with serve(name, tmp_path, {"SERVICE_THREADS": "1"}, options) as server:
         clients = [socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE) for _ in range(24)]
         for client in clients:
             client.sendall(f"GET {held(tmp_path)} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
