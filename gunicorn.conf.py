@@ -115,5 +115,7 @@ def worker_abort(worker: Any) -> None:
     process_is_leaving.set()
     if worker.app.callable is not None:  # else it was still being loaded
         from service.monitoring import Monitoring  # noqa: PLC0415 - with Flask, which the master does not need
+        from service.under_gunicorn import silent_worker  # noqa: PLC0415 - makes metrics, so after the store
 
+        silent_worker.write_no_more()
         Monitoring.of(worker.app.callable).abort()

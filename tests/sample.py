@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -58,6 +59,12 @@ def fail_if_exists(path: Path) -> None:
 def hang_if_pipe(path: Path) -> None:
     if path.exists():
         path.read_bytes()  # nobody writes to it
+
+
+@sample.get("/backtrack")
+def backtrack() -> str:
+    """Keep the interpreter's lock for hours."""
+    return str(re.match(r"(a+)+$", "a" * 40 + "b"))
 
 
 @sample.route("/slow", methods=["GET", "POST"])

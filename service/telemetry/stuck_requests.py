@@ -22,6 +22,8 @@ from service.web.observer import Observer
 FRAMES = 20
 """How many of the innermost frames of a stack are told."""
 
+TIMED_OUT = ("service_requests_timed_out", "Requests that ran for longer than SERVICE_REQUEST_TIMEOUT.")
+
 _NAME = "stuck_{}.json"
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -36,11 +38,7 @@ class StuckRequests:
     def __init__(self, observer: Observer, limit: float, threads: int, registry: CollectorRegistry) -> None:
         self._observer, self._limit, self._threads = observer, limit, threads
         self._end_where = capacity.end_where
-        self._timed_out = Counter(
-            "service_requests_timed_out",
-            "Requests that ran for longer than SERVICE_REQUEST_TIMEOUT.",
-            registry=registry,
-        )
+        self._timed_out = Counter(*TIMED_OUT, registry=registry)
 
     def publish(self) -> int:
         """Report what is stuck and was not before; return how many requests are."""

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import math
 import os
+import signal
 import time
 from collections.abc import Collection
 from functools import partial
@@ -13,6 +14,7 @@ from typing import Any
 
 import structlog
 from gunicorn.workers.gthread import ThreadWorker
+from prometheus_client import Counter
 
 from service.health import readiness
 from service.logs import levels
@@ -20,7 +22,7 @@ from service.management.routes import INHERITED, Management
 from service.settings import Settings
 from service.telemetry import capacity, listening, slots, store, stuck_requests
 from service.telemetry.sources import sources
-from service.under_gunicorn import configuration, stuck_worker
+from service.under_gunicorn import configuration, silent_worker, stuck_worker
 from service.under_gunicorn.early_signals import EarlySignals, let_sigterm_end_while_it_loads
 from service.under_gunicorn.graceful_stop import GracefulStop
 from service.under_gunicorn.reload_trial import ReloadTrial
@@ -55,6 +57,8 @@ class Master:
         GracefulStop(server, settings.drain_seconds, self.leaving)
         # Called in each turn of Gunicorn's main loop, which takes a second at most.
         self._murder, server.murder_workers = server.murder_workers, self._turn
+        self._kill, server.kill_worker = server.kill_worker, self._kill_worker
+        self._timed_out = Counter(*stuck_requests.TIMED_OUT, registry=None)
 
     def ready(self) -> None:
         """Serve on the management address: the service listens."""
@@ -82,6 +86,7 @@ class Master:
         # wall clock's time, which is compared with the monotonic one. From here on `timeout` bounds its start.
         worker.tmp.notify()
         worker.forked = worker.tmp.last_update()
+        worker.stacks = silent_worker.open_file()
         self._signals.expect_worker()
 
     def after_fork(self, worker: Any) -> None:
@@ -90,6 +95,9 @@ class Master:
             self._listener.close_in_child()
         slots.keep_only(worker.slot)
         let_sigterm_end_while_it_loads(worker)
+        for sibling in self._server.WORKERS.values():
+            _close(sibling.stacks)
+        silent_worker.write_when_asked(worker.stacks)
         listening.watch(worker.sockets)
         capacity.threads = worker.cfg.threads  # 1 in a sync worker
         capacity.end_where = partial(stuck_worker.end_where, worker)
@@ -106,6 +114,10 @@ class Master:
         if lost:
             _log.error("worker is stuck and is replaced", worker_pid=worker.pid, **lost)
             self._exits.expect([worker.pid], "stuck")
+        stacks = silent_worker.stacks(worker.stacks)
+        if stacks:
+            _log.error("worker is silent and is replaced", worker_pid=worker.pid, stacks=stacks)
+            self._timed_out.inc(len(stacks))
         self._exits.ended(worker)
 
     def hand_over(self) -> None:
@@ -122,6 +134,7 @@ class Master:
         readiness.remember(store.directory(), worker.slot)
         store.forget(worker.slot)
         slots.release([worker.slot])
+        _close(worker.stacks)
 
     def _let_go(self) -> None:
         """In a child that serves nothing: hold nothing that others wait for."""
@@ -137,6 +150,12 @@ class Master:
         with contextlib.suppress(OSError):  # no descriptor left, say; there is a next turn
             store.forget_the_dead()
         self._murder()
+
+    def _kill_worker(self, pid: int, number: int) -> None:
+        worker = self._server.WORKERS.get(pid)
+        if number == signal.SIGKILL and worker is not None and worker.aborted:  # it did not even end by SIGABRT
+            silent_worker.ask(pid, worker.stacks)
+        self._kill(pid, number)
 
     def readiness(self, exclude: Collection[str] = ()) -> readiness.Readiness:
         """Return what all workers say but those that are about to end."""
@@ -156,6 +175,11 @@ class Master:
         threaded = issubclass(self._server.worker_class, ThreadWorker)
         bound = HEARTBEAT_SECONDS if threaded else self._server.timeout + HEARTBEAT_SECONDS
         return f"no worker has given a sign of life for {silent:.0f} seconds" if silent > bound else None
+
+
+def _close(file: int | None) -> None:
+    if file is not None:
+        os.close(file)
 
 
 def _silent_seconds(worker: Any) -> float:

@@ -134,6 +134,18 @@ def test_connections_that_wait_in_a_worker_that_is_replaced_are_answered_and_cou
         assert 3 == metric(server, "service_requests_rejected_total", reason="worker_stuck")
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGRTMIN"), reason="the platform has no signal for it")
+def test_a_request_that_lets_no_other_code_run_is_told_with_its_stack(tmp_path: Path) -> None:
+    with serve("gunicorn", tmp_path, options=["--timeout=2"]) as server:
+        with asking(server, "/backtrack") as statuses:
+            (stack,) = server.line("worker is silent and is replaced")["stacks"]
+
+        assert [0] == statuses
+        assert ("sample.py", "backtrack") in [(Path(frame["file"]).name, frame["function"]) for frame in stack]
+        assert ("timeout", "SIGKILL") == tuple(server.line("worker ended")[key] for key in ("reason", "signal"))
+        assert 1 == metric(server, "service_requests_timed_out_total")
+
+
 def test_a_free_thread_keeps_a_worker_alive(tmp_path: Path) -> None:
     with serve("gunicorn", tmp_path, {**SOON, "SERVICE_THREADS": "2"}, ["--workers=1"]) as server:
         release = tmp_path / "release"
