@@ -111,11 +111,15 @@ def worker_int(worker: Any) -> None:
 
 
 def worker_abort(worker: Any) -> None:
-    """Say what a worker was doing that was silent for too long; let the SystemExit pass with which it ends."""
+    """Say what a worker was doing that was silent for too long, or is not done when the stop has taken its time."""
     process_is_leaving.set()
     if worker.app.callable is not None:  # else it was still being loaded
         from service.monitoring import Monitoring  # noqa: PLC0415 - with Flask, which the master does not need
         from service.under_gunicorn import silent_worker  # noqa: PLC0415 - makes metrics, so after the store
 
         silent_worker.write_no_more()
-        Monitoring.of(worker.app.callable).abort()
+        monitoring = Monitoring.of(worker.app.callable)
+        if not worker.alive:
+            monitoring.cut_off()
+            logs.sink.end_process()
+        monitoring.abort()

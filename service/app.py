@@ -97,7 +97,9 @@ def create_app(settings: Settings | None = None, *, checks: Iterable[Check] = CH
             *([store_files.reopen_lost] if store.is_shared() else []),
         ]
     )
-    monitoring = Monitoring(health_metrics.readiness, saturation.abort, [pulse, *sources(settings), registry])
+    monitoring = Monitoring(
+        health_metrics.readiness, saturation.abort, observer.cut_off, [pulse, *sources(settings), registry]
+    )
     monitoring.attach(app)
     if settings.metrics_on_app:
         app.register_blueprint(probes.scrape_blueprint(monitoring.sources))

@@ -20,6 +20,8 @@ class Monitoring:
     readiness: Find
     abort: Callable[[], None]
     """Reports the requests of a process that is being killed for its silence."""
+    cut_off: Callable[[], None]
+    """Reports the requests that a stop does not let end."""
     sources: Sequence[Collector]
 
     def attach(self, app: Flask) -> None:

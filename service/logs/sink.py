@@ -11,6 +11,7 @@ import atexit
 import os
 import threading
 from collections.abc import Callable
+from typing import NoReturn
 
 from service.logs.line_writer import LineWriter
 from service.logs.output import PIPE_BYTES, Output, append, is_file, takes_more
@@ -62,6 +63,12 @@ def flush(seconds: float = FLUSH_SECONDS) -> bool:
     """Wait until all lines are written; return False where that takes longer. For who is about to ``os._exit``."""
     writer = _process.writer
     return writer is None or writer.flush(seconds)
+
+
+def end_process() -> NoReturn:
+    """End this process when its lines are written, and wait for none of its threads."""
+    flush()
+    os._exit(0)
 
 
 def dropped() -> int:

@@ -20,6 +20,9 @@ from service.closing import admit_no_more
 from service.draining import DRAIN
 from service.telemetry import store, store_reader
 
+LAST_WORDS_SECONDS = 0.5
+"""How long workers that did not finish in time have to say what is cut off."""
+
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -90,6 +93,12 @@ class GracefulStop:
     def _kill_workers(self, number: int) -> None:
         if number in {signal.SIGKILL, signal.SIGQUIT} and self._is_stopping:
             self._unfinished = max(self._unfinished, self._in_flight())
+        if number == signal.SIGKILL and self._is_stopping and self._server.WORKERS:
+            self._kill(signal.SIGABRT)
+            end = time.monotonic() + LAST_WORDS_SECONDS
+            while self._server.WORKERS and time.monotonic() < end:
+                self._server.reap_workers()
+                time.sleep(0.02)
         self._kill(number)
 
     def _in_flight(self) -> int:

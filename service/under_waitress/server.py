@@ -57,11 +57,16 @@ def _correct_defaults() -> None:
 
 def _run(created: Any, app: Flask, settings: Settings) -> None:
     logs.serve(settings)
-    run = GracefulRun(created, drain_seconds=settings.drain_seconds, graceful_seconds=settings.graceful_seconds)
+    monitoring = Monitoring.of(app)
+    run = GracefulRun(
+        created,
+        drain_seconds=settings.drain_seconds,
+        graceful_seconds=settings.graceful_seconds,
+        cut_off=monitoring.cut_off,
+    )
     for listener in run.listeners:
         listener.channel_class = _Channel
     listening.watch([listener.socket for listener in run.listeners])
-    monitoring = Monitoring.of(app)
     management = Management(settings, run.fault, monitoring.readiness, monitoring.sources).listen()
     if management is None:
         run()

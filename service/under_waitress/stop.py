@@ -11,6 +11,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -31,10 +32,15 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class GracefulRun:
-    """Takes the place of the ``run`` method of one of Waitress's servers."""
+    """Takes the place of the ``run`` method of one of Waitress's servers.
 
-    def __init__(self, created: Any, *, drain_seconds: float, graceful_seconds: float) -> None:
-        self._drain_seconds, self._graceful_seconds = drain_seconds, graceful_seconds
+    ``cut_off`` is called when what is still in flight will not end any more.
+    """
+
+    def __init__(
+        self, created: Any, *, drain_seconds: float, graceful_seconds: float, cut_off: Callable[[], object]
+    ) -> None:
+        self._drain_seconds, self._graceful_seconds, self._cut_off = drain_seconds, graceful_seconds, cut_off
         self._adjustments, self._asyncore = created.adj, created.asyncore
         self._dispatcher = created.task_dispatcher
         self._map = created.map if isinstance(created, server.MultiSocketServer) else created._map
@@ -63,6 +69,7 @@ class GracefulRun:
             self._finish()
         finally:
             unfinished = self._in_flight()
+            self._cut_off()  # before it looks as if the clients had gone
             for connection in self._connections():
                 connection.handle_close()  # wakes a thread that waits for a slow client
             self._dispatcher.shutdown(timeout=0.5)

@@ -56,7 +56,7 @@ class Observer:
         self._quiet_routes = frozenset(quiet_routes)
         self._trust_request_start = trust_request_start
         self._running: dict[int, Exchange] = {}
-        self.ending = threading.Lock()
+        self.ending = threading.RLock()  # a signal handler, too, reports what its thread may be just reporting
         """Held by whoever decides that it is the one to report an exchange: its own thread, or one that aborts it."""
         self._is_blind = False
 
@@ -84,6 +84,15 @@ class Observer:
         for exchange in exchanges:
             exchange.abort()
         return True
+
+    def cut_off(self) -> None:
+        """Report as aborted whatever is still being served: the process ends now."""
+        with self.ending:
+            running = [exchange for exchange in self.running() if not exchange.is_reported]
+            for exchange in running:
+                exchange.is_reported = True
+        for exchange in running:
+            exchange.abort()
 
     def report(self, exchange: Exchange, seconds: float) -> None:
         """Turn one finished request into its observation and its line."""

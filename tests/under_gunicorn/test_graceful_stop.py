@@ -158,14 +158,19 @@ def test_what_waits_in_the_kernels_queue_is_answered(name: str, tmp_path: Path) 
         assert 0 == server.line("stopped")["requests_unfinished"]
 
 
-def test_what_does_not_end_in_time_is_counted_as_unfinished(tmp_path: Path) -> None:
-    with serve("gunicorn", tmp_path, {"SERVICE_GRACEFUL_SECONDS": "1"}) as server, keep_alive(server) as client:
-        client.request("GET", "/slow?s=60")
+@pytest.mark.parametrize("name", [*SERVERS, "gunicorn-sync"])
+@pytest.mark.parametrize("path", ["/slow?s=60", "/stream-endless"])
+def test_what_does_not_end_in_time_has_its_line_and_is_counted(name: str, path: str, tmp_path: Path) -> None:
+    with serve(name, tmp_path, {"SERVICE_GRACEFUL_SECONDS": "1"}) as server, keep_alive(server) as client:
+        client.request("GET", path)  # of a stream nothing is read
         wait_until(lambda: in_flight(server) == 1, "it is in flight, and was published")
         server.process.send_signal(signal.SIGTERM)
 
         assert 0 == server.process.wait(DEADLINE)
         assert 1 == server.line("stopped")["requests_unfinished"]
+        line = server.line("request", route=path.partition("?")[0])
+        assert (500, "aborted", "error") == (line["status"], line["outcome"], line["level"])
+        assert [] == server.lines("request is stuck")
 
 
 def test_sigint_stops_without_a_drain(tmp_path: Path) -> None:
