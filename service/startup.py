@@ -10,7 +10,7 @@ import structlog
 
 from service import logs
 from service.settings import Mode, Settings, SettingsError, unknown_variables
-from service.telemetry import store
+from service.telemetry import store, store_folder
 
 EX_CANTCREAT = 73
 """Exit code for a metrics store that cannot be written (sysexits.h)."""
@@ -55,7 +55,7 @@ def open_store(*, if_chosen: bool = False) -> None:
     if if_chosen and not store.is_shared():
         return
     try:
-        store.create()
+        store_folder.make()
     except OSError as error:
         log = structlog.stdlib.get_logger(__name__)
         log.critical("metrics store cannot be written", directory=error.filename, reason=error.strerror or str(error))

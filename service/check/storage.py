@@ -10,7 +10,7 @@ from pathlib import Path
 
 from service.check.deployment import Deployment
 from service.findings import Finding, error, note, ok, warning
-from service.telemetry import store
+from service.telemetry import store, store_folder
 
 _IN_MEMORY = {"tmpfs", "ramfs", "devtmpfs"}
 _BYTES_A_PROCESS = 2**20
@@ -48,7 +48,7 @@ def _store(deployment: Deployment, chosen: Path | None) -> Iterator[Finding]:
     folder = next(place for place in [folder.absolute(), *folder.absolute().parents] if place.exists())
     need = deployment.processes * _BYTES_A_PROCESS
     try:
-        store.reserve(folder, need)
+        store_folder.reserve(folder, need)
     except OSError as fault:
         if fault.errno in {errno.ENOSPC, errno.EDQUOT}:
             text = f"{folder} has less than {need // 2**20} MiB left: a worker would be killed (SIGBUS) as it counts."

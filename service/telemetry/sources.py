@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from service.draining import DRAIN
 from service.settings import Settings
-from service.telemetry import slots, store
+from service.telemetry import slots, store, store_folder
 from service.telemetry.listening import AcceptQueue
 from service.telemetry.process_metrics import ProcessMetrics
 from service.telemetry.store_reader import StoreCollector
@@ -25,10 +25,10 @@ def sources(settings: Settings) -> list[Collector]:
     if store.is_shared():
         signed = partial(slots.signed, store.directory())
         processes = ProcessMetrics(
-            store.main_process, serving=partial(signed, store.WORKER), masters=partial(signed, store.MASTER)
+            store_folder.main_process, serving=partial(signed, store.WORKER), masters=partial(signed, store.MASTER)
         )
         return [*everywhere, processes, StoreCollector(store.directory())]
-    return [*everywhere, ProcessMetrics(store.main_process), REGISTRY]
+    return [*everywhere, ProcessMetrics(store_folder.main_process), REGISTRY]
 
 
 class BuildInfo(Collector):

@@ -10,7 +10,7 @@ from typing import Any
 
 from prometheus_client import mmap_dict, values
 
-from service.telemetry import store
+from service.telemetry import store_folder
 
 _closure: dict[str, Any] = {}
 """What the functions of prometheus_client's value class share: its ``files`` by kind, its ``lock``, and its ``pid``."""
@@ -28,7 +28,7 @@ class AllocatedFile(mmap_dict.MmapedDict):
             with Path(filename).open("ab") as file:
                 size = os.fstat(file.fileno()).st_size
                 try:
-                    store.allocate(file.fileno(), size or mmap_dict._INITIAL_MMAP_SIZE)
+                    store_folder.allocate(file.fileno(), size or mmap_dict._INITIAL_MMAP_SIZE)
                 except OSError:
                     if size == 0:  # an empty one would be found to be damaged
                         Path(filename).unlink(missing_ok=True)
@@ -41,7 +41,7 @@ class AllocatedFile(mmap_dict.MmapedDict):
         while needed > capacity:
             capacity *= 2
         if capacity > self._capacity:
-            store.allocate(self._f.fileno(), capacity)
+            store_folder.allocate(self._f.fileno(), capacity)
         super()._init_value(key)  # type: ignore[no-untyped-call]
 
 

@@ -20,7 +20,7 @@ from service.health import readiness
 from service.logs import levels
 from service.management.routes import INHERITED, Management
 from service.settings import Settings
-from service.telemetry import capacity, listening, slots, store, stuck_requests
+from service.telemetry import capacity, listening, slots, store, store_folder, stuck_requests
 from service.telemetry.sources import sources
 from service.under_gunicorn import configuration, silent_worker, stuck_worker
 from service.under_gunicorn.early_signals import EarlySignals, let_sigterm_end_while_it_loads
@@ -48,7 +48,7 @@ class Master:
         self._mine = slots.held()
         slots.sign(store.identity(), store.MASTER)
         if os.geteuid() == 0:
-            store.give_to(server.cfg.uid, server.cfg.gid)
+            store_folder.give_to(server.cfg.uid, server.cfg.gid)
         failures = StartFailures()
         self._exits = WorkerExits(server, failures, self._release)
         self._succession = Succession(server, self._exits, failures)
@@ -123,7 +123,7 @@ class Master:
     def hand_over(self) -> None:
         """Before this process becomes another master (SIGUSR2): let it go on with the same store."""
         environ = self._server.cfg.env_orig
-        for name in (store.VARIABLE, store.OWNED):
+        for name in (store.VARIABLE, store_folder.OWNED):
             if name in os.environ:
                 environ[name] = os.environ[name]
         if self._listener is not None:

@@ -395,8 +395,8 @@ FILLED = """
 mount -t tmpfs -o size=4m tmpfs /mnt
 cd {root}; TMPDIR=/mnt exec {program} -c '
 import os
-from service.telemetry import store
-store.create()
+from service.telemetry import store_folder
+store_folder.make()
 from prometheus_client import Counter
 counter = Counter("filled", "Filled.", ["number"])
 counter.labels("first").inc()
@@ -435,7 +435,7 @@ def in_namespace(script: str) -> list[str]:
 
 def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
     directory, temporary = tmp_path / "mine", tmp_path / "tmp"
-    others = [directory / "app.db", directory / "config.json", directory / "damaged" / "mine"]
+    others = [directory / "app.db", directory / "report_1.json", directory / "damaged" / "mine"]
     others += [temporary / "service-metrics-notes" / "text"]
     for path in others:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -517,8 +517,8 @@ def test_workers_of_another_user_may_write() -> None:
         pytest.skip("only root can start workers as somebody else")
     owner = pwd.getpwnam("nobody")
     script = (
-        "import os; from service.telemetry import store, slots; store.create(); "
-        f"store.give_to({owner.pw_uid}, {owner.pw_gid}); os.setgid({owner.pw_gid}); os.setuid({owner.pw_uid}); "
+        "import os; from service.telemetry import store_folder; store_folder.make(); "
+        f"store_folder.give_to({owner.pw_uid}, {owner.pw_gid}); os.setgid({owner.pw_gid}); os.setuid({owner.pw_uid}); "
         "from prometheus_client import Counter; Counter('a', 'A.').inc(); print('counted')"
     )
     with tempfile.TemporaryDirectory() as place:
