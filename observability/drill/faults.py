@@ -50,7 +50,10 @@ def _process_gone(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def _restart_loop(stack: Stack) -> Iterator[None]:
-    """Kill the service whenever a scrape has seen it, until that has been told."""
+    """Kill the service whenever a scrape has seen it, until that has been told.
+
+    The hour in which five starts are too many lasts 12 seconds here: where a start takes two, it is not told.
+    """
     for _ in range(20):
         before = _start_seen(stack)
         stack.service.stop(signal.SIGKILL)
