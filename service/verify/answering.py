@@ -54,12 +54,16 @@ def _probe(path: str, answer: Answer) -> Iterator[Finding]:
     status = str(answer.json().get("status", ""))[:80]
     if answer.status != 200:
         said = f", {status}" if status else ""
-        yield error(path, f"It answers {answer}{said}.", f"{path}?verbose and the log say why.")
+        yield error(path, f"It answers {answer}{said}.", f"{path}?verbose, asked past any proxy, and the log say why.")
     elif answer.media_type != "application/json" or not status:
         seen = answer.media_type or "no Content-Type"
         yield error(path, f"This is not the probe's JSON ({seen}).", "The path must reach the service unchanged.")
     elif status == "degraded":
-        yield warning(path, "It is ready, but a check that is not critical fails.", f"{path}?verbose names it.")
+        yield warning(
+            path,
+            "It is ready, but a check that is not critical fails.",
+            f"{path}?verbose, asked past any proxy, names it.",
+        )
     else:
         yield ok(path, f"{answer}, {status}")
     if "no-store" not in answer.header("Cache-Control").lower():
