@@ -18,6 +18,8 @@ def problems(config: Any) -> Iterator[str]:
     """Yield why Gunicorn would not start with its ``config``, or would serve nobody."""
     if config.workers < 1:
         yield "workers is 0"
+    if config.preload_app:
+        yield "preload_app is True, which the service refuses"
     for names, attempt in _ATTEMPTS.items():
         try:
             attempt(config)

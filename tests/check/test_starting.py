@@ -24,6 +24,7 @@ LOCAL = {"SERVICE_BIND": "127.0.0.1:0", "SERVICE_MANAGEMENT_BIND": "127.0.0.1:0"
         ("--certfile /nope", "certfile is /nope: FileNotFoundError: "),
         ("--keyfile /nope", "keyfile is /nope: "),
         ("--certfile README.md", "certfile is README.md: SSLError: "),
+        ("--preload", "preload_app is True, which the service refuses."),
         ("--pid /nope/x.pid", "pidfile is /nope/x.pid: PermissionError: /nope is no folder where this user may write."),
     ],
 )
