@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import tempfile
 
 from service.health import Checks
+from service.logs import output
 
 MIN_FREE_BYTES = 16 * 1024 * 1024
 """Below this, uploads, the metrics store and the log are about to fail."""
-_STDOUT = 1
 
 CHECKS = Checks()
 
@@ -27,9 +26,9 @@ def temporary_directory() -> None:
 @CHECKS.add(critical=False)
 def log_directory() -> None:
     """Raise OSError where the log goes to a file that cannot grow any more. Requests are answered all the same."""
-    if not hasattr(os, "fstatvfs") or not stat.S_ISREG(os.fstat(_STDOUT).st_mode):
+    if not hasattr(os, "fstatvfs") or not output.is_file():
         return
-    disk = os.fstatvfs(_STDOUT)
+    disk = os.fstatvfs(output.descriptor())
     free = disk.f_bavail * disk.f_frsize
     if free < MIN_FREE_BYTES:
         raise OSError(f"{free} bytes are free where the log is")

@@ -109,7 +109,7 @@ def test_make_it_yours_works_as_written(tmp_path: Path) -> None:
     checks = copy / "service" / "checks.py"
     checks.write_text(
         checks.read_text().replace(
-            "import stat", "import sqlite3, stat, urllib.request\nfrom contextlib import closing"
+            "import shutil", "import shutil, sqlite3, urllib.request\nfrom contextlib import closing"
         )
         + f"\n\n{check}\n\n{other}"
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from service.logs import output
 from service.logs.render import render_json
 
 _MARK = b" ... shortened ... "
@@ -20,7 +21,7 @@ class Console:
     """Renders a line in at most ``limit`` bytes; on a terminal, which nobody else writes to, as long as it is."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = None if os.isatty(1) else limit
+        self._limit = None if os.isatty(output.descriptor()) else limit
         self._render = structlog.dev.ConsoleRenderer(
             colors=sys.stdout.isatty(),
             sort_keys=False,

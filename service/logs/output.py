@@ -18,12 +18,25 @@ PIPE_BYTES = 4096
 """What a pipe takes in one piece: PIPE_BUF of pipe(7). Longer writes mix with those of other processes."""
 _FILE_BYTES = 65536
 _FULL_SECONDS = 0.02
+_target = STDOUT
+"""What standard output was when the process began."""
+
+
+def descriptor() -> int:
+    """Return the descriptor to which the lines of this process go."""
+    return _target
+
+
+def move() -> None:
+    """Write to a descriptor of its own from now on, so that number 1 can become something else."""
+    global _target  # noqa: PLW0603 - there is one
+    _target = os.dup(STDOUT)
 
 
 def is_file() -> bool:
     """Tell whether standard output is a regular file, in which no write mixes with another one."""
     try:
-        return stat.S_ISREG(os.fstat(STDOUT).st_mode)
+        return stat.S_ISREG(os.fstat(_target).st_mode)
     except OSError:  # closed
         return False
 
@@ -31,7 +44,7 @@ def is_file() -> bool:
 def append() -> None:
     """Have the lines go to the end of a regular file even if somebody has emptied it meanwhile, as logrotate does."""
     if is_file() and hasattr(fcntl, "fcntl"):
-        fcntl.fcntl(STDOUT, fcntl.F_SETFL, fcntl.fcntl(STDOUT, fcntl.F_GETFL) | os.O_APPEND)
+        fcntl.fcntl(_target, fcntl.F_SETFL, fcntl.fcntl(_target, fcntl.F_GETFL) | os.O_APPEND)
 
 
 def takes_more(seconds: float) -> bool:
@@ -39,7 +52,7 @@ def takes_more(seconds: float) -> bool:
     if not hasattr(select, "poll"):  # Windows
         return True
     poll = select.poll()
-    poll.register(STDOUT, select.POLLOUT)
+    poll.register(_target, select.POLLOUT)
     return bool(poll.poll(seconds * 1000))
 
 
@@ -64,7 +77,7 @@ class Output:
         is_rest = in_a_line
         while view:
             try:
-                written = os.write(STDOUT, view)
+                written = os.write(_target, view)
             except BlockingIOError:  # somebody who shares it has made it non-blocking
                 time.sleep(_FULL_SECONDS)
             except OSError:
@@ -90,12 +103,12 @@ def _take_back(written: bytes) -> bool:
         return False
     try:
         append()  # or a hole would be left
-        file = os.open(f"/dev/fd/{STDOUT}", os.O_RDONLY)  # what is open is often open for writing only
+        file = os.open(f"/dev/fd/{_target}", os.O_RDONLY)  # what is open is often open for writing only
         try:
             start = os.fstat(file).st_size - len(fragment)
             if os.pread(file, len(fragment), start) != fragment:
                 return False
-            os.ftruncate(STDOUT, start)
+            os.ftruncate(_target, start)
         finally:
             os.close(file)
     except OSError:

@@ -113,14 +113,19 @@ def log_what_is_printed(lines: Lines) -> None:
         original = getattr(sys, name)
         if isinstance(original, PrintedLines):
             original = original._original
-        stream = PrintedLines(_writer(lines, name), original)
+        stream = PrintedLines(writer(lines, name), original)
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)  # where programs go back to
 
 
-def _writer(lines: Lines, name: str) -> Callable[[str, str], None]:
+def writer(
+    lines: Lines, stream: str, more: Callable[[], dict[str, Any]] = dict[str, Any]
+) -> Callable[[str, str], None]:
+    """Return what writes an event of ``stream``, and the traceback that it may end, with the fields of ``more``."""
+
     def write(event: str, traceback: str) -> None:
-        fields: Fields = {"level": "info" if name == "stdout" else "warning", "event": event, "logger": name}
+        level = "info" if stream == "stdout" else "warning"
+        fields: Fields = {"level": level, "event": event, "logger": stream, **more()}
         if traceback:
             fields.update(level="error", traceback=traceback)
         sink.write_line(lines.make(fields))

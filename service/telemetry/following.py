@@ -16,11 +16,16 @@ Publish = Callable[[], None]
 
 def counters(registry: CollectorRegistry) -> list[Publish]:
     """Return what brings each of these counters up to date."""
-    dropped = Counter("service_log_lines_dropped", "Log lines that could not be written.", registry=registry)
-    followers = [follow(dropped, sink.dropped)]
+    followers = [dropped_lines(registry)]
     if store.is_shared():  # in a single process, prometheus_client's own collector has them
         followers += _collections(registry)
     return followers
+
+
+def dropped_lines(registry: CollectorRegistry | None) -> Publish:
+    """Return what brings the counter of dropped log lines up to date; without a registry, in the shared store only."""
+    counter = Counter("service_log_lines_dropped", "Log lines that could not be written.", registry=registry)
+    return follow(counter, sink.dropped)
 
 
 def follow(counter: Counter, current: Callable[[], float]) -> Publish:

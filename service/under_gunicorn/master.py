@@ -18,13 +18,15 @@ from prometheus_client import Counter
 
 from service.health import readiness
 from service.logs import levels
+from service.logs.line import Lines
 from service.management.routes import INHERITED, Management
-from service.settings import Settings
-from service.telemetry import capacity, listening, slots, store, store_folder, stuck_requests
+from service.settings import Mode, Settings
+from service.telemetry import capacity, following, listening, slots, store, store_folder, stuck_requests
 from service.telemetry.sources import sources
 from service.under_gunicorn import configuration, silent_worker, stuck_worker
 from service.under_gunicorn.early_signals import EarlySignals, let_sigterm_end_while_it_loads
 from service.under_gunicorn.graceful_stop import GracefulStop
+from service.under_gunicorn.raw_output import RawOutput
 from service.under_gunicorn.reload_trial import ReloadTrial
 from service.under_gunicorn.start_failures import StartFailures
 from service.under_gunicorn.succession import Succession
@@ -52,7 +54,9 @@ class Master:
         failures = StartFailures()
         self._exits = WorkerExits(server, failures, self._release)
         self._succession = Succession(server, self._exits, failures)
-        self._trial = ReloadTrial(server, self._let_go, self._succession)
+        self._raw_output = None if settings.mode is Mode.DEVELOPMENT else RawOutput(Lines(settings))
+        self._publish_drops = following.dropped_lines(None)
+        self._trial = ReloadTrial(server, self._succession, self._before_trial, self._let_go)
         self._signals = EarlySignals()
         GracefulStop(server, settings.drain_seconds, self.leaving)
         # Called in each turn of Gunicorn's main loop, which takes a second at most.
@@ -88,6 +92,8 @@ class Master:
         worker.forked = worker.tmp.last_update()
         worker.stacks = silent_worker.open_file()
         self._signals.expect_worker()
+        if self._raw_output is not None:
+            self._raw_output.expect_child(lambda: {"worker_pid": worker.pid})
 
     def after_fork(self, worker: Any) -> None:
         """In the worker: write into the files of its slot from now on."""
@@ -136,6 +142,10 @@ class Master:
         slots.release([worker.slot])
         _close(worker.stacks)
 
+    def _before_trial(self) -> None:
+        if self._raw_output is not None:
+            self._raw_output.expect_child(dict)
+
     def _let_go(self) -> None:
         """In a child that serves nothing: hold nothing that others wait for."""
         if self._listener is not None:
@@ -147,6 +157,7 @@ class Master:
     def _turn(self) -> None:
         self._trial.turn()
         levels.refresh()
+        self._publish_drops()
         with contextlib.suppress(OSError):  # no descriptor left, say; there is a next turn
             store.forget_the_dead()
         self._murder()

@@ -30,12 +30,14 @@ _log = structlog.stdlib.get_logger(__name__)
 class ReloadTrial:
     """Lets SIGHUP reach Gunicorn's arbiter ``server`` only after a trial has gone well.
 
-    ``in_child`` is called in the process of the trial, to let go of what belongs to its parent. A reload waits while
-    ``succession`` is busy with the one before.
+    ``before`` is called before the process of the trial is forked, and ``in_child`` in it, to let go of what belongs
+    to its parent. A reload waits while ``succession`` is busy with the one before.
     """
 
-    def __init__(self, server: Any, in_child: Callable[[], None], succession: Succession) -> None:
-        self._server, self._in_child, self._succession = server, in_child, succession
+    def __init__(
+        self, server: Any, succession: Succession, before: Callable[[], None], in_child: Callable[[], None]
+    ) -> None:
+        self._server, self._succession, self._before, self._in_child = server, succession, before, in_child
         self._pid = 0
         self._answer = -1
         self._deadline = 0.0
@@ -90,6 +92,7 @@ class ReloadTrial:
             folder.mkdir(mode=0o700, exist_ok=True)
         mine, its = os.pipe()
         try:
+            self._before()
             pid = os.fork()
         except OSError:
             os.close(mine)

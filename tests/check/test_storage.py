@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
-import pytest
-
 from service.check.storage import file_system, look
 from tests.check.checking import check, deployment, only
+from tests.namespaces import in_namespace
 from tests.process import BIN, ROOT, clean_environ
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -44,16 +42,13 @@ def test_a_place_that_cannot_be_written_is_an_error() -> None:
 
 def test_a_file_system_that_is_full_is_an_error() -> None:
     """On a tmpfs of its own, in a namespace of its own; 2 of 3 MiB are there."""
-    unshare = ["unshare", "--user", "--map-root-user", "--mount"]
-    if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], check=False).returncode:
-        pytest.skip("this machine lets nobody mount a file system in a namespace")
     script = f"""
         mount -t tmpfs -o size=2m tmpfs /mnt
         TMPDIR=/mnt {BIN}/python -m service check
         ls -A /mnt
     """
     done = subprocess.run(
-        [*unshare, "sh", "-c", script],
+        in_namespace(script),
         env={**clean_environ(), "WEB_CONCURRENCY": "2"},
         cwd=ROOT,
         capture_output=True,

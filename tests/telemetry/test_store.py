@@ -6,7 +6,6 @@ import contextlib
 import http.client
 import os
 import pwd
-import shutil
 import signal
 import statistics
 import subprocess
@@ -23,6 +22,7 @@ import psutil
 import pytest
 
 from tests.exposition import scrape, value
+from tests.namespaces import in_namespace
 from tests.process import BIN, DEADLINE, ROOT, Answer, Server, clean_environ, running, started, wait_until
 from tests.servers import serve
 from tests.threads import meanwhile
@@ -423,14 +423,6 @@ def test_a_disk_that_is_full_kills_nobody_and_what_is_counted_goes_on(tmp_path: 
     with started(command, tmp_path) as process:
         assert 0 == process.process.wait(DEADLINE)
         assert "stopped: No space left on device\ngoes on: 2.0\n" == process.text()
-
-
-def in_namespace(script: str) -> list[str]:
-    """Return a command that may mount file systems which nobody else sees."""
-    unshare = ["unshare", "--user", "--map-root-user", "--mount"]
-    if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], check=False).returncode:
-        pytest.skip("this machine lets nobody mount a file system in a namespace")
-    return [*unshare, "sh", "-c", script]
 
 
 def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
