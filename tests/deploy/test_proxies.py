@@ -118,6 +118,14 @@ def test_without_tls_a_request_is_sent_to_where_there_is(running_site: Site) -> 
     assert 421 == misdirected.status
 
 
+def test_a_request_without_tls_where_tls_is_due_is_answered_with_a_problem_or_not_at_all(running_site: Site) -> None:
+    with socket.create_connection(("127.0.0.1", running_site.edge.port), timeout=DEADLINE) as client:
+        client.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode())
+        head, _, body = b"".join(iter(lambda: client.recv(65536), b"")).partition(b"\r\n\r\n")
+
+    assert not head or 400 == json.loads(body)["status"]
+
+
 def test_a_path_cannot_forge_fields_of_the_log(running_site: Site) -> None:
     """What is between quotes is one field, of a JSON line or of a text."""
     running_site.edge.get('/forged%20200%205%20"%22')
@@ -149,7 +157,20 @@ def test_no_version_is_shown(running_site: Site) -> None:
     answers = [running_site.edge.get(path) for path in ("/", "/nope", "/metrics")]
 
     assert not [name for answer in answers for name in answer.headers.values() if re.search(r"/\d", name)]
-    assert "max-age=31536000" == answers[0].headers["Strict-Transport-Security"]
+
+
+def test_browsers_are_told_to_use_tls_where_it_is_used(running_site: Site) -> None:
+    edge = running_site.edge
+    answers = [
+        edge.get("/"),
+        edge.get("/nope"),
+        edge.get("/metrics"),
+        edge.request("POST", "/upload", body=b"x" * (BODY_LIMIT + 1)),
+    ]
+    plain = [edge.request("GET", "/", {"Host": host}, port=edge.plain_port) for host in (NAME, "evil.example")]
+
+    assert ["max-age=31536000"] * 4 == [answer.headers["Strict-Transport-Security"] for answer in answers]
+    assert [None] * 2 == [answer.headers["Strict-Transport-Security"] for answer in plain]
 
 
 def test_a_body_up_to_the_limit_is_passed_on_and_a_larger_one_is_refused(running_site: Site) -> None:
