@@ -20,7 +20,7 @@ NOISE = "tests.logs.noise:create_app"
 ENV = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2", "SERVICE_THREADS": "2"}
 COMMANDS: dict[str, list[str | Path]] = {
     "gunicorn": [BIN / "gunicorn", "--timeout", "2", f"{NOISE}()"],
-    "gunicorn-sync": [BIN / "gunicorn", "--worker-class", "sync", f"{NOISE}()"],
+    "gunicorn-sync": [BIN / "gunicorn", "--worker-class", "sync", "--threads", "1", f"{NOISE}()"],
     "waitress-serve": [BIN / "waitress-serve", "--listen=127.0.0.1:0", "--call", NOISE],
     "uwsgi": [BIN / "uwsgi", "--ini", "deploy/uwsgi.ini", "--module", f"{NOISE}()"],
 }
@@ -138,7 +138,7 @@ def test_every_phase_of_gunicorn_is_in_json(tmp_path: Path) -> None:
         ("something_else = 1", [], "AppImportError"),
         ("import nothing_there", ["--preload"], "ModuleNotFoundError"),
         ("def create_app(): raise RuntimeError('two\\nlines')", ["--preload"], None),
-        ("import nothing_there", ["--worker-class", "sync"], "ModuleNotFoundError"),
+        ("import nothing_there", ["--worker-class", "sync", "--threads", "1"], "ModuleNotFoundError"),
     ],
 )
 def test_an_application_that_cannot_be_loaded_is_reported_in_json(

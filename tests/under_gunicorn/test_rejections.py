@@ -25,7 +25,7 @@ LONG = b"x" * 9000
 
 @pytest.fixture(scope="module", params=["gthread", "sync"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    options = [] if request.param == "gthread" else ["--worker-class", "sync"]
+    options = [] if request.param == "gthread" else ["--worker-class", "sync", "--threads", "1"]
     env = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2", "SERVICE_LOG_LEVEL": "debug"}
     with running([BIN / "gunicorn", *options], tmp_path_factory.mktemp("rejections"), env) as running_server:
         yield running_server
