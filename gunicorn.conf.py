@@ -119,7 +119,7 @@ def worker_abort(worker: Any) -> None:
 
         silent_worker.write_no_more()
         monitoring = Monitoring.of(worker.app.callable)
-        if not worker.alive:
+        if worker.time_is_up:
             monitoring.cut_off()
             logs.sink.end_process()
         monitoring.abort()

@@ -8,9 +8,10 @@ from typing import Any
 from gunicorn.workers.sync import SyncWorker
 
 from service.draining import DRAIN
+from service.under_gunicorn.last_words import LastWords
 
 
-class ServiceSyncWorker(SyncWorker):
+class ServiceSyncWorker(LastWords, SyncWorker):
     """Serves what waits in the kernel's queue before it ends, at the end of the server: else it would be reset.
 
     Each of its responses closes the connection, in a drain and at any other time.

@@ -14,6 +14,7 @@ from gunicorn.errors import AppImportError
 
 from service.draining import DRAIN
 from service.under_gunicorn.direct_worker import DirectWorker
+from service.under_gunicorn.last_words import LastWords
 
 LINGER_SECONDS = 2.0
 """How long a client may take to close its connection after the last response; Gunicorn's own bound."""
@@ -31,7 +32,7 @@ def _exit_code(error: BaseException) -> int:
     return Arbiter.APP_LOAD_ERROR if isinstance(error, AppImportError) else Arbiter.WORKER_BOOT_ERROR
 
 
-class ServiceWorker(DirectWorker):
+class ServiceWorker(LastWords, DirectWorker):
     """A threaded worker that waits for no client to close, loses no connection at a stop, and always ends."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

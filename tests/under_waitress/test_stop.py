@@ -159,7 +159,7 @@ def test_a_client_that_does_not_read_is_given_up(tmp_path: Path) -> None:
             client.recv(1)
             stop(server)
             assert_clean_exit(server, unfinished=1)
-        assert server.line("request", route="/stream-endless")["outcome"] == "client_disconnected"
+        assert server.line("request", route="/stream-endless")["outcome"] == "aborted"
 
 
 def test_a_second_signal_ends_everything(server: Server) -> None:
