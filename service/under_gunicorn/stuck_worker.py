@@ -29,7 +29,9 @@ def end_where(worker: Any, condemn: Condemn) -> None:
 
     Nothing is taken up meanwhile. Where a thread has become free, all goes on as if nothing had been.
     """
-    if not worker.alive:  # it is being ended in another way, and its requests have their time
+    # One that is being ended leaves its requests their time, but not one that ends for ``max_requests``: no other
+    # one is there before it has gone.
+    if not worker.alive and (worker.nr < worker.max_requests or worker.has_left):
         return
     with _standing_still(worker) as waiting:
         if waiting is None:

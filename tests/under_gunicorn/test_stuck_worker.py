@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from gunicorn.config import Config
@@ -16,16 +17,17 @@ from gunicorn.workers.gthread import PollableMethodQueue, TConn
 
 from service.telemetry import store, stuck_requests
 from service.under_gunicorn import stuck_worker
-from service.under_gunicorn.direct_worker import DirectWorker
 from service.under_gunicorn.serving_threads import ServingThreads
+from service.under_gunicorn.worker import ServiceWorker
 from tests.process import DEADLINE, wait_until
 
 
-class Worker(DirectWorker):
+class Worker(ServiceWorker):
     """Only what is needed of one: a queue to a main loop, and one thread, which serves until it is released."""
 
     def __init__(self) -> None:
         self.alive = True
+        self.nr, self.max_requests = 0, 1
         self.served: list[Any] = []
         self.release = threading.Event()
         self.began = threading.Event()
@@ -85,6 +87,17 @@ def test_a_worker_that_is_being_ended_is_left_alone(worker: Worker, kills: list[
 
     stuck_worker.end_where(worker, lambda: pytest.fail("asked"))
 
+    assert [] == kills
+
+
+def test_a_worker_that_has_served_its_requests_is_not_left_alone(worker: Worker, kills: list[int]) -> None:
+    """No other one takes its place before it has ended."""
+    worker.alive, worker.nr = False, 1
+    asked = Mock(return_value=[])
+
+    stuck_worker.end_where(worker, asked)
+
+    asked.assert_called_once()
     assert [] == kills
 
 
