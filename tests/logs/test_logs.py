@@ -335,14 +335,24 @@ def test_an_uncaught_exception_is_one_line(output: Output) -> None:
     assert expected == (line["level"], line["event"], line["exception"][0]["exc_type"])
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), ReportedError("told before")], ids=["Ctrl-C", "reported"])
-def test_an_end_that_is_no_news_is_not_logged(output: Output, error: BaseException) -> None:
-    """Ctrl-C is not an error, and what is in the log already is not told twice."""
+def test_an_end_that_is_no_news_is_not_logged(output: Output) -> None:
+    """What is in the log already is not told twice."""
     logs.configure(settings())
-    sys.excepthook(type(error), error, None)
+    sys.excepthook(ReportedError, ReportedError("told before"), None)
     expected: list[dict[str, Any]] = []
 
     assert expected == output.lines()
+
+
+def test_an_end_by_ctrl_c_is_one_line_and_no_error(output: Output) -> None:
+    """Without a traceback, for nothing was wrong."""
+    logs.configure(settings())
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    line = output.line()
+    expected = ("warning", "interrupted")
+
+    assert expected == (line["level"], line["event"])
+    assert "exception" not in line
 
 
 def test_an_uncaught_exception_in_a_thread_is_one_line_that_names_the_thread(output: Output) -> None:
