@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
-from flask import Flask
+from flask import Blueprint, Flask
 from prometheus_client import CollectorRegistry
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 
-def create_app(settings: Settings | None = None, *, checks: Iterable[Check] = CHECKS) -> Flask:
+def create_app(
+    settings: Settings | None = None, *, views: Blueprint = views, checks: Iterable[Check] = CHECKS
+) -> Flask:
     """Build the application. Without ``settings`` the environment is read, as servers need it.
 
     Raises SystemExit, after one line in the log, where a variable cannot be used.

@@ -1,4 +1,4 @@
-"""The service with routes that go wrong in every way a test needs."""
+"""The service with routes that go wrong in every way a test needs, instead of its own routes and checks."""
 
 from __future__ import annotations
 
@@ -29,11 +29,13 @@ from prometheus_client import Counter
 from werkzeug.wrappers import Response as BaseResponse
 
 from service import app as service_app
-from service.checks import CHECKS
 from service.health import Check
 from service.metrics import exporter
+from tests.stand_ins.checks import CHECKS
+from tests.stand_ins.views import index
 
 sample = Blueprint("sample", __name__)
+sample.add_url_rule("/", view_func=index)
 GREETINGS = Counter("sample_greetings", "Greetings given.")
 CHUNK = b"x" * 65536
 
@@ -46,9 +48,7 @@ def create_app() -> Flask:
         checks = [Check("pipe", partial(hang_if_pipe, Path(pipe)), timeout=0.1, interval=0.05)]
     if seconds := os.environ.get("SAMPLE_CHECK_SECONDS"):
         checks = [Check("slow", partial(time.sleep, float(seconds)), timeout=10)]
-    app = service_app.create_app(checks=checks)
-    app.register_blueprint(sample)
-    return app
+    return service_app.create_app(views=sample, checks=checks)
 
 
 def fail_if_exists(path: Path) -> None:

@@ -13,10 +13,11 @@ from service.health import Check
 from service.settings import Settings
 from tests.exposition import value
 from tests.process import wait_until
+from tests.stand_ins.views import views
 
 
 def build(checks: Iterable[Check] = (), **environ: str) -> Flask:
-    return create_app(Settings.from_environ({"SERVICE_ENV": "testing", **environ}), checks=checks)
+    return create_app(Settings.from_environ({"SERVICE_ENV": "testing", **environ}), views=views, checks=checks)
 
 
 def metrics(app: Flask) -> str:

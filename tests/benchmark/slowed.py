@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from service import app
+from benchmark.subjects import this_service
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -20,7 +20,7 @@ Work, and not a time: where a busy machine makes all CPU time dearer, bare Flask
 
 
 def create_app() -> Flask:
-    application = app.create_app()
+    application = this_service.create_app()
     serve = application.wsgi_app
 
     def burn(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -96,9 +96,9 @@ class Engine:
 
     @contextlib.contextmanager
     def serving(self, image: str, directory: Path, *options: str, command: tuple[str, ...] = ()) -> Iterator[Container]:
-        """Run a container; enter the block when it is ready."""
+        """Run a container; enter the block when it answers."""
         with self.container(image, directory, *options, command=command) as container:
-            wait_until(lambda: self._ready(container), "the container answers /readyz")
+            wait_until(lambda: self._ready(container), "the container answers /healthz")
             yield container
 
     def _ready(self, container: Container) -> bool:
@@ -106,7 +106,7 @@ class Engine:
         published = self._docker("port", container.name, "8000").stdout.strip()
         with contextlib.suppress(OSError, ValueError):
             container.server.port = int(published.rpartition(":")[2])
-            return container.server.get("/readyz").status == 200
+            return container.server.get("/healthz").status == 200
         return False
 
     def _docker(self, *arguments: str | Path, timeout: float = DEADLINE) -> subprocess.CompletedProcess[str]:

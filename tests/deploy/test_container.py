@@ -83,10 +83,10 @@ def test_the_image_holds_the_locked_packages_the_service_and_nothing_else(docker
 def test_it_serves_without_root_without_capabilities_and_without_a_disk(
     docker: Engine, image: str, tmp_path: Path
 ) -> None:
-    with docker.serving(image, tmp_path, "--health-interval=1s") as container:
+    with docker.serving(image, tmp_path, WITH_SAMPLE, "--health-interval=1s", command=SAMPLE) as container:
         server = container.server
-        assert {"name": "service", "version": "1.2.3-test"} == server.get("/").json()
-        assert 200 == server.get("/metrics").status
+        assert 200 == server.get("/healthz").status
+        assert 'version="1.2.3-test"' in server.get("/metrics").body.decode()
         status = docker.run("exec", container.name, "python", "-c", SHOW)
         fields = {name: set(re.findall(rf"^{name}:\s*(.*)$", status, re.MULTILINE)) for name in FIELDS}
         user = "\t".join(["10001"] * 4)

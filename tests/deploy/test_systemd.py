@@ -134,7 +134,7 @@ def told(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, 
 
 SLOW = """
 import pathlib, time
-from service.app import create_app
+from tests.sample import create_app
 
 def create():
     while not pathlib.Path("go").exists():

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.registry import Collector
 
 from observability.programs import free_port
+from service import __version__
 from service.address import Address
 from service.health import Result, Status
 from service.health.readiness import Readiness
@@ -167,8 +168,10 @@ def test_it_shows_a_real_service_and_refreshes_itself(browser: Browser, tmp_path
             server.get(path)
         tab.open(f"http://127.0.0.1:{server.management_port}/")
         tab.shown("Ready", "#state")
-        assert "0.1.0 \N{MIDDLE DOT} production \N{MIDDLE DOT} gunicorn \N{MIDDLE DOT} up for" in tab.text("#facts")
-        wait_until(lambda: row(tab, "temporary_directory", "#checks")[:2] == ["ok", "yes"], "a check")
+        assert f"{__version__} \N{MIDDLE DOT} production \N{MIDDLE DOT} gunicorn \N{MIDDLE DOT} up for" in tab.text(
+            "#facts"
+        )
+        wait_until(lambda: row(tab, "storage", "#checks")[:2] == ["ok", "yes"], "a check")
         totals = {"/items/<int:number>": ["2", "0"], "/boom": ["1", "1"], "unmatched": ["1", "0"], "/greet": ["0", "0"]}
         wait_until(lambda: {name: row(tab, name)[-2:] for name in totals} == totals, "what came before it was opened")
         wait_until(lambda: DASH not in row(tab, "All routes")[:2], "a second answer")

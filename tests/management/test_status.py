@@ -86,7 +86,7 @@ def test_it_says_what_a_scrape_and_the_probes_say(name: str, tmp_path: Path) -> 
         assert 3 == found["routes"]["/boom"]["errors"]
         assert value(scraped, "service_worker_threads") == found["workers"]["threads"] > 0
         assert value(scraped, "service_workers") == found["workers"]["alive"]
-        assert {"ok", "temporary_directory"} <= {found["readiness"]["status"], *found["readiness"]["checks"]}
+        assert {"ok", "storage"} <= {found["readiness"]["status"], *found["readiness"]["checks"]}
         assert server.manage("/info").json()["server"] == found["service"]["server"]
         assert found["service"]["uptime_seconds"] > 0
         assert (None, False) == (found["fault"], found["draining"])

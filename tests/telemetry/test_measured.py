@@ -21,6 +21,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from observability.programs import free_port
+from tests.copies import copy_service
 from tests.exposition import scrape, value
 from tests.process import BIN, DEADLINE, ROOT, Server, clean_environ, running, wait_until
 from tests.programs import require
@@ -91,9 +92,9 @@ MAX_SERIES_ADDED = 900
 
 
 def test_what_clients_send_adds_series_up_to_a_ceiling(tmp_path: Path) -> None:
-    """To the service itself, with its own routes; the counts at 0 of each route are there before."""
+    """To the service with `/` and the routes of its probes; the counts at 0 of each route are there before."""
     env = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "1"}
-    with running([BIN / "gunicorn"], tmp_path, env, ready="/readyz") as server:
+    with running([BIN / "gunicorn"], tmp_path, env, cwd=copy_service(tmp_path / "copy"), ready="/readyz") as server:
         fresh = series(server.manage("/metrics").body.decode())
         seen = []
         for suffix in ("", "again"):

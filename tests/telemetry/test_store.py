@@ -24,7 +24,7 @@ import pytest
 from tests.exposition import scrape, value
 from tests.namespaces import in_namespace
 from tests.process import BIN, DEADLINE, ROOT, Answer, Server, clean_environ, running, started, wait_until
-from tests.servers import serve
+from tests.servers import COMMANDS, serve
 from tests.threads import meanwhile
 
 BROKEN = (OSError, http.client.HTTPException)
@@ -287,7 +287,7 @@ def test_a_directory_of_the_user_is_emptied_of_a_dead_servers_metrics(tmp_path: 
     directory = tmp_path / "mine" / "metrics"
     env = {**FREE, "PROMETHEUS_MULTIPROC_DIR": str(directory)}
     for _ in range(2):
-        with running([BIN / "gunicorn"], tmp_path, env) as server:
+        with running(COMMANDS["gunicorn"], tmp_path, env) as server:
             server.get("/")
             wait_until(lambda: value(scrape(server), "flask_http_request_total", route="/") == 1, "one request")
 
@@ -316,7 +316,7 @@ def test_what_a_worker_forks_counts_and_says_nothing_else(name: str, tmp_path: P
         owners = {path.stem.rpartition("_")[2] for path in store_of(tmp_path).glob("counter_p*.db")}
         assert owners <= {f"p{number}" for number in range(1, 6)}
         assert 1 == value(scrape(server), "service_ready")
-        assert 1 == value(scrape(server), "service_health_check_up", check="log_directory")
+        assert 1 == value(scrape(server), "service_health_check_up", check="storage")
 
 
 @pytest.mark.parametrize("survivor", ["old", "new"])
@@ -443,7 +443,7 @@ def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
 def test_a_relative_directory_is_one_of_where_the_server_was_started(tmp_path: Path) -> None:
     options = ["--chdir", str(ROOT), "--config", str(ROOT / "gunicorn.conf.py")]
     env = {**FREE, "PROMETHEUS_MULTIPROC_DIR": "metrics", "PYTHONPATH": str(ROOT)}
-    with running([BIN / "gunicorn", *options], tmp_path, env, cwd=tmp_path) as server:
+    with running([*COMMANDS["gunicorn"], *options], tmp_path, env, cwd=tmp_path) as server:
         server.get("/")
         wait_until(lambda: value(scrape(server), "flask_http_request_total", route="/") == 1, "one request")
 
@@ -476,7 +476,7 @@ def test_two_servers_in_one_directory_count_both(name: str, tmp_path: Path) -> N
 
 def test_a_command_beside_a_server_leaves_nothing_in_its_directory(tmp_path: Path) -> None:
     env = {**FREE, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "mine"), "PYTHONPATH": str(ROOT)}
-    with running([BIN / "gunicorn"], tmp_path, env, ready="/readyz") as server:
+    with running(COMMANDS["gunicorn"], tmp_path, env, ready="/readyz") as server:
         wait_until(lambda: gauge(server, "service_worker_threads") == 8, "both workers")
         subprocess.run(
             [BIN / "flask", "--app", "service.app", "routes"],

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.exposition import value
-from tests.process import BIN, ROOT, Server, running, wait_until
+from tests.process import BIN, Server, running, wait_until
 
 ENV = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2"}
 BROKEN = "import a_module_that_does_not_exist\n"
@@ -30,13 +29,6 @@ def when_ready(server):
     server.service_master.ready()
     os.fork = fork_or_not
 """
-
-
-def copy_service(folder: Path) -> Path:
-    """Return ``folder``, which has a copy of the service."""
-    shutil.copytree(ROOT / "service", folder / "service", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "gunicorn.conf.py", folder)
-    return folder
 
 
 @contextmanager

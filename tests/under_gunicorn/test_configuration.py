@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.copies import copy_service
 from tests.process import wait_until
-from tests.under_gunicorn.changing import copy_service, serving, workers
+from tests.under_gunicorn.changing import serving, workers
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.copies import copy_service
 from tests.process import BIN, DEADLINE, ROOT, started, wait_until
-from tests.under_gunicorn.changing import ENV, HANGS, copy_service
+from tests.under_gunicorn.changing import ENV, HANGS
 
 PROGRAM = """
 import os, signal, sys

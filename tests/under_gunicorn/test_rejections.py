@@ -137,7 +137,7 @@ def test_a_valid_request_is_served_whatever_its_path_and_user_agent_are(server: 
 
 
 def test_after_all_that_it_serves_and_every_line_was_valid(server: Server) -> None:
-    assert 200 == server.get("/", {"X-Request-ID": "the-last-one"}).status
+    assert 404 == server.get("/nope", {"X-Request-ID": "the-last-one"}).status
     server.line("request", request_id="the-last-one")
 
     for line in server.output.read_bytes().decode().split("\n")[:-1]:  # strictly

@@ -11,13 +11,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.copies import copy_service
 from tests.process import BIN, Server, running, started, wait_until
 from tests.under_gunicorn.changing import (
     BROKEN,
     ENV,
     FORKS_NOTHING_IF_TOLD,
     HANGS,
-    copy_service,
     metric,
     serving,
     workers,

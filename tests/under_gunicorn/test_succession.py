@@ -12,12 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.copies import copy_service
 from tests.process import DEADLINE, Server, wait_until
 from tests.under_gunicorn.changing import (
     BROKEN,
     FORKS_NOTHING_IF_TOLD,
     IN_WORKERS,
-    copy_service,
     metric,
     serving,
     workers,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.copies import copy_service
 from tests.process import BIN, ROOT, Server, clean_environ, running, wait_until
 from tests.servers import COMMANDS, serve
 from tests.verify.impostor import impostor
@@ -65,7 +66,8 @@ def test_a_server_in_production_passes_and_its_metrics_count_exactly(name: str, 
 def test_waitress_of_python_m_service_passes_without_metrics_on_the_applications_port(tmp_path: Path) -> None:
     env = {"SERVICE_ENV": "production", "SERVICE_BIND": "127.0.0.1:0", "SERVICE_METRICS_ON_APP": "false"}
     env["SERVICE_LOG_LEVEL"] = "debug"
-    with running([BIN / "python", "-m", "service"], tmp_path, env) as server:
+    copy = copy_service(tmp_path / "copy")
+    with running([BIN / "python", "-m", "service"], tmp_path, env, cwd=copy) as server:
         settle(server)
 
         found = verify(*at(server))
@@ -78,8 +80,8 @@ def test_waitress_of_python_m_service_passes_without_metrics_on_the_applications
 
 
 def test_the_development_server_fails(tmp_path: Path) -> None:
-    free = {"SERVICE_BIND": "127.0.0.1:0"}
-    with running([BIN / "python", "-m", "service"], tmp_path, free, ready="/readyz") as server:
+    free, copy = {"SERVICE_BIND": "127.0.0.1:0"}, copy_service(tmp_path / "copy")
+    with running([BIN / "python", "-m", "service"], tmp_path, free, cwd=copy, ready="/readyz") as server:
         found = verify(f"http://127.0.0.1:{server.port}")
 
     assert 1 == found.code

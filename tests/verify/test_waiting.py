@@ -8,7 +8,8 @@ import pytest
 
 from observability.programs import free_port
 from service.verify import counting
-from tests.process import BIN, started
+from tests.process import started
+from tests.servers import COMMANDS
 from tests.verify.impostor import Change, Reply, impostor
 from tests.verify.verifying import verify
 
@@ -27,7 +28,7 @@ def first(count: int, status: int) -> Change:
 def test_a_service_that_is_just_being_started_passes(tmp_path: Path) -> None:
     port, management = free_port(), free_port()
     addresses = {"SERVICE_BIND": f"127.0.0.1:{port}", "SERVICE_MANAGEMENT_BIND": f"127.0.0.1:{management}"}
-    with started([BIN / "gunicorn"], tmp_path, addresses):
+    with started(COMMANDS["gunicorn"], tmp_path, addresses):
         found = verify(f"http://127.0.0.1:{port}", f"--management=http://127.0.0.1:{management}", "--wait=20")
 
     assert (0, [("exposed", "warning")]) == (found.code, found.bad())

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from service.settings import Settings
 from tests.exposition import scrape, value
 from tests.process import Answer, Server, wait_until
 from tests.servers import COMMANDS, serve
@@ -235,7 +236,7 @@ def test_the_line_has_the_fields_of_the_readme_and_nothing_secret(server: Server
         line["path"],
         line["client"],
         line["user_agent"],
-    ) == ("service", "/items/3", "127.0.0.1", "a test")
+    ) == (Settings.from_environ({}).name, "/items/3", "127.0.0.1", "a test")
     assert line["timestamp"].endswith("Z")
     assert 0 < line["duration_ms"] < 20_000
     assert "hunter2" not in server.text()
