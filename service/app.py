@@ -15,7 +15,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from service import faults
 from service.checks import CHECKS
-from service.health import Check
+from service.health import Check, within
 from service.health.engine import Health
 from service.health.metrics import HealthMetrics, status_elsewhere
 from service.logs import RequestLog, levels
@@ -68,7 +68,7 @@ def create_app(
         MAX_CONTENT_LENGTH=settings.max_body_bytes,
     )
     registry = CollectorRegistry()
-    health = Health([*checks, *faults.checks(settings)], status_elsewhere)
+    health = Health(within(app.app_context, [*checks, *faults.checks(settings)]), status_elsewhere)
     health_metrics = HealthMetrics(health, registry)
     app.register_blueprint(probes.blueprint(health_metrics.readiness))
     app.register_blueprint(views)

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterable
 
 import pytest
-from flask import Flask, session
+from flask import Flask, current_app, session
 
 import service.app
 from service.app import create_app
@@ -134,6 +134,17 @@ def test_a_failing_check_counts_as_far_as_it_is_critical(critical: bool, status:
 
     wait_until(lambda: client.get("/readyz").get_json() == {"status": status}, status)
     assert code == client.get("/readyz").status_code
+
+
+def test_a_check_gets_at_the_settings_as_a_view_does() -> None:
+    def named() -> None:
+        raise LookupError(current_app.config["SETTINGS"].name)
+
+    client = build([Check("named", named)], SERVICE_NAME="shop").test_client()
+
+    wait_until(lambda: client.get("/readyz").get_json() == {"status": "down"}, "a result")
+    checks = client.get("/readyz?verbose").get_json()["checks"]
+    assert "LookupError" == checks["named"]["reason"]
 
 
 def test_openmetrics_is_served_to_who_accepts_it() -> None:

@@ -107,18 +107,16 @@ def test_make_it_yours_works_as_written(tmp_path: Path) -> None:
     imports = "import structlog\nfrom prometheus_client import Counter\n"
     views.write_text(views.read_text().replace("from flask", imports + "from flask", 1) + f"\n{counter}\n\n\n{route}")
     checks = copy / "service" / "checks.py"
+    imports = "import sqlite3, urllib.request\nfrom contextlib import closing\nfrom flask import current_app\n"
     checks.write_text(
-        checks.read_text().replace(
-            "from service", "import sqlite3, urllib.request\nfrom contextlib import closing\nfrom service", 1
-        )
-        + f"\n\n{check}\n\n{other}"
+        checks.read_text().replace("from service", imports + "from service", 1) + f"\n\n{check}\n\n{other}"
     )
     settings = copy / "service" / "settings.py"
     before, marker, after = settings.read_text().partition("    @property\n")
     settings.write_text(before + setting + "\n" + marker + after)
 
     with running(
-        [BIN / "gunicorn"], tmp_path, {**FREE, "WEB_CONCURRENCY": "2", "SERVICE_PAGE_SIZE": "7"}, cwd=copy
+        [BIN / "gunicorn"], tmp_path, {**FREE, "WEB_CONCURRENCY": "2", "SERVICE_DATABASE": "shop.db"}, cwd=copy
     ) as server:
         for _ in range(20):
             assert {"number": 7} == server.get("/items/7").json()

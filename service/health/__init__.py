@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, TypeVar
 
@@ -100,6 +102,16 @@ class Checks:
             return probe
 
         return register
+
+
+def within(context: Callable[[], AbstractContextManager[object]], checks: Iterable[Check]) -> list[Check]:
+    """Return the checks as they run in a context of their own each time: in Flask's, ``current_app`` is there."""
+
+    def run(probe: Callable[[], object]) -> object:
+        with context():
+            return probe()
+
+    return [replace(check, probe=partial(run, check.probe)) for check in checks]
 
 
 @dataclass(frozen=True, slots=True)
