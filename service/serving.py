@@ -6,6 +6,7 @@ import structlog
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler
 
+from service import logs
 from service.settings import Mode, Settings
 from service.startup import open_store, start
 
@@ -15,6 +16,7 @@ _log = structlog.stdlib.get_logger(__name__)
 def run() -> int:
     """Serve until told to stop; return the exit code."""
     settings = start(default_mode=Mode.DEVELOPMENT)
+    logs.take_printed_lines(settings)  # of modules as they are imported, too
     open_store(if_chosen=True)  # before any metric is made
     if settings.mode is Mode.DEVELOPMENT:
         serve = _serve_development

@@ -102,6 +102,15 @@ def test_production_says_where_it_listens(tmp_path: Path) -> None:
         assert f"127.0.0.1:{server.port}" == server.line("listening")["address"]
 
 
+def test_what_is_printed_in_production_is_a_line_at_once(tmp_path: Path) -> None:
+    copy = copy_service(tmp_path / "copy")
+    with (copy / "service" / "views.py").open("a") as views:
+        views.write("\nprint('printed while it is imported')\n")
+
+    with running(COMMAND, tmp_path, {**FREE, "SERVICE_ENV": "production"}, cwd=copy) as server:
+        assert "stdout" == server.line("printed while it is imported")["logger"]
+
+
 @pytest.mark.parametrize("mode", ["production", "development"])
 def test_a_port_that_is_taken_ends_the_start_with_one_message(mode: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
