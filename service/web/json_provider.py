@@ -14,7 +14,7 @@ _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_PASSTHROUGH_DATETIME | orjson.
 
 
 class JSONProvider(DefaultJSONProvider):
-    """Flask's own, which is left what orjson renders in another way: dates, dataclasses, integers over 64 bits."""
+    """Flask's own, which is left what orjson renders in another way: integers over 64 bits, keys that are no text."""
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """Return a response with the arguments as JSON, as ``jsonify()`` documents it."""
@@ -22,7 +22,7 @@ class JSONProvider(DefaultJSONProvider):
             return super().response(*args, **kwargs)
         try:
             options = _OPTIONS | orjson.OPT_SORT_KEYS if self.sort_keys else _OPTIONS
-            body = orjson.dumps(self._prepare_response_obj(args, kwargs), option=options)
+            body = orjson.dumps(self._prepare_response_obj(args, kwargs), self.default, options)
         except TypeError:
             return super().response(*args, **kwargs)
         return self._app.response_class(body, mimetype=self.mimetype)  # type: ignore[arg-type] # typed as the base class

@@ -60,6 +60,13 @@ def test_arguments_are_taken_as_jsonify_documents_it() -> None:
             jsonify(1, a=2)
 
 
+def test_what_is_no_number_is_null_whatever_is_beside_it() -> None:
+    with Service("service").app_context():
+        assert (
+            b'{"a":null,"b":"Sun, 22 Nov 2026 00:00:00 GMT"}\n' == jsonify(a=float("nan"), b=dt.date(2026, 11, 22)).data
+        )
+
+
 def test_the_providers_settings_hold() -> None:
     app = Service("service")
     app.json.sort_keys = False  # type: ignore[attr-defined] # of the default provider
