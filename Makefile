@@ -21,7 +21,7 @@ install_package = { [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 	{ apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends $(1); }; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test test-long test-newer bench bench-short programs drill monitor lint format manifests lock clean
+.PHONY: help install run dev test test-long test-newer bench bench-short programs drill monitor lint format manifests lock upgrade clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,11 +84,13 @@ format: .venv/installed-dev  ## Format the code and mend what the linter can
 manifests:  ## Take rules and dashboards of observability/ over into deploy/kubernetes
 	@$(PYTHON) deploy/kubernetes/manifests.py
 
-lock: .venv/installed-dev  ## Renew the locks from pyproject.toml
-	$(LOCK) --upgrade --output-file requirements.txt
-	$(LOCK) --upgrade --extra uwsgi --group dev --constraints requirements.txt --output-file requirements-dev.txt
-	$(LOCK) --upgrade --extra uwsgi --group benchmark --constraints requirements.txt \
-		--output-file benchmark/requirements.txt
+lock: .venv/installed-dev  ## Take what is new in pyproject.toml into the locks; all other versions stay
+	$(LOCK) --output-file requirements.txt
+	$(LOCK) --extra uwsgi --group dev --constraints requirements.txt --output-file requirements-dev.txt
+	$(LOCK) --extra uwsgi --group benchmark --constraints requirements.txt --output-file benchmark/requirements.txt
+
+upgrade: LOCK += --upgrade
+upgrade: lock  ## Take the newest versions into the locks
 
 clean:  ## Remove .venv and what the tools left behind
 	rm -rf .venv $(BENCH) $(NEWER) .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage*
