@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import tomllib
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -10,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from service.settings import Settings, documentation
 from tests.copies import copy_service
 from tests.exposition import scrape, value
-from tests.process import BIN, ROOT, running, wait_until
+from tests.process import BIN, ROOT, clean_environ, running, wait_until
 from tests.servers import COMMANDS, serve
 
 README = (ROOT / "README.md").read_text()
@@ -95,10 +98,10 @@ def test_the_log_fields_are_those_of_the_table(tmp_path: Path) -> None:
 
 def test_make_it_yours_works_as_written(tmp_path: Path) -> None:
     """Each snippet is put where the text says, and the service is used with all of them."""
-    route, check, other, metric, setting, field = re.findall(
+    route, test, check, other, metric, setting, field = re.findall(
         r"```python\n(.*?)```", section("Make it yours"), re.DOTALL
     )
-    assert all(len(snippet.splitlines()) < 10 for snippet in (route, check, other, metric, setting, field))
+    assert all(len(snippet.splitlines()) < 10 for snippet in (route, test, check, other, metric, setting, field))
     copy = copy_service(tmp_path / "copy")
     counter, increment = metric.split("\n\n")
     views = copy / "service" / "views.py"
@@ -115,6 +118,12 @@ def test_make_it_yours_works_as_written(tmp_path: Path) -> None:
     before, marker, after = settings.read_text().partition("    @property\n")
     settings.write_text(before + setting + "\n" + marker + after)
 
+    imports = "import pytest\nfrom service.app import create_app\nfrom service.settings import Settings\n"
+    (copy / "test_items.py").write_text(f"{imports}from flask.testing import FlaskClient\n{test}")
+    command: list[str | Path] = [BIN / "python", "-m", "pytest", "test_items.py"]
+    tried = subprocess.run(command, cwd=copy, env=clean_environ(), capture_output=True, text=True, check=False)
+    assert 0 == tried.returncode, tried.stdout
+
     with running(
         [BIN / "gunicorn"], tmp_path, {**FREE, "WEB_CONCURRENCY": "2", "SERVICE_DATABASE": "shop.db"}, cwd=copy
     ) as server:
@@ -129,6 +138,23 @@ def test_make_it_yours_works_as_written(tmp_path: Path) -> None:
         assert "degraded" == verbose["status"]
         assert ("down", "URLError") == (verbose["checks"]["prices"]["status"], verbose["checks"]["prices"]["reason"])
         assert [] == server.lines("unknown variable")
+
+
+def test_the_command_for_the_name_leaves_the_old_one_nowhere(tmp_path: Path) -> None:
+    name = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["name"]
+    (command,) = re.findall(r"^\$ (git grep -l .+)$", section("Make it yours"), re.MULTILINE)
+    copy = tmp_path / "copy"
+    out = (".git", ".venv*", ".*_cache", ".hypothesis", ".newer", "__pycache__")
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*out))
+    subprocess.run(["git", "init", "--quiet"], cwd=copy, check=True)
+    subprocess.run(["git", "add", "--all"], cwd=copy, check=True)
+
+    subprocess.run(command.replace("YOURS", "shop"), shell=True, cwd=copy, check=True)  # noqa: S602 - ours
+
+    assert "shop" == tomllib.loads((copy / "pyproject.toml").read_text())["project"]["name"]
+    assert 1 == subprocess.run(["git", "grep", "--quiet", name], cwd=copy, check=False).returncode
+    for file in ("Dockerfile", "compose.yaml", "deploy/kubernetes/base/deployment.yaml", ".github/workflows/ci.yml"):
+        assert "shop" in (copy / file).read_text()
 
 
 def test_the_numbers_of_each_supervisor_are_those_of_its_file() -> None:

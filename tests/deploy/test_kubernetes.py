@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 
 import kubernetes_validate
 import pytest
@@ -180,4 +181,5 @@ def test_production_leaves_the_number_of_pods_to_the_autoscaler(objects: list[Ob
 
 
 def test_the_version_deployed_is_that_of_the_service(production: list[Object]) -> None:
-    assert container(production)["image"].endswith(f"/production-flask-service:{__version__}")
+    name = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["name"]
+    assert container(production)["image"].endswith(f"/{name}:{__version__}")
