@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 
 from service.settings import documentation
-from service.variables import Parse, integer, seconds
+from service.variables import Parse, integer, seconds, text
 
 SERVERS = ("gunicorn", "waitress", "uwsgi")
 
@@ -28,11 +28,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    text = "before a deployment: say what in this environment is unsafe or will not work, and the cure"
+    about = "before a deployment: say what in this environment is unsafe or will not work, and the cure"
     check = commands.add_parser(
         "check",
-        help=text,
-        description=f"{text[0].upper()}{text[1:]}. Starts nothing that stays. Exit code 1 where there is an error.",
+        help=about,
+        description=f"{about[0].upper()}{about[1:]}. Starts nothing that stays. Exit code 1 where there is an error.",
     )
     check.add_argument(
         "--server", choices=SERVERS, help="which one will serve (default: gunicorn, where it is installed)"
@@ -47,13 +47,19 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    text = "after a deployment: ask a service that runs whether all is as it should be"
+    about = "after a deployment: ask a service that runs whether all is as it should be"
     verify = commands.add_parser(
         "verify",
-        help=text,
-        description=f"{text[0].upper()}{text[1:]}. Changes nothing in it. Exit code 1 where there is an error.",
+        help=about,
+        description=f"{about[0].upper()}{about[1:]}. Changes nothing in it. Exit code 1 where there is an error.",
     )
     verify.add_argument("url", metavar="URL", help="where its clients reach it, http or https")
+    verify.add_argument(
+        "--path",
+        type=_argument(text(r"/[!-~]*", "a path that begins with /")),
+        default="/",
+        help="what it answers with 200 to everybody, where that is not / (default: %(default)s)",
+    )
     verify.add_argument(
         "--management",
         action="append",

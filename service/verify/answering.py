@@ -20,14 +20,15 @@ _MAX_SKEW = 30.0
 """Seconds between the server's clock and ours."""
 
 
-def first(answer: Answer) -> Iterator[Finding]:
-    """Judge the answer of ``/``."""
+def first(path: str, answer: Answer) -> Iterator[Finding]:
+    """Judge the answer of ``path``, the first that is asked."""
     if not 200 <= answer.status < 300:
-        yield error("/", f"It answers {answer}.", "The URL of the service itself, behind every redirect.")
+        cure = "The URL of the service itself, behind every redirect, and with --path what answers 200 to everybody."
+        yield error(path, f"It answers {answer}.", cure)
     elif not answer.media_type:
-        yield error("/", "It has no Content-Type: browsers guess.", "Return a response with a type from the view.")
+        yield error(path, "It has no Content-Type: browsers guess.", "Return a response with a type from the view.")
     else:
-        yield ok("/", f"{answer}, {answer.media_type}")
+        yield ok(path, f"{answer}, {answer.media_type}")
     if sent := answer.header("Date"):
         try:
             skew = abs((parsedate_to_datetime(sent) - datetime.now(UTC)).total_seconds())
@@ -91,10 +92,10 @@ def not_found(client: Client) -> Iterator[Finding]:
         yield ok("404", f"{answer.media_type} with the request id")
 
 
-def request_id(client: Client) -> Iterator[Finding]:
-    """Send an id, and none: with either, the response has to have one."""
+def request_id(client: Client, path: str) -> Iterator[Finding]:
+    """Send an id to ``path``, and none: with either, the response has to have one."""
     mine = f"verify-{uuid.uuid4()}"
-    returned, made = (client.get("/", headers).header(_ID) for headers in ({_ID: mine}, {}))
+    returned, made = (client.get(path, headers).header(_ID) for headers in ({_ID: mine}, {}))
     if not all(map(_REQUEST_ID.fullmatch, (returned, made))):
         which = "one was sent" if _REQUEST_ID.fullmatch(made) else "none was sent"
         yield error("request id", f"The response has none where {which}.", f"Let proxies keep {_ID}.")

@@ -47,12 +47,12 @@ def _look(target: Target, managements: list[Target], options: argparse.Namespace
     deadline = time.monotonic() + options.total_timeout
     client, *others = [Client(each, timeout=options.timeout, deadline=deadline) for each in [target, *managements]]
     try:
-        page = client.get("/")
+        page = client.get(options.path)
     except NoAnswerError as reason:
         within = f" within {options.wait:g} s" if options.wait else ""
-        yield error("/", f"{target} cannot be reached{within}: {reason}.", "Nothing else was asked.")
+        yield error(options.path, f"{target} cannot be reached{within}: {reason}.", "Nothing else was asked.")
         return
-    yield from answering.first(page)
+    yield from answering.first(options.path, page)
     if target.scheme == "https":
         yield from _each("tls", partial(certificate.look, client, options.certificate_days))
     elif options.public:
@@ -62,7 +62,7 @@ def _look(target: Target, managements: list[Target], options: argparse.Namespace
     yield from _each("metrics", partial(_count, client, sources, before, options.latency))
     yield from _each("/readyz", partial(answering.readiness, client))
     yield from _each("404", partial(answering.not_found, client))
-    yield from _each("request id", partial(answering.request_id, client))
+    yield from _each("request id", partial(answering.request_id, client, options.path))
     yield from _each("server", partial(exposure.server, client, page, before[0]))
     yield exposure.metrics(client, own[0], public=options.public)
     yield exposure.management(client)

@@ -193,6 +193,18 @@ def test_a_median_beyond_the_limit_is_a_warning() -> None:
     assert "the limit is 0 ms" in found.texts("latency", "warning")[0]
 
 
+def test_a_service_without_a_first_page_is_asked_for_another_path() -> None:
+    def todos(reply: Reply) -> None:
+        reply.status, reply.headers["Content-Type"] = 200, "application/json"
+
+    with impostor({"/": lambda reply: reply.problem(404), "/todos": todos}) as server:
+        without, found = verify(server.url), verify(server.url, "--path=/todos")
+
+    assert (1, ["It answers 404 Not Found."]) == (without.code, without.texts("/", "error"))
+    assert (0, ["200 OK, application/json"]) == (found.code, found.texts("/todos", "ok"))
+    assert 1 == len(found.texts("request id", "ok"))
+
+
 def test_each_path_is_asked_below_that_of_the_url() -> None:
     with impostor() as server:
         verify(f"{server.url}/shop/")
