@@ -9,6 +9,18 @@ from service.context import current_request
 from service.web import problem
 
 
+class ProblemError(HTTPException):
+    """An error for a view to raise, with more members than ``abort()`` can give it (RFC 9457, section 3.2).
+
+    ``raise ProblemError(422, "The order is not valid.", errors=[{"field": "count", "is": "less than 1"}])``
+    """
+
+    def __init__(self, code: int, detail: str, **members: object) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.members = members
+
+
 def init_app(app: Flask) -> None:
     """Answer every HTTP error of ``app`` as problem+json."""
     app.register_error_handler(HTTPException, _handle)
@@ -26,6 +38,7 @@ def _handle(error: HTTPException) -> Response | HTTPException:
         return error  # abort(response), or a redirect that was raised: answers of their own
     request = current_request.get()
     detail = problem.INTERNAL if isinstance(error, InternalServerError) else error.description
-    body = problem.body(error.code, detail, request.request_id if request else None)
+    members = error.members if isinstance(error, ProblemError) else None
+    body = problem.body(error.code, detail, request.request_id if request else None, members)
     headers = [(name, value) for name, value in error.get_headers() if name != "Content-Type"]
     return Response(body, error.code, headers, content_type=problem.CONTENT_TYPE)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from http import HTTPStatus
 from typing import Any
 
@@ -21,6 +22,7 @@ from werkzeug.test import TestResponse
 from service.context import RequestContext, current_request
 from service.web import problems
 from service.web.problem import CONTENT_TYPE
+from service.web.problems import ProblemError
 
 ERRORS = sorted(code for code in default_exceptions if code >= 400)
 """Every error that `abort` knows."""
@@ -171,6 +173,19 @@ def test_the_text_of_an_abort_is_the_detail(client: FlaskClient, code: int) -> N
     expected = "there is no such item: \N{SNOWMAN}"
 
     assert expected == problem(client.get(f"/text/{code}"))["detail"]
+
+
+def test_a_view_adds_members_of_its_own(client: FlaskClient) -> None:
+    @client.application.get("/order")
+    def order() -> str:
+        raise ProblemError(422, "not valid", errors=[{"field": "day", "is": "\ud800", "until": date(2026, 11, 22)}])
+
+    answer = client.get("/order")
+
+    assert (422, CONTENT_TYPE) == (answer.status_code, answer.content_type)
+    found = answer.get_json()
+    assert [{"field": "day", "is": "\ud800", "until": "2026-11-22"}] == found.pop("errors")
+    assert {"type": "about:blank", "title": HTTPStatus(422).phrase, "status": 422, "detail": "not valid"} == found
 
 
 def test_no_text_is_no_detail(client: FlaskClient) -> None:
