@@ -100,12 +100,15 @@ def of_workers(store: Path, exclude: Collection[str] = (), leaving: Collection[s
     everything = [result for results in processes for result in results]
     known = {result.name for result in everything if result.status is not Status.STARTING}
     if unknown := {result.name: result.critical for result in everything if result.name not in known}:
-        remembered = _read(store / _LAST) or []  # read last: it is there before what it is made of is gone
-        processes.append(
-            [
-                replace(result, critical=unknown[result.name])
-                for result in remembered
-                if result.name in unknown and result.age < REMEMBERED_SECONDS
-            ]
-        )
+        before = _predecessors(store, leaving)
+        processes.append([replace(before[name], critical=unknown[name]) for name in unknown if name in before])
     return combine(processes, exclude=exclude)
+
+
+def _predecessors(store: Path, leaving: Collection[str]) -> dict[str, Result]:
+    """Return what those have found last, check by check, that are leaving or have ended not long ago."""
+    paths = [store / _NAME.format(owner) for owner in leaving]
+    paths.append(store / _LAST)  # read last: it is there before what it is made of is gone
+    found = [result for path in paths for result in _read(path) or [] if result.status is not Status.STARTING]
+    recent = [result for result in found if result.age < REMEMBERED_SECONDS]
+    return {result.name: result for result in sorted(recent, key=lambda result: result.ended)}

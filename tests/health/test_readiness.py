@@ -90,6 +90,19 @@ def test_what_was_known_last_counts_until_a_successor_knows_more(last: Status, t
     assert OK is of_workers(tmp_path).status
 
 
+def test_what_one_that_is_leaving_has_found_counts_until_a_successor_knows_more(tmp_path: Path) -> None:
+    now = time.monotonic()
+    publish(tmp_path, "1", [result("a", DOWN, ended=now - 1)])
+    end(tmp_path, "1")
+    publish(tmp_path, "2", [result("a", OK, ended=now)])
+    publish(tmp_path, "3", [result("a", STARTING)])
+
+    assert OK is of_workers(tmp_path, leaving=["2"]).status
+
+    publish(tmp_path, "3", [result("a", DOWN, ended=now)])
+    assert DOWN is of_workers(tmp_path, leaving=["2"]).status
+
+
 def test_a_check_that_is_new_has_no_predecessor(tmp_path: Path) -> None:
     publish(tmp_path, "1", [result("a", OK, ended=time.monotonic())])
     end(tmp_path, "1")
