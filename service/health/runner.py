@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutine
 from weakref import ref
 
 import structlog
@@ -149,6 +149,8 @@ def _error_of(probe: Callable[[], object]) -> BaseException | None:
     try:
         answer = probe()
         if isawaitable(answer):
+            if iscoroutine(answer):
+                answer.close()  # else Python warns of it as well, whenever it is collected
             raise TypeError("the check returned something to await, which nobody does")
     except BaseException as error:  # noqa: BLE001 - whatever it raises, SystemExit too, it is down
         return error

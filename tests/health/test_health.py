@@ -309,7 +309,6 @@ def test_a_check_that_would_run_nothing_is_refused(probe: Callable[[], object]) 
         Check("database", probe)
 
 
-@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
 def test_a_check_that_has_run_nothing_is_down() -> None:
     """A decorator, or a lambda, hides what it is."""
     reaches(Health([Check("database", lambda: awaited())]), Status.DOWN)  # noqa: PLW0108 - what is tried
