@@ -3,12 +3,14 @@
 Until a worker of Gunicorn's has signal handlers of its own it has those of its master, which only note
 what has come: a SIGTERM in this moment ended no worker, and a stop then took all of
 ``SERVICE_GRACEFUL_SECONDS``. Here signals wait during the fork; then they end the worker, which serves nothing yet.
-The worker's own handler of SIGTERM has it end after it has loaded the application, however long that takes.
+The worker's own handler of SIGTERM has it end after it has loaded the application, however long that takes. So it
+does here only where clients wait whom nobody else may answer.
 """
 
 from __future__ import annotations
 
 import os
+import selectors
 import signal
 from typing import Any
 
@@ -43,17 +45,28 @@ class EarlySignals:
 
 
 def let_sigterm_end_while_it_loads(worker: Any) -> None:
-    """In ``worker``, which has just been forked: have SIGTERM end it at once until the application is loaded."""
-    load = worker.load_wsgi
+    """In ``worker``, which has just been forked: have SIGTERM end it at once while it loads, unless clients wait."""
+    load, note = worker.load_wsgi, worker.handle_exit
+    is_loading = True
 
     def load_wsgi() -> None:
-        handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        try:
-            if not worker.alive:  # the signal came just before
-                raise SystemExit
-            load()
-        finally:
-            signal.signal(signal.SIGTERM, handler)
-            signal.siginterrupt(signal.SIGTERM, False)  # as Gunicorn has it
+        nonlocal is_loading
+        signal.siginterrupt(signal.SIGTERM, True)  # else what waits for a lock would not hear of it
+        load()
+        signal.siginterrupt(signal.SIGTERM, False)  # as Gunicorn has it
+        is_loading = False
 
-    worker.load_wsgi = load_wsgi
+    def handle_exit(number: int, frame: Any) -> None:
+        if is_loading and not _clients_wait(worker.sockets):
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        note(number, frame)
+
+    worker.load_wsgi, worker.handle_exit = load_wsgi, handle_exit
+
+
+def _clients_wait(listeners: list[Any]) -> bool:
+    with selectors.DefaultSelector() as selector:
+        for listener in listeners:
+            selector.register(listener, selectors.EVENT_READ)
+        return bool(selector.select(0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +43,24 @@ def test_it_ends_the_worker_and_nothing_else(kind: str, expected: str) -> None:
     )
 
     assert expected == done.stdout.strip()
+
+
+def test_clients_who_wait_for_code_that_is_being_loaded_are_answered(tmp_path: Path) -> None:
+    copy = copy_service(tmp_path / "copy")
+    with (copy / "service" / "views.py").open("a") as views:
+        views.write("import pathlib, time\npathlib.Path('is-loading').touch()\n")
+        views.write("while not pathlib.Path('go').exists(): time.sleep(0.01)\n")
+    with started([BIN / "gunicorn"], tmp_path, ENV, cwd=copy) as server:
+        wait_until((copy / "is-loading").exists, "a worker loads it")
+        (server.port,) = server.listening_ports() - {server.management_port}
+        with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE) as client:
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
+            server.process.send_signal(signal.SIGTERM)
+            server.line("stopping")
+            (copy / "go").touch()
+
+            assert client.recv(1000).startswith(b"HTTP/1.1 200 OK")
+        assert 0 == server.process.wait(DEADLINE)
 
 
 @pytest.mark.parametrize("options", [[], ["--worker-class=sync", "--threads=1"]])
