@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import os
 import signal
 import threading
@@ -22,6 +23,8 @@ from tests.threads import meanwhile
 ROUNDS = int(os.environ.get("ROUNDS", "2"))
 FRESH_SECONDS = 1.0
 """How long a client keeps a connection that it does not use; Gunicorn closes it after two."""
+
+SHORT, LONG = "/slow?s=0.01", "/slow?s=1.5"
 
 Seen = Counter[int | str]
 """Answers by status; an exception's name where there was none."""
@@ -49,12 +52,12 @@ def ask(server: Server, seen: Seen, over: threading.Event, path: str, *, keep_al
 
 
 @contextmanager
-def load(server: Server) -> Iterator[Seen]:
+def load(server: Server, *paths: str) -> Iterator[Seen]:
     """Have clients ask during the block; what they saw is complete after it."""
     each: list[Seen] = []
     over = threading.Event()
     clients = []
-    for path, keep_alive in [("/slow?s=0.01", True), ("/slow?s=0.01", False), ("/slow?s=1.5", True)] * 2:
+    for path, keep_alive in itertools.product(paths, [True, False, True, False]):
         each.append(Counter())
         clients.append(partial(ask, server, each[-1], over, path, keep_alive=keep_alive))
     seen: Seen = Counter()
@@ -72,7 +75,7 @@ def exits(server: Server, reason: str) -> float:
 def test_reloads_while_workers_are_recycled(tmp_path: Path) -> None:
     options = ["--max-requests=40", "--max-requests-jitter=20"]
     with serve("gunicorn", tmp_path, {"SERVICE_LOG_LEVEL": "info"}, options) as server:
-        with load(server) as seen:
+        with load(server, SHORT, LONG) as seen:
             for number in range(1, ROUNDS + 1):
                 recycled = exits(server, "recycled")
                 server.process.send_signal(signal.SIGHUP)
@@ -84,10 +87,13 @@ def test_reloads_while_workers_are_recycled(tmp_path: Path) -> None:
 
 
 def test_sigterm_to_the_master_and_each_worker(tmp_path: Path) -> None:
-    """As to a process group, by a shell or by a supervisor that has no other idea of a service."""
+    """As to a process group, by a supervisor that has no other idea of a service.
+
+    Not with long requests: the workers finish these and take no new ones, and their master knows nothing of it.
+    """
     env = {"SERVICE_LOG_LEVEL": "info", "SERVICE_DRAIN_SECONDS": "2"}
     with serve("gunicorn", tmp_path, env) as server:
-        with load(server) as seen:
+        with load(server, SHORT) as seen:
             for pid in [server.process.pid, *(child.pid for child in server.children())]:
                 os.kill(pid, signal.SIGTERM)
             assert 0 == server.process.wait(DEADLINE)
