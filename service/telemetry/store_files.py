@@ -10,10 +10,11 @@ from typing import Any
 
 from prometheus_client import mmap_dict, values
 
-from service.telemetry import store_folder
+from service.telemetry import store, store_folder
 
 _closure: dict[str, Any] = {}
-"""What the functions of prometheus_client's value class share: its ``files`` by kind, its ``lock``, and its ``pid``."""
+"""What the functions of prometheus_client's value class share: ``files`` by kind, ``lock``, ``pid`` and ``values``."""
+_is_reopening = False
 
 
 class AllocatedFile(mmap_dict.MmapedDict):
@@ -60,12 +61,22 @@ def install(identity: Callable[[], str]) -> None:
 
 
 def reopen_lost() -> None:
-    """Go on in new files where the ones of this process were set aside or removed: else it would count unseen."""
+    """Go on in new files where the ones of this process were set aside or removed: else it would count unseen.
+
+    Raises OSError where they cannot be made; the next call tries again.
+    """
+    global _is_reopening  # noqa: PLW0603 - one set of files a process
     if not _closure:
         return
     with _closure["lock"]:
-        if not all(_is_in_place(file) for file in _closure["files"].values()):
-            _closure["pid"]["value"] = None  # as after a fork: all files are opened again with the next value
+        if not _is_reopening and all(_is_in_place(file) for file in _closure["files"].values()):
+            return
+        _is_reopening = True
+        _closure["pid"]["value"] = None  # as after a fork: the next use of a value opens all files
+    store.directory().mkdir(mode=0o700, exist_ok=True)
+    for value in _closure["values"][:1]:
+        value.get()
+    _is_reopening = False
 
 
 def _is_in_place(file: Any) -> bool:

@@ -101,7 +101,9 @@ class Observer:
         method, route = environ["REQUEST_METHOD"], exchange.route
         try:
             self._metrics.observe(method, route, status, seconds, exception=outcome == "exception")
-        except OSError:  # a series that is new, and no room for it in the store; the line is all there is
+        except (OSError, TypeError):
+            # A new series, and no room for it in the store; or prometheus_client's files are closed, and cannot be
+            # opened again for now. The line is all there is.
             if not self._is_blind:
                 _log.exception("requests cannot be counted")
             self._is_blind = True

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import os
 import pwd
+import shutil
 import signal
 import statistics
 import subprocess
@@ -502,6 +503,21 @@ def test_a_file_that_is_set_aside_under_a_living_worker_is_made_anew(tmp_path: P
             return value(scrape(server), "flask_http_request_total", route="/whoami") > 0
 
         wait_until(counts, "it counts again")
+
+
+def test_a_store_that_is_removed_under_a_living_worker_is_made_anew(tmp_path: Path) -> None:
+    """By who cleans up in /tmp, say."""
+    with serve("gunicorn", tmp_path, {"WEB_CONCURRENCY": "1"}, ready="/readyz") as server:
+        server.get("/whoami")
+        shutil.rmtree(store_of(tmp_path))
+
+        def counts() -> bool:
+            assert 200 == server.get("/whoami").status
+            return value(scrape(server), "flask_http_request_total", route="/whoami") > 0
+
+        wait_until(counts, "it counts again")
+        assert [] == server.lines(level="critical")
+        assert "Error handling request" not in server.text()
 
 
 def test_workers_of_another_user_may_write() -> None:
