@@ -20,7 +20,7 @@ from service.settings import Settings
 from service.under_gunicorn.systemd import Systemd
 from tests.process import BIN, ROOT, Server, started, wait_until
 from tests.programs import require
-from tests.servers import serve
+from tests.servers import COMMANDS, serve
 
 UNIT = ROOT / "deploy" / "systemd" / "flask-service.service"
 HERE = "/opt/flask-service"
@@ -86,7 +86,7 @@ def test_its_workers_fit_into_its_memory_and_tasks_whatever_the_number_of_cpus(
 def test_the_service_needs_no_system_call_that_the_unit_forbids(where: str, tmp_path: Path) -> None:
     name = tmp_path / "socket"
     environ = {"SERVICE_BIND": "127.0.0.1:0" if where == "tcp" else f"unix:{name}"}
-    command: list[str | Path] = [sys.executable, "-m", "tests.deploy.syscall_filter", UNIT, BIN / "gunicorn"]
+    command: list[str | Path] = [sys.executable, "-m", "tests.deploy.syscall_filter", UNIT, *COMMANDS["gunicorn"]]
     with started(command, tmp_path, environ) as server:
         wait_until(lambda: ready(server) == 200, "ready")
         if where == "unix":

@@ -198,7 +198,7 @@ def test_it_shows_a_real_service_and_refreshes_itself(browser: Browser, tmp_path
         tab.shown("1", "#rejected")
         tab.shown("root warning until", "#overridden")
         assert "warning" == tab.text("#level")
-        assert "Ready \N{MIDDLE DOT} service" == tab.evaluate("document.title")
+        assert f"Ready \N{MIDDLE DOT} {Settings.from_environ({}).name}" == tab.evaluate("document.title")
         assert [] == tab.complaints()
         assert all(url.startswith(f"http://127.0.0.1:{server.management_port}/") for url in tab.requested())
 

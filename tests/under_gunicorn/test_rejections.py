@@ -17,17 +17,16 @@ from hypothesis import strategies as st
 from service.under_gunicorn.rejections import REASONS, report
 from tests.exposition import value
 from tests.fuzzing import fuzzed
-from tests.process import BIN, DEADLINE, Server, running, wait_until
+from tests.process import DEADLINE, Server, wait_until
+from tests.servers import serve
 
 SECRET = b"hunter2"
 LONG = b"x" * 9000
 
 
-@pytest.fixture(scope="module", params=["gthread", "sync"])
+@pytest.fixture(scope="module", params=["gunicorn", "gunicorn-sync"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    options = [] if request.param == "gthread" else ["--worker-class", "sync", "--threads", "1"]
-    env = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2", "SERVICE_LOG_LEVEL": "debug"}
-    with running([BIN / "gunicorn", *options], tmp_path_factory.mktemp("rejections"), env) as running_server:
+    with serve(request.param, tmp_path_factory.mktemp("rejections")) as running_server:
         yield running_server
 
 
