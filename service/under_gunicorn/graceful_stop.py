@@ -8,10 +8,11 @@ be replaced.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import structlog
@@ -104,8 +105,14 @@ class GracefulStop:
     def _in_flight(self) -> int:
         """Return how many requests the workers were serving when they last said so, twice a second."""
         owners = {worker.slot for worker in self._server.WORKERS.values()}
-        return int(store_reader.total(store.directory(), "service_requests_in_flight", owners))
+        return int(_total("service_requests_in_flight", owners))
 
 
 def _answered() -> float:
-    return store_reader.total(store.directory(), "flask_http_request_total")
+    return _total("flask_http_request_total")
+
+
+def _total(name: str, owners: Collection[str] | None = None) -> float:
+    with contextlib.suppress(OSError):  # no descriptor left, say: to stop well is more than to say what was stopped
+        return store_reader.total(store.directory(), name, owners)
+    return 0

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import os
 import select
+import shutil
 import signal
 import socket
 from collections.abc import Iterator
@@ -177,6 +178,17 @@ def test_sigint_stops_without_a_drain(tmp_path: Path) -> None:
     with serve("gunicorn", tmp_path, LONG) as server:
         assert 0 == server.stop(signal.SIGINT)
         assert [] == server.lines("draining")
+
+
+def test_a_store_that_is_gone_is_no_reason_not_to_drain(tmp_path: Path) -> None:
+    """What the lines count is there. A worker makes the folder anew, half a second later at most."""
+    with serve("gunicorn", tmp_path, {"SERVICE_DRAIN_SECONDS": "1"}, ready="/readyz") as server:
+        (store,) = (tmp_path / "tmp").glob("service-metrics-*")
+        shutil.rmtree(store)
+        assert 0 == server.stop()
+        for event in ("draining", "stopping", "stopped"):
+            server.line(event)
+        assert [] == server.lines(level="critical")
 
 
 def test_after_an_upgrade_the_old_master_goes_at_once_and_the_new_one_answers_the_probes(tmp_path: Path) -> None:
