@@ -144,7 +144,7 @@ def test_the_command_for_the_name_leaves_the_old_one_nowhere(tmp_path: Path) -> 
     name = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["name"]
     (command,) = re.findall(r"^\$ (git grep -l .+)$", section("Make it yours"), re.MULTILINE)
     copy = tmp_path / "copy"
-    out = (".git", ".venv*", ".*_cache", ".hypothesis", ".newer", "__pycache__")
+    out = (".git", ".venv*", ".*_cache", ".hypothesis", ".newer", ".coverage*", "__pycache__")
     shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*out))
     subprocess.run(["git", "init", "--quiet"], cwd=copy, check=True)
     subprocess.run(["git", "add", "--all"], cwd=copy, check=True)
