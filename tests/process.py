@@ -91,8 +91,9 @@ class Server:
         connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=DEADLINE)
         try:
             connection.request(method, path, body=body, headers=dict(headers or {}))
-            response = connection.getresponse()
-            return Answer(response.status, response.headers, response.read())
+            # Closed, for one that breaks off keeps the socket open, which the connection has closed.
+            with connection.getresponse() as response:
+                return Answer(response.status, response.headers, response.read())
         finally:
             connection.close()
 

@@ -32,9 +32,9 @@ def head(path: str, request_id: str = "", more: str = "") -> bytes:
 
 
 def answer(client: socket.socket, method: str = "GET") -> http.client.HTTPResponse:
-    response = http.client.HTTPResponse(client, method=method)
-    response.begin()
-    response.read()
+    with http.client.HTTPResponse(client, method=method) as response:
+        response.begin()
+        response.read()
     return response
 
 
@@ -55,9 +55,9 @@ def test_a_kept_connection_serves_one_request_after_the_other(server: Server) ->
 
 def test_requests_that_are_sent_ahead_are_answered_in_their_order(server: Server) -> None:
     ids = [f"ahead-{number}" for number in range(50)]
-    with connect(server) as client:
+    with connect(server) as client, contextlib.ExitStack() as stack:
         client.sendall(b"".join(head("/whoami", each) for each in ids))
-        stream = client.makefile("rb")
+        stream = stack.enter_context(client.makefile("rb"))
         seen = []
         for _ in ids:
             assert stream.readline().startswith(b"HTTP/1.1 200 ")

@@ -36,8 +36,8 @@ def keep_alive(server: Server) -> Iterator[http.client.HTTPConnection]:
 
 def get(connection: http.client.HTTPConnection, path: str = "/whoami") -> Answer:
     connection.request("GET", path)
-    response = connection.getresponse()
-    return Answer(response.status, response.headers, response.read())
+    with connection.getresponse() as response:
+        return Answer(response.status, response.headers, response.read())
 
 
 def held(directory: Path) -> str:

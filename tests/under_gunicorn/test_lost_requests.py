@@ -40,9 +40,9 @@ def ask(server: Server, seen: Seen, over: threading.Event, path: str, *, keep_al
                 connection.close()
             try:
                 connection.request("GET", path, headers={} if keep_alive else {"Connection": "close"})
-                response = connection.getresponse()
-                response.read()
-                seen[response.status] += 1
+                with connection.getresponse() as response:
+                    response.read()
+                    seen[response.status] += 1
             except ConnectionRefusedError:
                 return
             except (OSError, http.client.HTTPException) as error:
