@@ -19,6 +19,11 @@ COPY requirements.txt .
 RUN python -m venv --without-pip /opt/venv \
     && PYTHONDONTWRITEBYTECODE=1 python -m pip --python /opt/venv/bin/python install \
         --require-hashes --only-binary :all: --no-compile --requirement requirements.txt
+# The library, from this repository.
+COPY flask-ops flask-ops
+RUN python -m pip install --require-hashes --only-binary :all: --requirement flask-ops/requirements-build.txt \
+    && python -m pip wheel --no-deps --no-build-isolation --wheel-dir wheels ./flask-ops \
+    && PYTHONDONTWRITEBYTECODE=1 python -m pip --python /opt/venv/bin/python install --no-deps --no-index --no-compile wheels/*.whl
 ENV PATH=/opt/venv/bin:$PATH
 COPY gunicorn.conf.py ./
 COPY service service
@@ -46,7 +51,7 @@ USER 10001:10001
 # Publish the first one. The second one is for probes and Prometheus, and nobody else.
 EXPOSE 8000 8001
 # Alive, not ready: who restarts what is unhealthy must not do it because a dependency is down.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 CMD ["python", "-m", "service.healthcheck"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 CMD ["python", "-m", "flask_ops", "healthcheck"]
 STOPSIGNAL SIGTERM
 CMD ["gunicorn"]
 # Last, because it changes with each build.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app, jsonify
+from flask import Blueprint, Response, jsonify
+
+from service.settings import Settings
 
 views = Blueprint("views", __name__)
 
@@ -10,5 +12,5 @@ views = Blueprint("views", __name__)
 @views.get("/")
 def index() -> Response:
     """Tell who answers, in which version."""
-    settings = current_app.config["SETTINGS"]
+    settings = Settings.current()
     return jsonify(name=settings.name, version=settings.version)

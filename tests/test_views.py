@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from flask.testing import FlaskClient
 
-from service.app import create_app
-from service.settings import Settings
+from flask_ops.ops.app import create_app
+from flask_ops.core.settings import Settings
 
 
 @pytest.fixture

@@ -1,17 +1,18 @@
-"""This service with everything on, with the views that all subjects have in place of its own."""
+"""A service with everything on, as the template is, with the views that all subjects have."""
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask
+from flask import Flask
 
 from benchmark.subjects.views import add_load, index
-from service import app
-from service.health import Check
+from flask_ops import Check, Ops
 
 
 def create_app() -> Flask:
     """Build it as Gunicorn does, with a check that asks nobody."""
-    application = app.create_app(views=Blueprint("views", __name__), checks=[Check("always", lambda: None)])
-    application.add_url_rule("/", "index", index)
-    add_load(application)
-    return application
+    app = Flask("service", static_folder=None)
+    app.add_url_rule("/", "index", index)
+    add_load(app)
+    checks = [Check("always", lambda: None)]
+    Ops(app, checks=checks, probes=True, metrics=True, problems=True, json=True, limits=True, modes=True)
+    return app

@@ -1,0 +1,28 @@
+# `make bench` compares in an environment of its own. Short: make bench ROUNDS=1 SECONDS=1 SUBJECTS=bare,service
+
+BENCH := .venv-bench
+BENCH_OPTIONS := $(if $(ROUNDS),--rounds=$(ROUNDS)) $(if $(SECONDS),--seconds=$(SECONDS)) \
+	$(if $(SUBJECTS),--subjects=$(SUBJECTS)) $(if $(SERIES),--series=$(SERIES)) \
+	$(if $(RECYCLED),--recycled=$(RECYCLED)) $(if $(OUTPUT),--output=$(OUTPUT))
+
+.PHONY: bench bench-short
+
+bench bench-short: PROGRAMS := wrk:wrk
+bench: $(BENCH)/installed programs  ## Measure beside bare Flask, exporter, structlog, OpenTelemetry, uWSGI (half an hour)
+	$(BENCH)/bin/python -m benchmark $(BENCH_OPTIONS)
+
+bench-short: .venv/installed-library programs  ## Compare the CPU of a request with bare Flask (15 seconds)
+	$(BIN)/python -m benchmark.guard
+
+lock: lock-benchmark
+lock-benchmark: .venv/installed-library
+	cd flask-ops && $(call compile,..) --extra gunicorn --extra waitress --extra uwsgi --group benchmark \
+		--constraints ../requirements.txt --output-file ../benchmark/requirements.txt
+
+$(BENCH)/installed: benchmark/requirements.txt flask-ops/requirements-build.txt
+	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes \
+		$(addprefix --requirement ,$^)
+	$(BENCH)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation \
+		--editable flask-ops
+	@touch $@

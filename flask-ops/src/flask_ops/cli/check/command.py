@@ -1,0 +1,45 @@
+"""``check``: what in this environment is unsafe or will not work, and the cure."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+
+from flask_ops.cli.check import addresses, clock, configuration, ports, resources, stopping, storage, trial
+from flask_ops.cli.check.deployment import Deployment, assemble, read_settings
+from flask_ops.cli.findings import Finding, as_json, as_table, failed
+from flask_ops.core.settings import Settings
+
+
+def run(
+    options: argparse.Namespace,
+    settings_class: type[Settings],
+    application: str,
+    environ: Mapping[str, str] = os.environ,
+) -> int:
+    """Write what is found to standard output; return the exit code, 1 if there is an error."""
+    server = options.server or _server()
+    settings, problems = read_settings(settings_class, environ, server)
+    tried = None if problems else trial.run(application, environ, with_gunicorn=server == "gunicorn")
+    findings = [*_look(assemble(environ, server, settings, problems, tried, options.grace))]
+    width = shutil.get_terminal_size((110, 24)).columns
+    sys.stdout.write(as_json(findings, {"server": server}) if options.json else as_table(findings, width))
+    return int(failed(findings))
+
+
+def _server() -> str:
+    return "gunicorn" if importlib.util.find_spec("gunicorn") and sys.platform != "win32" else "waitress"
+
+
+def _look(deployment: Deployment) -> Iterator[Finding]:
+    yield from configuration.look(deployment)
+    yield from addresses.look(deployment)
+    yield from ports.look(deployment)
+    yield from storage.look(deployment)
+    yield from resources.look(deployment)
+    yield from clock.look()
+    yield from stopping.look(deployment)

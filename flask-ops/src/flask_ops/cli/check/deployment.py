@@ -1,0 +1,95 @@
+"""The deployment as it would be, put together from the environment and from Gunicorn's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask_ops.cli.check.trial import GunicornValues, Trial
+from flask_ops.core.address import Address
+from flask_ops.core.settings import Mode, Settings, SettingsError
+
+_WAITRESS_CONNECTIONS = 100
+"""Waitress's default for ``connection_limit``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """What would serve, and with what.
+
+    ``problems`` are those of the settings, in whose place are defaults. ``connections`` is how many one worker keeps
+    open at one time, ``graceful_seconds`` how long requests in flight may take on a stop, and ``grace`` the seconds
+    that the supervisor gives in all; None is not known.
+    """
+
+    environ: Mapping[str, str]
+    server: str
+    settings: Settings
+    problems: list[str]
+    trial: Trial | None
+    binds: list[Address]
+    workers: int
+    threads: int
+    connections: int
+    graceful_seconds: float | None
+    grace: float | None
+
+    @property
+    def gunicorn(self) -> GunicornValues | None:
+        """What Gunicorn's configuration says; None for another server, or where it cannot be read."""
+        return self.trial.gunicorn if self.trial else None
+
+    @property
+    def processes(self) -> int:
+        """How many processes load the application."""
+        return self.workers if self.server == "waitress" else self.workers + 1
+
+
+def read_settings(settings: type[Settings], environ: Mapping[str, str], server: str) -> tuple[Settings, list[str]]:
+    """Return the settings, with defaults where they cannot be used, and what is wrong with them."""
+    # What `python -m service`, which is how Waitress serves, takes where nothing is set.
+    default = Mode.DEVELOPMENT if server == "waitress" else Mode.PRODUCTION
+    try:
+        return settings.from_environ(environ, default_mode=default), []
+    except SettingsError as error:
+        return error.rest, error.problems
+
+
+def assemble(
+    environ: Mapping[str, str],
+    server: str,
+    settings: Settings,
+    problems: list[str],
+    trial: Trial | None,
+    grace: float | None,
+) -> Deployment:
+    """Return what would serve."""
+    common: dict[str, Any] = {
+        "environ": environ,
+        "server": server,
+        "settings": settings,
+        "problems": problems,
+        "trial": trial,
+    }
+    values = trial.gunicorn if trial else None
+    if values is not None:
+        return Deployment(
+            **common,
+            binds=[*values.binds],
+            workers=values.workers,
+            threads=values.threads,
+            connections=values.connections,
+            graceful_seconds=values.graceful_seconds,
+            grace=grace,
+        )
+    return Deployment(
+        **common,
+        binds=[settings.bind],
+        workers=1 if server == "waitress" else settings.workers,
+        threads=settings.threads,
+        # A thread of uWSGI serves one connection.
+        connections=_WAITRESS_CONNECTIONS if server == "waitress" else settings.threads,
+        graceful_seconds=None if server == "uwsgi" else settings.graceful_seconds,
+        grace=grace,
+    )

@@ -1,0 +1,91 @@
+"""The process that loads Gunicorn's configuration and the application for ``flask_ops.cli.check.trial``.
+
+It writes one object of JSON to standard output, or fails with the reason in the last line of standard error.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+_MASTER = "flask_ops.servers.gunicorn.arbiter"
+"""What ``on_starting`` loads, before any worker is forked."""
+
+
+def main(arguments: list[str]) -> None:
+    """Load the application that the first argument names and, with a second one, Gunicorn's configuration first."""
+    result = os.dup(1)
+    os.dup2(2, 1)  # whatever is printed meanwhile is no result
+    begin = time.monotonic()
+    target, *with_gunicorn = arguments
+    sys.path.insert(0, str(Path.cwd()))
+    values = None
+    if with_gunicorn:
+        target, values = _read_gunicorn(target)
+    found: dict[str, Any] = {"gunicorn": values, "fault": None, "master_bytes": None, "loaded_bytes": None}
+    try:
+        if with_gunicorn:
+            importlib.import_module(_MASTER)
+            found["master_bytes"] = _own_memory()
+        importlib.import_module(target.partition(":")[0])
+        found["loaded_bytes"] = _own_memory()
+    except (Exception, SystemExit) as fault:  # noqa: BLE001 - whatever an application raises is what is to be told
+        found["fault"] = f"{type(fault).__name__}: {fault}"
+    os.write(result, json.dumps({**found, "seconds": time.monotonic() - begin}).encode())
+
+
+def _leave_nothing(*, if_chosen: bool = False) -> None:
+    """Make no store."""
+
+
+def _read_gunicorn(target: str) -> tuple[str, dict[str, Any]]:
+    """Return the application, and Gunicorn's settings."""
+    from gunicorn.app.wsgiapp import WSGIApplication  # noqa: PLC0415 - not on Windows
+
+    from flask_ops.cli.check import starting  # noqa: PLC0415 - as WSGIApplication
+    from flask_ops.ops import startup  # noqa: PLC0415 - with a library that others do without
+
+    startup.open_store = _leave_nothing  # configure() calls it
+    named = Path("gunicorn.conf.py").exists() or "-c" in shlex.split(os.environ.get("GUNICORN_CMD_ARGS", ""))
+    sys.argv = ["gunicorn", *([] if named else ["--config=python:flask_ops.gunicorn", target])]
+    config = WSGIApplication("%(prog)s [OPTIONS] [APP_MODULE]", prog="gunicorn").cfg
+    return str(config.wsgi_app or target), {
+        "addresses": config.address,
+        "workers": config.workers,
+        "threads": config.threads,
+        "worker_class_fault": _worker_class_fault(config),
+        "connections": 1 if config.worker_class_str == "sync" else config.worker_connections,
+        "graceful_seconds": config.graceful_timeout,
+        "heartbeat_directory": config.worker_tmp_dir,
+        "forwarded_allow_ips": config.forwarded_allow_ips,
+        "reload": config.reload,
+        "problems": [*starting.problems(config)],
+    }
+
+
+def _worker_class_fault(config: Any) -> str | None:
+    from flask_ops.servers.gunicorn import worker_classes  # noqa: PLC0415 - not on Windows
+
+    try:
+        return worker_classes.fault(config)
+    except Exception:  # noqa: BLE001 - it cannot be loaded, which is among the problems
+        return None
+
+
+def _own_memory() -> int | None:
+    """Return the memory of this process that no file backs, in bytes (proc_pid_status(5)); None if not on Linux."""
+    try:
+        status = Path("/proc/self/status").read_bytes()
+        return int(status.partition(b"RssAnon:")[2].split(None, 1)[0]) * 1024
+    except (OSError, IndexError):
+        return None
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,94 @@
+"""Where the metrics store and the heartbeat files of several workers would be."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from flask_ops.cli.check.deployment import Deployment
+from flask_ops.cli.findings import Finding, error, note, ok, warning
+from flask_ops.metrics import store, store_folder
+
+_IN_MEMORY = {"tmpfs", "ramfs", "devtmpfs"}
+_BYTES_A_PROCESS = 2**20
+"""A worker of a small service had written 60 KiB after 4,000 requests; 300 combinations of method, route and
+status take a MiB."""
+_OURS = "lock"
+"""The file that each store has."""
+_CURE = "TMPDIR=/dev/shm, or a tmpfs of its own there or at PROMETHEUS_MULTIPROC_DIR."
+
+
+def look(deployment: Deployment) -> Iterator[Finding]:
+    """Yield what is found about both folders; one process keeps its metrics in its own memory."""
+    chosen = deployment.environ.get(store.VARIABLE, "").strip()
+    if deployment.server != "waitress" or chosen:
+        yield from _store(deployment, Path(chosen) if chosen else None)
+    heartbeat = deployment.gunicorn.heartbeat_directory if deployment.gunicorn else None
+    if heartbeat is not None and not os.access(heartbeat, os.W_OK | os.X_OK):
+        yield error(
+            "heartbeat",
+            f"No worker could start: worker_tmp_dir is {heartbeat}, where this user may not write.",
+            "Mount a tmpfs there, or set worker_tmp_dir in gunicorn.conf.py.",
+        )
+
+
+def _store(deployment: Deployment, chosen: Path | None) -> Iterator[Finding]:
+    if chosen is None:
+        try:
+            folder = Path(tempfile.gettempdir())
+        except FileNotFoundError:  # it tries to write, so all of them may be full
+            yield error("store", "No folder for temporary files can be written: the metrics store has no place.", _CURE)
+            return
+    else:
+        folder = chosen
+        yield from _foreign_files(chosen)
+    folder = next(place for place in [folder.absolute(), *folder.absolute().parents] if place.exists())
+    need = deployment.processes * _BYTES_A_PROCESS
+    try:
+        store_folder.reserve(folder, need)
+    except OSError as fault:
+        if fault.errno in {errno.ENOSPC, errno.EDQUOT}:
+            text = f"{folder} has less than {need // 2**20} MiB left: a worker would be killed (SIGBUS) as it counts."
+        else:
+            text = f"The metrics store cannot be written in {folder}: {fault.strerror}."
+        yield error("store", text, _CURE)
+        return
+    kind = file_system(folder)
+    if kind is None:
+        yield note("store", f"{folder} has room; which file system it is cannot be seen.")
+    elif kind in _IN_MEMORY:
+        yield ok("store", f"{folder} is in memory ({kind}) and has room for {need // 2**20} MiB.")
+    else:
+        yield warning(
+            "store",
+            f"{folder} is on {kind}, not in memory: each request writes there, and the kernel writes that back.",
+            _CURE,
+        )
+
+
+def _foreign_files(folder: Path) -> Iterator[Finding]:
+    doomed = {path.name for path in folder.glob("*") if store.is_ours(path)}
+    if doomed and not (folder / _OURS).exists():
+        yield warning(
+            "store",
+            f"{store.VARIABLE} is {folder}, where {min(doomed)} of another program would be removed at the start.",
+            "A folder of its own.",
+        )
+
+
+def file_system(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str | None:
+    """Return the type of the file system that ``path`` is on, None if not on Linux: proc_pid_mountinfo(5)."""
+    try:
+        lines = mounts.read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return None
+    types = {}
+    for line in lines:
+        mount, _, source = line.partition(" - ")
+        # A later one covers an earlier one. Blanks are written as \\040.
+        types[mount.split()[4].replace("\\040", " ")] = source.split()[0]
+    real = path.resolve()
+    return next((types[str(place)] for place in [real, *real.parents] if str(place) in types), None)

@@ -1,0 +1,49 @@
+"""The command line: ``python -m flask_ops``, and the one of a service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flask_ops.cli import arguments as command_line
+from flask_ops.core import interruption, standard_descriptors
+from flask_ops.core.settings import Mode, Settings
+
+
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    prog: str = "python -m flask_ops",
+    settings: type[Settings] = Settings,
+    application: str | None = None,
+) -> int:
+    """Do what the arguments say and return the exit code.
+
+    A service gives its ``settings`` and its ``application``, ``module:name`` or ``module:factory()``: without
+    arguments it is served then, by the development server or Waitress.
+    """
+    standard_descriptors.open_closed()
+    parser = command_line.parser(prog, settings, application)
+    options = parser.parse_args(arguments)
+    # Each command is imported when it is called: `check` is there to say that the application cannot be imported.
+    if options.command == "check":
+        from flask_ops.cli.check import command as check  # noqa: PLC0415 - the other commands do without it
+
+        return check.run(options, settings, application or options.application)
+    if options.command == "verify":
+        from flask_ops.cli.verify import command as verify  # noqa: PLC0415 - the other commands do without it
+
+        return verify.run(options, parser)
+    if options.command == "healthcheck":
+        from flask_ops.cli import healthcheck  # noqa: PLC0415 - the other commands do without it
+
+        return healthcheck.run()
+    if options.command == "observability":
+        from flask_ops.observability import write  # noqa: PLC0415 - the other commands do without it
+
+        return write.run(options)
+    interruption.expect()
+    from flask_ops.cli import serving  # noqa: PLC0415 - the other commands do without it
+
+    if application is None:
+        return serving.run(options.application, settings, default_mode=Mode.PRODUCTION)
+    return serving.run(application, settings, default_mode=Mode.DEVELOPMENT)

@@ -1,0 +1,51 @@
+"""The servers behind the command line: the development server, and Waitress in production."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import structlog
+from flask import Flask
+from werkzeug.serving import WSGIRequestHandler
+
+from flask_ops import log
+from flask_ops.core.loading import load_application
+from flask_ops.core.settings import Mode, Settings
+from flask_ops.ops.startup import open_store, start
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def run(application: str, settings: type[Settings], *, default_mode: Mode) -> int:
+    """Serve the application ``module:name`` or ``module:factory()`` until told to stop; return the exit code."""
+    if "" not in sys.path and os.getcwd() not in sys.path:  # noqa: PTH109 - as text, as sys.path has it
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as other servers do
+    read = start(settings, default_mode=default_mode)
+    os.environ["SERVICE_ENV"] = read.mode  # the application reads its settings itself, with another default
+    log.take_printed_lines(read)  # of modules as they are imported, too
+    open_store(if_chosen=True)  # before any metric is made
+    if read.mode is Mode.DEVELOPMENT:
+        serve = _serve_development
+    else:
+        # Before the application, whose metrics say which server runs.
+        from flask_ops.servers.waitress.server import serve  # noqa: PLC0415 - development does without it
+    app = load_application(application)
+    try:
+        serve(app, read)
+    except (OSError, ValueError) as error:  # Waitress raises a ValueError for a host that is unknown
+        _log.critical("cannot listen", bind=str(read.bind), reason=getattr(error, "strerror", None) or str(error))
+        return 1
+    return 0
+
+
+def _serve_development(app: Flask, settings: Settings) -> None:
+    bind = settings.bind
+    app.run(f"unix://{bind.unix}" if bind.unix else bind.host, bind.port, debug=True, request_handler=_QuietHandler)
+
+
+class _QuietHandler(WSGIRequestHandler):
+    """The development server's handler, without its own line for each request."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Leave it to the observer."""

@@ -1,0 +1,37 @@
+"""Wait for a service that has just been started: ``--wait``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
+
+from flask_ops.cli.verify.client import Client, NoAnswerError, OutOfTimeError
+from flask_ops.cli.verify.target import Target
+from flask_ops.web.probes import READINESS
+
+_NOT_YET = {502, 503, 504}
+"""What a proxy answers that has nobody behind it, and the service that is not ready."""
+_PAUSE = 0.25
+"""Seconds from one answer to the next request."""
+
+
+def until_ready(targets: Iterable[Target], *, seconds: float, timeout: float) -> None:
+    """Return when each target has answered that it is ready, or after so many seconds in all.
+
+    Any answer but 502, 503 and 504 will do: what is wrong with it is for the findings to say. ``timeout`` is that
+    of one request.
+    """
+    deadline = time.monotonic() + seconds
+    for target in targets:
+        client = Client(target, timeout=timeout, deadline=deadline)
+        with suppress(OutOfTimeError):
+            client.wait(partial(_is_there, client), seconds, pause=_PAUSE)
+
+
+def _is_there(client: Client) -> bool:
+    try:
+        return client.get(READINESS).status not in _NOT_YET
+    except NoAnswerError:
+        return False

@@ -1,0 +1,34 @@
+"""Ctrl-C while a server starts: a line in the log instead of a traceback, before there is a log even."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from types import TracebackType
+
+_STDOUT = 1
+
+
+def expect() -> None:
+    """Have the line written; ``logs.configure`` takes over from here. Python then ends the process by SIGINT."""
+    earlier = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            os.write(_STDOUT, _line())
+        else:
+            earlier(kind, error, trace)
+
+    sys.excepthook = hook
+
+
+def _line() -> bytes:
+    fields = {
+        "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "level": "warning",
+        "event": "interrupted",
+        "service": os.environ.get("SERVICE_NAME", "service"),
+    }
+    return f"{json.dumps(fields)}\n".encode()

@@ -1,0 +1,398 @@
+"""Every setting of the service, read once from the environment into one frozen object."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, ClassVar, Self, dataclass_transform
+
+from flask_ops.core.address import Address
+from flask_ops.core.cpus import usable_cpus
+from flask_ops.core.variables import (
+    NOT_SET,
+    REQUIRED,
+    Derived,
+    Parse,
+    Variable,
+    boolean,
+    choice,
+    integer,
+    names,
+    seconds,
+    setting,
+    shares,
+    text,
+)
+
+PREFIX = "SERVICE_"
+
+
+class Mode(StrEnum):
+    """What the process is for."""
+
+    DEVELOPMENT = "development"
+    TESTING = "testing"
+    PRODUCTION = "production"
+
+
+class LogFormat(StrEnum):
+    """How a log line looks."""
+
+    JSON = "json"
+    CONSOLE = "console"
+    ECS = "ecs"
+    OTEL = "otel"
+
+
+class LogLevel(StrEnum):
+    """The least severe level that is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    CRITICAL = "critical"
+
+
+def _default_bind(known: Mapping[str, Any]) -> Address:
+    return Address("127.0.0.1", 5000 if known["mode"] is Mode.DEVELOPMENT else 8000)
+
+
+def _port(value: str) -> Address:
+    return Address("0.0.0.0", integer(1, 65535)(value))  # noqa: S104 - what PORT means on every platform that sets it
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(setting,))
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of one process.
+
+    To add your own, derive a class and declare a field for each: ``database: str = setting("SERVICE_DATABASE", ...)``.
+    ``class Settings(flask_ops.Settings, name="orders", version="1.2.0")`` changes the defaults of ``SERVICE_NAME`` and
+    ``SERVICE_VERSION``.
+    """
+
+    _defaults: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Defaults that a derived class has changed, by the name of the field."""
+
+    mode: Mode = setting(
+        "SERVICE_ENV",
+        choice(Mode),
+        default=Derived(lambda known: known["default_mode"], "`production`; `development` under `python -m service`"),
+        help="`development`, `testing` or `production`. Where it is not set, `FLASK_ENV` counts.",
+        fallback=("FLASK_ENV", choice(Mode)),
+    )
+    name: str = setting(
+        "SERVICE_NAME",
+        text(r"[A-Za-z][A-Za-z0-9._-]{0,62}", "1 to 63 letters, digits, '.', '_' or '-', a letter first"),
+        default="service",
+        help="The name in log lines and in the answer of `/`.",
+    )
+    version: str = setting(
+        "SERVICE_VERSION",
+        text(r"[A-Za-z0-9._+-]{1,64}", "1 to 64 letters, digits, '.', '_', '+' or '-'"),
+        default="0.0.0",
+        help="What is deployed, a commit for example.",
+    )
+    bind: Address = setting(
+        "SERVICE_BIND",
+        Address.parse,
+        default=Derived(_default_bind, "`127.0.0.1:8000`; `127.0.0.1:5000` in development"),
+        help="Where to listen: `host:port`, `[ipv6]:port` or `unix:/path`. "
+        "Where it is not set and `PORT` is, `0.0.0.0:$PORT`; in development `127.0.0.1:$PORT`.",
+        fallback=("PORT", _port),
+    )
+    workers: int = setting(
+        "WEB_CONCURRENCY",
+        integer(1, 1000),
+        default=Derived(lambda _: max(2, usable_cpus()), "CPUs the process may use, cgroup quota included; at least 2"),
+        help="Worker processes (Gunicorn, uWSGI).",
+    )
+    threads: int = setting(
+        "SERVICE_THREADS",
+        integer(1, 1000),
+        default=4,
+        help="Threads in each worker: requests that it serves at one time.",
+    )
+    drain_seconds: float = setting(
+        "SERVICE_DRAIN_SECONDS",
+        seconds(0, 3600),
+        default=5.0,
+        help="How long the service goes on serving on a stop while it says that it is not ready: the time that load "
+        "balancers take to notice.",
+    )
+    graceful_seconds: float = setting(
+        "SERVICE_GRACEFUL_SECONDS",
+        seconds(0, 3600),
+        default=30.0,
+        help="How long requests in flight may take to finish on a stop, after the drain.",
+    )
+    management_bind: Address | None = setting(
+        "SERVICE_MANAGEMENT_BIND",
+        Address.parse,
+        default=Address("127.0.0.1", 8001),
+        help="Where probes and scrapes are answered from outside the worker pool: `host:port`, `[ipv6]:port` or "
+        "`unix:/path`. Empty turns it off.",
+        if_empty=None,
+    )
+    request_timeout: float = setting(
+        "SERVICE_REQUEST_TIMEOUT",
+        seconds(0.1, 86400),
+        default=30.0,
+        help="After how many seconds a request counts as stuck.",
+    )
+    log_level: LogLevel = setting(
+        "SERVICE_LOG_LEVEL",
+        choice(LogLevel),
+        default=LogLevel.INFO,
+        help="`debug`, `info`, `warning`, `error` or `critical`. Successful probes and scrapes are logged at `debug`.",
+    )
+    log_format: LogFormat = setting(
+        "SERVICE_LOG_FORMAT",
+        choice(LogFormat),
+        default=Derived(
+            lambda known: LogFormat.CONSOLE if known["mode"] is Mode.DEVELOPMENT else LogFormat.JSON,
+            "`json`; `console` in development",
+        ),
+        help="`json`; `console` for people; `ecs`, Elastic Common Schema 8; `otel`, OpenTelemetry's log data model.",
+    )
+    log_max_line_bytes: int | None = setting(
+        "SERVICE_LOG_MAX_LINE_BYTES",
+        integer(1024, 2**24),
+        default=Derived(lambda _: None, "`65536`"),
+        help="The longest line in a file, in bytes; in a longer one fields are shortened. Where stdout is no file, a "
+        "line has at most 4096, because a pipe tears longer ones apart.",
+    )
+    log_buffer_bytes: int = setting(
+        "SERVICE_LOG_BUFFER_BYTES",
+        integer(2**16, 2**30),
+        default=2**20,
+        help="How much each process keeps, in bytes, while nobody reads its log; lines beyond are dropped and counted.",
+    )
+    log_mask: tuple[str, ...] = setting(
+        "SERVICE_LOG_MASK",
+        names,
+        default=Derived(lambda _: (), "none"),
+        help="More names of fields whose values are masked, with commas between them: `iban,ssn`.",
+    )
+    log_query: bool = setting(
+        "SERVICE_LOG_QUERY",
+        boolean,
+        default=False,
+        help="Whether the line of a request has its query string, masked.",
+    )
+    log_repeats: int = setting(
+        "SERVICE_LOG_REPEATS",
+        integer(0, 10**6),
+        default=0,
+        help="How many warnings and errors with the same text (and exception, by type and place) each process writes a "
+        "minute; the next one says how many were left out. 0: all.",
+    )
+    log_samples: Mapping[str, float] = setting(
+        "SERVICE_LOG_SAMPLES",
+        shares,
+        default=Derived(lambda _: {}, "none"),
+        help="The share of successful requests that have a line, by route: `/=0.1 /items/<int:number>=0.01 *=0.5`, with "
+        "`*` for all others. Errors and slow requests always have one.",
+    )
+    log_slow_seconds: float = setting(
+        "SERVICE_LOG_SLOW_SECONDS",
+        seconds(0, 3600),
+        default=1.0,
+        help="From how many seconds on a request is slow.",
+    )
+    metrics_on_app: bool = setting(
+        "SERVICE_METRICS_ON_APP",
+        boolean,
+        default=True,
+        help="Whether `/metrics` is served on the application's port, too.",
+    )
+    faults: bool = setting(
+        "SERVICE_FAULTS",
+        boolean,
+        default=False,
+        help="Whether `/faults/...` breaks things on request, for drills; not in production.",
+    )
+    max_body_bytes: int = setting(
+        "SERVICE_MAX_BODY_BYTES",
+        integer(0, 2**40),
+        default=1024 * 1024,
+        help="The largest request body that is read, in bytes; a larger one is answered with 413.",
+    )
+    trusted_proxies: int = setting(
+        "SERVICE_TRUSTED_PROXIES",
+        integer(0, 10),
+        default=0,
+        help="How many proxies in front set `X-Forwarded-For` and `-Proto`; further values are not believed.",
+    )
+    trusted_host_proxies: int = setting(
+        "SERVICE_TRUSTED_HOST_PROXIES",
+        integer(0, 10),
+        default=0,
+        help="How many of them set `X-Forwarded-Host` as well. With 0 it is not believed, and `Host` counts: many load "
+        "balancers pass on what the client has sent.",
+    )
+    secret_key: str | None = setting(
+        "SERVICE_SECRET_KEY",
+        text(r".{16,}", "at least 16 characters"),
+        default=None,
+        help="Signs Flask's session cookies. Without one, sessions are refused.",
+        secret=True,
+    )
+
+    def __init_subclass__(cls, *, name: str | None = None, version: str | None = None, **kwargs: Any) -> None:
+        """Make the class a frozen dataclass. Raises TypeError for a field that is not declared with ``setting()``."""
+        super().__init_subclass__(**kwargs)
+        dataclass(frozen=True, kw_only=True)(cls)
+        readers: dict[str, str] = {}
+        for item in fields(cls):
+            declared = item.metadata.get("variable")
+            if declared is None:
+                raise TypeError(f"{cls.__name__}.{item.name} is not declared with setting(...)")
+            if readers.setdefault(declared.name, item.name) != item.name:
+                raise TypeError(f"{cls.__name__}.{item.name} reads {declared.name}, as {readers[declared.name]} does")
+        cls._defaults = {
+            **cls._defaults,
+            **{field: value for field, value in (("name", name), ("version", version)) if value is not None},
+        }
+
+    @property
+    def debug(self) -> bool:
+        """Debugger and reloader: in development, never elsewhere, whatever else is set."""
+        return self.mode is Mode.DEVELOPMENT
+
+    @property
+    def testing(self) -> bool:
+        """True in tests, where an exception reaches the test."""
+        return self.mode is Mode.TESTING
+
+    @classmethod
+    def current(cls) -> Self:
+        """Return the settings of the application that serves the current request or runs the current check.
+
+        Raises RuntimeError outside of an application, and TypeError if its settings are of another class.
+        """
+        from flask import current_app  # noqa: PLC0415 - Gunicorn's master reads settings without Flask
+
+        attached = current_app.extensions.get("flask_ops")
+        if attached is None:
+            raise RuntimeError("This application has no settings. Call flask_ops.Ops(app) where it is made.")
+        if not isinstance(attached.settings, cls):
+            found = type(attached.settings)
+            raise TypeError(
+                f"The settings of this application are {found.__module__}.{found.__qualname__}, "
+                f"not {cls.__module__}.{cls.__qualname__}. Pass that class to Ops and to configure()."
+            )
+        return attached.settings
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str], *, default_mode: Mode = Mode.PRODUCTION) -> Self:
+        """Read the settings. An empty variable counts as not set.
+
+        Raises SettingsError, which names every wrong or missing variable at once.
+        """
+        known: dict[str, Any] = {"default_mode": default_mode}
+        problems = []
+        for attribute, declared in _declared(cls):
+            name, value, parse = _lookup(declared, environ)
+            default = cls._defaults.get(attribute, declared.default)
+            if default is REQUIRED:
+                default = None
+                if value is None:
+                    problems.append(f"{name} is not set, expected {_expected(parse)}")
+            known[attribute] = default.compute(known) if isinstance(default, Derived) else default
+            if declared.if_empty is not NOT_SET and environ.get(name, "unset").strip() == "":
+                known[attribute] = declared.if_empty
+            if value is not None:
+                try:
+                    known[attribute] = parse(value)
+                except ValueError as expected:
+                    shown = "(not shown)" if declared.secret else repr(value)
+                    problems.append(f"{name} is {shown}, expected {expected}")
+        del known["default_mode"]
+        mode_is_sure = not any("ENV is" in problem for problem in problems)
+        if known["mode"] is Mode.DEVELOPMENT and mode_is_sure and not known["bind"].is_loopback:
+            if environ.get("SERVICE_BIND", "").strip():
+                problems.append(
+                    f"SERVICE_BIND is {str(known['bind'])!r}, expected a loopback address in development, "
+                    "where everybody who can connect can run code in the debugger"
+                )
+            else:
+                known["bind"] = Address("127.0.0.1", known["bind"].port)
+        if known["faults"] and known["mode"] is Mode.PRODUCTION and mode_is_sure:
+            problems.append(
+                "SERVICE_FAULTS is 'true', expected false in production, where nothing may break on request"
+            )
+        if problems:
+            raise SettingsError(problems, cls(**known))
+        return cls(**known)
+
+
+class SettingsError(ValueError):
+    """Settings are missing or invalid; ``problems`` has one sentence for each.
+
+    ``rest`` are the settings with defaults in their place, enough to log the problems in the right format.
+    """
+
+    def __init__(self, problems: list[str], rest: Settings) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+        self.rest = rest
+
+
+def unknown_variables(environ: Mapping[str, str], settings: type[Settings] = Settings) -> dict[str, str | None]:
+    """Return the variables with our prefix that no setting reads, each with the nearest known name."""
+    known = {declared.name for _, declared in _declared(settings)}
+    names = [name.removeprefix(PREFIX) for name in known if name.startswith(PREFIX)]
+    unknown = sorted(name.removeprefix(PREFIX) for name in environ if name.startswith(PREFIX))
+    nearest = {name: difflib.get_close_matches(name, names, n=1) for name in unknown if name not in names}
+    return {PREFIX + name: PREFIX + found[0] if found else None for name, found in nearest.items()}
+
+
+def documentation(settings: type[Settings] = Settings) -> list[tuple[str, str, str]]:
+    """Return name, default and meaning of every setting, as in the reference."""
+    return [
+        (declared.name, _show(settings._defaults.get(attribute, declared.default)), declared.help)
+        for attribute, declared in _declared(settings)
+    ]
+
+
+def _show(default: Any) -> str:
+    if isinstance(default, Derived):
+        return default.text
+    if default is REQUIRED:
+        return "required"
+    if default is None:
+        return "none"
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+
+
+def _declared(settings: type[Settings]) -> Iterator[tuple[str, Variable]]:
+    for item in fields(settings):
+        yield item.name, item.metadata["variable"]
+
+
+def _expected(parse: Parse) -> str:
+    """Return what a parser says that it expects."""
+    try:
+        parse("")
+    except ValueError as expected:
+        return str(expected)
+    return "a value"
+
+
+def _lookup(declared: Variable, environ: Mapping[str, str]) -> tuple[str, str | None, Any]:
+    """Return the name of the variable that counts, its text (None if not set) and its parser."""
+    candidates = [(declared.name, declared.parse)]
+    if declared.fallback is not None:
+        candidates.append(declared.fallback)
+    for name, parse in candidates:
+        value = environ.get(name, "").strip()
+        if value:
+            return name, value, parse
+    return declared.name, None, declared.parse

@@ -1,0 +1,132 @@
+"""The declaration of a setting: an environment variable, its type, and its default."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+NOT_SET = object()
+REQUIRED = object()
+
+Parse = Callable[[str], Any]
+"""Turns the text of a variable into its value. Raises ValueError with what was expected as its text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A default that is computed from the settings declared before; ``text`` describes it."""
+
+    compute: Callable[[Mapping[str, Any]], Any]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """The declaration of one setting."""
+
+    name: str
+    parse: Parse
+    default: Any
+    help: str
+    fallback: tuple[str, Parse] | None = None
+    secret: bool = False
+    if_empty: Any = NOT_SET
+
+
+def setting(
+    name: str,
+    parse: Parse,
+    *,
+    default: Any = REQUIRED,
+    help: str,  # noqa: A002 - the field's name, as in argparse
+    fallback: tuple[str, Parse] | None = None,
+    secret: bool = False,
+    if_empty: Any = NOT_SET,
+) -> Any:
+    """Declare a field of a ``Settings`` class that is read from the environment variable ``name``.
+
+    ``parse`` turns the text into the value, and raises ValueError with what was expected. A setting without
+    ``default`` is required: the start fails if it is not set. ``help`` is one sentence for ``--help``.
+    ``fallback`` names a variable, and its parser, that counts if ``name`` is not set. The value of a ``secret`` is
+    never shown. An empty variable counts as not set, unless ``if_empty`` gives its value.
+    """
+    declaration = Variable(name, parse, default, help, fallback, secret, if_empty)
+    return field(repr=not secret, metadata={"variable": declaration})
+
+
+def text(pattern: str, expected: str) -> Parse:
+    """Return a parser for text that matches the whole of ``pattern``; ``expected`` describes it in the error."""
+    compiled = re.compile(pattern)
+
+    def parse(value: str) -> str:
+        if compiled.fullmatch(value) is None:
+            raise ValueError(expected)
+        return value
+
+    return parse
+
+
+def integer(low: int, high: int) -> Parse:
+    """Return a parser for a whole number from ``low`` to ``high``."""
+
+    def parse(value: str) -> int:
+        if re.fullmatch(r"-?[0-9]{1,18}", value) is None or not low <= int(value) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(value)
+
+    return parse
+
+
+def seconds(low: float, high: float) -> Parse:
+    """Return a parser for a number of seconds from ``low`` to ``high``."""
+
+    def parse(value: str) -> float:
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value) is None or not low <= float(value) <= high:
+            raise ValueError(f"seconds, from {low:g} to {high:g}")
+        return float(value)
+
+    return parse
+
+
+def names(value: str) -> tuple[str, ...]:
+    """Parse words separated by commas or spaces."""
+    found = tuple(re.split(r"[ ,]+", value.strip(" ,")))
+    if not all(re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name) for name in found):
+        raise ValueError("names of letters, digits, '.', '_' and '-', with commas between them")
+    return found
+
+
+def shares(value: str) -> Mapping[str, float]:
+    """Parse pairs ``route=share`` separated by spaces; a share is a number from 0 to 1."""
+    found = {}
+    for pair in value.split():
+        route, _, share = pair.rpartition("=")
+        # ",/" is a comma between pairs.
+        if not re.fullmatch(r"(?!.*,/)/.*|\*|unmatched", route) or not re.fullmatch(r"0(\.[0-9]+)?|1(\.0+)?", share):
+            raise ValueError("pairs like /route=0.1 or *=0.5 with spaces between them, shares from 0 to 1")
+        found[route] = float(share)
+    return found
+
+
+def boolean(value: str) -> bool:
+    """Parse true or false, yes or no, on or off, 1 or 0."""
+    meanings = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    try:
+        return meanings[value.lower()]
+    except KeyError:
+        raise ValueError("true or false") from None
+
+
+def choice(options: type[StrEnum]) -> Parse:
+    """Return a parser for one value of an enumeration, in upper or lower case."""
+
+    def parse(value: str) -> StrEnum:
+        try:
+            return options(value.lower())
+        except ValueError:
+            raise ValueError("one of " + ", ".join(options)) from None
+
+    return parse

@@ -1,0 +1,102 @@
+"""The readiness of this process, as its metrics and for its siblings."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Collection
+from functools import partial
+from weakref import ref
+
+from prometheus_client import CollectorRegistry, Gauge
+
+from flask_ops.health import Result, Status, readiness
+from flask_ops.health.engine import Health
+from flask_ops.health.readiness import Readiness
+from flask_ops.metrics import store
+
+
+class HealthMetrics:
+    """Publishes what the checks of this process say, and combines it with what other processes have published."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._healths: list[ref[Health]] = []
+        self._publishing = threading.Lock()  # by the pulse, and by each request for the readiness
+        self._published: list[Result] | None = None
+        self._owner = ""
+        # Made with its first value: a gauge begins with 0, and a worker that has just started is not "not ready".
+        self._ready = partial(
+            Gauge,
+            "service_ready",
+            "1 where every worker is ready, else 0.",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self._ready_gauge: Gauge | None = None
+        self._up = Gauge(
+            "service_health_check_up",
+            "1 where the check passes in every worker.",
+            ["check"],
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self._seconds = Gauge(
+            "service_health_check_duration_seconds",
+            "Time the check took last, in the slowest worker.",
+            ["check"],
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+
+    def publish(self) -> None:
+        """Tell what the checks say now."""
+        with self._publishing:
+            self._publish()
+
+    def add(self, health: Health) -> None:
+        """Publish the checks of one more application, as long as it lives."""
+        self._healths.append(ref(health))
+        health.application = len(self._healths)
+
+    def start(self) -> None:
+        """Start the checks in this process."""
+        for health in self._living():
+            health.start()
+
+    def readiness(self, exclude: Collection[str] = (), health: Health | None = None) -> Readiness:
+        """Return what all processes say, this one as of now: of all applications, or only of the one of ``health``."""
+        if not store.is_shared():
+            results = self._results() if health is None else health.results()
+            return readiness.combine([results], exclude=exclude)
+        with contextlib.suppress(OSError):  # the pulse logs it; what was published before is the best that is known
+            self.publish()
+        return readiness.of_workers(store.directory(), exclude, application=None if health is None else health.application)
+
+    def _living(self) -> list[Health]:
+        return [health for each in self._healths if (health := each()) is not None]
+
+    def _results(self) -> list[Result]:
+        return [result for health in self._living() for result in health.results()]
+
+    def _publish(self) -> None:
+        results = self._results()
+        status = readiness.combine([results]).status
+        if status is not Status.STARTING:
+            self._ready_gauge = self._ready_gauge or self._ready()
+            self._ready_gauge.set(1 if status.is_ready else 0)
+        for result in results:
+            if result.status is not Status.STARTING:
+                self._up.labels(result.name).set(0 if result.status is Status.DOWN else 1)
+                self._seconds.labels(result.name).set(result.seconds)
+        if store.is_shared() and (results != self._published or store.identity() != self._owner):
+            self._owner = store.identity()
+            readiness.publish(store.directory(), self._owner, results)
+            self._published = results
+
+
+def status_elsewhere(check: str) -> Status:
+    """Return what the other processes say of a check, STARTING where they say nothing."""
+    if not store.is_shared():
+        return Status.STARTING
+    found = readiness.combine(readiness.published(store.directory())).checks.get(check)
+    return found.status if found is not None else Status.STARTING

@@ -1,0 +1,118 @@
+"""The readiness of a service: of all its workers, as they publish it in the store, or of its one process.
+
+Whoever answers a probe gives the same answer, so that it does not change with the worker that was asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import orjson
+
+from flask_ops.core.draining import DRAIN
+from flask_ops.health import Result, Status
+
+REMEMBERED_SECONDS = 60.0
+"""How old may be what a process that has ended had found, to count for its successors until they know more."""
+
+_NAME = "readiness_{}.json"
+_LAST = _NAME.format("last")
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What all workers together say; ``checks`` by name."""
+
+    status: Status
+    checks: dict[str, Result]
+
+
+def combine(processes: Iterable[Sequence[Result]], *, exclude: Collection[str] = ()) -> Readiness:
+    """Return the readiness that follows from the results of each process.
+
+    A check is down where one process says so. A worker that has no result yet takes nothing from those
+    that have one.
+    """
+    checks: dict[str, Result] = {}
+    several = list(processes)
+    for result in (result for results in several for result in results):
+        known = checks.get(result.name)
+        if known is None or _weight(result) > _weight(known):
+            checks[result.name] = result
+    if DRAIN:
+        return Readiness(Status.DRAINING, checks)
+    if not several:
+        return Readiness(Status.STARTING, checks)
+    counted = [result for result in checks.values() if result.name not in exclude]
+    critical = {result.status for result in counted if result.critical}
+    for status in (Status.DOWN, Status.STARTING):
+        if status in critical:
+            return Readiness(status, checks)
+    fails = any(result.status is Status.DOWN for result in counted)
+    return Readiness(Status.DEGRADED if fails else Status.OK, checks)
+
+
+def _weight(result: Result) -> tuple[int, int, float]:
+    return [Status.STARTING, Status.OK, Status.DOWN].index(result.status), result.failures, result.seconds
+
+
+def publish(store: Path, owner: str, results: Sequence[Result]) -> None:
+    """Let the others know what this process, which is called ``owner`` in the store, has found."""
+    path = store / _NAME.format(owner)
+    new = path.with_suffix(".new")
+    new.write_bytes(orjson.dumps([asdict(result) for result in results]))
+    new.replace(path)
+
+
+def published(store: Path, leaving: Collection[str] = ()) -> list[list[Result]]:
+    """Return what each process has published that lives and is not ``leaving``."""
+    passed_over = {_LAST, *map(_NAME.format, leaving)}
+    paths = [path for path in store.glob(_NAME.format("*")) if path.name not in passed_over]
+    return [results for path in paths if (results := _read(path)) is not None]
+
+
+def remember(store: Path, owner: str) -> None:
+    """Keep what a process has found that has just ended: with SIGHUP, the last one that knows anything ends."""
+    path = store / _NAME.format(owner)
+    results = _read(path)
+    if results and not any(result.status is Status.STARTING for result in results):
+        with suppress(FileNotFoundError):
+            path.replace(store / _LAST)
+
+
+def _read(path: Path) -> list[Result] | None:
+    try:
+        fields = orjson.loads(path.read_bytes())
+        return [Result(**{**item, "status": Status(item["status"])}) for item in fields]
+    except (FileNotFoundError, KeyError, TypeError, ValueError):  # its process has just ended, or it is not ours
+        return None
+
+
+def of_workers(
+    store: Path, exclude: Collection[str] = (), leaving: Collection[str] = (), application: int | None = None
+) -> Readiness:
+    """Return what all processes say that have published something in ``store`` and are not ``leaving``.
+
+    Of one ``application``, or of all. A check without a result yet has that of the predecessors.
+    """
+    processes = published(store, leaving)
+    if application is not None:
+        processes = [[result for result in results if result.application == application] for results in processes]
+    everything = [result for results in processes for result in results]
+    known = {result.name for result in everything if result.status is not Status.STARTING}
+    if unknown := {result.name: result.critical for result in everything if result.name not in known}:
+        before = _predecessors(store, leaving)
+        processes.append([replace(before[name], critical=unknown[name]) for name in unknown if name in before])
+    return combine(processes, exclude=exclude)
+
+
+def _predecessors(store: Path, leaving: Collection[str]) -> dict[str, Result]:
+    """Return what those have found last, check by check, that are leaving or have ended not long ago."""
+    paths = [store / _NAME.format(owner) for owner in leaving]
+    paths.append(store / _LAST)  # read last: it is there before what it is made of is gone
+    found = [result for path in paths for result in _read(path) or [] if result.status is not Status.STARTING]
+    recent = [result for result in found if result.age < REMEMBERED_SECONDS]
+    return {result.name: result for result in sorted(recent, key=lambda result: result.ended)}

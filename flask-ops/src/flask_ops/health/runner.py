@@ -1,0 +1,170 @@
+"""One readiness check and the one thread that runs it."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from inspect import isawaitable, iscoroutine
+from weakref import ref
+
+import structlog
+
+from flask_ops.health import Check, Result, Status
+
+JITTER = 0.1
+"""By so much of itself an interval varies, lest all workers ask a dependency in the same moment."""
+TIMED_OUT = "timed out"
+OVERDUE = "overdue"
+OVERDUE_SECONDS = 10.0
+"""How much later than two intervals and its timeout a check may come before what it said last is no longer believed."""
+
+_random = random.SystemRandom()  # differs between forked workers, and leaves the application's random numbers alone
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Runner:
+    """Runs a check again and again, and knows what it said.
+
+    A check that hangs keeps its thread, and is not started a second time. ``others`` returns what
+    other workers say of it.
+    """
+
+    def __init__(self, check: Check, others: Callable[[str], Status]) -> None:
+        self.check = check
+        self._others = partial(others, check.name)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was found: after a fork, that was another process."""
+        self._result = Result(self.check.name, critical=self.check.critical)
+        self._successes = 0
+        self._started: float | None = None  # monotonic; None while the check is not running
+        self._timeouts = 0  # counted of the run that is going on
+        self._lock = threading.RLock()
+
+    def start(self) -> None:
+        """Run the check as long as anybody refers to this: until the process ends or, in tests, the application."""
+        threading.Thread(target=_run, args=(ref(self),), name=f"check-{self.check.name}", daemon=True).start()
+
+    def result(self) -> Result:
+        """Return what is known, a run that is late included. Waits for nothing."""
+        with self._lock:
+            self._count_timeouts()
+            self._doubt()
+            return self._result
+
+    def run(self) -> None:
+        """Run the check once."""
+        with self._lock:
+            self._started, self._timeouts = time.monotonic(), 0
+            started = self._started
+        error = _error_of(self.check.probe)
+        with self._lock:
+            self._count_timeouts()
+            self._started = None
+            if not self._timeouts:  # else this run has failed already, and what it says is no longer true
+                self._take(_reason(error), time.monotonic() - started, error)
+
+    def _count_timeouts(self) -> None:
+        """Count a run that hangs as failed at its deadline, and once more whenever it would have been run again."""
+        if self._started is None:
+            return
+        seconds = time.monotonic() - self._started
+        late = seconds - self.check.timeout
+        due = 1 + int(late / self.check.interval) if late > 0 else 0
+        while self._timeouts < due:
+            self._timeouts += 1
+            self._take(TIMED_OUT, seconds, None)
+
+    def fail(self, error: BaseException) -> None:
+        """Take note of a run that has failed in here, and not in the check."""
+        with self._lock:
+            self._started, self._successes = None, 0
+            failures = self._result.failures + 1
+            now = time.monotonic()
+            self._result = replace(
+                self._result, status=Status.DOWN, ended=now, reason=type(error).__name__, failures=failures
+            )
+
+    def _doubt(self) -> None:
+        """Believe nothing that is too old: whatever keeps the check from being run, nobody knows how it is."""
+        known, check = self._result, self.check
+        if self._started is not None or not known.ended or known.reason == OVERDUE:
+            return
+        if known.age > 2 * check.interval + check.timeout + OVERDUE_SECONDS:
+            self._successes = 0
+            self._result = replace(known, status=Status.DOWN, reason=OVERDUE, failures=known.failures + 1)
+            self._tell(known, None)
+
+    def _take(self, reason: str | None, seconds: float, error: BaseException | None) -> None:
+        before = self._result
+        failures = before.failures + 1 if reason else 0
+        self._successes = 0 if reason else self._successes + 1
+        status = before.status
+        if status is Status.STARTING:
+            # A new worker must not turn the service down for one failure that the others would bear.
+            status = Status.DOWN if reason and self._others() is not Status.OK else Status.OK
+        elif reason and failures >= self.check.failures:
+            status = Status.DOWN
+        elif self._successes >= self.check.successes:
+            status = Status.OK
+        self._result = replace(
+            before, status=status, seconds=seconds, ended=time.monotonic(), reason=reason, failures=failures
+        )
+        self._tell(before, error)
+
+    def _tell(self, before: Result, error: BaseException | None) -> None:
+        """Log what is news: the first failure, and each change of the status."""
+        now = self._result
+        log = _log.bind(check=now.name, status=now.status, duration_ms=round(now.seconds * 1000, 3))
+        if now.status is Status.DOWN and before.status is not Status.DOWN:
+            log.error("readiness check is down", reason=_explain(now, error), failures=now.failures)
+        elif now.reason and not before.reason and now.status is not Status.DOWN:
+            log.warning("readiness check failed", reason=_explain(now, error), failures=now.failures)
+        elif before.status is Status.DOWN and now.status is Status.OK:
+            log.info("readiness check is up again")
+        elif before.status is Status.STARTING:
+            log.debug("readiness check passed")
+        elif before.reason and not now.reason and now.status is Status.OK:
+            log.info("readiness check passed again")
+
+
+def _run(find: ref[Runner]) -> None:
+    while (runner := find()) is not None:
+        try:
+            runner.run()
+        except BaseException as error:  # noqa: BLE001 - else nobody would run the check any more, and "ok" would stay
+            runner.fail(error)
+            _log.error("readiness check could not be run", check=runner.check.name, exc_info=error)
+        pause = runner.check.interval * _random.uniform(1 - JITTER, 1 + JITTER)
+        del runner  # nobody is to be kept by who sleeps
+        time.sleep(pause)
+
+
+def _error_of(probe: Callable[[], object]) -> BaseException | None:
+    try:
+        answer = probe()
+        if isawaitable(answer):
+            if iscoroutine(answer):
+                answer.close()  # else Python warns of it as well, whenever it is collected
+            raise TypeError("the check returned something to await, which nobody does")
+    except BaseException as error:  # noqa: BLE001 - whatever it raises, SystemExit too, it is down
+        return error
+    return None
+
+
+def _reason(error: BaseException | None) -> str | None:
+    return type(error).__name__ if error is not None else None
+
+
+def _explain(result: Result, error: BaseException | None) -> str | None:
+    """Return the reason for the log, which may know more than a client."""
+    try:
+        text = "" if error is None else str(error)
+    except BaseException as unspeakable:  # noqa: BLE001 - it is the check's own code, and may raise anything
+        text = f"its text cannot be had ({type(unspeakable).__name__})"
+    return f"{result.reason}: {text}" if text else result.reason

@@ -1,0 +1,130 @@
+"""Logging: one formatter renders every line of the process, ours and foreign, to stdout."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from typing import Any
+
+import structlog
+
+from flask_ops.core.settings import Mode, Settings
+from flask_ops.log import levels, sink
+from flask_ops.log.bound_logger import BoundLogger, InsertArguments, add_logger_name
+from flask_ops.log.handler import LineHandler
+from flask_ops.log.line import Lines
+from flask_ops.log.records import Record
+from flask_ops.log.repeats import RepeatFilter
+from flask_ops.log.standard_streams import log_what_is_printed
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class ReportedError(Exception):
+    """Carries an exception that is already in the log; a server's own line about it is dropped."""
+
+
+def configure(settings: Settings) -> None:
+    """Send every line of this process through one formatter.
+
+    Process-wide, as logging is; called again, it replaces what the last call set up.
+    """
+    lines = Lines(settings)
+    handler = LineHandler(lines)
+    handler.addFilter(_is_new)
+    if settings.log_repeats:
+        handler.addFilter(RepeatFilter(settings.log_repeats))
+    root = logging.getLogger()
+    for other in list(root.handlers):
+        if isinstance(other, LineHandler):
+            root.removeHandler(other)
+    root.addHandler(handler)
+    levels.configure(root, logging.getLevelNamesMapping()[settings.log_level.upper()])
+    if logging.getLogRecordFactory() is logging.LogRecord:
+        logging.setLogRecordFactory(Record)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.add_log_level,
+            add_logger_name,
+            InsertArguments(lines.mask),
+            structlog.processors.StackInfoRenderer(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
+    sys.unraisablehook = _log_unraisable
+    sink.describe_drops(lambda dropped: lines.make_trusted("warning", "log lines dropped", {"lines": dropped}))
+
+
+def take_printed_lines(settings: Settings) -> None:
+    """Have what is printed in the log: a server, for one, prints that it cannot start."""
+    if settings.mode is not Mode.DEVELOPMENT:
+        log_what_is_printed(Lines(settings))
+
+
+def serve(settings: Settings) -> None:
+    """Prepare the log of a process that serves: no request waits for its reader, and what is printed is in it, too."""
+    if settings.mode is not Mode.DEVELOPMENT:
+        sink.start(settings.log_buffer_bytes)
+        log_what_is_printed(Lines(settings))
+
+
+class RequestLog:
+    """Writes the line of each finished request, past the layers that it has no use for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._lines = Lines(settings)
+        self._shares = settings.log_samples
+        self._slow_seconds = settings.log_slow_seconds
+        self.has_query = settings.log_query
+        # Not a structlog logger: its level is looked up for each line, at a tenth of the cost.
+        self._logger = logging.getLogger("service.request")
+
+    def is_enabled(self, level: int) -> bool:
+        """Tell whether a line of this level (``logging.INFO``, ...) would be written."""
+        return self._logger.isEnabledFor(level)
+
+    def share(self, route: str, seconds: float) -> float:
+        """Return which share (0 to 1) of the successful requests like this one has a line."""
+        if not self._shares or seconds >= self._slow_seconds:
+            return 1.0
+        return self._shares.get(route, self._shares.get("*", 1.0))
+
+    def masked(self, query: str) -> str:
+        """Return a query string without its secrets."""
+        return self._lines.mask.query(query)
+
+    def write(self, level: str, fields: dict[str, Any]) -> None:
+        """Write one line; ``level`` is the name of the level, in lower case. ``fields`` are flat, without secrets."""
+        sink.write_line(self._lines.make_trusted(level, "request", fields))
+
+
+def _is_new(record: logging.LogRecord) -> bool:
+    return not (isinstance(record.exc_info, tuple) and any(isinstance(each, ReportedError) for each in record.exc_info))
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        _log.warning("interrupted")
+    elif not issubclass(kind, ReportedError):
+        _log.critical("uncaught exception", exc_info=(kind, error, trace))
+
+
+def _log_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    # Where Python cannot raise: in __del__, and in what was registered with atexit.
+    error, text = unraisable.exc_value, unraisable.err_msg or "Exception ignored in"
+    _log.error("exception ignored", reason=text, object=unraisable.object, exc_info=error or unraisable.exc_type)
+
+
+def _log_uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+    # threading passes over SystemExit, too
+    if args.exc_value is not None and not isinstance(args.exc_value, (SystemExit, ReportedError)):
+        thread = args.thread.name if args.thread else None
+        _log.critical("uncaught exception", thread=thread, exc_info=(args.exc_type, args.exc_value, args.exc_traceback))

@@ -1,0 +1,62 @@
+"""Lines for people: tracebacks as Python shows them, colours where a terminal shows them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Collection
+from typing import Any
+
+import structlog
+
+from flask_ops.log import output
+from flask_ops.log.render import render_json
+
+_MARK = b" ... shortened ... "
+_CONTROLS = {code: f"\\x{code:02x}" for code in [*range(0x20), *range(0x7F, 0xA0)] if chr(code) not in "\t\n"}
+
+
+class Console:
+    """Renders a line in at most ``limit`` bytes; on a terminal, which nobody else writes to, as long as it is."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = None if os.isatty(output.descriptor()) else limit
+        self._render = structlog.dev.ConsoleRenderer(
+            colors=sys.stdout.isatty(),
+            sort_keys=False,
+            exception_formatter=structlog.dev.plain_traceback,  # the others show local variables
+        )
+
+    def __call__(self, line: dict[str, Any], _of_request: Collection[str]) -> bytes:
+        """Return the line, its newline included."""
+        info = {"exc_info": line.pop("exc_info")} if "exc_info" in line else {}
+        for name in ("stack", "exception"):  # which the renderer takes for a text of its own
+            if name in line and not isinstance(line[name], str):
+                line[f"{name}_"] = line.pop(name)
+        try:
+            text = self._render(None, "", {**_shown(line), **info})
+        except Exception:  # noqa: BLE001 - a value whose repr raises
+            text = self._render(None, "", {**_shown(json.loads(render_json(line))), **info})
+        return self._fitted(f"{text}\n".encode("utf-8", "backslashreplace"))
+
+    def _fitted(self, line: bytes) -> bytes:
+        """Leave out the middle of what is too long: at the end stands where an exception was raised."""
+        if self._limit is None or len(line) <= self._limit:
+            return line
+        room = self._limit - len(_MARK)
+        begin, end = line[: room // 3], line[-(room - room // 3) :]
+        return b"".join([_whole(begin), _MARK, _whole(end)])
+
+
+def _whole(part: bytes) -> bytes:
+    """Leave out characters that were cut in two."""
+    return part.decode("utf-8", "ignore").encode()
+
+
+def _shown(line: dict[str, Any]) -> dict[str, Any]:
+    """Keep a client from writing to the terminal of who reads the log."""
+    return {
+        str(name).translate(_CONTROLS): value.translate(_CONTROLS) if isinstance(value, str) else value
+        for name, value in line.items()
+    }

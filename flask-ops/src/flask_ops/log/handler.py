@@ -1,0 +1,44 @@
+"""Where records become lines: each has one, and no log call, however broken, raises."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+
+from flask_ops.core.leaving import ends_the_process
+from flask_ops.log import records, sink
+from flask_ops.log.line import Lines
+
+
+class LineHandler(logging.Handler):
+    """Writes the line of each record that its filters let pass."""
+
+    def __init__(self, lines: Lines) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write the line of ``record``. Needs no lock, for the sink has its own."""
+        try:
+            passes: object = self.filter(record)
+            if passes:
+                # From Python 3.12 on it may be another record.
+                kept = passes if isinstance(passes, logging.LogRecord) else record
+                sink.write_line(self._lines.make(records.fields(kept, self._lines.mask)))
+        except BaseException as error:
+            if ends_the_process(error):
+                raise
+            # Whatever a foreign class raises where it is looked at: a broken log call must not break the request.
+            self._write_the_rest(record, error)
+            return True
+        return bool(passes)
+
+    def _write_the_rest(self, record: logging.LogRecord, error: BaseException) -> None:
+        try:
+            line = self._lines.make(records.fewest_fields(record, error))
+        except Exception as again:  # noqa: BLE001 - as above; what is bound to the context, for one
+            # Where even that has no room on the stack, whoever has filled it is told at the next call.
+            with contextlib.suppress(RecursionError):
+                sink.write_line(self._lines.make_bare("error", records.not_formatted(record, again)))
+        else:
+            sink.write_line(line)

@@ -1,0 +1,130 @@
+"""Where the log lines of this process go: standard output, and never in the way of who logs.
+
+Once ``start`` was called, a thread writes. Before, in a forked child that has not called it, and at the
+very end of the process, a line is written when ``write_line`` returns; that waits for a reader that
+stalls, but not for long.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Callable
+from typing import NoReturn
+
+from flask_ops.log.line_writer import LineWriter
+from flask_ops.log.output import PIPE_BYTES, Output, append, is_file, takes_more
+
+FLUSH_SECONDS = 2.0
+"""How long the end of a process waits for a reader that stalls; as long as the first line does before ``start``."""
+FILE_LINE_BYTES = 65536
+"""The longest line in a file, unless it is set."""
+
+
+def _bare_description(lines: int) -> bytes:
+    return b'{"level":"warning","event":"log lines dropped","lines":%d}\n' % lines
+
+
+class _Process:
+    """The state of one process; a forked child begins with a new one, for its parent writes what waits there."""
+
+    def __init__(self) -> None:
+        self.writer: LineWriter | None = None
+        self.output = Output()
+        self.lock = threading.RLock()
+        self.patience = FLUSH_SECONDS
+        self.dropped = self.untold = 0
+
+
+_process = _Process()
+_describe: Callable[[int], bytes] = _bare_description
+
+
+def write_line(line: bytes) -> None:
+    """Write ``line``, which ends with its newline. Raises nothing: a log that cannot be written fails no request."""
+    writer = _process.writer
+    if writer is not None:
+        writer.put(line)
+    else:
+        _write_now(line)
+
+
+def start(buffer_bytes: int) -> None:
+    """Have a thread write from now on; up to ``buffer_bytes`` wait for a reader that stalls."""
+    process = _process
+    with process.lock:
+        if process.writer is None:
+            append()
+            process.writer = LineWriter(process.output, buffer_bytes, _description)
+
+
+def flush(seconds: float = FLUSH_SECONDS) -> bool:
+    """Wait until all lines are written; return False where that takes longer. For who is about to ``os._exit``."""
+    writer = _process.writer
+    return writer is None or writer.flush(seconds)
+
+
+def end_process() -> NoReturn:
+    """End this process when its lines are written, and wait for none of its threads."""
+    flush()
+    os._exit(0)
+
+
+def dropped() -> int:
+    """Return how many lines of this process had no room in the buffer or could not be written."""
+    writer = _process.writer
+    return _process.dropped + (writer.dropped if writer is not None else 0)
+
+
+def describe_drops(describe: Callable[[int], bytes]) -> None:
+    """Have ``describe`` make the line, newline included, that says how many lines were dropped."""
+    global _describe  # noqa: PLW0603 - there is one log
+    _describe = describe
+
+
+def line_limit(wanted: int | None) -> int:
+    """Return how long a line may be, in bytes: where others write into the same pipe, no longer than a piece."""
+    if is_file():
+        return wanted or FILE_LINE_BYTES
+    return min(wanted or PIPE_BYTES, PIPE_BYTES)
+
+
+def _description(lines: int) -> bytes:
+    return _describe(lines)  # the one that is set at that time
+
+
+def _write_now(line: bytes) -> None:
+    process = _process
+    with process.lock:
+        refused = 1
+        if takes_more(process.patience):
+            process.patience = FLUSH_SECONDS
+            if process.untold and process.output.write([_describe(process.untold)]) == 0:
+                process.untold = 0
+            refused = process.output.write([line])
+        else:
+            process.patience = 0  # who has waited once has waited enough
+        process.dropped += refused
+        process.untold += refused
+
+
+def _stop() -> None:
+    """Write what waits, and from here on at once: the interpreter is about to end its threads."""
+    process = _process
+    writer = process.writer
+    if writer is not None:
+        if not writer.flush(FLUSH_SECONDS):
+            process.patience = 0
+        process.dropped += writer.dropped
+        process.writer, process.output = None, Output()  # the thread may still be writing with the other one
+
+
+def _in_child() -> None:
+    global _process  # noqa: PLW0603 - it is another process
+    _process = _Process()
+
+
+atexit.register(_stop)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

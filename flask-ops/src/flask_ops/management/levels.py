@@ -1,0 +1,94 @@
+"""``/loglevel`` of the management listener: which logger logs what, and until when."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from flask_ops.core.settings import LogLevel
+from flask_ops.log import levels
+from flask_ops.log.levels import MAX_OVERRIDES, ROOT, TooManyOverridesError
+from flask_ops.management.answers import json_answer, problem_answer
+from flask_ops.management.listener import Request, Response
+
+_LONGEST_SECONDS = 7 * 86400
+_FORM = 'Expected a JSON object like {"level": "debug", "logger": "sqlalchemy", "seconds": 600}'
+_MAX_NAME = 200
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class WrongRequestError(ValueError):
+    """The body of the request is not what it has to be; the text says what would be right."""
+
+
+def show(_request: Request | None = None) -> Response:
+    """Answer with the root's level, that of each logger this process knows, and what is overridden."""
+    changed = overridden()
+    known = [name for name, each in logging.root.manager.loggerDict.items() if isinstance(each, logging.Logger)]
+    effective = {name: _name(logging.getLogger(name).getEffectiveLevel()) for name in sorted({*known, *changed})}
+    effective.pop(ROOT, None)
+    return json_answer(200, {"root": root_level(), "loggers": effective, "overridden": changed})
+
+
+def root_level() -> str:
+    """Return the level of the root in this process."""
+    return _name(logging.root.level)
+
+
+def overridden() -> dict[str, dict[str, str | None]]:
+    """Return the level that each overridden logger has, and until when: None for as long as the server runs."""
+    return {
+        name: {"level": each.level, "until": None if each.until is None else _rfc3339(each.until)}
+        for name, each in levels.overrides().items()
+    }
+
+
+def change(request: Request) -> Response:
+    """Change the level that the body asks for in all processes; answer with what holds then."""
+    try:
+        logger, level, seconds = _parse(request.body)
+    except WrongRequestError as error:
+        return problem_answer(400, str(error))
+    try:
+        levels.override(logger, level, seconds)
+    except TooManyOverridesError:
+        return problem_answer(409, f"{MAX_OVERRIDES} loggers are overridden: a level of null takes one of them back.")
+    except OSError as error:
+        return problem_answer(503, f"The other processes cannot be told: {error.strerror or error}.")
+    _log.warning("log level changed", changed=logger, to=level or "as configured", seconds=seconds)
+    return show()
+
+
+def _parse(body: bytes) -> tuple[str, LogLevel | None, float | None]:
+    try:
+        asked: Any = json.loads(body)
+    except ValueError:
+        raise WrongRequestError(f"{_FORM}, got no JSON.") from None
+    if not isinstance(asked, dict) or "level" not in asked or asked.keys() - {"level", "logger", "seconds"}:
+        raise WrongRequestError(f"{_FORM}; logger and seconds may be left out, a level of null takes a change back.")
+    logger, seconds = asked.get("logger", ROOT), asked.get("seconds")
+    # No lone surrogate, for one: once a logger is called so, it stays for as long as the process runs.
+    if not isinstance(logger, str) or not 0 < len(logger) <= _MAX_NAME or not logger.isprintable():
+        raise WrongRequestError(f"logger: expected a name of 1 to {_MAX_NAME} printable characters.")
+    number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if seconds is not None and not (number and 0 < seconds <= _LONGEST_SECONDS and math.isfinite(seconds)):
+        raise WrongRequestError(f"seconds: expected a number above 0, at most {_LONGEST_SECONDS} (7 days).")
+    if asked["level"] is None:
+        return logger, None, None
+    try:
+        return logger, LogLevel(str(asked["level"]).lower()), seconds
+    except ValueError:
+        raise WrongRequestError(f"level: expected one of {', '.join(LogLevel)}.") from None
+
+
+def _name(level: int) -> str:
+    return logging.getLevelName(level).lower()
+
+
+def _rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

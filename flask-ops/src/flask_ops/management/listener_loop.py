@@ -1,0 +1,151 @@
+"""The loop of the management listener: accepts, waits for sockets and deadlines, takes turns with forks."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import math
+import selectors
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Collection
+from functools import partial
+
+import structlog
+
+from flask_ops.core.fork_gate import FORK_GATE
+from flask_ops.management.conversation import Handler
+from flask_ops.management.peer import Peer
+
+CONNECTIONS = 512 if sys.platform != "win32" else 500  # select() of Windows knows 512 sockets
+RESERVED_DESCRIPTORS = 96
+"""Left to the rest of the process, which opens files for each scrape and for each worker."""
+ACCEPTED_AT_ONCE = 64
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Loop:
+    """Serves the connections to one listening socket in the thread that calls ``run``.
+
+    Of the requests for ``slow_paths`` one is answered in each turn: many of them hold no other one up.
+    """
+
+    def __init__(self, listening: socket.socket, handler: Handler, slow_paths: Collection[str] = ()) -> None:
+        self._listening = listening
+        self._handler, self._slow_paths = handler, slow_paths
+        self._stopping = False
+        self._peers: set[Peer] = set()
+        self._ready: set[Peer] = set()  # those of whom another request may have been received already
+        self._slow: deque[Peer] = deque()  # those whose next request is a slow one, in their order
+        self._most = _most_connections()
+        self._selector = selectors.DefaultSelector()
+        self._woken, self._waker = socket.socketpair()
+        self._selector.register(listening, selectors.EVENT_READ)
+        self._selector.register(self._woken, selectors.EVENT_READ)
+
+    def run(self) -> None:
+        """Serve until ``stop``."""
+        while not self._stopping:
+            self._wait_and_serve()
+
+    def stop(self) -> None:
+        """End ``run``, which another thread is in."""
+        self._stopping = True
+        with contextlib.suppress(OSError):  # it has ended already
+            self._waker.send(b"x")
+
+    def close(self) -> None:
+        """Close all descriptors but that of the listening socket. In a forked child this leaves the parent's alone.
+
+        Nothing is unregistered, because the parent and the child share one list of registrations.
+        """
+        with contextlib.suppress(OSError):  # a child does not inherit that of kqueue
+            self._selector.close()
+        for item in [self._woken, self._waker, *(peer.socket for peer in self._peers)]:
+            item.close()
+
+    def _wait_and_serve(self) -> None:
+        timeout = min((peer.deadline for peer in self._peers), default=math.inf) - time.monotonic()
+        with FORK_GATE.waiting():
+            busy = self._ready or self._slow
+            events = self._selector.select(0 if busy else None if timeout == math.inf else max(timeout, 0))
+        ready, self._ready = self._ready, set()
+        now = time.monotonic()
+        steps: list[tuple[Peer, Callable[[], bool]]] = [(peer, partial(peer.proceed, slow=False)) for peer in ready]
+        steps += [(key.data, key.data.turn) for key, _ in events if key.data and key.data not in ready]
+        steps += [(peer, peer.expire) for peer in self._peers if peer.deadline <= now]
+        if any(key.fileobj is self._listening for key, _ in events):
+            self._accept()
+        for peer, step in steps:
+            self._take_turn(peer, step)
+        if self._slow:
+            peer = self._slow.popleft()
+            if peer.waits:
+                self._take_turn(peer, peer.proceed)
+
+    def _take_turn(self, peer: Peer, step: Callable[[], bool]) -> None:
+        if peer in self._peers and not self._stopping:
+            self._take(peer, step)
+            with FORK_GATE.waiting():
+                pass  # a fork waits for one handler at most
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTED_AT_ONCE):
+            try:
+                connection, _ = self._listening.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in {errno.EMFILE, errno.ENFILE}:
+                    self._make_room()
+                continue  # else that client has gone
+            if len(self._peers) >= self._most:
+                self._make_room()
+            peer = Peer(connection, self._handler, self._slow_paths)
+            self._selector.register(connection, peer.events, peer)
+            self._peers.add(peer)
+            self._take(peer, peer.turn)  # a probe is answered before another connection can push it out
+
+    def _make_room(self) -> None:
+        if self._peers:
+            self._drop(min(self._peers, key=lambda peer: peer.active))
+        else:
+            with FORK_GATE.waiting():
+                time.sleep(0.01)  # the rest of the process has taken all descriptors
+
+    def _take(self, peer: Peer, step: Callable[[], bool]) -> None:
+        try:
+            waited = peer.waits
+            if step():
+                self._ready.add(peer)
+            if peer.waits and not waited:
+                self._slow.append(peer)
+            self._selector.modify(peer.socket, peer.events, peer)
+        except BlockingIOError:
+            return
+        except (EOFError, OSError):
+            self._drop(peer)
+        except Exception:  # noqa: BLE001  logged, and the other connections go on
+            _log.exception("unhandled exception in the management listener")
+            self._drop(peer)
+
+    def _drop(self, peer: Peer) -> None:
+        self._peers.discard(peer)
+        self._ready.discard(peer)
+        self._selector.unregister(peer.socket)
+        peer.socket.close()
+
+
+def _most_connections() -> int:
+    """Return how many connections there may be at one time."""
+    try:
+        import resource  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return CONNECTIONS
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return CONNECTIONS
+    return min(CONNECTIONS, max(limit - RESERVED_DESCRIPTORS, limit // 4))

@@ -1,0 +1,67 @@
+"""Listening sockets: bound to an address, or handed over by another program."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import sys
+from pathlib import Path
+
+from flask_ops.core.address import Address
+
+BACKLOG = 1024
+
+
+def bind(address: Address) -> socket.socket:
+    """Return a socket that listens. Raises OSError, among others where the address is taken."""
+    if address.unix:
+        return _bind_unix(address.unix)
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    # Not SO_REUSEPORT: two programs must not share a port by mistake. `[::]` is every address, those of IPv4 too.
+    return socket.create_server(
+        (address.host, address.port),
+        family=family,
+        backlog=BACKLOG,
+        dualstack_ipv6=address.host == "::" and socket.has_dualstack_ipv6(),
+    )
+
+
+def inherit(descriptor: int) -> socket.socket:
+    """Return the listening socket that exec left open. Raises OSError if it is anything else."""
+    listening = socket.socket(fileno=descriptor)
+    if not listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        listening.detach()  # it belongs to somebody else
+        raise OSError(errno.EINVAL, f"descriptor {descriptor} is not a listening socket")
+    listening.set_inheritable(False)
+    return listening
+
+
+def address_of(listening: socket.socket) -> Address:
+    """Return the address that the kernel gave to the socket."""
+    name = listening.getsockname()
+    return Address(unix=os.fsdecode(name)) if isinstance(name, str | bytes) else Address(name[0], name[1])
+
+
+def remove_abandoned(path: str) -> None:
+    """Remove the file of a Unix socket on which nobody listens any more."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        if probe.connect_ex(path) == errno.ECONNREFUSED and Path(path).is_socket():
+            with contextlib.suppress(FileNotFoundError):
+                Path(path).unlink()
+
+
+def _bind_unix(path: str) -> socket.socket:
+    if sys.platform == "win32":
+        raise OSError(errno.EAFNOSUPPORT, "no Unix sockets on this platform")
+    remove_abandoned(path)
+    listening = socket.socket(socket.AF_UNIX)
+    try:
+        listening.bind(path)
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening

@@ -1,0 +1,62 @@
+"""A page for people on the management address: HTML, style and scripts, which ask ``/status`` for what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from importlib.resources import files
+
+from flask_ops.management import status
+from flask_ops.management.listener import Handler, Request, Response
+
+PATH = "/"
+ASSETS = f"{status.PATH}/"
+"""Where the page's files are: below a path that proxies refuse anyway. ``/assets`` may be the application's own."""
+
+_TYPES = {
+    "page.html": "text/html; charset=utf-8",
+    "page.css": "text/css; charset=utf-8",
+    "page.js": "text/javascript; charset=utf-8",
+    "sections.js": "text/javascript; charset=utf-8",
+    "figures.js": "text/javascript; charset=utf-8",
+    "formats.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        # Text can only be put in as text: the browser refuses innerHTML and its like.
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    ]
+)
+_HEADERS = (
+    ("Content-Security-Policy", _POLICY),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Cache-Control", "no-store"),  # a page must not outlive the service whose answers it reads
+)
+
+
+def routes() -> dict[str, Mapping[str, Handler]]:
+    """Return what answers at each path. The files are read once, here: a deployment may replace them any time."""
+    answers = {name: _answer(name, content_type) for name, content_type in _TYPES.items()}
+    paths = {PATH if name == "page.html" else ASSETS + name: answer for name, answer in answers.items()}
+    return {path: {"GET": partial(_give, answer)} for path, answer in paths.items()}
+
+
+def _answer(name: str, content_type: str) -> Response:
+    body = files("flask_ops.management").joinpath("assets", name).read_bytes()
+    return Response(200, body, [("Content-Type", content_type), *_HEADERS])
+
+
+def _give(answer: Response, _request: Request) -> Response:
+    return answer

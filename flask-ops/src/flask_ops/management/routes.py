@@ -1,0 +1,171 @@
+"""What the management listener answers: probes, scrapes and facts, from outside the worker pool."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs
+
+import structlog
+from prometheus_client.registry import Collector
+
+from flask_ops.core.draining import DRAIN
+from flask_ops.core.settings import Settings
+from flask_ops.health.answer import Find, UnknownCheckError, answer, as_json
+from flask_ops.management import levels, page, status
+from flask_ops.management.answers import json_answer, problem_answer
+from flask_ops.management.listener import Handler, Listener, Request, Response
+from flask_ops.metrics import scrape
+from flask_ops.metrics.sources import server_name
+
+INHERITED = "MANAGEMENT_FD"
+"""The variable that tells a master (SIGUSR2) the descriptor of the socket of the one before."""
+
+_SLOW = frozenset({scrape.PATH, status.PATH})
+_FORBIDDEN = problem_answer(403, "A page of another site may not do this.")
+_log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Management:
+    """Answers the requests of the management listener.
+
+    ``fault`` returns why the service is not alive, None if it is. ``readiness`` asks no dependency.
+    """
+
+    settings: Settings
+    fault: Callable[[], str | None]
+    readiness: Find
+    sources: Sequence[Collector]
+    _page: Mapping[str, Mapping[str, Handler]] = field(default_factory=page.routes, repr=False)
+
+    def answer(self, request: Request) -> Response:
+        """Return the response to one request."""
+        routes = self._routes()
+        route = routes.get(request.path)
+        if route is None:
+            names = ", ".join(path for path in routes if not path.startswith(page.ASSETS))
+            return problem_answer(404, f"There is only {names}.")
+        allowed = [*route, "HEAD"] if "GET" in route else [*route]
+        if request.method not in allowed:
+            names = ", ".join(allowed)
+            return problem_answer(405, f"Allowed here: {names}.", ("Allow", names))
+        return route["GET" if request.method == "HEAD" else request.method](request)
+
+    def _routes(self) -> Mapping[str, Mapping[str, Handler]]:
+        return {
+            "/livez": {"GET": self._livez},
+            "/readyz": {"GET": self._readyz},
+            "/drain": {"POST": self._drain},
+            "/resume": {"POST": self._resume},
+            "/loglevel": {"GET": levels.show, "PUT": _change_level},
+            scrape.PATH: {"GET": self._metrics},
+            "/info": {"GET": self._info},
+            status.PATH: {"GET": self._status},
+            **self._page,
+        }
+
+    def _livez(self, _request: Request) -> Response:
+        fault = self.fault()
+        if fault is None:
+            return json_answer(200, {"status": "ok"})
+        return json_answer(503, _down(fault))
+
+    def _readyz(self, request: Request) -> Response:
+        fault = self.fault()
+        if fault is not None:  # whatever the workers said before
+            return json_answer(503, _down(fault))
+        try:
+            return answer(self.readiness, request.query, request.headers.get("accept", ""), verbose=True)
+        except UnknownCheckError as error:
+            return problem_answer(400, str(error))
+
+    def _drain(self, request: Request) -> Response:
+        if _is_of_another_site(request):
+            return _FORBIDDEN
+        if not DRAIN:
+            DRAIN.begin()
+            _log.warning("draining", asked_by="operator")
+        return json_answer(200, {"status": "draining"})
+
+    def _resume(self, request: Request) -> Response:
+        if _is_of_another_site(request):
+            return _FORBIDDEN
+        if not DRAIN:
+            return json_answer(200, {"status": "serving"})
+        seconds = DRAIN.seconds
+        if not DRAIN.end():
+            return problem_answer(409, "The service is stopping, which cannot be taken back.")
+        _log.warning("serving again", asked_by="operator", drained_seconds=round(seconds, 3))
+        return json_answer(200, {"status": "serving"})
+
+    def _metrics(self, request: Request) -> Response:
+        body, headers = scrape.render(
+            self.sources,
+            accept=request.headers.get("accept", ""),
+            accept_encoding=request.headers.get("accept-encoding", ""),
+            names=parse_qs(request.query).get("name[]", []),
+        )
+        return Response(200, body, headers)
+
+    def _info(self, _request: Request) -> Response:
+        facts = {
+            "name": self.settings.name,
+            "version": self.settings.version,
+            "mode": self.settings.mode,
+            "server": server_name(),
+            "python": platform.python_version(),
+            "pid": os.getpid(),
+        }
+        return json_answer(200, facts)
+
+    def _status(self, _request: Request) -> Response:
+        fault = self.fault()
+        if fault is None:
+            found = self.readiness(())
+            readiness = as_json(found.status, found.checks.values())
+        else:
+            readiness = _down(fault)
+        metrics = scrape.collect(self.sources).values()
+        return json_answer(200, status.document(self.settings, metrics, fault=fault, readiness=readiness))
+
+    def listen(self) -> Listener | None:
+        """Return the listener, bound and not started; None where ``SERVICE_MANAGEMENT_BIND`` is empty.
+
+        Raises SystemExit, after one line in the log, where the address cannot be had: a service that
+        cannot be monitored must not start.
+        """
+        bind = self.settings.management_bind
+        inherited = os.environ.pop(INHERITED, None)
+        if bind is None:
+            return None
+        try:
+            if inherited:
+                listener = Listener.inherit(int(inherited), self.answer, _SLOW)
+            else:
+                listener = Listener.bind(bind, self.answer, _SLOW)
+        except OSError as error:
+            _log.critical(
+                "cannot listen for management",
+                bind=str(bind),
+                reason=error.strerror or str(error),
+                instead="another SERVICE_MANAGEMENT_BIND, or an empty one",
+            )
+            raise SystemExit(1) from None
+        _log.info("management listening", address=str(listener.address))
+        return listener
+
+
+def _change_level(request: Request) -> Response:
+    return _FORBIDDEN if _is_of_another_site(request) else levels.change(request)
+
+
+def _down(fault: str) -> dict[str, str]:
+    return {"status": "down", "reason": fault}
+
+
+def _is_of_another_site(request: Request) -> bool:
+    """Tell a request that a browser makes for a page, which any site could have its visitors send to loopback."""
+    return "origin" in request.headers or request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}

@@ -1,0 +1,116 @@
+"""What the service is doing, as one small JSON document, of the sources of a scrape: both say the same."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from prometheus_client.metrics_core import Metric
+from prometheus_client.samples import Sample
+
+from flask_ops.core.settings import Settings
+from flask_ops.management import levels
+from flask_ops.metrics.sources import server_name
+
+PATH = "/status"
+
+_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+
+
+def document(
+    settings: Settings, metrics: Iterable[Metric], *, fault: str | None, readiness: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the document; what this platform or server cannot tell is None.
+
+    ``fault`` is why the service is not alive, and ``readiness`` what ``/readyz`` says, as there.
+    """
+    samples = _Samples(metrics)
+    started = samples.total("process_start_time_seconds")
+    return {
+        "service": {
+            "name": settings.name,
+            "version": settings.version,
+            "mode": settings.mode,
+            "server": server_name(),
+            "started": None if started is None else _rfc3339(started),
+            "uptime_seconds": None if started is None else round(time.time() - started, 1),
+        },
+        "fault": fault,
+        "draining": bool(samples.total("service_draining")),
+        "readiness": readiness,
+        "workers": {
+            "alive": samples.count("service_workers"),
+            "threads": samples.count("service_worker_threads"),
+            "in_flight": samples.count("service_requests_in_flight"),
+            "stuck": samples.count("service_requests_stuck"),
+            "timed_out": samples.count("service_requests_timed_out_total"),
+            "reload_failures": samples.count("service_reload_failures_total"),
+            "queue": {
+                "length": samples.count("service_accept_queue_length"),
+                "limit": samples.count("service_accept_queue_limit"),
+            },
+            "exits": samples.by_reason("service_worker_exits_total"),
+        },
+        "routes": _routes(samples),
+        "rejected": samples.by_reason("service_requests_rejected_total"),
+        "log": {
+            "level": levels.root_level(),
+            "overridden": levels.overridden(),
+            "lines_dropped": samples.count("service_log_lines_dropped_total"),
+        },
+    }
+
+
+class _Samples:
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._by_name: dict[str, list[Sample]] = {}
+        for metric in metrics:
+            for sample in metric.samples:
+                self._by_name.setdefault(sample.name, []).append(sample)
+
+    def of(self, name: str) -> list[Sample]:
+        return self._by_name.get(name, [])
+
+    def total(self, name: str) -> float | None:
+        found = self.of(name)
+        return sum(sample.value for sample in found) if found else None
+
+    def count(self, name: str) -> int | None:
+        found = self.total(name)
+        return None if found is None else int(found)
+
+    def by_reason(self, name: str) -> dict[str, int]:
+        return {sample.labels["reason"]: int(sample.value) for sample in self.of(name)}
+
+
+def _routes(samples: _Samples) -> dict[str, Any]:
+    routes: dict[str, Any] = {}
+    for sample in samples.of("flask_http_request_total"):
+        route = routes.setdefault(sample.labels["route"], _nothing())
+        status_class = f"{sample.labels['status'][0]}xx"
+        route["requests"][status_class] = route["requests"].get(status_class, 0) + int(sample.value)
+        if status_class == "5xx":
+            route["errors"] += int(sample.value)
+    duration = "flask_http_request_duration_seconds"
+    for sample in samples.of(f"{duration}_bucket"):
+        buckets = routes.setdefault(sample.labels["route"], _nothing())["duration_seconds"]["buckets"]
+        buckets[sample.labels["le"]] = buckets.get(sample.labels["le"], 0) + int(sample.value)
+    for sample in samples.of(f"{duration}_sum"):
+        routes[sample.labels["route"]]["duration_seconds"]["sum"] += sample.value
+    for sample in samples.of(f"{duration}_count"):
+        routes[sample.labels["route"]]["duration_seconds"]["count"] += int(sample.value)
+    return routes
+
+
+def _nothing() -> dict[str, Any]:
+    return {
+        "requests": dict.fromkeys(_CLASSES, 0),
+        "errors": 0,
+        "duration_seconds": {"buckets": {}, "sum": 0.0, "count": 0},
+    }
+
+
+def _rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

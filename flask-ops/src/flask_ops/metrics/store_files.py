@@ -1,0 +1,85 @@
+"""prometheus_client's files in the store, with what it leaves to chance: full disks, forks, files that are gone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import mmap_dict, values
+
+from flask_ops.metrics import store, store_folder
+
+_closure: dict[str, Any] = {}
+"""What the functions of prometheus_client's value class share: ``files`` by kind, ``lock``, ``pid`` and ``values``."""
+_is_reopening = False
+
+
+class AllocatedFile(mmap_dict.MmapedDict):
+    """A file whose bytes are the disk's before they are written.
+
+    A mapped file has holes; who writes into one while the disk is full is killed (SIGBUS). Here that is an
+    OSError, raised where a series is made, and a series that is there can always be counted up.
+    """
+
+    def __init__(self, filename: str, read_mode: bool = False) -> None:
+        if not read_mode:
+            with Path(filename).open("ab") as file:
+                size = os.fstat(file.fileno()).st_size
+                try:
+                    store_folder.allocate(file.fileno(), size or mmap_dict._INITIAL_MMAP_SIZE)
+                except OSError:
+                    if size == 0:  # an empty one would be found to be damaged
+                        Path(filename).unlink(missing_ok=True)
+                    raise
+        super().__init__(filename, read_mode)  # type: ignore[no-untyped-call]
+
+    def _init_value(self, key: str) -> None:
+        needed = self._used + len(key.encode()) + 32  # length, padding, value and timestamp
+        capacity = self._capacity
+        while needed > capacity:
+            capacity *= 2
+        if capacity > self._capacity:
+            store_folder.allocate(self._f.fileno(), capacity)
+        super()._init_value(key)  # type: ignore[no-untyped-call]
+
+
+def install(identity: Callable[[], str]) -> None:
+    """Have the metrics that are made from now on keep their values in files named after ``identity()``."""
+    values.MmapedDict = AllocatedFile  # type: ignore[attr-defined] # imported there, and used by that name
+    values.ValueClass = values.MultiProcessValue(process_identifier=identity)
+    functions = [values.ValueClass.inc, vars(values.ValueClass)["_MmapedValue__check_for_pid_change"]]
+    for function in functions:
+        cells = zip(function.__code__.co_freevars, function.__closure__, strict=True)
+        _closure.update((name, cell.cell_contents) for name, cell in cells)
+    lock = _closure["lock"]
+    # A thread of the parent may hold prometheus_client's one lock just when another one forks: the child would wait
+    # for ever with its first value.
+    os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+
+
+def reopen_lost() -> None:
+    """Go on in new files where the ones of this process were set aside or removed: else it would count unseen.
+
+    Raises OSError where they cannot be made; the next call tries again.
+    """
+    global _is_reopening  # noqa: PLW0603 - one set of files a process
+    if not _closure:
+        return
+    with _closure["lock"]:
+        if not _is_reopening and all(_is_in_place(file) for file in _closure["files"].values()):
+            return
+        _is_reopening = True
+        _closure["pid"]["value"] = None  # as after a fork: the next use of a value opens all files
+    store.directory().mkdir(mode=0o700, exist_ok=True)
+    for value in _closure["values"][:1]:
+        value.get()
+    _is_reopening = False
+
+
+def _is_in_place(file: Any) -> bool:
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.stat(file._fname), os.fstat(file._f.fileno()))  # noqa: PTH116 - twice a second
+    return False

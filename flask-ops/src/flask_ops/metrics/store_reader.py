@@ -1,0 +1,150 @@
+"""Read the store, whatever state its files are in: one that is damaged must not cost a scrape.
+
+prometheus_client's own reader raises for an empty, a cut and a damaged file alike, on each scrape
+from then on, and can loop for ever on a damaged one. The form of the files is prometheus_client's
+``mmap_dict``: how many bytes are used (int32, padded to 8), then entries of a length (int32), a key
+in JSON, padded so that the next 16 bytes are aligned to 8: value and timestamp, both doubles.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import struct
+import time
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import structlog
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from flask_ops.metrics import slots, store
+
+_integer = struct.Struct("i").unpack_from
+_two_doubles = struct.Struct("dd").unpack_from
+_HEADER = 8
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+_NEW_SECONDS = 5
+"""A file is empty for a moment when it is made; one that stays so was left by a killed process."""
+_MAX_KEYS = 100_000
+
+_stuck: set[Path] = set()
+"""Damaged files that could not be set aside: each is told and counted once."""
+_keys: dict[bytes, tuple[str, str, tuple[tuple[str, str], ...], str]] = {}
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class DamagedFileError(ValueError):
+    """The file is not what prometheus_client has written."""
+
+
+class StoreCollector(Collector):
+    """Sums up the metrics of all processes that share a store."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the sums, and how many files had to be set aside."""
+        metrics: dict[str, Metric] = {}
+        for path in store.files(self._directory):
+            kind, _, rest = path.stem.partition("_")
+            mode, _, owner = rest.rpartition("_")
+            if kind == "gauge" and owner.startswith(slots.STRAY):
+                continue  # what a worker has forked counts; but as it begins, all its gauges are 0
+            key: Any
+            for key, value, timestamp in read(path) or ():
+                metric_name, name, labels, help_text = key
+                metric = metrics.get(metric_name)
+                if metric is None:
+                    metric = metrics[metric_name] = Metric(metric_name, help_text, kind)
+                if kind == "gauge":
+                    metric._multiprocess_mode = mode  # type: ignore[attr-defined] # as prometheus_client sets it
+                    with_owner: Any = (*labels, ("pid", owner))
+                    metric.add_sample(name, with_owner, value, timestamp)
+                else:
+                    metric.add_sample(name, labels, value)
+        # How the values of several processes become one depends on type and mode, and is left to its author.
+        yield from MultiProcessCollector._accumulate_metrics(metrics, accumulate=True)
+        damaged = len(store.set_aside(self._directory)) + len(_stuck)
+        yield CounterMetricFamily(
+            "service_metrics_store_errors", "Files of the metrics store that could not be read.", value=damaged
+        )
+
+
+def read(path: Path) -> list[tuple[Any, float, float]] | None:
+    """Return key, value and timestamp of each entry; None for a file that is new, gone or set aside.
+
+    Raises OSError where not the file is at fault, but this process has no descriptor or memory left.
+    """
+    try:
+        data = path.read_bytes()
+        if data[:_HEADER].strip(b"\0"):
+            return list(_entries(data))
+        if len(data) >= _HEADER or time.time() - path.stat().st_mtime < _NEW_SECONDS:
+            return None
+        raise DamagedFileError("the file is empty")
+    except FileNotFoundError:  # the momentary values of a worker that has just ended
+        return None
+    except (DamagedFileError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in _SHORTAGES:
+            raise  # without one of the files the sums would be wrong
+        _set_aside(path, error)
+        return None
+
+
+def total(directory: Path, name: str, owners: Collection[str] | None = None) -> float:
+    """Return the sum of all samples called ``name``, of these owners where they are given."""
+    found = 0.0
+    for path in store.files(directory):
+        if owners is None or path.stem.rpartition("_")[2] in owners:
+            found += sum(value for (_, sample, _, _), value, _ in read(path) or () if sample == name)
+    return found
+
+
+def _entries(data: bytes) -> Iterator[tuple[Any, float, float]]:
+    if len(data) < _HEADER:
+        raise DamagedFileError("the file ends in its header")
+    used = _integer(data, 0)[0]
+    if not _HEADER <= used <= len(data):
+        raise DamagedFileError(f"{used} bytes are said to be used of {len(data)}")
+    position = _HEADER
+    while position < used:
+        length = _integer(data, position)[0]
+        end = position + 4 + length + 8 - (length + 4) % 8
+        if length <= 0 or end + 16 > used:
+            raise DamagedFileError(f"an entry of {length} bytes at {position}")
+        value, timestamp = _two_doubles(data, end)
+        yield _parse(data[position + 4 : position + 4 + length]), value, timestamp
+        position = end + 16
+
+
+def _parse(key: bytes) -> tuple[str, str, tuple[tuple[str, str], ...], str]:
+    parsed = _keys.get(key)
+    if parsed is None:
+        try:
+            metric_name, name, labels, help_text = json.loads(key)
+            parsed = (str(metric_name), str(name), tuple(sorted(labels.items())), str(help_text))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise DamagedFileError("a key is not the JSON it should be") from error
+        if len(_keys) < _MAX_KEYS:
+            _keys[key] = parsed
+    return parsed
+
+
+def _set_aside(path: Path, error: Exception) -> None:
+    target = path.parent / store.DAMAGED
+    try:
+        target.mkdir(mode=0o700, exist_ok=True)
+        path.rename(target / f"{time.time_ns()}-{path.name}")
+    except FileNotFoundError:  # another scrape at the same moment has done it, and says so
+        return
+    except OSError as reason:
+        if path not in _stuck:
+            _stuck.add(path)
+            _log.error("metrics file is damaged and cannot be set aside", file=path.name, reason=str(reason))
+        return
+    _log.error("metrics file is damaged and was set aside", file=path.name, reason=str(error))

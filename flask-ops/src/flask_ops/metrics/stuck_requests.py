@@ -1,0 +1,96 @@
+"""Requests that run for longer than they may: found, reported with the stack of their thread, counted."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Collection, Iterable
+from functools import partial
+from pathlib import Path
+from traceback import walk_stack
+from types import FrameType
+from typing import Any
+
+import orjson
+import structlog
+from prometheus_client import CollectorRegistry, Counter
+
+from flask_ops.metrics import capacity, store
+from flask_ops.web.exchange import Exchange
+from flask_ops.web.observer import Observer
+
+FRAMES = 20
+"""How many of the innermost frames of a stack are told."""
+
+TIMED_OUT = ("service_requests_timed_out", "Requests that ran for longer than SERVICE_REQUEST_TIMEOUT.")
+
+_NAME = "stuck_{}.json"
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class StuckRequests:
+    """Looks for requests that have been served for longer than ``limit`` (seconds).
+
+    Where these take every one of this process's ``threads``, it serves nothing any more. A worker
+    that a master replaces (Gunicorn) then reports them as aborted and ends.
+    """
+
+    def __init__(self, observer: Observer, limit: float, threads: int, registry: CollectorRegistry) -> None:
+        self._observer, self._limit, self._threads = observer, limit, threads
+        self._end_where = capacity.end_where
+        self._timed_out = Counter(*TIMED_OUT, registry=registry)
+
+    def publish(self) -> int:
+        """Report what is stuck and was not before; return how many requests are."""
+        now = time.perf_counter()
+        stuck = [exchange for exchange in self._observer.running() if now - exchange.started > self._limit]
+        self.report(exchange for exchange in stuck if not exchange.timed_out)
+        if self._end_where is not None and len(stuck) >= self._threads:
+            self._end_where(partial(self._condemn, stuck))
+        return len(stuck)
+
+    def _condemn(self, stuck: Collection[Exchange]) -> list[dict[str, Any]]:
+        facts = [*map(_facts, stuck)]
+        return facts if self._observer.abort(stuck) else []
+
+    def report(self, exchanges: Iterable[Exchange]) -> None:
+        """Write one line about each, and count it."""
+        frames = sys._current_frames()
+        for exchange in exchanges:
+            exchange.timed_out = True
+            self._timed_out.inc()
+            _log.error("request is stuck", **_facts(exchange), stack=_stack(frames.get(exchange.thread)))
+
+
+def leave(**lost: Any) -> None:
+    """Tell the master why this process ends, and what is lost with it."""
+    (store.directory() / _NAME.format(store.identity())).write_bytes(orjson.dumps(lost))
+
+
+def taken_down(directory: Path, owner: object) -> dict[str, Any]:
+    """Return what a worker that has ended said was lost with it; nothing where it was not stuck."""
+    try:
+        lost: dict[str, Any] = orjson.loads((directory / _NAME.format(owner)).read_bytes())
+    except (OSError, orjson.JSONDecodeError):  # not there, or not to be read for now
+        return {}
+    return lost
+
+
+def _facts(exchange: Exchange) -> dict[str, Any]:
+    ids = exchange.ids
+    facts = {
+        "request_id": ids.request_id,
+        "method": exchange.environ["REQUEST_METHOD"],
+        "route": exchange.route_so_far(),
+        "elapsed_seconds": round(time.perf_counter() - exchange.started, 3),
+    }
+    return {**facts, "trace_id": ids.trace_id, "span_id": ids.span_id} if ids.trace_id else facts
+
+
+def _stack(frame: FrameType | None) -> list[dict[str, Any]]:
+    """Return the innermost frames, the innermost last, without their local variables."""
+    frames = [
+        {"file": frame.f_code.co_filename, "line": line, "function": frame.f_code.co_name}
+        for frame, line in walk_stack(frame)
+    ]
+    return frames[:FRAMES][::-1]

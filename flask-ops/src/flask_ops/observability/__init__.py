@@ -1,0 +1,1 @@
+"""Prometheus rules, alerts and a Grafana dashboard for the metrics of this version."""

@@ -1,0 +1,149 @@
+"""``Ops``, the extension that attaches a Flask application to the monitoring of its process."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+from flask import Flask
+
+from flask_ops.core.settings import Settings
+from flask_ops.health import Check, within
+from flask_ops.health.engine import Health
+from flask_ops.health.metrics import status_elsewhere
+from flask_ops.health.readiness import Readiness
+from flask_ops.metrics import store
+from flask_ops.ops import runtime
+from flask_ops.ops.runtime import Runtime
+from flask_ops.ops.startup import open_store, start
+from flask_ops.web import faults, limits, probes, problems
+from flask_ops.web.json_provider import JSONProvider
+from flask_ops.web.signals import EXCHANGE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable as Body
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_NAME = "flask_ops"
+_log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """What ``app.extensions["flask_ops"]`` holds."""
+
+    settings: Settings
+    health: Health
+    runtime: Runtime
+
+    def readiness(self, exclude: Collection[str] = ()) -> Readiness:
+        """Return the readiness of this application."""
+        return self.runtime.readiness_of(self.health, exclude)
+
+
+class Ops:
+    """Health checks, metrics and log lines for a Flask application.
+
+    ``Ops(app)``, or ``ops = Ops()`` and later ``ops.init_app(app)``. Without options the responses of the application
+    stay as they are, except for the header ``X-Request-ID``.
+
+    ``settings`` is a class derived from ``flask_ops.Settings``, whose settings are then read from the environment while
+    the log is set up; or an instance, which changes nothing in the process, for tests. ``checks`` are the readiness
+    checks. Each option turns one thing on:
+
+    - ``probes``: ``/healthz`` and ``/readyz`` on the application's port.
+    - ``metrics``: ``/metrics`` on the application's port, unless ``SERVICE_METRICS_ON_APP`` is false.
+    - ``problems``: every error is answered as ``application/problem+json`` (RFC 9457).
+    - ``json``: ``jsonify()`` and views that return a dict or a list use orjson.
+    - ``limits``: bodies over ``SERVICE_MAX_BODY_BYTES`` are answered with 413, chunked ones included.
+    - ``modes``: ``SERVICE_ENV`` sets ``app.debug`` and ``app.testing``.
+
+    ``SERVICE_SECRET_KEY`` becomes the secret key of the application if it is set.
+
+    Raises RuntimeError if the application is attached already, ValueError for two checks of one name, and SystemExit
+    with code 78 for invalid settings.
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        settings: Settings | type[Settings] = Settings,
+        *,
+        checks: Iterable[Check] = (),
+        probes: bool = False,
+        metrics: bool = False,
+        problems: bool = False,
+        json: bool = False,
+        limits: bool = False,
+        modes: bool = False,
+    ) -> None:
+        self._settings, self._checks = settings, checks
+        self._probes, self._metrics, self._problems = probes, metrics, problems
+        self._json, self._limits, self._modes = json, limits, modes
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Attach ``app``. See the class for what it raises."""
+        if _NAME in app.extensions:
+            raise RuntimeError(
+                f"The application {app.name!r} is attached already: call Ops(app) or init_app(app) once."
+            )
+        if isinstance(self._settings, type):
+            settings = start(self._settings)
+            open_store(if_chosen=True)  # if the server has not done so, such as flask's own command
+        else:
+            settings = self._settings
+        process = runtime.obtain(settings)
+        health = Health(within(app.app_context, [*self._checks, *faults.checks(settings)]), status_elsewhere)
+        attached = Attached(settings, health, process)
+        app.extensions[_NAME] = attached
+        process.add_health(health)
+        process.expect_routes(app)
+        if settings.secret_key is not None:
+            app.secret_key = settings.secret_key
+        if self._modes:
+            app.debug, app.testing = settings.debug, settings.testing
+        if self._json:
+            app.json = JSONProvider(app)
+        if self._limits:
+            limits.init_app(app, settings.max_body_bytes)
+        if self._problems:
+            problems.init_app(app)
+        if self._probes:
+            app.register_blueprint(probes.blueprint(attached.readiness))
+            process.observer.quiet_routes |= {probes.LIVENESS, probes.READINESS}
+        if self._metrics and settings.metrics_on_app:
+            app.register_blueprint(probes.scrape_blueprint(process.sources))
+            process.observer.quiet_routes.add(probes.METRICS)
+        faults.init_app(app, settings)
+        answers_errors = self._problems and not (app.debug or app.testing)
+        app.wsgi_app = _Entrance(app.wsgi_app, process, answers_errors=answers_errors)  # type: ignore[method-assign] # as Flask documents it
+
+
+class _Entrance:
+    """The middleware at ``app.wsgi_app``: observes a request unless the server has done so."""
+
+    def __init__(self, app: WSGIApplication, process: Runtime, *, answers_errors: bool) -> None:
+        self._app, self._process, self._answers_errors = app, process, answers_errors
+        self._observed = process.observe(self)
+        self._is_checked = False
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Body[bytes]:
+        exchange = environ.get(EXCHANGE)
+        if exchange is None:
+            self._process.start()
+            self._warn_of_separate_workers(environ)
+            return self._observed(environ, start_response)
+        exchange.answers_errors = self._answers_errors
+        return self._app(environ, start_response)
+
+    def _warn_of_separate_workers(self, environ: WSGIEnvironment) -> None:
+        if self._is_checked:
+            return
+        self._is_checked = True
+        if environ["wsgi.multiprocess"] and not store.is_shared():
+            _log.warning("each worker shows its own metrics only", instead="gunicorn -c python:flask_ops.gunicorn")

@@ -1,0 +1,103 @@
+"""Gunicorn's master process, with a stop, a reload and a replacement of workers that lose no request.
+
+``take_over`` turns the arbiter that Gunicorn has made into this class, in the hook ``on_starting``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gunicorn.arbiter import Arbiter
+
+from flask_ops.core.settings import Settings
+from flask_ops.servers.gunicorn import refusals
+from flask_ops.servers.gunicorn.base_worker import BaseWorker
+from flask_ops.servers.gunicorn.early_signals import EarlySignals
+from flask_ops.servers.gunicorn.graceful_stop import GracefulStop
+from flask_ops.servers.gunicorn.master import Master
+from flask_ops.servers.gunicorn.reload_trial import ReloadTrial
+from flask_ops.servers.gunicorn.start_failures import StartFailures
+from flask_ops.servers.gunicorn.succession import Succession
+from flask_ops.servers.gunicorn.systemd import Systemd
+from flask_ops.servers.gunicorn.worker_exits import WorkerExits
+
+
+class OpsArbiter(Arbiter):
+    """All differences from Gunicorn's arbiter. Each method hands over to the part that knows the reason."""
+
+    _exits: WorkerExits
+    _succession: Succession
+    _stopping: GracefulStop
+    _trial: ReloadTrial
+    _master: Master
+    _supervisor: Systemd
+    _is_ready = False
+
+    def take_over(self, settings: Settings) -> None:
+        """Make the parts. Raises SystemExit, after one line in the log, if the configuration cannot be used."""
+        refusals.refuse(self.cfg)
+        failures = StartFailures()
+        self._exits = WorkerExits(self, failures)
+        self._succession = Succession(self, self._exits, failures)
+        self._master = Master(self, settings, self._exits, self._succession, EarlySignals())
+        self._trial = ReloadTrial(self, self._succession, self._master)
+        self._stopping = GracefulStop(self, settings.drain_seconds, self._leave)
+        self._supervisor = Systemd(self._master.fault, self._master.readiness)
+        BaseWorker.master = self._master
+
+    def manage_workers(self) -> None:
+        if not self._is_ready:  # the first call comes when the listeners are open
+            self._is_ready = True
+            self._master.ready()
+        self._succession.manage_workers()
+
+    def spawn_worker(self) -> Any:
+        return self._succession.spawn_or_retry()
+
+    def reap_workers(self) -> None:
+        self._exits.reap_workers(self._master.ended)
+
+    def murder_workers(self) -> None:
+        self._trial.turn()
+        self._master.turn()
+        super().murder_workers()
+        self._supervisor.turn()
+
+    def kill_worker(self, pid: int, sig: int) -> None:
+        self._master.before_kill(pid, sig)
+        super().kill_worker(pid, sig)
+
+    def kill_workers(self, sig: int) -> None:
+        self._stopping.kill_workers(sig)
+
+    def handle_hup(self) -> None:
+        self._trial.ask()
+
+    def reload(self) -> None:
+        self._succession.reload()
+
+    def handle_term(self) -> None:
+        self._stopping.terminate()
+
+    def handle_int(self) -> None:
+        self._stopping.interrupt()
+
+    def wait_for_signals(self, timeout: float | None = 1.0) -> Any:
+        return self._stopping.wait_for_signals(timeout)
+
+    def stop(self, graceful: bool = True) -> None:
+        self._stopping.stop(graceful)
+
+    def reexec(self) -> None:
+        with self._master.handed_over():
+            super().reexec()
+
+    def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
+        try:
+            super().halt(reason, exit_status)
+        finally:  # it ends with SystemExit; probes are answered until nothing else is left
+            self._leave()
+
+    def _leave(self) -> None:
+        self._trial.end()
+        self._master.leaving()

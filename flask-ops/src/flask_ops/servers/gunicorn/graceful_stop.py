@@ -1,0 +1,116 @@
+"""The stop of Gunicorn in phases: drain, close, finish; none of them costs a request.
+
+On SIGTERM Gunicorn closes its listener at once, while load balancers still send requests there, and
+resets those that wait in the kernel's queue. Here the service first says that it is not ready and
+goes on serving.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import time
+from collections.abc import Callable, Collection
+from typing import Any
+
+import structlog
+from gunicorn.arbiter import Arbiter
+
+from flask_ops.core.closing import admit_no_more
+from flask_ops.core.draining import DRAIN
+from flask_ops.metrics import store, store_reader
+
+LAST_WORDS_SECONDS = 0.5
+"""How long workers that did not finish in time have to say what is cut off."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class GracefulStop:
+    """Drains for ``drain_seconds`` before Gunicorn's arbiter ``server`` stops; logs each phase.
+
+    ``step_back`` is called first of all where another master (SIGUSR2) serves the same address.
+    """
+
+    def __init__(self, server: Any, drain_seconds: float, step_back: Callable[[], None]) -> None:
+        self._server, self._drain_seconds, self._step_back = server, drain_seconds, step_back
+        self._stop_at = math.inf
+        self._answered_before = 0.0
+        self._unfinished = 0
+        self._is_stopping = False
+
+    def terminate(self) -> None:
+        """SIGTERM: drain; the second one ends that."""
+        if self._server.reexec_pid or self._server.master_pid:
+            self._step_back()
+            raise StopIteration
+        left = self._drain_seconds - DRAIN.seconds  # an operator may have begun it
+        if DRAIN.is_final or left <= 0:
+            raise StopIteration
+        DRAIN.begin(final=True)
+        self._stop_at = time.monotonic() + left
+        self._answered_before = _answered()
+        _log.info("draining", seconds=round(left, 3), requests_in_flight=self._in_flight())
+
+    def interrupt(self) -> None:
+        """SIGINT: end at once; or end the drain, where there is one."""
+        if DRAIN.is_final:
+            raise StopIteration
+        Arbiter.handle_int(self._server)
+
+    def wait_for_signals(self, timeout: float | None) -> Any:
+        """Wait for signals, until the drain is over at most."""
+        left = self._stop_at - time.monotonic()
+        if left <= 0:
+            raise StopIteration
+        return Arbiter.wait_for_signals(self._server, left if timeout is None else min(timeout, left))
+
+    def stop(self, graceful: bool) -> None:
+        """Close the listeners and end the workers."""
+        if self._is_stopping:  # after SIGINT Gunicorn calls it twice
+            Arbiter.stop(self._server, graceful)
+            return
+        self._is_stopping = True
+        is_last = not (self._server.reexec_pid or self._server.master_pid)
+        if is_last:
+            DRAIN.begin(final=True)
+        drained = {"requests_answered": int(_answered() - self._answered_before)} if self._stop_at < math.inf else {}
+        _log.info("stopping", graceful=graceful, requests_in_flight=self._in_flight(), **drained)
+        began = time.monotonic()
+        if is_last and self._owns_sockets():
+            for listener in self._server.LISTENERS:
+                admit_no_more(listener)
+        Arbiter.stop(self._server, graceful)
+        _log.info("stopped", seconds=round(time.monotonic() - began, 3), requests_unfinished=self._unfinished)
+
+    def _owns_sockets(self) -> bool:
+        """Tell whether nobody serves the sockets after this: they are not systemd's, or another supervisor's (fd://)."""
+        return not self._server.systemd and not any(isinstance(each, int) for each in self._server.cfg.address)
+
+    def kill_workers(self, number: int) -> None:
+        """Send a signal to all workers; before SIGKILL let them say what is cut off."""
+        if number in {signal.SIGKILL, signal.SIGQUIT} and self._is_stopping:
+            self._unfinished = max(self._unfinished, self._in_flight())
+        if number == signal.SIGKILL and self._is_stopping and self._server.WORKERS:
+            Arbiter.kill_workers(self._server, signal.SIGABRT)
+            end = time.monotonic() + LAST_WORDS_SECONDS
+            while self._server.WORKERS and time.monotonic() < end:
+                self._server.reap_workers()
+                time.sleep(0.02)
+        Arbiter.kill_workers(self._server, number)
+
+    def _in_flight(self) -> int:
+        """Return how many requests the workers were serving when they last said so, twice a second."""
+        owners = {worker.slot for worker in self._server.WORKERS.values()}
+        return int(_total("service_requests_in_flight", owners))
+
+
+def _answered() -> float:
+    return _total("flask_http_request_total")
+
+
+def _total(name: str, owners: Collection[str] | None = None) -> float:
+    with contextlib.suppress(OSError):  # no descriptor left, say: to stop well is more than to say what was stopped
+        return store_reader.total(store.directory(), name, owners)
+    return 0

@@ -1,0 +1,60 @@
+"""Gunicorn's own lines, through the formatter of all others."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import Any
+
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
+
+from flask_ops.log import levels
+from flask_ops.log.masked_copy import MASKED
+from flask_ops.servers.gunicorn import rejections
+
+_REJECTED = "Invalid request from ip="
+_CONFIGURATION = "Current configuration:"
+_DISCONNECTED = "Ignored premature client disconnection."
+
+
+class GunicornLogger(Logger):
+    """Hands Gunicorn's lines to the root logger, and leaves the request's line to the observer.
+
+    What Gunicorn quotes of a request is left out: a header or a query string may hold a secret.
+    """
+
+    def setup(self, cfg: Config) -> None:
+        """Set the level, which ``--log-level`` may have changed, and no handler."""
+        self.cfg = cfg
+        level = logging.getLevelNamesMapping().get(cfg.loglevel.upper(), logging.INFO)
+        # The root's level can be changed while it runs; Gunicorn's follows unless the command line has its own.
+        root = levels.configured(logging.getLogger())
+        levels.configure(self.error_log, logging.NOTSET if level == root else level)
+        self.error_log.propagate = True
+
+    def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
+        """Do nothing: requests are logged by ``flask_ops.web.observer``, exactly once."""
+
+    def warning(self, msg: object, *args: Any, **kwargs: Any) -> None:
+        """Log a warning; the one about a request that Gunicorn has refused has fields instead of a text."""
+        error = sys.exception()
+        if error is not None and isinstance(msg, str) and msg.startswith(_REJECTED):
+            rejections.report(error, client=msg.removeprefix(_REJECTED).partition(": ")[0])
+        else:
+            super().warning(msg, *args, **kwargs)
+
+    def exception(self, msg: object, *args: Any, **kwargs: Any) -> None:
+        """Log an exception, without the query string of the request that it ended."""
+        if str(msg).startswith("Error handling request %s"):
+            args = tuple(str(arg).partition("?")[0] for arg in args)
+        super().exception(msg, *args, **kwargs)
+
+    def debug(self, msg: object, *args: Any, **kwargs: Any) -> None:
+        """Log for who looks for a fault, without what a client had sent before it left, and without ``--env``."""
+        if str(msg).startswith(_DISCONNECTED):
+            msg, args = _DISCONNECTED, ()
+        elif str(msg).startswith(_CONFIGURATION):
+            msg = re.sub(r"(?m)^(  raw_env: ).*$", rf"\1{MASKED}", str(msg))
+        super().debug(msg, *args, **kwargs)

@@ -1,0 +1,191 @@
+"""The monitoring in Gunicorn's master: the slots of workers, their ends, and the management address."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import math
+import os
+import signal
+import time
+from collections.abc import Collection, Iterator
+from functools import partial
+from typing import Any
+
+import structlog
+from gunicorn.workers.gthread import ThreadWorker
+from prometheus_client import Counter
+
+from flask_ops import log
+from flask_ops.core.settings import Mode, Settings
+from flask_ops.health import readiness
+from flask_ops.log import levels
+from flask_ops.log.line import Lines
+from flask_ops.management.routes import INHERITED, Management
+from flask_ops.metrics import capacity, following, listening, slots, store, store_folder, stuck_requests
+from flask_ops.metrics.sources import sources
+from flask_ops.servers.gunicorn import rejections, silent_worker, stuck_worker
+from flask_ops.servers.gunicorn.early_signals import EarlySignals, let_sigterm_end_while_it_loads
+from flask_ops.servers.gunicorn.raw_output import RawOutput
+from flask_ops.servers.gunicorn.succession import Succession
+from flask_ops.servers.gunicorn.worker_exits import WorkerExits
+
+HEARTBEAT_SECONDS = 10.0
+"""A threaded worker gives a sign of life each second, however busy its threads are. After so many seconds
+without one from any worker, the service counts as dead."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Master:
+    """Gives each worker its slot in the store, tells why workers end, answers on the management address."""
+
+    def __init__(
+        self, server: Any, settings: Settings, exits: WorkerExits, succession: Succession, signals: EarlySignals
+    ) -> None:
+        self._server, self._exits, self._succession, self._signals = server, exits, succession, signals
+        self.settings = settings
+        management = Management(settings, self.fault, self.readiness, sources(settings))
+        self._listener = management.listen()
+        self._mine = slots.held()
+        slots.sign(store.identity(), store.MASTER)
+        if os.geteuid() == 0:
+            store_folder.give_to(server.cfg.uid, server.cfg.gid)
+        self._raw_output = None if settings.mode is Mode.DEVELOPMENT else RawOutput(Lines(settings))
+        self._publish_drops = following.dropped_lines(None)
+        self._timed_out = Counter(*stuck_requests.TIMED_OUT, registry=None)
+
+    def ready(self) -> None:
+        """Serve on the management address: the service listens."""
+        listening.watch(self._server.LISTENERS)
+        if self._listener is not None:
+            self._listener.start()
+        # The workers to be forked share what there is now. Without this, each one's first full collection of garbage
+        # would write into every object, and so make a copy of it all.
+        gc.freeze()
+
+    def leaving(self) -> None:
+        """Serve no longer: the service has stopped, or another master answers."""
+        if self._listener is not None:
+            self._listener.stop()
+
+    def before_fork(self, worker: Any) -> None:
+        """Take a slot for the worker, after those of workers that ended unnoticed are given back."""
+        living = {living.slot for living in self._server.WORKERS.values()}
+        slots.release(slots.held() - living - self._mine)
+        store.directory().mkdir(mode=0o700, exist_ok=True)  # should somebody have cleaned up
+        worker.slot = slots.take(store.directory())
+        store.prepare(worker.slot)
+        # Gunicorn waits without end for a worker's first sign of life: its heartbeat file begins with the
+        # wall clock's time, which is compared with the monotonic one. From here on `timeout` bounds its start.
+        worker.tmp.notify()
+        worker.forked = worker.tmp.last_update()
+        worker.stacks = silent_worker.open_file()
+        self._signals.expect_worker()
+        if self._raw_output is not None:
+            self._raw_output.expect_child(lambda: {"worker_pid": worker.pid})
+
+    def after_fork(self, worker: Any) -> None:
+        """In the worker: write into the files of its slot from now on."""
+        log.serve(self.settings)
+        if self._listener is not None:
+            self._listener.close_in_child()
+        slots.keep_only(worker.slot)
+        let_sigterm_end_while_it_loads(worker)
+        for sibling in self._server.WORKERS.values():
+            _close(sibling.stacks)
+        silent_worker.write_when_asked(worker.stacks)
+        listening.watch(worker.sockets)
+        capacity.threads = worker.cfg.threads  # 1 in a sync worker
+        capacity.end_where = partial(stuck_worker.end_where, worker)
+        store.identify(worker.slot)
+        slots.sign(worker.slot, store.WORKER)
+        rejections.start()
+
+    def ended(self, worker: Any) -> None:
+        """Take note of a worker that was reaped; of one that was stuck, with what it took down."""
+        lost = stuck_requests.taken_down(store.directory(), worker.slot)
+        if lost:
+            _log.error("worker is stuck and is replaced", worker_pid=worker.pid, **lost)
+            self._exits.expect([worker.pid], "stuck")
+        stacks = silent_worker.stacks(worker.stacks)
+        if stacks:
+            _log.error("worker is silent and is replaced", worker_pid=worker.pid, stacks=stacks)
+            self._timed_out.inc(len(stacks))
+        readiness.remember(store.directory(), worker.slot)
+        store.forget(worker.slot)
+        slots.release([worker.slot])
+        _close(worker.stacks)
+
+    @contextlib.contextmanager
+    def handed_over(self) -> Iterator[None]:
+        """Let the next master (SIGUSR2), which is forked and executed in the block, go on with the same store."""
+        environ = self._server.cfg.env_orig
+        for name in (store.VARIABLE, store_folder.OWNED):
+            if name in os.environ:
+                environ[name] = os.environ[name]
+        if self._listener is None:
+            yield
+            return
+        os.set_inheritable(self._listener.fileno(), True)
+        environ[INHERITED] = str(self._listener.fileno())
+        yield
+        os.set_inheritable(self._listener.fileno(), False)
+
+    def before_trial(self) -> None:
+        """Before the fork of a process that only loads the application: read what it writes."""
+        if self._raw_output is not None:
+            self._raw_output.expect_child(dict)
+
+    def let_go(self) -> None:
+        """In a child that serves nothing: hold nothing that others wait for."""
+        if self._listener is not None:
+            self._listener.close_in_child()
+        for listener in self._server.LISTENERS:
+            listener.close()
+        slots.keep_only()
+
+    def turn(self) -> None:
+        """Do what is due about each second."""
+        levels.refresh()
+        self._publish_drops()
+        with contextlib.suppress(OSError):  # no descriptor left, say; there is a next turn
+            store.forget_the_dead()
+
+    def before_kill(self, pid: int, number: int) -> None:
+        """Ask a worker that is about to be killed, and did not end by SIGABRT, for its stacks."""
+        worker = self._server.WORKERS.get(pid)
+        if number == signal.SIGKILL and worker is not None and worker.aborted:
+            silent_worker.ask(pid, worker.stacks)
+
+    def readiness(self, exclude: Collection[str] = ()) -> readiness.Readiness:
+        """Return what all workers say but those that are about to end."""
+        serving = {worker.slot for worker in self._succession.serving()}
+        leaving = {worker.slot for worker in list(self._server.WORKERS.values())} - serving
+        return readiness.of_workers(store.directory(), exclude, leaving)
+
+    def fault(self) -> str | None:
+        """Return why no worker can answer, None if one can."""
+        if not self._server.LISTENERS:  # it is being stopped, and a restart would not make it better
+            return None
+        workers = self._succession.serving()
+        if not workers:
+            return "no worker is alive"
+        silent = min(_silent_seconds(worker) for worker in workers)
+        # A sync worker that serves a request says nothing meanwhile.
+        threaded = issubclass(self._server.worker_class, ThreadWorker)
+        bound = HEARTBEAT_SECONDS if threaded else self._server.timeout + HEARTBEAT_SECONDS
+        return f"no worker has given a sign of life for {silent:.0f} seconds" if silent > bound else None
+
+
+def _close(file: int | None) -> None:
+    if file is not None:
+        os.close(file)
+
+
+def _silent_seconds(worker: Any) -> float:
+    """Return how long ago a worker touched its heartbeat file, or was forked."""
+    try:
+        return time.monotonic() - float(worker.tmp.last_update())
+    except (OSError, ValueError):  # closed: it has just ended
+        return math.inf

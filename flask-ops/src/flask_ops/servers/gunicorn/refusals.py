@@ -1,0 +1,56 @@
+"""Configurations of Gunicorn that are refused, at the start and before a reload."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NoReturn
+
+import structlog
+from gunicorn import sock
+from gunicorn.pidfile import Pidfile
+from gunicorn.workers.workertmp import WorkerTmp
+
+from flask_ops.ops.startup import EX_CONFIG
+from flask_ops.servers.gunicorn import worker_classes
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def refuse(cfg: Any) -> None:
+    """Raise SystemExit, after one line in the log, where the service cannot run as ``cfg`` says."""
+    if cfg.preload_app:
+        _refuse(
+            "preload_app cannot be used",
+            reason="the threads that run checks and publish metrics would not survive the fork of the workers",
+            instead="leave it off: workers share what the master has loaded as it is",
+        )
+    if fault := worker_classes.fault(cfg):
+        _refuse("worker_class cannot be used", reason=fault, instead=worker_classes.CURE)
+
+
+def try_out(server: Any) -> None:
+    """Use the configuration that ``server.app`` has read as the arbiter ``server`` would for a reload.
+
+    Raises what there it would raise, and SystemExit, after one line in the log, for what would cost requests. What
+    the hooks do is not tried.
+    """
+    old, new = server.cfg, server.app.cfg
+    refuse(new)
+    if new.address != old.address:
+        _refuse(
+            "bind cannot change with a reload",
+            reason="what waits in the queue of the old listener would be reset",
+            instead="SIGUSR2, or a restart",
+        )
+    WorkerTmp(new)  # the file for signs of life
+    if new.is_ssl:
+        sock.ssl_context(new)
+    if new.pidfile:
+        file = Pidfile(f"{new.pidfile}.trial")
+        file.create(os.getpid())
+        file.unlink()
+
+
+def _refuse(event: str, **why: str) -> NoReturn:
+    _log.critical(event, **why)
+    raise SystemExit(EX_CONFIG)

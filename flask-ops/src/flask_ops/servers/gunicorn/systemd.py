@@ -1,0 +1,68 @@
+"""What systemd is told of the service (``Type=notify``): ready when a worker serves, alive as long as one is.
+
+Gunicorn says that it is ready before it has forked a worker. See sd_notify(3) for the protocol.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, MutableMapping
+
+from flask_ops.core.draining import DRAIN
+from flask_ops.health import Status
+from flask_ops.health.answer import Find
+
+VARIABLE = "NOTIFY_SOCKET"
+
+
+class Systemd:
+    """Tells systemd about the service, in each turn of the master's main loop, a second at most.
+
+    ``fault`` returns why the service is not alive, None if it is; ``find`` returns its readiness. Where systemd does
+    not ask, nothing is done.
+    """
+
+    def __init__(
+        self,
+        fault: Callable[[], str | None],
+        find: Find,
+        environ: MutableMapping[str, str] = os.environ,
+    ) -> None:
+        # Taken away from Gunicorn, and from the workers, which have nothing to say.
+        address = environ.pop(VARIABLE, "")
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._fault, self._find = fault, find
+        self._told: set[str] = set()
+        self._status = ""
+
+    def turn(self) -> None:
+        """Send what is news, and a sign of life."""
+        if not self._address:
+            return
+        status = self._find(()).status
+        news = []
+        # Not where a dependency is down: a start that waits for it would time out.
+        if status is not Status.STARTING:
+            news.append("READY=1")
+        if DRAIN.is_final:
+            news.append("STOPPING=1")
+        news = [message for message in news if message not in self._told]
+        self._told.update(news)
+        if status != self._status:
+            self._status = status
+            news.append(f"STATUS={status}")
+        if self._fault() is None:
+            news.append("WATCHDOG=1")
+        if news:
+            self._send("\n".join(news))
+
+    def _send(self, text: str) -> None:
+        # The loop goes on, whatever has become of systemd.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+            connection.setblocking(False)
+            try:
+                connection.sendto(text.encode(), self._address)
+            except OSError:
+                self._told.clear()
+                self._status = ""

@@ -1,0 +1,159 @@
+"""The application as uWSGI serves it: forked workers that count together, and the management address."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from flask_ops import log
+from flask_ops.core.loading import load_application
+from flask_ops.core.settings import Settings
+from flask_ops.health.readiness import of_workers
+from flask_ops.management.routes import Management
+from flask_ops.metrics import store
+from flask_ops.ops.startup import open_store, start
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from flask_ops.ops.runtime import Runtime
+
+
+START_SECONDS = 60.0
+"""How long a worker may take from its fork until it can hear that it is to stop; uWSGI's own patience at a reload."""
+
+
+def load(application: str, settings: type[Settings] = Settings) -> WSGIApplication:
+    """Load the application ``module:name`` or ``module:factory()`` for uWSGI, which is to serve what this returns.
+
+    Raises SystemExit, after one line in the log, with code 78 for invalid settings and 73 if the metrics store cannot
+    be written; RuntimeError in another program than uWSGI; what the import of the application raises.
+    """
+    if "uwsgi" not in sys.modules:
+        raise RuntimeError("flask_ops.uwsgi works in uWSGI only")
+    read = start(settings)
+    log.take_printed_lines(read)
+    # uWSGI loads the application before it forks; the store must be there before any metric is made.
+    open_store()
+    app = load_application(application)
+    from flask_ops.ops import runtime  # noqa: PLC0415 - makes metrics, so after the store
+
+    process = runtime.obtain(read)
+    # uWSGI's master runs no thread of Python's: what it logs is written at once.
+    in_each_worker(partial(log.serve, read))
+    observed = correct_environ(process.observe(app))
+    in_each_worker(process.start)
+    serve_management(read, process)
+    hear_stop_missed_while_starting()
+    return observed
+
+
+def in_each_worker(start: Callable[[], None]) -> None:
+    """Call ``start`` now or, where uWSGI has loaded the application to fork it, in each worker.
+
+    Threads do not survive a fork.
+    """
+    uwsgi = sys.modules.get("uwsgi")
+    if uwsgi is None:
+        start()
+        return
+    if uwsgi.masterpid():
+        # An adopter's @postfork functions: its first import, which needs a master, replaces what the hook was before.
+        with suppress(ImportError):
+            importlib.import_module("uwsgidecorators")
+    earlier = getattr(uwsgi, "post_fork_hook", None)
+
+    def hook() -> None:
+        store.settle(parent_serves=not uwsgi.masterpid())  # before anything writes a metric
+        if earlier is not None:
+            earlier()
+        start()
+
+    if uwsgi.worker_id() > 0:  # with lazy-apps, each worker loads the application itself
+        hook()
+        return
+
+    uwsgi.post_fork_hook = hook  # type: ignore[attr-defined] # made by uWSGI, in C
+
+
+def hear_stop_missed_while_starting() -> None:
+    """End a worker that was told so before it could hear it.
+
+    uWSGI's master tells its workers to finish by SIGHUP, and waits for them without end, in the handler of its SIGTERM.
+    A worker ignores SIGHUP until it has its own handlers, and a signal that is ignored is lost.
+    """
+    uwsgi = sys.modules.get("uwsgi")
+    if uwsgi is not None and uwsgi.masterpid() and sys.platform == "linux":
+        stop = partial(_stop_with, uwsgi.masterpid())
+        in_each_worker(lambda: Thread(target=stop, name="missed stop", daemon=True).start())
+
+
+def _stop_with(master: int) -> None:
+    # uWSGI sets this handler last, and in no process but a worker: a mule has none.
+    end = time.monotonic() + START_SECONDS
+    while not _has("SigCgt", signal.SIGUSR2, os.getpid()):
+        if time.monotonic() > end:
+            return
+        time.sleep(0.01)
+    # While a handler runs, its own signal is blocked.
+    if _has("SigBlk", signal.SIGTERM, master) and not _has("SigBlk", signal.SIGTERM, os.getpid()):
+        os.kill(os.getpid(), signal.SIGHUP)
+
+
+def _has(mask: str, number: signal.Signals, pid: int) -> bool:
+    """Tell whether a signal is in one of the masks of proc_pid_status(5); a process that has ended has none."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    for line in status.splitlines():
+        name, _, value = line.partition(":")
+        if name == mask:
+            return bool(int(value, 16) >> number - 1 & 1)
+    return False
+
+
+def serve_management(settings: Settings, process: Runtime) -> None:
+    """Answer on the management address in a thread of uWSGI's first worker; its other threads may be busy."""
+    uwsgi = sys.modules.get("uwsgi")
+    if uwsgi is None or uwsgi.worker_id() > 1:
+        return
+
+    def fault() -> str | None:
+        return None if any(worker["pid"] for worker in uwsgi.workers()) else "no worker is alive"
+
+    readiness = partial(of_workers, store.directory())
+    listener = Management(settings, fault, readiness, process.sources).listen()
+    if listener is None:
+        return
+
+    def start() -> None:
+        if uwsgi.worker_id() == 1:
+            listener.start()
+        else:
+            listener.close_in_child()
+
+    in_each_worker(start)
+
+
+def correct_environ(app: WSGIApplication) -> WSGIApplication:
+    """Undo that uWSGI takes the scheme from ``X-Forwarded-Proto``, which any client can send.
+
+    Its ``wsgi.errors`` keeps what is not flushed, and writes past the log.
+    """
+
+    def corrected(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ["wsgi.url_scheme"] = "https" if environ.get("HTTPS") in {"on", "1"} else "http"
+        environ["wsgi.errors"] = sys.stderr
+        return app(environ, start_response)
+
+    return corrected

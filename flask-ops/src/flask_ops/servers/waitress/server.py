@@ -1,0 +1,97 @@
+"""Waitress, with a stop that loses no request and with the management address: on Windows too, in one process."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from waitress import adjustments, channel, server, task
+
+from flask_ops import log
+from flask_ops.core.address import Address
+from flask_ops.core.draining import DRAIN
+from flask_ops.core.settings import Settings
+from flask_ops.management.routes import Management
+from flask_ops.metrics import listening
+from flask_ops.ops import runtime
+from flask_ops.ops.runtime import Runtime
+from flask_ops.ops.startup import open_store, start, started
+from flask_ops.servers.waitress.stop import GracefulRun
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+
+def serve(app: WSGIApplication, settings: Settings | type[Settings] | None = None) -> None:
+    """Serve ``app`` until a signal ends it; requests in flight are finished first.
+
+    ``settings`` is a class, which is read from the environment, or an instance. By default it is what the process
+    has read already, or else ``flask_ops.Settings``. Raises OSError if the address cannot be bound, and SystemExit with
+    code 78 for invalid settings.
+    """
+    if settings is None:
+        settings = started() or Settings
+    if isinstance(settings, type):
+        settings = start(settings)
+        open_store(if_chosen=True)
+    bind: Address = settings.bind
+    target = {"unix_socket": bind.unix} if bind.unix else {"listen": str(bind)}
+    _correct_defaults()
+    process = runtime.obtain(settings)
+    _run(server.create_server(process.observe(app), threads=settings.threads, **target), process, settings)
+
+
+def _correct_defaults() -> None:
+    # Which proxy is believed is said in one place, SERVICE_TRUSTED_PROXIES.
+    adjustments.Adjustments.clear_untrusted_proxy_headers = False
+    # Its notes on the address and on clients that left are in our lines; "Task queue depth is 1"
+    # comes with every burst.
+    logging.getLogger("waitress").setLevel(logging.WARNING)
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+
+def _run(created: Any, process: Runtime, settings: Settings) -> None:
+    log.serve(settings)
+    process.start()
+    run = GracefulRun(
+        created,
+        drain_seconds=settings.drain_seconds,
+        graceful_seconds=settings.graceful_seconds,
+        cut_off=process.cut_off,
+    )
+    for listener in run.listeners:
+        listener.channel_class = _Channel
+    listening.watch([listener.socket for listener in run.listeners])
+    management = Management(settings, run.fault, process.readiness, process.sources).listen()
+    if management is None:
+        run()
+        return
+    management.start()
+    try:
+        run()
+    finally:
+        management.stop()
+
+
+class _Task(task.WSGITask):  # type: ignore[misc] # Waitress ships no types
+    def execute(self) -> None:
+        try:
+            super().execute()
+        except Exception:
+            raise
+        except BaseException as error:
+            # For an Exception Waitress answers; after SystemExit the client would wait for ever.
+            raise RuntimeError(f"{type(error).__name__} was raised while a request was served") from error
+
+    def build_response_header(self) -> Any:
+        with self.channel.requests_lock:  # held while pipelined requests are being parsed
+            last = len(self.channel.requests) < 2 and self.channel.request is None
+        if last and DRAIN:
+            # As if the client had asked for it: a client that keeps the connection would lose
+            # the request that it sends just when the connection is closed.
+            self.request.headers["CONNECTION"] = "close"
+        return super().build_response_header()
+
+
+class _Channel(channel.HTTPChannel):  # type: ignore[misc] # Waitress ships no types
+    task_class = _Task

@@ -1,0 +1,56 @@
+"""``/healthz``, ``/readyz`` and ``/metrics``: what load balancers, orchestrators and Prometheus ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flask import Blueprint, Response, abort, jsonify, request
+from prometheus_client.registry import Collector
+
+from flask_ops.health.answer import Find, UnknownCheckError, answer
+from flask_ops.metrics import scrape
+
+LIVENESS = "/healthz"
+READINESS = "/readyz"
+METRICS = scrape.PATH
+
+
+def blueprint(find: Find) -> Blueprint:
+    """Return the routes of both probes; ``find`` returns the readiness."""
+    routes = Blueprint("probes", __name__)
+
+    @routes.get(LIVENESS)
+    def healthz() -> Response:
+        # No dependency is asked: a restart of this process mends none of them.
+        return jsonify(status="ok")
+
+    @routes.get(READINESS)
+    def readyz() -> Response:
+        query = request.query_string.decode("latin-1")
+        try:
+            found = answer(find, query, request.headers.get("Accept", ""))
+        except UnknownCheckError as error:
+            abort(400, str(error))
+        return Response(found.body, found.status, [*found.headers])
+
+    @routes.after_request
+    def forbid_caching(response: Response) -> Response:
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    return routes
+
+
+def scrape_blueprint(sources: Sequence[Collector]) -> Blueprint:
+    """Return the route of the scrape."""
+    routes = Blueprint("scrape", __name__)
+
+    @routes.get(scrape.PATH)
+    def metrics() -> Response:
+        accept, encoding = request.headers.get("Accept", ""), request.headers.get("Accept-Encoding", "")
+        body, headers = scrape.render(
+            sources, accept=accept, accept_encoding=encoding, names=request.args.getlist("name[]")
+        )
+        return Response(body, headers=headers)
+
+    return routes

@@ -1,0 +1,67 @@
+"""``python -m service check`` and its parts, called as tests need them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flask_ops.cli.check.deployment import Deployment, assemble, read_settings
+from flask_ops.cli.check.trial import Trial
+from flask_ops.cli.findings import Finding
+from tests.process import BIN, DEADLINE, PROJECT, clean_environ
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a run of the command has left: its exit code, what it wrote, and the findings read from that."""
+
+    code: int
+    out: str
+    findings: list[dict[str, Any]]
+
+    def texts(self, subject: str, severity: str) -> list[str]:
+        """Return the texts of the findings on this subject."""
+        return [each["text"] for each in self.findings if (each["subject"], each["severity"]) == (subject, severity)]
+
+
+def check(*arguments: str, environ: Mapping[str, str] | None = None, cwd: Path = PROJECT) -> Checked:
+    """Run the command with ``--json`` in a process of its own."""
+    done = subprocess.run(
+        [BIN / "python", "-m", "service", "check", "--json", *arguments],
+        env={**clean_environ(), **(environ or {})},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert "" == done.stderr
+    found = json.loads(done.stdout)
+    assert (done.returncode == 0) == found["passed"]
+    return Checked(done.returncode, done.stdout, found["findings"])
+
+
+def deployment(
+    environ: Mapping[str, str] | None = None,
+    server: str = "gunicorn",
+    trial: Trial | None = None,
+    grace: float | None = None,
+) -> Deployment:
+    """Return what would serve with these variables alone."""
+    settings, problems = read_settings(environ or {}, server)
+    return assemble(environ or {}, server, settings, problems, trial, grace)
+
+
+def severities(findings: Iterable[Finding], subject: str) -> list[str]:
+    """Return how bad each finding on this subject is."""
+    return [str(finding.severity) for finding in findings if finding.subject == subject]
+
+
+def only(findings: Iterable[Finding], subject: str) -> Finding:
+    """Return the one finding on this subject."""
+    (found,) = [finding for finding in findings if finding.subject == subject]
+    return found

@@ -1,0 +1,157 @@
+"""`python -m service`: the article's if/else without its faults."""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.ports import free_port
+from flask_ops.core.settings import documentation
+from tests.copies import copy_service
+from tests.process import BIN, DEADLINE, PROJECT, Server, clean_environ, running, started, wait_until
+
+COMMAND: list[str | Path] = [BIN / "python", "-m", "service"]
+WARNING = "WARNING: This is a development server. Do not use it in a production deployment."
+FREE = {"SERVICE_BIND": "127.0.0.1:0"}
+
+
+def debugger_answers(server: Server) -> bool:
+    """Werkzeug's debugger serves its own files wherever it is on."""
+    return server.get("/?__debugger__=yes&cmd=resource&f=style.css").headers["Content-Type"].startswith("text/css")
+
+
+@pytest.mark.parametrize("env", [{}, {"SERVICE_ENV": "development"}, {"FLASK_ENV": "development"}])
+def test_development_is_the_development_server_with_its_warning(env: dict[str, str], tmp_path: Path) -> None:
+    with running(COMMAND, tmp_path, {**FREE, **env}) as server:
+        assert WARNING in server.text()
+        assert debugger_answers(server)
+        assert server.get("/metrics").status == 200
+        wait_until(lambda: "\x1b[" not in server.text().splitlines()[-1], "no colours into a file")
+        assert not server.text().lstrip().startswith("{")
+
+
+def test_development_logs_each_request_once(tmp_path: Path) -> None:
+    with running(COMMAND, tmp_path, FREE) as server:
+        server.get("/only-once")
+        wait_until(lambda: "/only-once" in server.text(), "a line for the request")
+        server.get("/another")
+        wait_until(lambda: "/another" in server.text(), "a line for the next one")
+
+        assert server.text().count("/only-once") == 1
+
+
+def test_development_listens_on_port_5000_of_loopback_only(tmp_path: Path) -> None:
+    with running(COMMAND, tmp_path, {"PORT": str(free_port())}) as server:
+        addresses = {
+            connection.laddr.ip
+            for process in [psutil.Process(server.process.pid), *server.children()]
+            for connection in process.net_connections("tcp")
+            if connection.status == psutil.CONN_LISTEN
+        }
+        assert {"127.0.0.1"} == addresses
+
+
+def test_development_refuses_an_address_that_others_can_reach(tmp_path: Path) -> None:
+    with started(COMMAND, tmp_path, {"SERVICE_BIND": "0.0.0.0:0"}) as server:
+        assert server.process.wait(DEADLINE) == 78
+        assert "expected a loopback address" in server.text()
+
+
+def test_development_reloads_when_a_file_changes(tmp_path: Path) -> None:
+    copy = copy_service(tmp_path / "copy")
+
+    with running(COMMAND, tmp_path, FREE, cwd=copy) as server:
+        views = copy / "service" / "views.py"
+        views.write_text(views.read_text().replace("name=settings.name", 'name="changed"'))
+        wait_until(lambda: answers_name(server) == "changed", "the changed view answers")
+
+
+def answers_name(server: Server) -> object:
+    try:
+        return server.get("/").json()["name"]
+    except (OSError, http.client.HTTPException):  # between two processes
+        return None
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"SERVICE_ENV": "production"},
+        {"FLASK_ENV": "production"},
+        {"SERVICE_ENV": "production", "FLASK_ENV": "development", "FLASK_DEBUG": "1"},
+        {"SERVICE_ENV": "testing", "FLASK_DEBUG": "1"},
+    ],
+)
+def test_production_is_waitress_without_a_debugger_whatever_is_set(env: dict[str, str], tmp_path: Path) -> None:
+    with running(COMMAND, tmp_path, {**FREE, **env}) as server:
+        assert server.get("/").headers["Server"] == "waitress"
+        assert 'server="waitress"' in server.get("/metrics").body.decode()
+        assert not debugger_answers(server)
+        assert "development server" not in server.text()
+        assert [line for line in server.text().splitlines() if not line.startswith("{")] == []
+
+
+def test_production_says_where_it_listens(tmp_path: Path) -> None:
+    with running(COMMAND, tmp_path, {**FREE, "SERVICE_ENV": "production"}) as server:
+        assert f"127.0.0.1:{server.port}" == server.line("listening")["address"]
+
+
+def test_what_is_printed_in_production_is_a_line_at_once(tmp_path: Path) -> None:
+    copy = copy_service(tmp_path / "copy")
+    with (copy / "service" / "views.py").open("a") as views:
+        views.write("\nprint('printed while it is imported')\n")
+
+    with running(COMMAND, tmp_path, {**FREE, "SERVICE_ENV": "production"}, cwd=copy) as server:
+        assert "stdout" == server.line("printed while it is imported")["logger"]
+
+
+@pytest.mark.parametrize("mode", ["production", "development"])
+def test_a_port_that_is_taken_ends_the_start_with_one_message(mode: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        with started(COMMAND, tmp_path, {"SERVICE_ENV": mode, "SERVICE_BIND": bind}) as server:
+            assert server.process.wait(DEADLINE) == 1
+            assert "Traceback" not in server.text()
+            assert "in use" in server.text()
+
+
+def test_ctrl_c_in_development_is_no_error(tmp_path: Path) -> None:
+    with running(COMMAND, tmp_path, FREE) as server:
+        for child in server.children():  # a terminal signals the whole group
+            child.send_signal(signal.SIGINT)
+        server.stop(signal.SIGINT)
+
+        assert "Traceback" not in server.text()
+
+
+def test_help_lists_every_setting() -> None:
+    shown = subprocess.run(
+        [*map(str, COMMAND), "--help"], cwd=PROJECT, env=clean_environ(), capture_output=True, text=True, check=True
+    ).stdout
+
+    assert [name for name, _, _ in documentation() if name not in shown] == []
+
+
+@pytest.mark.parametrize("options", [["run"], ["run", "--debug"]])
+def test_flask_run_is_refused_in_production(options: list[str], tmp_path: Path) -> None:
+    with started([BIN / "flask", "--app", "service.app", *options], tmp_path) as server:
+        assert server.process.wait(DEADLINE) == 78
+        assert server.line(level="critical")["event"] == "the development server does not serve production"
+
+
+def test_flask_run_serves_development(tmp_path: Path) -> None:
+    command: list[str | Path] = [BIN / "flask", "--app", "service.app", "run", "--port", str(free_port())]
+    with running(command, tmp_path, {"SERVICE_ENV": "development"}) as server:
+        assert WARNING in server.text()
+
+
+def test_other_commands_of_flask_work_in_production(tmp_path: Path) -> None:
+    with started([BIN / "flask", "--app", "service.app", "routes"], tmp_path) as server:
+        assert server.process.wait(DEADLINE) == 0
+        assert "/healthz" in server.text()

@@ -1,0 +1,15 @@
+"""The command line of the tests' project, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import flask_ops
+from service.settings import Settings
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what ``python -m service`` does with these arguments."""
+    return flask_ops.main(
+        arguments, prog="python -m service", settings=Settings, application="service.app:create_app()"
+    )

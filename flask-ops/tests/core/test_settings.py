@@ -1,0 +1,329 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import FrozenInstanceError, fields, replace
+
+import pytest
+
+from flask_ops.core.address import Address
+from flask_ops.core.cpus import usable_cpus
+from flask_ops.core.settings import LogFormat, LogLevel, Mode, Settings, SettingsError, documentation, unknown_variables
+
+SECRET = "correct horse battery"
+
+
+def problems_of(environ: Mapping[str, str], default_mode: Mode = Mode.PRODUCTION) -> list[str]:
+    """Return what is wrong with this environment."""
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_environ(environ, default_mode=default_mode)
+    return raised.value.problems
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    """The service starts without a single variable, in production."""
+    expected = replace(
+        Settings.from_environ({}),
+        mode=Mode.PRODUCTION,
+        version="0.0.0",
+        bind=Address("127.0.0.1", 8000),
+        workers=max(2, usable_cpus()),
+        threads=4,
+        drain_seconds=5.0,
+        graceful_seconds=30.0,
+        management_bind=Address("127.0.0.1", 8001),
+        request_timeout=30.0,
+        metrics_on_app=True,
+        faults=False,
+        log_level=LogLevel.INFO,
+        log_format=LogFormat.JSON,
+        log_max_line_bytes=None,
+        log_buffer_bytes=2**20,
+        log_mask=(),
+        log_query=False,
+        log_repeats=0,
+        log_samples={},
+        log_slow_seconds=1.0,
+        max_body_bytes=1024 * 1024,
+        trusted_proxies=0,
+        trusted_host_proxies=0,
+        secret_key=None,
+    )
+
+    assert expected == Settings.from_environ({})
+
+
+def test_each_variable_is_read_into_its_setting() -> None:
+    """Space around a value does not count."""
+    expected = replace(
+        Settings.from_environ({}),
+        mode=Mode.TESTING,
+        name="shop-1.eu",
+        version="1.2.3+abc",
+        bind=Address("::", 80),
+        workers=3,
+        threads=5,
+        drain_seconds=2.5,
+        graceful_seconds=1.5,
+        management_bind=None,
+        request_timeout=2.5,
+        metrics_on_app=False,
+        faults=True,
+        log_level=LogLevel.WARNING,
+        log_format=LogFormat.CONSOLE,
+        log_max_line_bytes=2048,
+        log_buffer_bytes=2**16,
+        log_mask=("iban", "ssn"),
+        log_query=True,
+        log_repeats=10,
+        log_samples={"/": 0.1, "*": 0.5},
+        log_slow_seconds=0.5,
+        max_body_bytes=0,
+        trusted_proxies=2,
+        trusted_host_proxies=1,
+        secret_key=SECRET,
+    )
+    environ = {
+        "SERVICE_ENV": "testing",
+        "SERVICE_NAME": " shop-1.eu ",
+        "SERVICE_VERSION": "1.2.3+abc",
+        "SERVICE_BIND": "[::]:80",
+        "WEB_CONCURRENCY": "3",
+        "SERVICE_THREADS": "5\n",
+        "SERVICE_DRAIN_SECONDS": "2.5",
+        "SERVICE_GRACEFUL_SECONDS": "1.5",
+        "SERVICE_MANAGEMENT_BIND": "",
+        "SERVICE_REQUEST_TIMEOUT": "2.5",
+        "SERVICE_METRICS_ON_APP": "off",
+        "SERVICE_FAULTS": "yes",
+        "SERVICE_LOG_LEVEL": "WARNING",
+        "SERVICE_LOG_FORMAT": "console",
+        "SERVICE_LOG_MAX_LINE_BYTES": "2048",
+        "SERVICE_LOG_BUFFER_BYTES": "65536",
+        "SERVICE_LOG_MASK": "iban, ssn",
+        "SERVICE_LOG_QUERY": "true",
+        "SERVICE_LOG_REPEATS": "10",
+        "SERVICE_LOG_SAMPLES": "/=0.1 *=0.5",
+        "SERVICE_LOG_SLOW_SECONDS": "0.5",
+        "SERVICE_MAX_BODY_BYTES": "0",
+        "SERVICE_TRUSTED_PROXIES": "2",
+        "SERVICE_TRUSTED_HOST_PROXIES": "1",
+        "SERVICE_SECRET_KEY": SECRET,
+    }
+
+    assert expected == Settings.from_environ(environ)
+
+
+@pytest.mark.parametrize("value", ["", " ", "\t\n"])
+def test_an_empty_variable_counts_as_not_set(value: str) -> None:
+    """Compose files and CI pass empty variables on; they mean nothing, but for one that says what it means."""
+    expected = Settings.from_environ({})
+    names = [name for name, _, _ in documentation() if name != "SERVICE_MANAGEMENT_BIND"]
+
+    assert expected == Settings.from_environ(dict.fromkeys([*names, "FLASK_ENV", "PORT"], value))
+
+
+@pytest.mark.parametrize(
+    ("environ", "default", "expected"),
+    [
+        ({}, Mode.PRODUCTION, Mode.PRODUCTION),
+        ({}, Mode.DEVELOPMENT, Mode.DEVELOPMENT),
+        ({"SERVICE_ENV": "production"}, Mode.DEVELOPMENT, Mode.PRODUCTION),
+        ({"SERVICE_ENV": "Development"}, Mode.PRODUCTION, Mode.DEVELOPMENT),
+        ({"FLASK_ENV": "development"}, Mode.PRODUCTION, Mode.DEVELOPMENT),
+        ({"FLASK_ENV": "production"}, Mode.DEVELOPMENT, Mode.PRODUCTION),
+        ({"SERVICE_ENV": "", "FLASK_ENV": "testing"}, Mode.PRODUCTION, Mode.TESTING),
+        ({"SERVICE_ENV": "testing", "FLASK_ENV": "development"}, Mode.PRODUCTION, Mode.TESTING),
+        ({"SERVICE_ENV": "production", "FLASK_ENV": "nonsense"}, Mode.PRODUCTION, Mode.PRODUCTION),
+    ],
+)
+def test_flask_env_counts_only_without_service_env(environ: Mapping[str, str], default: Mode, expected: Mode) -> None:
+    """`FLASK_ENV` is read where `SERVICE_ENV` is not set; where neither is, the caller's default counts."""
+    assert expected is Settings.from_environ(environ, default_mode=default).mode
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, "127.0.0.1:8000"),
+        ({"SERVICE_ENV": "testing"}, "127.0.0.1:8000"),
+        ({"SERVICE_ENV": "development"}, "127.0.0.1:5000"),
+        ({"PORT": "9000"}, "0.0.0.0:9000"),
+        ({"PORT": "9000", "SERVICE_ENV": "development"}, "127.0.0.1:9000"),
+        ({"PORT": "9000", "SERVICE_BIND": ""}, "0.0.0.0:9000"),
+        ({"PORT": "9000", "SERVICE_BIND": "127.0.0.2:7000"}, "127.0.0.2:7000"),
+        ({"PORT": "nonsense", "SERVICE_BIND": "127.0.0.2:7000"}, "127.0.0.2:7000"),
+        ({"SERVICE_BIND": "0.0.0.0:7000"}, "0.0.0.0:7000"),
+        ({"SERVICE_BIND": "127.0.0.2:0", "SERVICE_ENV": "development"}, "127.0.0.2:0"),
+        ({"SERVICE_BIND": "[::1]:7000", "SERVICE_ENV": "development"}, "[::1]:7000"),
+        ({"SERVICE_BIND": "unix:/run/s.sock", "SERVICE_ENV": "development"}, "unix:/run/s.sock"),
+    ],
+)
+def test_where_the_service_listens(environ: Mapping[str, str], expected: str) -> None:
+    """`SERVICE_BIND` goes before `PORT`, and in development no default is reachable from elsewhere."""
+    assert expected == str(Settings.from_environ(environ).bind)
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0:5000", "[::]:5000", "192.0.2.1:5000", "example.org:5000"])
+@pytest.mark.parametrize("name", ["SERVICE_ENV", "FLASK_ENV"])
+def test_development_refuses_an_address_that_others_can_reach(name: str, bind: str) -> None:
+    """The debugger runs code for everybody who can connect, so an explicit address has to be loopback."""
+    (problem,) = problems_of({name: "development", "SERVICE_BIND": bind})
+
+    assert problem.startswith(f"SERVICE_BIND is '{bind}', expected a loopback address in development")
+
+
+def test_every_wrong_variable_is_named_at_once() -> None:
+    """One start shows all that has to be mended: name, value and what was expected."""
+    environ = {
+        "SERVICE_ENV": "staging",
+        "SERVICE_NAME": "9 lives",
+        "SERVICE_VERSION": "one two",
+        "SERVICE_BIND": "8000",
+        "WEB_CONCURRENCY": "0",
+        "SERVICE_THREADS": "many",
+        "SERVICE_DRAIN_SECONDS": "soon",
+        "SERVICE_GRACEFUL_SECONDS": "-1",
+        "SERVICE_LOG_LEVEL": "loud",
+        "SERVICE_LOG_FORMAT": "xml",
+        "SERVICE_MAX_BODY_BYTES": "1.5",
+        "SERVICE_TRUSTED_PROXIES": "11",
+        "SERVICE_TRUSTED_HOST_PROXIES": "all",
+        "SERVICE_SECRET_KEY": "short",
+    }
+    expected = [
+        "SERVICE_ENV is 'staging', expected one of development, testing, production",
+        "SERVICE_NAME is '9 lives', expected 1 to 63 letters, digits, '.', '_' or '-', a letter first",
+        "SERVICE_VERSION is 'one two', expected 1 to 64 letters, digits, '.', '_', '+' or '-'",
+        "SERVICE_BIND is '8000', expected host:port, [ipv6]:port or unix:/path",
+        "WEB_CONCURRENCY is '0', expected a whole number from 1 to 1000",
+        "SERVICE_THREADS is 'many', expected a whole number from 1 to 1000",
+        "SERVICE_DRAIN_SECONDS is 'soon', expected seconds, from 0 to 3600",
+        "SERVICE_GRACEFUL_SECONDS is '-1', expected seconds, from 0 to 3600",
+        "SERVICE_LOG_LEVEL is 'loud', expected one of debug, info, warning, error, critical",
+        "SERVICE_LOG_FORMAT is 'xml', expected one of json, console, ecs, otel",
+        "SERVICE_MAX_BODY_BYTES is '1.5', expected a whole number from 0 to 1099511627776",
+        "SERVICE_TRUSTED_PROXIES is '11', expected a whole number from 0 to 10",
+        "SERVICE_TRUSTED_HOST_PROXIES is 'all', expected a whole number from 0 to 10",
+        "SERVICE_SECRET_KEY is (not shown), expected at least 16 characters",
+    ]
+
+    assert expected == problems_of(environ)
+
+
+def test_a_wrong_stand_in_is_named_by_its_own_name() -> None:
+    """Who has set `PORT` looks for `PORT` in the message, not for `SERVICE_BIND`."""
+    expected = [
+        "FLASK_ENV is 'staging', expected one of development, testing, production",
+        "PORT is '65536', expected a whole number from 1 to 65535",
+    ]
+
+    assert expected == problems_of({"FLASK_ENV": "staging", "PORT": "65536"})
+
+
+def test_the_error_says_all_problems_in_its_text() -> None:
+    """The text alone is enough where nobody looks at the attribute."""
+    problems = ["A is 1, expected 2", "B is 3, expected 4"]
+    expected = "A is 1, expected 2; B is 3, expected 4"
+
+    assert expected == str(SettingsError(problems, Settings.from_environ({})))
+
+
+def test_a_secret_is_shown_nowhere() -> None:
+    """Neither a refused value nor an accepted one appears in a message or in a repr."""
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_environ({"SERVICE_SECRET_KEY": "hunter2"})
+
+    assert "hunter2" not in str(raised.value)
+    assert "hunter2" not in repr(raised.value)
+
+    settings = Settings.from_environ({"SERVICE_SECRET_KEY": SECRET})
+
+    assert settings.secret_key is not None
+    assert SECRET not in repr(settings)
+    assert SECRET not in str(settings)
+
+
+@pytest.mark.parametrize("attribute", [field.name for field in fields(Settings)])
+def test_settings_do_not_change(attribute: str) -> None:
+    """What was read at the start holds until the end."""
+    settings = Settings.from_environ({})
+
+    with pytest.raises(FrozenInstanceError):
+        setattr(settings, attribute, None)
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("development", True), ("testing", False), ("production", False)])
+def test_the_debugger_is_for_development_only(mode: str, expected: bool) -> None:
+    """No other variable, such as Flask's own, turns it on or off."""
+    assert expected is Settings.from_environ({"SERVICE_ENV": mode, "FLASK_DEBUG": str(int(not expected))}).debug
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, LogFormat.JSON),
+        ({"SERVICE_ENV": "testing"}, LogFormat.JSON),
+        ({"SERVICE_ENV": "development"}, LogFormat.CONSOLE),
+        ({"SERVICE_ENV": "development", "SERVICE_LOG_FORMAT": "json"}, LogFormat.JSON),
+        ({"SERVICE_LOG_FORMAT": "console"}, LogFormat.CONSOLE),
+    ],
+)
+def test_people_read_the_log_in_development_and_machines_elsewhere(
+    environ: Mapping[str, str], expected: LogFormat
+) -> None:
+    """The format follows the mode until it is set."""
+    assert expected is Settings.from_environ(environ).log_format
+
+
+def test_unknown_variables_come_with_the_nearest_known_name() -> None:
+    """A slip of the pen is found; what resembles nothing has no suggestion, and others' variables are left alone."""
+    environ = {
+        "SERVICE_TREADS": "8",
+        "SERVICE_LOGLEVEL": "",
+        "SERVICE_XQZJKWXQZJKWXQZJKW": "1",
+        "SERVICE_THREADS": "8",
+        "OTHER_SERVICE_THREADS": "8",
+        "service_threads": "8",
+        "PORT": "80",
+    }
+    expected = {
+        "SERVICE_LOGLEVEL": "SERVICE_LOG_LEVEL",
+        "SERVICE_TREADS": "SERVICE_THREADS",
+        "SERVICE_XQZJKWXQZJKWXQZJKW": None,
+    }
+
+    assert expected == unknown_variables(environ)
+
+
+def test_known_variables_are_not_unknown() -> None:
+    """Every variable that is documented is known."""
+    expected: dict[str, str | None] = {}
+
+    assert expected == unknown_variables({name: "1" for name, _, _ in documentation()})
+
+
+def test_the_documentation_has_a_row_for_each_setting() -> None:
+    """A setting cannot be added without its row: name, default and meaning."""
+    expected = [field.metadata["variable"].name for field in fields(Settings)]
+    rows = documentation()
+
+    assert expected == [name for name, _, _ in rows]
+    assert all(default and meaning.endswith(".") for _, default, meaning in rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("SERVICE_ENV", "`production`; `development` under `python -m service`"),
+        ("SERVICE_NAME", f"`{Settings.from_environ({}).name}`"),
+        ("SERVICE_THREADS", "`4`"),
+        ("SERVICE_GRACEFUL_SECONDS", "`30`"),
+        ("SERVICE_LOG_LEVEL", "`info`"),
+        ("SERVICE_SECRET_KEY", "none"),
+    ],
+)
+def test_the_documentation_shows_the_default_as_one_would_set_it(name: str, expected: str) -> None:
+    """Not as Python would write it; a default that depends on others is described."""
+    defaults = {variable: default for variable, default, _ in documentation()}
+
+    assert expected == defaults[name]

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.process import BIN, DEADLINE, Server, running, started
+from tests.servers import COMMANDS
+
+if sys.platform != "linux":
+    pytest.skip("reads /proc", allow_module_level=True)
+
+CLOSING = {"output": ">&-", "error": "2>&-", "all": "<&- >&- 2>&-"}
+
+
+def descriptors(server: Server) -> list[str]:
+    """Return which files the standard descriptors of each process are; those of Gunicorn's workers are pipes."""
+    processes = [psutil.Process(server.process.pid), *server.children()]
+    found = [str(Path(f"/proc/{process.pid}/fd/{number}").readlink()) for process in processes for number in range(3)]
+    return [file for file in found if not file.startswith("pipe:")]
+
+
+@pytest.mark.parametrize("closed", CLOSING)
+@pytest.mark.parametrize("name", ["gunicorn", "waitress"])
+def test_a_closed_stream_is_no_other_file(name: str, closed: str, tmp_path: Path) -> None:
+    """What the service opens, the store of the metrics and its sockets, takes none of the three numbers."""
+    command = ["sh", "-c", f'exec "$0" "$@" {CLOSING[closed]}', *COMMANDS[name]]
+    with running(command, tmp_path, {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2"}) as server:
+        found = descriptors(server)
+        assert 0 == server.stop()
+
+    output = str(tmp_path / "output")
+    expected = {"output": ["/dev/null", output], "error": ["/dev/null", output], "all": ["/dev/null"]}
+    assert set(expected[closed]) == set(found)
+
+
+@pytest.mark.parametrize("name", ["python", "check"])
+def test_what_prints_does_so_into_nothing(name: str, tmp_path: Path) -> None:
+    commands: dict[str, list[str | Path]] = {
+        "python": [BIN / "python", "-c", "import service, sys; sys.stdout.isatty(); print('x', flush=True)"],
+        "check": [BIN / "python", "-m", "service", "check"],
+    }
+    command = ["sh", "-c", 'exec "$0" "$@" >&-', *commands[name]]
+    with started(command, tmp_path) as server:
+        server.process.wait(DEADLINE)
+
+    assert "" == server.text()

@@ -1,0 +1,247 @@
+"""New code that cannot be loaded does not take down the service that runs."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.copies import copy_service
+from tests.process import BIN, Server, running, started, wait_until
+from tests.gunicorn.changing import (
+    BROKEN,
+    ENV,
+    FORKS_NOTHING_IF_TOLD,
+    HANGS,
+    metric,
+    serving,
+    workers,
+)
+
+REAPED_BY_ANOTHER = """
+import os
+
+wait = os.waitpid
+
+def waitpid(pid, options):
+    if pid > 0 and options & os.WNOHANG:  # somebody has asked for any child before
+        wait(pid, 0)
+    return wait(pid, options)
+
+def when_ready(server):
+    server.service_master.ready()
+    os.waitpid = waitpid
+"""
+WAITS_FOR_A_FILE = "import pathlib, time\nwhile not pathlib.Path('go').exists(): time.sleep(0.01)\n"
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Return a copy of the service, to be changed."""
+    return copy_service(tmp_path / "copy")
+
+
+@pytest.fixture
+def server(copy: Path, tmp_path: Path) -> Iterator[Server]:
+    with serving(copy, tmp_path, ("--timeout=3",)) as running_server:
+        yield running_server
+
+
+@pytest.mark.parametrize("file", ["service/views.py", "gunicorn.conf.py"])
+def test_workers_stay_where_the_new_code_cannot_be_loaded(file: str, server: Server, copy: Path) -> None:
+    before = workers(server)
+    path = copy / file
+    good = path.read_text()
+    path.write_text(good + BROKEN)
+
+    server.process.send_signal(signal.SIGHUP)
+
+    line = server.line("reload refused")
+    assert "error" == line["level"]
+    assert "a_module_that_does_not_exist" in server.text()
+    assert before == workers(server)
+    assert 200 == server.get("/").status
+    wait_until(lambda: metric(server, "service_reload_failures_total") == 1, "the metric")
+
+    path.write_text(good)
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(workers(server)) == 2 and not workers(server) & before, "new workers")
+    assert 1 == metric(server, "service_reload_failures_total")
+
+
+@pytest.mark.parametrize("ending", ["raise SystemExit(0)", "raise SystemExit(False)", "__import__('os')._exit(0)"])
+def test_workers_stay_where_the_new_code_ends_its_process_with_success(ending: str, server: Server, copy: Path) -> None:
+    before = workers(server)
+    views = copy / "service" / "views.py"
+    views.write_text(f"{views.read_text()}\n{ending}\n")
+
+    server.process.send_signal(signal.SIGHUP)
+
+    assert "error" == server.line("reload refused")["level"]
+    assert before == workers(server)
+    assert 200 == server.get("/").status
+    assert 1 == metric(server, "service_reload_failures_total")
+
+
+def test_it_does_not_matter_who_reaps_a_trial(copy: Path, tmp_path: Path) -> None:
+    """Gunicorn reaps any child in a loop, and a trial may end while it is busy there with a recycled worker."""
+    conf, views = copy / "gunicorn.conf.py", copy / "service" / "views.py"
+    conf.write_text(conf.read_text() + REAPED_BY_ANOTHER)
+    with running([BIN / "gunicorn"], tmp_path, ENV, cwd=copy) as server:
+        before = workers(server)
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(workers(server)) == 2 and not workers(server) & before, "new workers")
+        views.write_text(views.read_text() + BROKEN)
+        server.process.send_signal(signal.SIGHUP)
+
+        assert "ModuleNotFoundError" in server.line("reload refused")["reason"]
+
+
+def test_workers_stay_where_no_trial_can_be_made(copy: Path, tmp_path: Path) -> None:
+    conf, told = copy / "gunicorn.conf.py", copy / "no-more"
+    conf.write_text(conf.read_text() + FORKS_NOTHING_IF_TOLD)
+    with running([BIN / "gunicorn"], tmp_path, ENV, cwd=copy) as server:
+        before = workers(server)
+        told.touch()
+        server.process.send_signal(signal.SIGHUP)
+
+        assert "Resource temporarily unavailable" in server.line("reload refused")["reason"]
+        assert before == workers(server)
+        assert 200 == server.get("/").status
+        assert 1 == metric(server, "service_reload_failures_total")
+
+        told.unlink()
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(workers(server)) == 2 and not workers(server) & before, "new workers")
+
+
+def test_a_reload_does_without_a_store_that_was_cleaned_up(server: Server, tmp_path: Path) -> None:
+    before = workers(server)
+    (store,) = (tmp_path / "tmp").glob("service-metrics-*")
+    shutil.rmtree(store)
+
+    server.process.send_signal(signal.SIGHUP)
+
+    wait_until(lambda: len(workers(server)) == 2 and not workers(server) & before, "new workers")
+    assert 200 == server.get("/").status
+    assert 0o700 == stat.S_IMODE(store.stat().st_mode)
+
+
+def test_workers_stay_where_the_new_code_hangs(server: Server, copy: Path) -> None:
+    before = workers(server)
+    views = copy / "service" / "views.py"
+    views.write_text(views.read_text() + HANGS)
+
+    server.process.send_signal(signal.SIGHUP)
+
+    wait_until(lambda: len(workers(server)) == 3, "the trial")
+    assert 2 == metric(server, "service_workers")  # it is none
+    assert "in time" in server.line("reload refused")["reason"]
+    assert before == workers(server)
+
+
+def test_new_settings_that_cannot_be_used_are_refused(server: Server, copy: Path) -> None:
+    before = workers(server)
+    conf = copy / "gunicorn.conf.py"
+    conf.write_text(f"import os\nos.environ['SERVICE_THREADS'] = 'many'\n{conf.read_text()}")
+
+    server.process.send_signal(signal.SIGHUP)
+
+    assert "78" in server.line("reload refused")["reason"]
+    assert "SERVICE_THREADS" in str(server.line("settings cannot be used")["problems"])
+    assert before == workers(server)
+
+
+def test_a_trial_leaves_nothing_behind(server: Server, tmp_path: Path) -> None:
+    before = workers(server)
+    (store,) = (tmp_path / "tmp").glob("service-metrics-*")
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(workers(server)) == 2 and not workers(server) & before, "new workers")
+    wait_until(lambda: not [path for path in store.iterdir() if path.is_dir()], "no folder")
+
+    assert [] == [path.name for path in store.glob("*_p*.db")]
+    assert [] == server.lines("reload refused")
+
+
+def test_a_stop_ends_a_trial(server: Server, copy: Path) -> None:
+    views = copy / "service" / "views.py"
+    views.write_text(views.read_text() + HANGS)
+    before = workers(server)
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: workers(server) - before, "a trial")
+    trial = workers(server) - before
+
+    assert 0 == server.stop()
+    assert not any(psutil.pid_exists(pid) for pid in trial)
+
+
+def test_no_reload_happens_once_the_service_drains(copy: Path, tmp_path: Path) -> None:
+    """Workers would come and go in its midst."""
+    with running([BIN / "gunicorn"], tmp_path, {**ENV, "SERVICE_DRAIN_SECONDS": "3600"}, cwd=copy) as server:
+        views = copy / "service" / "views.py"
+        views.write_text(views.read_text() + WAITS_FOR_A_FILE)
+        before = workers(server)
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: workers(server) - before, "a trial")
+
+        server.process.send_signal(signal.SIGTERM)
+        server.line("draining")
+        (copy / "go").touch()
+
+        assert "the service is stopping" == server.line("reload refused")["reason"]
+        assert before == workers(server)
+        assert [] == server.lines("Hang up: Master")
+
+
+def test_the_last_of_several_reloads_counts(server: Server, copy: Path) -> None:
+    """The code may change while it is being tried."""
+    before = workers(server)
+    views = copy / "service" / "views.py"
+    good = views.read_text()
+    views.write_text(good + "import time\ntime.sleep(0.5)\n" + BROKEN)
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(server.children()) == 3, "a trial")
+    views.write_text(good)
+    server.process.send_signal(signal.SIGHUP)
+
+    wait_until(lambda: len(workers(server)) == 2 and not workers(server) & before, "new workers")
+
+
+def test_a_worker_that_cannot_start_is_tried_again_while_another_one_serves(server: Server, copy: Path) -> None:
+    """As when it is recycled in the middle of a deployment."""
+    views = copy / "service" / "views.py"
+    good = views.read_text()
+    views.write_text(good + BROKEN)
+    victim = server.children()[0]
+
+    victim.kill()
+
+    wait_until(lambda: server.lines("worker could not start"), "the line")
+    assert 200 == server.get("/").status
+    assert {"signal", "boot"} == {line["reason"] for line in server.lines("worker ended")}
+    views.write_text(good)
+    wait_until(lambda: metric(server, "service_worker_threads") == 8, "both workers")
+    assert 200 == server.get("/").status
+
+
+@pytest.mark.parametrize("code", [BROKEN, "raise SystemExit(0)", "__import__('os')._exit(0)"])
+def test_a_server_of_which_no_worker_can_start_ends(code: str, copy: Path, tmp_path: Path) -> None:
+    views = copy / "service" / "views.py"
+    views.write_text(f"{views.read_text()}\n{code}")
+
+    with started([BIN / "gunicorn"], tmp_path, ENV, cwd=copy) as server:
+        assert 0 != server.process.wait(20)
+
+
+def test_a_worker_that_hangs_as_it_starts_is_ended(copy: Path, tmp_path: Path) -> None:
+    """Gunicorn alone would wait for it without end."""
+    views = copy / "service" / "views.py"
+    views.write_text(views.read_text() + HANGS)
+
+    with started([BIN / "gunicorn", "--timeout=1"], tmp_path, {**ENV, "WEB_CONCURRENCY": "1"}, cwd=copy) as server:
+        wait_until(lambda: server.lines("worker ended", reason="timeout"), "the line")

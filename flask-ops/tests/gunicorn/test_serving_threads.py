@@ -1,0 +1,92 @@
+"""The threads in which a worker serves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from flask_ops.servers.gunicorn.serving_threads import ServingThreads
+from tests.process import DEADLINE, wait_until
+
+
+@contextmanager
+def serving(number: int, serve: Any) -> Iterator[ServingThreads]:
+    threads = ServingThreads(number, serve)
+    try:
+        yield threads
+    finally:
+        threads.shutdown(wait=True)
+
+
+def test_each_connection_is_served_once_in_the_order_of_its_coming() -> None:
+    served: list[int] = []
+
+    with serving(1, served.append) as threads:
+        for number in range(1000):
+            threads.submit(number)
+
+    assert list(range(1000)) == served
+
+
+def test_as_many_are_served_at_one_time_as_there_are_threads() -> None:
+    meet = threading.Barrier(3)
+
+    with serving(3, lambda _: meet.wait(DEADLINE)) as threads:
+        for number in range(6):
+            threads.submit(number)
+
+    assert not meet.broken
+
+
+def test_a_shutdown_ends_the_threads_after_what_they_have_to_do_and_may_be_repeated() -> None:
+    before = set(threading.enumerate())
+    go, served = threading.Event(), list[int]()
+
+    def serve(number: int) -> None:
+        go.wait(DEADLINE)
+        served.append(number)
+
+    with serving(2, serve) as threads:
+        for number in range(10):
+            threads.submit(number)
+        threads.shutdown(wait=False)
+        threads.shutdown(wait=False)
+        assert [] == served
+        go.set()
+
+    assert list(range(10)) == sorted(served)
+    assert before == set(threading.enumerate())
+
+
+def test_an_idle_thread_keeps_no_connection_from_being_freed() -> None:
+    freed = threading.Event()
+
+    class Connection:
+        def __del__(self) -> None:
+            freed.set()
+
+    with serving(1, lambda _: None) as threads:
+        threads.submit(Connection())
+        wait_until(freed.is_set, "the connection is freed")
+
+
+def test_what_no_thread_has_begun_with_can_be_taken_back() -> None:
+    go, began, served = threading.Event(), threading.Event(), list[int]()
+
+    def serve(number: int) -> None:
+        began.set()
+        go.wait(DEADLINE)
+        served.append(number)
+
+    with serving(1, serve) as threads:
+        for number in range(3):
+            threads.submit(number)
+        began.wait(DEADLINE)
+        threads.shutdown(wait=False)
+
+        assert [1, 2] == threads.withdraw()
+        go.set()
+
+    assert [0] == served, "and the shutdown is not forgotten"

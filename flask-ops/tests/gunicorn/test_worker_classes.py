@@ -1,0 +1,32 @@
+"""A worker class whose stop would cost requests does not start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flask_ops.ops.startup import EX_CONFIG
+from tests.process import BIN, DEADLINE, started
+
+ENV = {"SERVICE_BIND": "127.0.0.1:0"}
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["-k", "sync"], "sync with 4 threads is another class"),
+        (["-k", "gthread"], "gthread"),
+        (["-k", "gevent"], "gevent"),
+        (["-k", "tornado"], "tornado"),
+        (["-k", "gunicorn.workers.sync.SyncWorker", "--threads=1"], "gunicorn.workers.sync.SyncWorker"),
+    ],
+)
+def test_it_is_refused_in_one_line_with_the_cure(options: list[str], reason: str, tmp_path: Path) -> None:
+    with started([BIN / "gunicorn", *options], tmp_path, ENV) as server:
+        assert EX_CONFIG == server.process.wait(DEADLINE)
+
+        line = server.line("worker_class cannot be used")
+        assert reason in line["reason"]
+        assert "--worker-class sync --threads 1" in line["instead"]
+        assert "Traceback" not in server.text()

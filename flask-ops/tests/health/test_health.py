@@ -1,0 +1,595 @@
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from flask_ops.health import Check, Checks, Status, runner
+from flask_ops.health.engine import Health
+from flask_ops.health.readiness import combine
+from flask_ops.health.runner import Runner
+from tests.process import PROJECT
+
+SOON = 0.01
+"""Seconds between two runs of a check in these tests."""
+
+NEVER = 3600.0
+"""A time in seconds that no test waits for."""
+
+
+def wait_until(condition: Callable[[], bool], deadline: float = 5) -> None:
+    """Return as soon as ``condition`` holds; fail where it does not within ``deadline`` seconds."""
+    end = time.monotonic() + deadline
+    while not condition():
+        assert time.monotonic() < end, f"not within {deadline:g} s"
+        time.sleep(0.002)
+
+
+class Dependency:
+    """Something that a check asks, and that answers, fails or hangs as the test says."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.error: Exception | None = None
+        self._hangs = False
+        self._is_hanging = False
+        self._changed = threading.Condition()
+
+    def __call__(self) -> None:
+        """Be asked."""
+        with self._changed:
+            self.calls += 1
+            while self._hangs:
+                self._is_hanging = True
+                self._changed.wait()
+            self._is_hanging = False
+            if self.error is not None:
+                raise self.error
+
+    def hang(self) -> None:
+        """Do not answer until told to."""
+        with self._changed:
+            self._hangs = True
+
+    def answer(self) -> None:
+        """Answer again, whoever is waiting too."""
+        with self._changed:
+            self._hangs = False
+            self._changed.notify_all()
+
+    def wait_for_caller(self) -> None:
+        """Wait until somebody waits for the answer."""
+        wait_until(lambda: self._is_hanging)
+
+    def wait_for_calls(self, count: int) -> None:
+        """Wait until it was asked ``count`` times more."""
+        wanted = self.calls + count
+        wait_until(lambda: self.calls >= wanted)
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[[], Dependency]]:
+    """Make dependencies; at the end they fall silent, and so do the threads of their checks."""
+    made: list[Dependency] = []
+
+    def dependency() -> Dependency:
+        made.append(Dependency())
+        return made[-1]
+
+    yield dependency
+    for each in made:
+        each.hang()
+
+
+def status_of(health: Health) -> Status:
+    """Return what the checks say together."""
+    return combine([health.results()]).status
+
+
+def reaches(health: Health, status: Status) -> None:
+    """Wait until the checks together say ``status``."""
+    wait_until(lambda: status_of(health) is status)
+
+
+def test_a_service_without_checks_is_ok() -> None:
+    """It depends on nothing, so it is ready at once."""
+    assert Status.OK is status_of(Health())
+
+
+def test_a_service_is_starting_until_its_critical_checks_have_answered(make: Callable[[], Dependency]) -> None:
+    """No request is sent to a process that does not know yet whether it can answer."""
+    first, second = make(), make()
+    second.hang()
+    health = Health([Check("first", first, timeout=NEVER), Check("second", second, timeout=NEVER)])
+
+    assert Status.STARTING is status_of(health)
+    wait_until(lambda: first.calls > 0)
+    assert Status.STARTING is status_of(health)
+    second.answer()
+    reaches(health, Status.OK)
+
+
+def test_a_service_does_not_wait_for_checks_that_are_not_critical(make: Callable[[], Dependency]) -> None:
+    """One that has not answered yet has not failed either."""
+    optional = make()
+    optional.hang()
+    health = Health([Check("optional", optional, timeout=NEVER, critical=False)])
+
+    assert Status.OK is status_of(health)
+
+
+def test_a_critical_check_that_fails_takes_the_service_down_until_it_recovers(make: Callable[[], Dependency]) -> None:
+    """Three failures in a row take it down, two successes bring it up."""
+    database = make()
+    health = Health([Check("database", database, interval=SOON)])
+    reaches(health, Status.OK)
+
+    for error in (OSError("gone"), KeyError("wrong"), AssertionError()):
+        database.error = error
+        reaches(health, Status.DOWN)
+        database.error = None
+        reaches(health, Status.OK)
+
+
+def test_a_check_that_is_not_critical_degrades_the_service_until_it_recovers(make: Callable[[], Dependency]) -> None:
+    """Degraded is still ready."""
+    cache = make()
+    health = Health([Check("database", make(), interval=SOON), Check("cache", cache, interval=SOON, critical=False)])
+    reaches(health, Status.OK)
+
+    cache.error = OSError("gone")
+    reaches(health, Status.DEGRADED)
+    cache.error = None
+    reaches(health, Status.OK)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_down_is_worse_than_degraded(make: Callable[[], Dependency], order: int) -> None:
+    """In whichever order the checks are declared."""
+    database, cache = make(), make()
+    database.error = cache.error = OSError("gone")
+    checks = [Check("database", database, interval=SOON), Check("cache", cache, interval=SOON, critical=False)]
+    health = Health(checks[::order])
+    status_of(health)
+    wait_until(lambda: all(result.status is Status.DOWN for result in health.results()))
+
+    assert Status.DOWN is status_of(health)
+
+
+def test_a_check_that_hangs_counts_as_failed_and_is_not_run_again(make: Callable[[], Dependency]) -> None:
+    """A probe never waits for it, and a second thread would hang as the first one does."""
+    database, other = make(), make()
+    health = Health(
+        [Check("database", database, timeout=0.05, interval=SOON), Check("other", other, interval=SOON, critical=False)]
+    )
+    reaches(health, Status.OK)
+
+    database.hang()
+    database.wait_for_caller()
+    calls = database.calls
+    reaches(health, Status.DOWN)
+    other.wait_for_calls(20)
+    assert calls == database.calls
+    assert Status.DOWN is status_of(health)
+
+    database.answer()
+    reaches(health, Status.OK)
+
+
+def test_a_check_that_hangs_from_the_start_counts_as_failed(make: Callable[[], Dependency]) -> None:
+    """It does not stay with starting."""
+    database = make()
+    database.hang()
+    health = Health([Check("database", database, timeout=0.05)])
+
+    assert Status.STARTING is status_of(health)
+    reaches(health, Status.DOWN)
+
+
+def test_a_check_that_answers_too_late_has_failed(make: Callable[[], Dependency]) -> None:
+    """What it says then is no longer true; its next run will tell."""
+    database, other = make(), make()
+    database.hang()
+    health = Health([Check("database", database, timeout=0.05, interval=NEVER), Check("other", other, interval=SOON)])
+    reaches(health, Status.DOWN)
+
+    database.answer()
+    other.wait_for_calls(20)
+
+    assert Status.DOWN is status_of(health)
+
+
+def test_one_failure_does_not_take_a_check_down(make: Callable[[], Dependency]) -> None:
+    """A dependency that misses one call is no outage; the result says that it was missed, and why."""
+    database = make()
+    health = Health([Check("database", database, interval=SOON, failures=1000)])
+    reaches(health, Status.OK)
+
+    database.error = OSError("gone")
+    wait_until(lambda: health.results()[0].failures > 1)
+    (result,) = health.results()
+    assert (Status.OK, "OSError") == (result.status, result.reason)
+
+    database.error = None
+    wait_until(lambda: health.results()[0].failures == 0)
+    assert health.results()[0].reason is None
+
+
+def test_one_success_does_not_bring_a_check_up(make: Callable[[], Dependency]) -> None:
+    """What answers now and then is not to be trusted with requests yet."""
+    database = make()
+    database.error = OSError("gone")
+    health = Health([Check("database", database, interval=SOON, successes=1000)])
+    reaches(health, Status.DOWN)
+
+    database.error = None
+    database.wait_for_calls(20)
+
+    assert Status.DOWN is status_of(health)
+
+
+def test_the_first_result_counts_at_once(make: Callable[[], Dependency]) -> None:
+    """Nothing better is known yet."""
+    database = make()
+    database.error = OSError("gone")
+
+    reaches(Health([Check("database", database, interval=NEVER)]), Status.DOWN)
+
+
+def test_the_first_failure_in_a_new_worker_does_not_outweigh_the_others(make: Callable[[], Dependency]) -> None:
+    """One that is recycled at a bad moment must not turn the whole service down."""
+    database = make()
+    database.error = OSError("gone")
+    health = Health([Check("database", database, interval=NEVER)], others=lambda _name: Status.OK)
+
+    reaches(health, Status.OK)
+    assert "OSError" == health.results()[0].reason
+
+
+def test_a_check_that_goes_on_hanging_goes_down(make: Callable[[], Dependency]) -> None:
+    """It counts as failed at its deadline, and whenever it would have been run again."""
+    database = make()
+    health = Health([Check("database", database, timeout=0.05, interval=SOON, failures=5)])
+    reaches(health, Status.OK)
+
+    database.hang()
+    wait_until(lambda: health.results()[0].reason == "timed out")
+    reaches(health, Status.DOWN)
+    assert health.results()[0].failures >= 5
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"timeout": 0},
+        {"timeout": math.nan},
+        {"interval": -1},
+        {"interval": math.inf},
+        {"failures": 0},
+        {"failures": 1.5},
+        {"successes": 0},
+        {"name": "database,cache"},
+    ],
+)
+def test_a_check_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="database"):
+        Check(**{"name": "database", "probe": list, **wrong})
+
+
+def test_a_check_needs_a_name() -> None:
+    with pytest.raises(ValueError, match="name"):
+        Check("", list)
+
+
+async def awaited() -> None:
+    raise OSError("gone")
+
+
+def generated() -> Iterator[None]:
+    yield
+    raise OSError("gone")
+
+
+async def generated_and_awaited() -> AsyncIterator[None]:
+    yield
+    raise OSError("gone")
+
+
+@pytest.mark.parametrize("probe", [awaited, partial(awaited), generated, generated_and_awaited])
+def test_a_check_that_would_run_nothing_is_refused(probe: Callable[[], object]) -> None:
+    with pytest.raises(TypeError, match="'database': it must be a plain function"):
+        Check("database", probe)
+
+
+def test_a_check_that_has_run_nothing_is_down() -> None:
+    """A decorator, or a lambda, hides what it is."""
+    reaches(Health([Check("database", lambda: awaited())]), Status.DOWN)  # noqa: PLW0108 - what is tried
+
+
+def test_forgotten_parentheses_are_an_error() -> None:
+    checks = Checks()
+
+    with pytest.raises(TypeError, match=r"'awaited': write @CHECKS.add\(\), with parentheses"):
+        checks.add(awaited)  # type: ignore[arg-type] # what is tried
+
+
+def test_a_check_that_comes_too_late_is_told() -> None:
+    program = """
+from flask_ops.health import Checks
+from flask_ops.health.engine import Health
+from flask_ops.ops.startup import start
+
+start({})
+checks = Checks()
+checks.add("early")(list)
+health = Health(checks)
+checks.add("late")(list)
+"""
+    (line,) = run(program)
+
+    assert ("readiness check is added too late", "late") == (line["event"], line["check"])
+
+
+def test_checks_are_declared_by_a_decorator() -> None:
+    """The function's name is the check's, and the function stays what it is."""
+    checks = Checks()
+
+    @checks.add(timeout=2.0, critical=False)
+    def database() -> None:
+        """Pass."""
+
+    @checks.add("other name")
+    def another() -> None:
+        """Pass."""
+
+    expected = [Check("database", database, timeout=2.0, critical=False), Check("other name", another)]
+
+    assert expected == list(checks)
+
+
+def test_each_check_is_run_again_after_its_own_interval(make: Callable[[], Dependency]) -> None:
+    """Often where it is cheap, seldom where it is not."""
+    often, seldom = make(), make()
+    health = Health([Check("often", often, interval=SOON), Check("seldom", seldom, interval=NEVER)])
+    reaches(health, Status.OK)
+    often.wait_for_calls(20)
+    expected = 1
+
+    assert expected == seldom.calls
+
+
+def test_a_check_whose_error_has_no_text_is_down_and_run_again(make: Callable[[], Dependency]) -> None:
+    """The error is the check's own code."""
+
+    class UnspeakableError(Exception):
+        def __str__(self) -> str:
+            raise SystemExit
+
+    database = make()
+    health = Health([Check("database", database, interval=SOON)])
+    reaches(health, Status.OK)
+
+    database.error = UnspeakableError()
+    reaches(health, Status.DOWN)
+    database.error = None
+    reaches(health, Status.OK)
+
+
+def test_a_failure_to_run_a_check_is_one_of_the_check(make: Callable[[], Dependency]) -> None:
+    """No descriptor is left to look at what other workers say, for example."""
+    database, answers = make(), iter([OSError("no descriptor")])
+
+    def others(_name: str) -> Status:
+        for error in answers:
+            raise error
+        return Status.STARTING
+
+    database.error = OSError("gone")
+    health = Health([Check("database", database, interval=SOON)], others)
+    reaches(health, Status.DOWN)
+
+    database.error = None
+    reaches(health, Status.OK)
+
+
+def test_what_a_check_said_long_ago_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread could not be started, say."""
+    check = Runner(Check("database", list, timeout=SOON, interval=SOON), lambda _name: Status.STARTING)
+    check.run()
+    assert Status.OK is check.result().status
+
+    monkeypatch.setattr(runner, "OVERDUE_SECONDS", 0)
+    wait_until(lambda: check.result().status is Status.DOWN)
+    assert ("overdue", 1) == (check.result().reason, check.result().failures)
+
+    for _ in range(2):
+        check.run()
+    assert Status.OK is check.result().status
+
+
+def test_asking_for_the_status_runs_no_check(make: Callable[[], Dependency]) -> None:
+    """However many probes come, the dependency is asked at its interval only."""
+    database = make()
+    health = Health([Check("database", database, interval=NEVER)])
+    reaches(health, Status.OK)
+    expected = 1
+
+    assert {Status.OK} == {status_of(health) for _ in range(1000)}
+    assert expected == database.calls
+
+
+def test_nothing_runs_before_it_is_started(make: Callable[[], Dependency]) -> None:
+    """An application can be built, in a parent process or a test, without asking a dependency."""
+    database = make()
+    before = set(threading.enumerate())
+    Health([Check("database", database)])
+    started = set(threading.enumerate()) - before
+
+    assert not started
+    assert not database.calls
+
+
+def test_each_check_has_one_thread_however_many_ask_at_once(make: Callable[[], Dependency]) -> None:
+    """The first probes may come together; the threads do not keep the process alive."""
+    dependencies = [make() for _ in range(3)]
+    for dependency in dependencies:
+        dependency.hang()
+    health = Health([Check(str(number), probe) for number, probe in enumerate(dependencies)])
+    barrier = threading.Barrier(8)
+    before = set(threading.enumerate())
+
+    def ask() -> None:
+        barrier.wait(10)
+        for _ in range(10):
+            status_of(health)
+
+    callers = [threading.Thread(target=ask) for _ in range(8)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(10)
+    started = set(threading.enumerate()) - before
+    expected = len(dependencies)
+
+    assert expected == len(started)
+    assert all(thread.daemon for thread in started)
+
+
+def test_two_checks_of_one_name_are_refused() -> None:
+    """The log could not tell them apart."""
+    with pytest.raises(ValueError, match="database"):
+        Health([Check("database", list), Check("cache", list), Check("database", dict)])
+
+
+def run(program: str) -> list[dict[str, Any]]:
+    """Run a program in a process of its own; return the lines it logged."""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_only_news_is_logged() -> None:
+    """A dependency that stays away fills no log; what is logged says which check, why, and how long it took."""
+    program = """
+import threading
+from flask_ops.health import Check
+from flask_ops.health.engine import Health
+from flask_ops.ops.startup import start
+
+start({"SERVICE_LOG_LEVEL": "debug"})
+gone = OSError("gone")
+answers = iter([None, None, gone, None, gone, KeyError("gone"), gone, gone, None, None, None])
+done = threading.Event()
+
+def probe():
+    try:
+        error = next(answers)
+    except StopIteration:
+        done.set()
+        threading.Event().wait()
+    if error:
+        raise error
+
+health = Health([Check("database", probe, timeout=60, interval=0.001)])
+health.start()
+assert done.wait(30)
+"""
+    lines = run(program)
+    expected = [
+        ("debug", "readiness check passed", "ok", None),
+        ("warning", "readiness check failed", "ok", "OSError: gone"),
+        ("info", "readiness check passed again", "ok", None),
+        ("warning", "readiness check failed", "ok", "OSError: gone"),
+        ("error", "readiness check is down", "down", "OSError: gone"),
+        ("info", "readiness check is up again", "ok", None),
+    ]
+
+    assert expected == [(line["level"], line["event"], line["status"], line.get("reason")) for line in lines]
+    assert all("database" in line["check"] for line in lines)
+    assert all(0 <= line["duration_ms"] < 1000 for line in lines)
+
+
+@pytest.mark.parametrize("end", ["pass", "raise OSError"])
+def test_an_answer_that_came_too_late_is_logged_as_such(end: str) -> None:
+    """With the time that it took, in milliseconds. What it says then is no longer of interest."""
+    program = f"""
+import threading
+from flask_ops.health import Check
+from flask_ops.health.engine import Health
+from flask_ops.ops.startup import start
+
+start({{}})
+calls = []
+done = threading.Event()
+
+def probe():
+    calls.append(1)
+    if len(calls) > 1:
+        done.set()
+        threading.Event().wait()
+    threading.Event().wait(0.1)
+    {end}
+
+health = Health([Check("database", probe, timeout=0.01, interval=0.001)])
+health.start()
+assert done.wait(30)
+"""
+    (line,) = run(program)
+
+    assert ("error", "down", "timed out") == (line["level"], line["status"], line["reason"])
+    assert 90 < line["duration_ms"] < 60_000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the platform does not fork")
+def test_a_forked_worker_runs_its_own_checks() -> None:
+    """Threads do not survive a fork; without this the worker would say for ever what its parent knew."""
+    program = """
+import os, time, warnings
+from flask_ops.health import Check, Status
+from flask_ops.health.engine import Health
+from flask_ops.ops.startup import start
+
+start({"SERVICE_LOG_LEVEL": "debug"})
+warnings.simplefilter("ignore")  # newer Pythons warn of a fork next to threads
+parent = os.getpid()
+
+def probe():
+    if os.getpid() != parent:
+        raise OSError("gone")
+
+def reaches(status):
+    end = time.monotonic() + 30
+    while health.results()[0].status is not status:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+health = Health([Check("database", probe, timeout=60, interval=0.01)])
+reaches(Status.OK)
+child = os.fork()
+if child == 0:
+    try:
+        reaches(Status.DOWN)
+    except BaseException:
+        os._exit(1)
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+reaches(Status.OK)
+os._exit(0)
+"""
+    expected = ["ok", "down"]
+
+    assert expected == [line["status"] for line in run(program)]

@@ -1,0 +1,265 @@
+"""The readiness of several workers is one answer, in the form that the client asked for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from flask_ops.health import Result, Status
+from flask_ops.health.answer import HEALTH_JSON, UnknownCheckError, answer
+from flask_ops.health.metrics import status_elsewhere
+from flask_ops.health.readiness import REMEMBERED_SECONDS, Readiness, combine, of_workers, publish, remember
+from flask_ops.metrics import store
+from tests.process import wait_until
+from tests.servers import serve
+
+OK, DOWN, STARTING = Status.OK, Status.DOWN, Status.STARTING
+
+
+def result(name: str, status: Status, *, critical: bool = True, **more: Any) -> Result:
+    return Result(name, status, critical=critical, **more)
+
+
+@pytest.mark.parametrize(
+    ("workers", "expected"),
+    [
+        ([], STARTING),
+        ([[]], OK),
+        ([[result("a", OK)], [result("a", OK)]], OK),
+        ([[result("a", OK)], [result("a", DOWN)]], DOWN),
+        ([[result("a", STARTING)]], STARTING),
+        ([[result("a", OK)], [result("a", STARTING)]], OK),
+        ([[result("a", OK), result("b", DOWN, critical=False)]], Status.DEGRADED),
+        ([[result("a", OK), result("b", STARTING, critical=False)]], OK),
+        ([[result("a", DOWN), result("b", DOWN, critical=False)]], DOWN),
+        ([[result("a", DOWN), result("b", STARTING)]], DOWN),
+    ],
+)
+def test_the_worst_that_a_worker_says_of_a_critical_check_counts(workers: list[list[Result]], expected: Status) -> None:
+    assert expected is combine(workers).status
+
+
+def test_a_check_that_is_excluded_does_not_count() -> None:
+    results = [result("a", OK), result("b", DOWN)]
+
+    assert OK is combine([results], exclude=["b"]).status
+    assert DOWN is combine([results], exclude=["a"]).status
+
+
+def test_what_processes_publish_is_put_together_again(tmp_path: Path) -> None:
+    now = time.monotonic()
+    failed = result("a", DOWN, seconds=0.5, ended=now, reason="OSError", failures=3)
+    publish(tmp_path, "1", [result("a", OK, seconds=9.0, ended=now)])
+    publish(tmp_path, "2", [failed])
+
+    assert Readiness(DOWN, {"a": failed}) == of_workers(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"[1]", b'[{"name": "a"}]', b'[{"status": "odd", "name": "a"}]'])
+def test_a_damaged_file_costs_no_answer(content: bytes, tmp_path: Path) -> None:
+    publish(tmp_path, "1", [result("a", OK)])
+    (tmp_path / "readiness_2.json").write_bytes(content)
+
+    assert OK is of_workers(tmp_path).status
+
+
+def end(directory: Path, owner: str) -> None:
+    """End a process: it leaves what it has found, and is forgotten."""
+    remember(directory, owner)
+    (directory / f"readiness_{owner}.json").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("last", [OK, DOWN])
+def test_what_was_known_last_counts_until_a_successor_knows_more(last: Status, tmp_path: Path) -> None:
+    publish(tmp_path, "1", [result("a", last, ended=time.monotonic()), result("gone", OK, ended=time.monotonic())])
+    end(tmp_path, "1")
+    assert Readiness(STARTING, {}) == of_workers(tmp_path), "nobody serves"
+
+    publish(tmp_path, "2", [result("a", STARTING)])
+    found = of_workers(tmp_path)
+    assert (last, ["a"]) == (found.status, [*found.checks])
+
+    publish(tmp_path, "2", [result("a", OK, ended=time.monotonic())])
+    assert OK is of_workers(tmp_path).status
+
+
+def test_what_one_that_is_leaving_has_found_counts_until_a_successor_knows_more(tmp_path: Path) -> None:
+    now = time.monotonic()
+    publish(tmp_path, "1", [result("a", DOWN, ended=now - 1)])
+    end(tmp_path, "1")
+    publish(tmp_path, "2", [result("a", OK, ended=now)])
+    publish(tmp_path, "3", [result("a", STARTING)])
+
+    assert OK is of_workers(tmp_path, leaving=["2"]).status
+
+    publish(tmp_path, "3", [result("a", DOWN, ended=now)])
+    assert DOWN is of_workers(tmp_path, leaving=["2"]).status
+
+
+def test_a_check_that_is_new_has_no_predecessor(tmp_path: Path) -> None:
+    publish(tmp_path, "1", [result("a", OK, ended=time.monotonic())])
+    end(tmp_path, "1")
+    publish(tmp_path, "2", [result("a", STARTING), result("b", STARTING)])
+
+    assert STARTING is of_workers(tmp_path).status
+
+
+def test_whether_a_check_is_critical_is_said_by_the_new_code(tmp_path: Path) -> None:
+    publish(tmp_path, "1", [result("a", DOWN, ended=time.monotonic())])
+    end(tmp_path, "1")
+    publish(tmp_path, "2", [result("a", STARTING, critical=False)])
+
+    assert Status.DEGRADED is of_workers(tmp_path).status
+
+
+def test_what_was_known_long_ago_does_not_count(tmp_path: Path) -> None:
+    publish(tmp_path, "1", [result("a", OK, ended=time.monotonic() - REMEMBERED_SECONDS)])
+    end(tmp_path, "1")
+    publish(tmp_path, "2", [result("a", STARTING)])
+
+    assert STARTING is of_workers(tmp_path).status
+
+
+def test_who_knows_nothing_yet_is_not_remembered(tmp_path: Path) -> None:
+    publish(tmp_path, "1", [result("a", OK, ended=time.monotonic())])
+    end(tmp_path, "1")
+    publish(tmp_path, "2", [result("a", STARTING)])
+    end(tmp_path, "2")
+    publish(tmp_path, "3", [result("a", STARTING)])
+
+    assert OK is of_workers(tmp_path).status
+
+
+def test_the_first_result_counts_at_once_whatever_was_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(store.VARIABLE, str(tmp_path))
+    publish(tmp_path, "1", [result("a", OK, ended=time.monotonic())])
+    end(tmp_path, "1")
+    publish(tmp_path, "2", [result("a", STARTING)])
+
+    assert STARTING is status_elsewhere("a")
+
+
+CHECKS = {
+    "a": result("a", OK, seconds=0.0125, ended=time.monotonic()),
+    "b": result("b", DOWN, critical=False, seconds=1.0, ended=time.monotonic(), reason="timed out", failures=4),
+}
+
+
+def ask(query: str = "", accept: str = "*/*", *, verbose: bool = False) -> tuple[int, Any, dict[str, str]]:
+    found = answer(lambda _exclude: Readiness(Status.DEGRADED, CHECKS), query, accept, verbose=verbose)
+    return found.status, orjson.loads(found.body), dict(found.headers)
+
+
+def test_without_more_words_it_is_the_status_alone() -> None:
+    status, body, headers = ask()
+
+    assert (200, {"status": "degraded"}) == (status, body)
+    assert ("application/json", "no-store") == (headers["Content-Type"], headers["Cache-Control"])
+
+
+@pytest.mark.parametrize("query", ["verbose", "verbose=1", "verbose=&x=y"])
+def test_verbose_shows_each_check(query: str) -> None:
+    _, body, _ = ask(query)
+
+    assert ("ok", True, 12.5) == tuple(body["checks"]["a"][key] for key in ("status", "critical", "duration_ms"))
+    assert ("down", False, "timed out", 4, 1000.0) == tuple(
+        body["checks"]["b"][key] for key in ("status", "critical", "reason", "failures", "duration_ms")
+    )
+    assert body["checks"]["a"]["age_seconds"] >= 0
+    assert "reason" not in body["checks"]["a"]
+
+
+def test_health_json_is_answered_to_those_who_accept_it() -> None:
+    status, body, headers = ask("verbose", f"{HEALTH_JSON}, application/json;q=0.5")
+
+    assert (200, HEALTH_JSON) == (status, headers["Content-Type"])
+    assert ("warn", "degraded") == (body["status"], body["output"])
+    assert ("pass", 12.5, "ms") == tuple(
+        body["checks"]["a"][0][key] for key in ("status", "observedValue", "observedUnit")
+    )
+    assert ("warn", "timed out") == (body["checks"]["b"][0]["status"], body["checks"]["b"][0]["output"])
+
+
+@pytest.mark.parametrize("query", ["exclude=c", "exclude=a&exclude=c", "exclude=a,c"])
+def test_excluding_what_does_not_exist_is_the_clients_fault(query: str) -> None:
+    with pytest.raises(UnknownCheckError, match=r"called c, only a, b"):
+        ask(query)
+
+
+@pytest.mark.parametrize("name", ["gunicorn", "waitress", "uwsgi"])
+def test_both_addresses_answer_alike(name: str, tmp_path: Path) -> None:
+    marker = tmp_path / "down"
+    with serve(name, tmp_path, {"SAMPLE_DOWN_IF_EXISTS": str(marker)}) as server:
+        wait_until(lambda: server.get("/readyz").status == 200, "ready")
+        assert {"status": "ok"} == server.get("/readyz").json()
+        marker.touch()
+        wait_until(lambda: server.manage("/readyz").status == 503, "not ready")
+        wait_until(lambda: server.get("/readyz").status == 503, "not ready")
+        for answered in (server.get("/readyz?verbose"), server.manage("/readyz")):
+            check = answered.json()["checks"]["marker"]
+            assert ("down", "ConnectionError") == (check["status"], check["reason"])
+            assert str(marker) not in answered.body.decode()  # the text of an error is for the log
+        assert 200 == server.get("/readyz?exclude=marker").status == server.manage("/readyz?exclude=marker").status
+        for answered in (server.get("/readyz?exclude=mark"), server.manage("/readyz?exclude=mark")):
+            assert (400, "application/problem+json") == (answered.status, answered.headers["Content-Type"])
+
+
+def test_the_answer_does_not_change_with_the_worker_that_is_asked(tmp_path: Path) -> None:
+    marker = tmp_path / "down"
+    with serve("gunicorn", tmp_path, {"SAMPLE_DOWN_IF_EXISTS": str(marker), "WEB_CONCURRENCY": "4"}) as server:
+        wait_until(lambda: server.get("/readyz").status == 200, "ready")
+        wait_until(lambda: len(server.children()) == 4, "four workers")
+        marker.touch()
+        wait_until(lambda: server.get("/readyz").status == 503, "not ready")
+        assert {503} == {server.get("/readyz").status for _ in range(100)}
+        marker.unlink()
+        wait_until(lambda: server.get("/readyz").status == 200, "ready")
+        assert {200} == {server.get("/readyz").status for _ in range(100)}
+
+
+def test_a_reload_leaves_it_ready_while_slow_checks_run_in_the_new_workers(tmp_path: Path) -> None:
+    with serve("gunicorn", tmp_path, {"SAMPLE_CHECK_SECONDS": "2"}) as server:
+        wait_until(lambda: server.get("/readyz").status == 200, "ready")
+        wait_until(lambda: len(server.children()) == 2, "both workers")
+        before = {child.pid for child in server.children()}
+        server.process.send_signal(signal.SIGHUP)
+        seen: set[str] = set()
+        ages = [0.0]
+
+        def a_successor_has_a_result() -> bool:
+            answer = server.manage("/readyz").json()
+            if "checks" in answer:  # a worker has loaded the code
+                seen.add(answer["status"])
+                ages.append(answer["checks"]["slow"].get("age_seconds", 0.0))
+            return ages[-1] < max(ages) and not before & {child.pid for child in server.children()}
+
+        wait_until(a_successor_has_a_result, "a new result")
+        assert {"ok"} == seen
+
+
+def test_it_does_not_wait_for_a_check_that_hangs(tmp_path: Path) -> None:
+    """The check opens a pipe that nobody writes to."""
+    pipe = tmp_path / "pipe"
+    with serve("gunicorn", tmp_path, {"SAMPLE_HANGS_IF_PIPE": str(pipe)}) as server:
+        wait_until(lambda: server.get("/readyz").status == 200, "ready")
+        os.mkfifo(pipe)
+        wait_until(lambda: server.get("/readyz").status == 503, "not ready")
+        check = server.get("/readyz?verbose").json()["checks"]["pipe"]
+        assert ("down", "timed out") == (check["status"], check["reason"])
+        threads = {child.pid: child.num_threads() for child in server.children()}
+        seconds = []
+        for _ in range(100):
+            for ask_for in (server.get, server.manage):
+                begin = time.perf_counter()
+                assert 503 == ask_for("/readyz").status
+                seconds.append(time.perf_counter() - begin)
+        p99 = statistics.quantiles(seconds, n=100)[98]
+        print(f"while a check hangs: p99 of /readyz {p99 * 1000:.1f} ms")  # noqa: T201 - quoted
+        assert all(child.num_threads() <= threads[child.pid] + 4 for child in server.children())

@@ -1,0 +1,100 @@
+"""Which request a line belongs to, whoever logs it, and what goes on to other services."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flask_ops.core.context import RequestContext, current_request, outgoing_headers
+from tests.log.test_phases import COMMANDS, ENV
+from tests.process import running, wait_until
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+SPAN = "b7ad6b7169203331"
+TRACEPARENT = f"00-{TRACE}-{SPAN}-01"
+
+
+@pytest.mark.parametrize("name", ["gunicorn", "waitress", "uwsgi"])
+def test_every_line_names_its_request_and_nothing_leaks(name: str, tmp_path: Path) -> None:
+    """Eight clients at once, each request with ids and values of its own, on threads that are used again."""
+    with running(COMMANDS[name], tmp_path, ENV) as server:
+        answers: dict[str, Any] = {}
+
+        def ask(client: int) -> None:
+            for turn in range(10):
+                number = f"{client}-{turn}"
+                trace = f"{client:016x}{turn + 1:016x}"
+                headers = {"X-Request-ID": f"r-{number}"}
+                if turn % 2:
+                    headers["traceparent"] = f"00-{trace}-{SPAN}-00"
+                answers[number] = server.get(f"/context?n={number}", headers).json()
+                server.get(f"/streamed?n={number}", {"X-Request-ID": f"s-{number}"})
+
+        threads = [threading.Thread(target=ask, args=(client,)) for client in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for route in ("/context", "/streamed"):
+            wait_until(lambda: len(server.lines("request", route=route)) == 80, "80 lines")  # noqa: B023 - called at once
+        server.get("/log", {"X-Request-ID": "after"})
+        wait_until(lambda: server.lines("request", route="/log"), "the last line")
+        lines = server.lines()
+
+    for number, answer in answers.items():
+        client, turn = map(int, number.split("-"))
+        mine = [line for line in lines if line.get("request_id") == f"r-{number}"]
+        own, foreign, request = sorted(mine, key=lambda line: ["own", "foreign", "request"].index(line["event"]))
+        assert (number, number, number) == (own["n"], foreign["n"], request["leak"])
+        assert ["/context"] * 3 == [line["route"] for line in mine]
+        assert 1 == own["bound"]
+        assert "leak" not in own
+        traced = {"trace_id": f"{client:016x}{turn + 1:016x}", "span_id": SPAN, "trace_flags": "00"} if turn % 2 else {}
+        for line in mine:
+            assert traced == {key: line[key] for key in ("trace_id", "span_id", "trace_flags") if key in line}
+        passed_on = {"traceparent": f"00-{traced['trace_id']}-{SPAN}-00"} if traced else {}
+        assert {"X-Request-ID": f"r-{number}", **passed_on} == answer["headers"]
+    for number in answers:
+        # What is logged while the response is sent, when Flask has forgotten the request.
+        mine = [line for line in lines if line.get("request_id") == f"s-{number}"]
+        assert [*["own", "foreign"] * 3, "closed", "request"] == [line["event"] for line in mine]
+        assert {"/streamed"} == {line["route"] for line in mine}
+        assert {number} == {line["n"] for line in mine if line["event"] != "request"}
+    after = [line.get("leak", "this request only") for line in lines if line.get("request_id") == "after"]
+    assert {"this request only"} == set(after)
+
+
+@pytest.fixture
+def _request() -> Iterator[None]:
+    token = current_request.set(None)
+    yield
+    current_request.reset(token)
+
+
+@pytest.mark.usefixtures("_request")
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, {}),
+        ({"HTTP_TRACEPARENT": TRACEPARENT}, {"traceparent": TRACEPARENT}),
+        (
+            {"HTTP_TRACEPARENT": TRACEPARENT, "HTTP_TRACESTATE": "vendor=1"},
+            {"traceparent": TRACEPARENT, "tracestate": "vendor=1"},
+        ),
+        ({"HTTP_TRACEPARENT": "nonsense", "HTTP_TRACESTATE": "vendor=1"}, {}),
+        ({"HTTP_TRACESTATE": "vendor=1"}, {}),
+    ],
+)
+def test_what_the_client_sent_goes_on_unchanged(environ: dict[str, str], expected: dict[str, str]) -> None:
+    current_request.set(RequestContext.from_environ({"HTTP_X_REQUEST_ID": "r1", **environ}))
+
+    assert {"X-Request-ID": "r1", **expected} == outgoing_headers()
+
+
+@pytest.mark.usefixtures("_request")
+def test_outside_of_a_request_nothing_goes_on() -> None:
+    assert {} == outgoing_headers()

@@ -1,0 +1,197 @@
+"""The formats of other systems, against the field names that these publish."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+import structlog
+
+from flask_ops.log.line import Lines
+from flask_ops.core.settings import Settings
+from tests.log.test_phases import ENV, NOISE
+from tests.process import BIN, running, wait_until
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+SPAN = "b7ad6b7169203331"
+TRACEPARENT = f"00-{TRACE}-{SPAN}-01"
+
+# Elastic Common Schema 8.11, https://www.elastic.co/guide/en/ecs/8.11/ecs-field-reference.html: field and type.
+# The first four are what ecs-logging requires of every line, the first three in this order:
+# https://github.com/elastic/ecs-logging/blob/main/spec/spec.json
+ECS = {
+    "@timestamp": "date",
+    "log.level": "keyword",
+    "message": "match_only_text",
+    "ecs.version": "keyword",
+    "client.address": "keyword",
+    "error.message": "match_only_text",
+    "error.stack_trace": "wildcard",
+    "error.type": "keyword",
+    "event.duration": "long",
+    "event.outcome": "keyword",
+    "http.request.id": "keyword",
+    "http.request.method": "keyword",
+    "http.response.body.bytes": "long",
+    "http.response.status_code": "long",
+    "labels": "object",
+    "log.logger": "keyword",
+    "process.thread.name": "keyword",
+    "service.environment": "keyword",
+    "service.name": "keyword",
+    "service.version": "keyword",
+    "span.id": "keyword",
+    "trace.id": "keyword",
+    "url.path": "wildcard",
+    "url.query": "keyword",
+    "user_agent.original": "keyword",
+}
+PYTHON = {"date": str, "keyword": str, "match_only_text": str, "wildcard": str, "long": int, "object": dict}
+
+# OpenTelemetry's log data model, https://opentelemetry.io/docs/specs/otel/logs/data-model/: the names of its fields.
+OTEL_MODEL = {
+    *("Timestamp", "ObservedTimestamp", "TraceId", "SpanId", "TraceFlags", "SeverityText", "SeverityNumber", "Body"),
+    *("Resource", "InstrumentationScope", "Attributes", "EventName"),
+}
+# The same page, "Displaying Severity": the short names of the lowest number of each range.
+OTEL_SEVERITY = {"debug": 5, "info": 9, "warning": 13, "error": 17, "critical": 21}
+# Top-level names in JSON, https://opentelemetry.io/docs/specs/otel/compatibility/logging_trace_context/
+OTEL_TRACE = {"trace_id", "span_id", "trace_flags"}
+# Semantic conventions, https://opentelemetry.io/docs/specs/semconv/registry/attributes/
+OTEL_ATTRIBUTES = {
+    *("http.request.method", "http.route", "http.response.status_code", "http.response.body.size", "url.path"),
+    *("url.query", "client.address", "user_agent.original", "exception.type", "exception.message"),
+    *("exception.stacktrace", "thread.name"),
+}
+OTEL_RESOURCE = {"service.name", "service.version", "deployment.environment.name"}
+
+
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
+    """Return what a noisy server writes in each format."""
+    found = {}
+    for name in ("ecs", "otel"):
+        directory = tmp_path_factory.mktemp(name)
+        env = {**ENV, "WEB_CONCURRENCY": "1", "SERVICE_LOG_FORMAT": name, "SERVICE_LOG_QUERY": "true"}
+        with running([BIN / "gunicorn", f"{NOISE}()"], directory, env) as server:
+            headers = {"traceparent": TRACEPARENT, "X-Request-ID": "request-1", "User-Agent": "tester"}
+            server.get("/noise?token=hunter2&q=1", headers)
+            server.get("/boom", headers)
+            wait_until(lambda: '"/boom"' in server.text(), "the last line")
+            server.stop()
+            found[name] = [json.loads(line) for line in server.text().splitlines()]
+    return found
+
+
+def test_ecs_lines_have_published_names_and_types_only(lines: dict[str, list[dict[str, Any]]]) -> None:
+    for line in lines["ecs"]:
+        assert ["@timestamp", "log.level", "message"] == list(line)[:3]
+        assert "ecs.version" in line
+        assert {} == {name: value for name, value in line.items() if not isinstance(value, PYTHON[ECS[name]])}
+        for name, label in line.get("labels", {}).items():
+            assert "." not in name
+            assert isinstance(label, (str, int, float, bool))
+
+
+def test_every_mapped_field_of_ecs_is_used(lines: dict[str, list[dict[str, Any]]]) -> None:
+    assert ECS.keys() == {name for line in lines["ecs"] for name in line}
+
+
+def test_a_request_in_ecs(lines: dict[str, list[dict[str, Any]]]) -> None:
+    (line,) = [line for line in lines["ecs"] if line["message"] == "request" and line["url.path"] == "/boom"]
+
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", line["@timestamp"])
+    assert ("error", "failure", 500) == (line["log.level"], line["event.outcome"], line["http.response.status_code"])
+    assert (TRACE, SPAN, "request-1") == (line["trace.id"], line["span.id"], line["http.request.id"])
+    assert line["event.duration"] > 1000  # nanoseconds
+    assert {"route": "/boom", "outcome": "exception"} == line["labels"]
+
+
+def test_otel_lines_have_published_names_only(lines: dict[str, list[dict[str, Any]]]) -> None:
+    model = {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() for name in OTEL_MODEL}
+    assert model >= OTEL_TRACE
+    for line in lines["otel"]:
+        assert {"timestamp", "severity_text", "severity_number", "body", "resource"} <= line.keys() <= model
+        assert OTEL_SEVERITY[line["severity_text"]] == line["severity_number"]
+        assert OTEL_RESOURCE == line["resource"].keys()
+        dotted = {name for name in line.get("attributes", {}) if "." in name}
+        assert dotted <= OTEL_ATTRIBUTES
+
+
+def test_every_mapped_attribute_of_otel_is_used(lines: dict[str, list[dict[str, Any]]]) -> None:
+    used = {name for line in lines["otel"] for name in line.get("attributes", {}) if "." in name}
+
+    assert OTEL_ATTRIBUTES == used
+
+
+def test_a_request_in_otel(lines: dict[str, list[dict[str, Any]]]) -> None:
+    (line,) = [line for line in lines["otel"] if line.get("attributes", {}).get("url.path") == "/noise"]
+
+    assert ("request", "info", 9) == (line["body"], line["severity_text"], line["severity_number"])
+    assert (TRACE, SPAN, "01") == (line["trace_id"], line["span_id"], line["trace_flags"])
+    assert "token=[masked]&q=1" == line["attributes"]["url.query"]
+    assert "/noise" == line["attributes"]["http.route"]
+
+
+PAYMENT = {"status": "paid", "method": "card", "client": {"id": 1}, "bytes": 7, "path": "/tmp/f", "query": "SELECT 1"}  # noqa: S108 - only a name
+ODD = {"thread": 5, "trace_id": ["t"], "span_id": None, "request_id": 7, "duration_ms": 2.5, "user_agent": "ann"}
+PLAIN = {"thread": "main", "trace_id": TRACE, "span_id": SPAN}
+
+
+def made(log_format: str, **fields: Any) -> dict[str, Any]:
+    """Return the line that somebody's log call makes."""
+    line = Lines(Settings.from_environ({"SERVICE_LOG_FORMAT": log_format}))
+    found: dict[str, Any] = json.loads(line.make({"level": "info", "event": "paid", **fields}))
+    return found
+
+
+def test_what_others_call_like_a_field_of_a_request_is_a_label_in_ecs() -> None:
+    expected = {**PAYMENT, **ODD, "client": '{"id":1}', "trace_id": '["t"]', "span_id": "null"}
+
+    assert expected == made("ecs", **PAYMENT, **ODD)["labels"]
+    assert ["http.request.id"] == [name for name in made("ecs", request_id="r1") if name.startswith("http")]
+
+
+def test_what_others_call_like_a_field_of_a_request_keeps_its_name_in_otel() -> None:
+    line = made("otel", **PAYMENT, **ODD)
+
+    assert {**PAYMENT, **ODD} == line["attributes"]
+    assert {"trace_id", "span_id"}.isdisjoint(line)
+
+
+def test_what_is_of_the_schemas_type_is_mapped_whoever_says_it() -> None:
+    ecs, otel = made("ecs", **PLAIN), made("otel", **PLAIN)
+
+    assert ("main", TRACE, SPAN) == (ecs["process.thread.name"], ecs["trace.id"], ecs["span.id"])
+    assert ({"thread.name": "main"}, TRACE, SPAN) == (otel["attributes"], otel["trace_id"], otel["span_id"])
+
+
+def test_what_is_bound_to_the_context_is_no_field_of_the_request() -> None:
+    with structlog.contextvars.bound_contextvars(query={"page": 2}, status="paid", order=7):
+        request = {"method": "GET", "status": 200, "duration_ms": 1.5}
+        make = Lines(Settings.from_environ({"SERVICE_LOG_FORMAT": "ecs"})).make_trusted
+        line = json.loads(make("info", "request", request))
+
+    assert {"query": '{"page":2}', "order": 7} == line["labels"]
+    assert ("GET", 200, 1_500_000) == tuple(
+        line[name] for name in ("http.request.method", "http.response.status_code", "event.duration")
+    )
+
+
+def test_labels_of_like_names_do_not_hide_each_other() -> None:
+    assert {"a_b": 1, "a_b_": 2, "a_b__": 3} == made("ecs", **{"a.b": 1, "a_b": 2, "a.b_": 3})["labels"]
+
+
+@pytest.mark.parametrize("name", ["ecs", "otel"])
+def test_an_exception_of_somebody_elses_form_is_not_taken_for_one(name: str) -> None:
+    line = made(name, exception={"type": 1, "message": 2, "stack_trace": 3})
+
+    assert [] == [key for key in line if key.startswith("error")]
+    assert "exception" in line["labels" if name == "ecs" else "attributes"]
+
+
+@pytest.mark.parametrize("name", ["ecs", "otel"])
+def test_no_format_shows_a_secret(name: str, lines: dict[str, list[dict[str, Any]]]) -> None:
+    assert "hunter2" not in json.dumps(lines[name])

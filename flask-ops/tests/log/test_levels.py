@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flask_ops.log import levels
+from flask_ops.management.levels import change, show
+from flask_ops.management.listener import Request
+from flask_ops.core.settings import LogLevel
+from flask_ops.metrics import store
+from tests.log.test_phases import COMMANDS, ENV
+from tests.process import Server, running, wait_until
+
+NAME = "tests.levels"
+
+
+@pytest.fixture(autouse=True)
+def _restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Levels are the process's."""
+    monkeypatch.setenv(store.VARIABLE, str(tmp_path))
+    root = logging.getLogger().level
+    yield
+    for name in list(levels.overrides()):
+        levels.override(name, None)
+    logging.getLogger().setLevel(root)
+
+
+def test_an_override_is_in_effect_until_it_is_taken_back() -> None:
+    logger = logging.getLogger(NAME)
+    logger.setLevel(logging.ERROR)
+    levels.override(NAME, LogLevel.DEBUG)
+    assert logging.DEBUG == logger.level
+    levels.override(NAME, LogLevel.INFO)
+    assert logging.INFO == logger.level
+    levels.override(NAME, None)
+
+    assert logging.ERROR == logger.level
+
+
+def test_it_ends_by_itself_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    before = logging.getLogger().level
+    levels.override("root", LogLevel.CRITICAL, 10)
+    levels.refresh()
+    assert logging.CRITICAL == logging.getLogger().level
+    now += 10.1
+    levels.refresh()
+
+    assert before == logging.getLogger().level
+    assert {} == levels.overrides()
+
+
+def test_the_settings_do_not_end_it() -> None:
+    """A reload reads them again; they are what it falls back to."""
+    logger = logging.getLogger(NAME)
+    levels.override(NAME, LogLevel.DEBUG)
+    levels.configure(logger, logging.WARNING)
+    assert (logging.DEBUG, logging.WARNING) == (logger.level, levels.configured(logger))
+    levels.override(NAME, None)
+    assert (logging.WARNING, logging.WARNING) == (logger.level, levels.configured(logger))
+    levels.configure(logger, logging.INFO)
+
+    assert logging.INFO == logger.level
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"x": 1}', '{"x": {"level": "loud", "until": null}}', '{"x": {}}'])
+def test_a_damaged_file_changes_nothing(content: str, tmp_path: Path) -> None:
+    (tmp_path / "log-levels.json").write_text(content)
+    levels.refresh()
+
+    assert {} == levels.overrides()
+
+
+def put(body: bytes) -> tuple[int, str]:
+    response = change(Request("PUT", "/loglevel", "", {}, body))
+    return response.status, json.loads(response.body).get("detail", "")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "Expected a JSON object"),
+        (b"[]", "Expected a JSON object"),
+        (b'{"logger": "x"}', "Expected a JSON object"),
+        (b'{"level": "debug", "secs": 1}', "Expected a JSON object"),
+        (b"\xff", "Expected a JSON object"),
+        (b'{"level": "loud"}', "level: expected one of debug, info, warning, error, critical."),
+        (b'{"level": 10}', "level: expected one of"),
+        (b'{"level": "debug", "seconds": 0}', "seconds: expected a number above 0"),
+        (b'{"level": "debug", "seconds": true}', "seconds: expected"),
+        (b'{"level": "debug", "seconds": "5"}', "seconds: expected"),
+        (b'{"level": "debug", "seconds": NaN}', "seconds: expected"),
+        (b'{"level": "debug", "seconds": 1e99}', "seconds: expected"),
+        (b'{"level": "debug", "logger": ""}', "logger: expected a name"),
+        (b'{"level": "debug", "logger": 5}', "logger: expected a name"),
+        (b'{"level": "debug", "logger": "\\ud800"}', "logger: expected a name"),
+        (b'{"level": "debug", "logger": "a\\nb"}', "logger: expected a name"),
+    ],
+)
+def test_a_wrong_request_is_told_what_would_be_right(body: bytes, said: str) -> None:
+    status, detail = put(body)
+
+    assert 400 == status
+    assert detail.startswith(said)
+    assert {} == levels.overrides()
+
+
+def test_the_answer_shows_levels_and_overrides() -> None:
+    logging.getLogger(f"{NAME}.child")
+    assert 200 == put(json.dumps({"level": "DEBUG", "logger": NAME, "seconds": 60}).encode())[0]
+    shown = json.loads(show().body)
+
+    assert "debug" == shown["overridden"][NAME]["level"]
+    assert shown["overridden"][NAME]["until"].endswith("Z")
+    assert ("debug", "debug") == (shown["loggers"][NAME], shown["loggers"][f"{NAME}.child"])
+    assert logging.getLevelName(logging.getLogger().level).lower() == shown["root"]
+
+
+def test_a_name_that_no_text_can_have_breaks_no_answer() -> None:
+    """A library may have given it; this one is forgotten again."""
+    name = f"{NAME}.\ud800"
+    logging.getLogger(name)
+    try:
+        assert f"{NAME}.\\ud800" in json.loads(show().body)["loggers"]
+        assert 200 == put(b'{"level": "debug"}')[0]
+    finally:
+        del logging.root.manager.loggerDict[name]
+
+
+def test_there_is_an_end_to_what_can_be_overridden() -> None:
+    for number in range(levels.MAX_OVERRIDES):
+        assert 200 == put(json.dumps({"level": "debug", "logger": f"{NAME}.{number}"}).encode())[0]
+    status, detail = put(json.dumps({"level": "debug", "logger": NAME}).encode())
+    assert (409, True) == (status, detail.startswith("100 loggers are overridden"))
+    assert NAME not in levels.overrides()
+
+    assert 200 == put(json.dumps({"level": "info", "logger": f"{NAME}.1"}).encode())[0]
+    assert 200 == put(json.dumps({"level": None, "logger": f"{NAME}.1"}).encode())[0]
+    assert 200 == put(json.dumps({"level": "debug", "logger": NAME}).encode())[0]
+
+
+def test_a_store_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(store.VARIABLE, "/nowhere")
+
+    assert (503, "The other processes cannot be told: No such file or directory.") == put(b'{"level": "debug"}')
+
+
+def found(server: Server, workers: int, name: str = "some.library") -> set[str]:
+    """Return the levels of that many workers."""
+    by_pid: dict[int, str] = {}
+
+    def ask() -> bool:
+        answer = server.get(f"/level?logger={name}").json()
+        by_pid[answer["pid"]] = answer["level"]
+        return len(by_pid) == workers
+
+    wait_until(ask, f"answers of {workers} workers")
+    return set(by_pid.values())
+
+
+@pytest.mark.parametrize(("name", "workers"), [("gunicorn", 2), ("waitress", 1), ("uwsgi", 2)])
+def test_a_level_changes_in_all_processes_at_once_and_falls_back(name: str, workers: int, tmp_path: Path) -> None:
+    def change_to(**asked: object) -> None:
+        assert 200 == server.manage("/loglevel", "PUT", body=json.dumps(asked).encode()).status
+
+    with running(COMMANDS[name], tmp_path, ENV) as server:
+        assert {"info"} == found(server, workers)
+        change_to(level="debug")
+        wait_until(lambda: found(server, workers) == {"debug"}, "all have the level of the root")
+        change_to(level="error", logger="some.library", seconds=60)
+        wait_until(lambda: found(server, workers) == {"error"}, "all have the level of the logger")
+        if name == "gunicorn":
+            before = {child.pid for child in server.children()}
+            server.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: before.isdisjoint(c.pid for c in server.children()), "new workers")
+            wait_until(lambda: len(server.children()) == workers, "as many")
+            assert {"error"} == found(server, workers)
+            assert {"debug"} == found(server, workers, "another")
+            server.line("Handling signal: hup", level="info")
+        change_to(level=None, logger="some.library")
+        change_to(level="warning")
+        wait_until(lambda: found(server, workers) == {"warning"}, "all are quiet")
+        change_to(level="warning", seconds=1)
+        wait_until(lambda: found(server, workers) == {"info"}, "all have fallen back")
+        wait_until(lambda: server.manage("/loglevel").json()["root"] == "info", "who answers has, too")
+        assert {} == server.manage("/loglevel").json()["overridden"]
+        assert 400 == server.manage("/loglevel", "PUT", body=b'{"level": "loud"}').status
+        assert (
+            403 == server.manage("/loglevel", "PUT", {"Origin": "https://evil.example"}, b'{"level": "debug"}').status
+        )

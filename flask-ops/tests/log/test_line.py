@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flask_ops.log.line import Lines
+from flask_ops.core.settings import LogFormat, Settings
+from tests.fuzzing import TEXT, VALUES, fuzzed
+from tests.log.broken_calls import Silent
+from tests.log.test_output import stdout_is
+
+NAMES = (
+    *("timestamp", "level", "event", "service", "logger", "exception", "stack", "status", "duration_ms", "trace_flags"),
+    *("request_id", "route", "outcome", "shortened", "labels", "attributes", "error.type", "body", "thread"),
+)
+EVENT = {LogFormat.JSON: "event", LogFormat.ECS: "message", LogFormat.OTEL: "body"}
+FORMATS = list(EVENT)
+LIMIT = 4096
+
+
+def lines(**environ: str) -> Lines:
+    return Lines(Settings.from_environ(environ))
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "expected"),
+    [
+        (1_767_323_045_000_006_999, "2026-01-02T03:04:05.000006Z"),
+        (1_767_323_045_999_999_999, "2026-01-02T03:04:05.999999Z"),
+        (1_767_323_046_000_000_000, "2026-01-02T03:04:06.000000Z"),
+        (1_767_323_045_500_000_000, "2026-01-02T03:04:05.500000Z"),  # the clock was set back
+    ],
+)
+def test_the_time_is_that_of_the_clock(nanoseconds: int, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: nanoseconds)
+
+    assert expected == json.loads(lines().make({"level": "info", "event": "x"}))["timestamp"]
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        ({"password": "hunter2", "a": 1}, '{"password":"[masked]","a":1}'),
+        ([1, "two"], '[1,"two"]'),
+        (7, "7"),
+        (None, "null"),
+        (b"bytes", "b'bytes'"),
+        (ValueError("wrong"), "ValueError('wrong')"),
+        (Silent(), "<Silent: repr raised RuntimeError>"),
+        (LogFormat.JSON, "json"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize(("log_format", "name"), EVENT.items())
+def test_an_event_that_is_no_text_becomes_one(event: object, expected: str, log_format: LogFormat, name: str) -> None:
+    line = json.loads(lines(SERVICE_LOG_FORMAT=log_format).make({"level": "info", "event": event}))
+
+    assert expected == line[name]
+
+
+def test_the_limit_depends_on_where_the_line_goes(tmp_path: Any) -> None:
+    fields = {"level": "info", "event": "x", "body": "y" * 100_000}
+    with (tmp_path / "file").open("wb") as file, stdout_is(file.fileno()):
+        assert 60_000 < len(lines().make(dict(fields))) <= 65536
+        assert len(lines(SERVICE_LOG_MAX_LINE_BYTES="2000").make(dict(fields))) <= 2000
+        assert len(lines(SERVICE_LOG_MAX_LINE_BYTES="200000").make(dict(fields))) > 100_000
+    with (tmp_path / "null").open("wb"), open("/dev/null", "wb") as null, stdout_is(null.fileno()):  # noqa: PTH123 - not a path of ours
+        assert len(lines(SERVICE_LOG_MAX_LINE_BYTES="200000").make(dict(fields))) <= 4096
+
+
+@fuzzed
+@given(st.sampled_from(FORMATS), st.dictionaries(st.one_of(TEXT, st.sampled_from(NAMES)), VALUES, max_size=6), VALUES)
+def test_every_line_of_every_format_is_valid_and_fits(
+    log_format: LogFormat, fields: dict[str, Any], event: Any
+) -> None:
+    fields.pop("exc_info", None)
+    make = lines(SERVICE_LOG_FORMAT=log_format, SERVICE_LOG_MAX_LINE_BYTES=str(LIMIT)).make
+    line = make({**fields, "level": "info", "event": event})
+    read = json.loads(line.decode("utf-8"))
+
+    assert line.endswith(b"\n")
+    assert b"\n" not in line[:-1]
+    assert isinstance(read[EVENT[log_format]], str)
+    assert len(line) <= LIMIT

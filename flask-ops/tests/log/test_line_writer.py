@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from flask_ops.log.line_writer import LineWriter
+from flask_ops.log.output import Output
+from tests.process import DEADLINE, wait_until
+
+
+class Reader(Output):
+    """An output that can stall and refuse."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[bytes] = []
+        self.entered = threading.Event()
+        self.reads = threading.Event()
+        self.reads.set()
+        self.refuses = False
+
+    def write(self, lines: Iterable[bytes]) -> int:
+        self.entered.set()
+        assert self.reads.wait(DEADLINE)
+        taken = list(lines)
+        if self.refuses:
+            return len(taken)
+        self.lines += taken
+        return 0
+
+
+@pytest.fixture
+def reader() -> Iterator[Reader]:
+    reader = Reader()
+    yield reader
+    reader.reads.set()
+
+
+def writer_to(reader: Reader, limit: int = 100) -> LineWriter:
+    return LineWriter(reader, limit, lambda dropped: b"dropped %d\n" % dropped)
+
+
+def stall(reader: Reader, writer: LineWriter) -> None:
+    """Have the thread wait for the reader, with one line in its hands."""
+    reader.reads.clear()
+    reader.entered.clear()
+    writer.put(b"stalled...\n")
+    assert reader.entered.wait(DEADLINE)
+
+
+def test_lines_are_written_in_their_order(reader: Reader) -> None:
+    writer = writer_to(reader, 10**6)
+    expected = [b"%d\n" % number for number in range(5000)]
+    for line in expected:
+        writer.put(line)
+
+    assert writer.flush(DEADLINE)
+    assert expected == reader.lines
+
+
+def test_the_lines_of_each_thread_keep_their_order(reader: Reader) -> None:
+    writer = writer_to(reader, 10**6)
+
+    def put(name: int) -> None:
+        for number in range(500):
+            writer.put(b"%d %d\n" % (name, number))
+
+    threads = [threading.Thread(target=put, args=(name,)) for name in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE)
+
+    assert writer.flush(DEADLINE)
+    assert 4000 == len(reader.lines)
+    for name in range(8):
+        mine = [line for line in reader.lines if line.startswith(b"%d " % name)]
+        assert [b"%d %d\n" % (name, number) for number in range(500)] == mine
+
+
+def test_a_line_is_written_without_a_flush(reader: Reader) -> None:
+    writer = writer_to(reader)
+    for expected in ([b"a\n"], [b"a\n", b"b\n"]):
+        writer.put(expected[-1])
+        wait_until(lambda expected=expected: expected == reader.lines, "the line")  # type: ignore[misc] # mypy cannot infer a lambda with a default
+
+
+def test_what_has_no_room_is_dropped_counted_and_told_in_its_place(reader: Reader) -> None:
+    """The line in the writer's hands counts as well: 11 of 100 bytes."""
+    writer = writer_to(reader)
+    stall(reader, writer)
+    for number in range(20):
+        writer.put(b"line %04d\n" % number)
+    assert 12 == writer.dropped
+    reader.reads.set()
+    assert writer.flush(DEADLINE)
+    writer.put(b"back\n")
+    assert writer.flush(DEADLINE)
+
+    kept = [b"line %04d\n" % number for number in range(8)]
+    assert [b"stalled...\n", *kept, b"dropped 12\n", b"back\n"] == reader.lines
+    assert 12 == writer.dropped
+
+
+def test_a_line_longer_than_the_buffer_is_dropped_alone(reader: Reader) -> None:
+    writer = writer_to(reader)
+    writer.put(b"x" * 101)
+    writer.put(b"after\n")
+
+    assert writer.flush(DEADLINE)
+    assert [b"after\n", b"dropped 1\n"] == reader.lines
+
+
+def test_what_the_system_refuses_is_counted_and_told_when_it_takes_lines_again(reader: Reader) -> None:
+    writer = writer_to(reader)
+    reader.refuses = True
+    for number in range(3):
+        writer.put(b"%d\n" % number)
+        assert writer.flush(DEADLINE)
+    assert 3 == writer.dropped
+    reader.refuses = False
+    writer.put(b"back\n")
+    assert writer.flush(DEADLINE)
+
+    assert [b"dropped 3\n", b"back\n"] == reader.lines
+    assert 3 == writer.dropped
+
+
+def test_a_flush_has_a_deadline(reader: Reader) -> None:
+    writer = writer_to(reader)
+    stall(reader, writer)
+
+    assert not writer.flush(0.01)
+    reader.reads.set()
+    assert writer.flush(DEADLINE)
+
+
+def test_a_flush_writes_what_an_interrupted_put_has_left(reader: Reader) -> None:
+    """A signal handler may raise SystemExit in the middle of it; the line is written at the exit."""
+    writer = writer_to(reader)
+    with writer._lock:
+        writer._lines.append(b"left\n")
+        writer._bytes += 5
+        writer._busy = True
+
+    assert writer.flush(DEADLINE)
+    assert [b"left\n"] == reader.lines
+
+
+def test_a_signal_handler_may_log_while_its_thread_does(reader: Reader) -> None:
+    writer = writer_to(reader)
+    with writer._lock:
+        writer.put(b"from the handler\n")
+
+    assert writer.flush(DEADLINE)
+    assert [b"from the handler\n"] == reader.lines

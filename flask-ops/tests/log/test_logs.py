@@ -1,0 +1,593 @@
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import logging.config
+import re
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any
+
+import pytest
+import structlog
+
+from flask_ops import log as logs
+from flask_ops.core.context import RequestContext, current_request
+from flask_ops.log import ReportedError, RequestLog
+from flask_ops.log.handler import LineHandler
+from flask_ops.core.settings import Settings
+
+Write = Callable[[], object]
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+PASSWORD = "hunter2"
+
+
+class Output:
+    """What was written to file descriptor 1, which is not the same as ``sys.stdout``."""
+
+    def __init__(self, capfd: pytest.CaptureFixture[str]) -> None:
+        self._capfd = capfd
+
+    def text(self) -> str:
+        """Return what was written since the last call."""
+        return self._capfd.readouterr().out
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return it as the JSON lines that it has to be."""
+        text = self.text()
+        assert not text or text.endswith("\n")
+        return [json.loads(line) for line in text.split("\n")[:-1]]
+
+    def line(self) -> dict[str, Any]:
+        """Return the one line that it has to be."""
+        (line,) = self.lines()
+        return line
+
+
+@pytest.fixture
+def output(capfd: pytest.CaptureFixture[str]) -> Output:
+    """Read what the log writes."""
+    return Output(capfd)
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    """Give back the log, the hooks and the context as they were: all of them are the process's."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    configured, configuration = structlog.is_configured(), structlog.get_config()
+    hooks = sys.excepthook, threading.excepthook
+    logging.captureWarnings(False)
+    with structlog.contextvars.bound_contextvars():
+        yield
+        structlog.contextvars.clear_contextvars()
+    logging.captureWarnings(False)
+    sys.excepthook, threading.excepthook = hooks
+    if configured:
+        structlog.configure(**configuration)
+    else:
+        structlog.reset_defaults()
+    root.setLevel(level)
+    for handler in list(root.handlers):
+        if handler not in handlers:
+            root.removeHandler(handler)
+    for handler in handlers:
+        if handler not in root.handlers:
+            root.addHandler(handler)
+
+
+def settings(**environ: str) -> Settings:
+    """Return the settings that these variables make."""
+    return Settings.from_environ(environ)
+
+
+@contextlib.contextmanager
+def serving(context: RequestContext) -> Iterator[None]:
+    """Serve this request meanwhile."""
+    token = current_request.set(context)
+    try:
+        yield
+    finally:
+        current_request.reset(token)
+
+
+def own() -> structlog.stdlib.BoundLogger:
+    """Return a logger as this service's modules have one."""
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("service.sample")
+    return logger
+
+
+def foreign() -> logging.Logger:
+    """Return a logger as libraries have one."""
+    return logging.getLogger("some.library")
+
+
+def request_log() -> RequestLog:
+    """Return the writer of the requests' lines."""
+    return RequestLog(settings())
+
+
+WRITERS = [
+    pytest.param(lambda: own().warning("hello"), id="own"),
+    pytest.param(lambda: foreign().warning("hello"), id="foreign"),
+    pytest.param(lambda: request_log().write("warning", {"hello": 1}), id="request"),
+]
+"""A line of each kind."""
+
+
+def test_a_line_of_ours_has_its_fields(output: Output) -> None:
+    """The event first, what was bound, what was given; values keep their types."""
+    logs.configure(settings(SERVICE_NAME="shop"))
+    own().bind(order=7).info("paid", amount=1.5, currency=None)
+    line = output.line()
+    expected = {
+        "level": "info",
+        "event": "paid",
+        "service": "shop",
+        "logger": "service.sample",
+        "order": 7,
+        "amount": 1.5,
+        "currency": None,
+    }
+
+    assert line.pop("timestamp")
+    assert expected == line
+
+
+def test_a_line_of_a_library_has_its_fields(output: Output) -> None:
+    """The message with its arguments, and what was passed as `extra`."""
+    logs.configure(settings(SERVICE_NAME="shop"))
+    foreign().warning("%d of %s", 2, "three", extra={"host": "db1"})
+    line = output.line()
+    expected = {
+        "level": "warning",
+        "event": "2 of three",
+        "service": "shop",
+        "logger": "some.library",
+        "host": "db1",
+    }
+
+    assert line.pop("timestamp")
+    line.pop("message", None)  # left in the record by a handler that came before, such as pytest's
+    assert expected == line
+
+
+def test_a_line_of_ours_takes_positional_arguments(output: Output) -> None:
+    """As the standard library's loggers do."""
+    logs.configure(settings())
+    own().info("%d of %s", 2, "three")
+    expected = "2 of three"
+
+    assert expected == output.line()["event"]
+
+
+def test_the_line_of_a_request_has_its_fields(output: Output) -> None:
+    """The caller says which; the log adds what every line has."""
+    logs.configure(settings())
+    RequestLog(settings(SERVICE_NAME="shop")).write("error", {"route": "/", "status": 500})
+    line = output.line()
+    expected = {"level": "error", "event": "request", "service": "shop", "route": "/", "status": 500}
+
+    assert line.pop("timestamp")
+    assert expected == line
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_every_line_begins_alike(output: Output, write: Write) -> None:
+    """Whoever wrote it: where people look first stands what they look for."""
+    logs.configure(settings())
+    write()
+    expected = ["timestamp", "level", "event", "service"]
+
+    assert expected == list(output.line())[:4]
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_every_line_says_when(output: Output, write: Write) -> None:
+    """RFC 3339 in UTC, with microseconds."""
+    logs.configure(settings())
+    before = datetime.now(UTC)
+    write()
+    after = datetime.now(UTC)
+    timestamp = output.line()["timestamp"]
+
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", timestamp)
+    assert before <= datetime.fromisoformat(timestamp) <= after
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_a_line_within_a_request_says_which(output: Output, write: Write) -> None:
+    """The ids link what happened, here and in the services that called; without a trace there are no such fields."""
+    logs.configure(settings())
+    with serving(RequestContext("request-1", "trace-1", "span-1")):
+        write()
+    with serving(RequestContext("request-2")):
+        write()
+    write()
+    names = ("request_id", "trace_id", "span_id")
+    expected = [
+        {"request_id": "request-1", "trace_id": "trace-1", "span_id": "span-1"},
+        {"request_id": "request-2"},
+        {},
+    ]
+
+    assert expected == [{name: line[name] for name in names if name in line} for line in output.lines()]
+
+
+def test_a_line_about_another_request_names_that_one(output: Output) -> None:
+    """What the caller says goes before what the context knows."""
+    logs.configure(settings())
+    with serving(RequestContext("request-1", "trace-1", "span-1")):
+        own().info("resumed", request_id="request-0")
+    expected = "request-0"
+
+    assert expected == output.line()["request_id"]
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_what_is_bound_to_the_context_is_in_every_line(output: Output, write: Write) -> None:
+    """A view binds a user once, and sees it in the lines of libraries and of the request too."""
+    logs.configure(settings())
+    with structlog.contextvars.bound_contextvars(user="u1"):
+        write()
+    write()
+    expected = ["u1", None]
+
+    assert expected == [line.get("user") for line in output.lines()]
+
+
+@pytest.mark.parametrize(
+    "value", [object, 2**70, "\ud800", {1: {2, 3}}, b"\xff", "two\nlines"], ids=lambda value: type(value).__name__
+)
+def test_no_value_costs_a_line(output: Output, value: object) -> None:
+    """A line stays one line, and is JSON, whatever it holds."""
+    logs.configure(settings())
+    own().info("odd", value=value)
+    expected = "odd"
+
+    assert expected == output.line()["event"]
+
+
+def fail(number: int) -> None:
+    """Raise an exception with a cause, from a frame that knows a password."""
+    password = PASSWORD
+    try:
+        raise KeyError(len(password))
+    except KeyError as error:
+        raise ValueError(f"number {number}") from error
+
+
+def caught() -> ExcInfo:
+    """Return an exception as it was raised."""
+    try:
+        fail(7)
+    except ValueError as error:
+        return type(error), error, error.__traceback__
+    raise AssertionError("it did not fail")
+
+
+EXCEPTIONS = [
+    pytest.param(lambda info: own().error("failed", exc_info=info), id="own"),
+    pytest.param(lambda info: own().error("failed", exc_info=info[1]), id="own, exception"),
+    pytest.param(lambda info: foreign().error("failed", exc_info=info), id="foreign"),
+    pytest.param(lambda info: foreign().error("failed", exc_info=info[1]), id="foreign, exception"),
+]
+"""Each way to log an exception."""
+
+
+@pytest.mark.parametrize("write", EXCEPTIONS)
+def test_an_exception_is_structured(output: Output, write: Callable[[ExcInfo], object]) -> None:
+    """Type, text and frames of it and of its cause, ready to be searched, in the same line."""
+    logs.configure(settings())
+    write(caught())
+    line = output.line()
+    expected = [("ValueError", "number 7", False, ["caught", "fail"]), ("KeyError", "7", True, ["fail"])]
+
+    assert expected == [
+        (each["exc_type"], each["exc_value"], each["is_cause"], [frame["name"] for frame in each["frames"]])
+        for each in line["exception"]
+    ]
+    assert "failed" in line["event"]
+    assert "exc_info" not in line
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+@pytest.mark.parametrize("write", EXCEPTIONS)
+def test_local_variables_are_not_logged(output: Output, write: Callable[[ExcInfo], object], log_format: str) -> None:
+    """They hold passwords."""
+    logs.configure(settings(SERVICE_LOG_FORMAT=log_format))
+    write(caught())
+    text = output.text()
+
+    assert "number 7" in text
+    assert PASSWORD not in text
+
+
+@pytest.mark.parametrize("logger", [own, foreign])
+def test_exception_logs_the_one_that_is_handled(
+    output: Output, logger: Callable[[], structlog.stdlib.BoundLogger | logging.Logger]
+) -> None:
+    """`exception()` within `except` needs no argument."""
+    logs.configure(settings())
+    try:
+        fail(7)
+    except ValueError:
+        logger().exception("failed")
+    line = output.line()
+    expected = ("error", "number 7")
+
+    assert expected == (line["level"], line["exception"][0]["exc_value"])
+
+
+def test_an_uncaught_exception_is_one_line(output: Output) -> None:
+    """Not a traceback of many lines on standard error."""
+    logs.configure(settings())
+    sys.excepthook(*caught())
+    line = output.line()
+    expected = ("critical", "uncaught exception", "ValueError")
+
+    assert expected == (line["level"], line["event"], line["exception"][0]["exc_type"])
+
+
+def test_an_end_that_is_no_news_is_not_logged(output: Output) -> None:
+    """What is in the log already is not told twice."""
+    logs.configure(settings())
+    sys.excepthook(ReportedError, ReportedError("told before"), None)
+    expected: list[dict[str, Any]] = []
+
+    assert expected == output.lines()
+
+
+def test_an_end_by_ctrl_c_is_one_line_and_no_error(output: Output) -> None:
+    """Without a traceback, for nothing was wrong."""
+    logs.configure(settings())
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    line = output.line()
+    expected = ("warning", "interrupted")
+
+    assert expected == (line["level"], line["event"])
+    assert "exception" not in line
+
+
+def test_an_uncaught_exception_in_a_thread_is_one_line_that_names_the_thread(output: Output) -> None:
+    """Else a background task would die unseen."""
+    logs.configure(settings())
+    thread = threading.Thread(target=fail, args=(7,), name="worker-7")
+    thread.start()
+    thread.join(10)
+    line = output.line()
+    expected = ("critical", "uncaught exception", "worker-7", "number 7")
+
+    assert expected == (line["level"], line["event"], line["thread"], line["exception"][0]["exc_value"])
+
+
+def test_a_thread_that_is_gone_has_no_name(output: Output) -> None:
+    """At the interpreter's exit the hook may get neither thread nor exception."""
+    logs.configure(settings())
+    threading.excepthook(threading.ExceptHookArgs((*caught(), None)))
+    threading.excepthook(threading.ExceptHookArgs((ValueError, None, None, None)))
+    expected = None
+
+    assert expected is output.line()["thread"]
+
+
+def test_a_servers_line_about_a_reported_exception_is_dropped(output: Output) -> None:
+    """The exception it carries is in the log already; the server's other lines stay."""
+    logs.configure(settings())
+    server = logging.getLogger("gunicorn.error")
+    try:
+        raise ReportedError("the response broke off") from ValueError("told before")
+    except ReportedError:
+        server.exception("Error handling request")
+        server.error("Error handling request", exc_info=sys.exc_info())
+        server.error("still here")
+    server.error("this one too", exc_info=ValueError("new"))
+    expected = ["still here", "this one too"]
+
+    assert expected == [line["event"] for line in output.lines()]
+
+
+LEVELS = ["debug", "info", "warning", "error", "critical"]
+
+
+@pytest.mark.parametrize("least", LEVELS)
+@pytest.mark.parametrize("logger", [own, foreign])
+def test_only_lines_of_the_level_or_above_are_written(
+    output: Output, logger: Callable[[], structlog.stdlib.BoundLogger | logging.Logger], least: str
+) -> None:
+    """One setting for our loggers and for those of libraries."""
+    logs.configure(settings(SERVICE_LOG_LEVEL=least))
+    for level in LEVELS:
+        getattr(logger(), level)("a line")
+    expected = LEVELS[LEVELS.index(least) :]
+
+    assert expected == [line["level"] for line in output.lines()]
+
+
+@pytest.mark.parametrize("least", LEVELS)
+def test_the_log_of_requests_tells_which_lines_it_would_write(least: str) -> None:
+    """So that nobody makes a line that nobody wants."""
+    logs.configure(settings(SERVICE_LOG_LEVEL=least))
+    log = request_log()
+    expected = LEVELS[LEVELS.index(least) :]
+
+    assert expected == [level for level in LEVELS if log.is_enabled(getattr(logging, level.upper()))]
+
+
+@pytest.mark.parametrize("write", [own, foreign])
+def test_the_last_configuration_counts(
+    output: Output, write: Callable[[], structlog.stdlib.BoundLogger | logging.Logger]
+) -> None:
+    """A second application does not double the lines; a logger from before follows."""
+    logs.configure(settings(SERVICE_NAME="first"))
+    logger = write()
+    logger.info("one")
+    logs.configure(settings(SERVICE_NAME="second", SERVICE_LOG_LEVEL="warning"))
+    logger.info("two")
+    logger.warning("three")
+    expected = [("first", "one"), ("second", "three")]
+
+    assert expected == [(line["service"], line["event"]) for line in output.lines()]
+
+
+def test_handlers_of_others_stay() -> None:
+    """An error reporter that was set up before goes on reporting."""
+    theirs = logging.NullHandler()
+    logging.getLogger().addHandler(theirs)
+    logs.configure(settings())
+
+    assert theirs in logging.getLogger().handlers
+
+
+def test_a_configuration_of_others_that_leaves_root_alone_changes_nothing(output: Output) -> None:
+    """As the README has it."""
+    logs.configure(settings())
+    loggers = {"some": {"level": "DEBUG", "handlers": ["theirs"]}}
+    theirs = {"theirs": {"class": "logging.NullHandler"}}
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": False, "handlers": theirs, "loggers": loggers})
+    try:
+        foreign().debug("one", extra={"password": PASSWORD})
+        request_log().write("info", {"route": "/"})
+    finally:
+        logging.getLogger("some").handlers.clear()
+        logging.getLogger("some").setLevel(logging.NOTSET)
+    one, request = output.lines()
+
+    assert ("one", "[masked]") == (one["event"], one["password"])
+    assert "request" == request["event"]
+    assert request_log().is_enabled(logging.INFO)
+
+
+def test_a_warning_of_python_is_a_line(output: Output) -> None:
+    """Deprecations come up in the log, as one line each."""
+    logs.configure(settings())
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("this is old", DeprecationWarning, stacklevel=1)
+    line = output.line()
+    expected = ("warning", "py.warnings")
+
+    assert expected == (line["level"], line["logger"])
+    assert "DeprecationWarning: this is old" in line["event"]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda: own().warning("hello", answer=42),
+        lambda: foreign().warning("hello", extra={"answer": 42}),
+        lambda: RequestLog(settings(SERVICE_LOG_FORMAT="console")).write("warning", {"event": "hello", "answer": 42}),
+    ],
+    ids=["own", "foreign", "request"],
+)
+def test_the_console_format_is_for_people(output: Output, write: Write) -> None:
+    """One line with time, level, event and fields, without colours where no terminal reads it."""
+    logs.configure(settings(SERVICE_LOG_FORMAT="console"))
+    with serving(RequestContext("request-1")):
+        write()
+    text = output.text()
+
+    assert re.match(r"\d{4}-\d\d-\d\dT\S+Z \[warning *\] hello ", text)
+    assert " answer=42" in text
+    assert " request_id=request-1" in text
+    assert text.index("\n") + 1 == len(text)
+    assert "\x1b" not in text
+
+
+def test_the_console_format_keeps_the_order_of_the_fields(output: Output) -> None:
+    """As they were given, for that is the order in which they make sense."""
+    logs.configure(settings(SERVICE_LOG_FORMAT="console"))
+    own().info("hello", zebra=1, ant=2, mole=3)
+
+    assert "zebra=1 ant=2 mole=3" in output.text()
+
+
+def test_the_console_format_shows_a_traceback_as_python_does(output: Output) -> None:
+    """With the cause, over several lines."""
+    logs.configure(settings(SERVICE_LOG_FORMAT="console"))
+    own().error("failed", exc_info=caught())
+    text = output.text()
+
+    assert "Traceback (most recent call last):\n" in text
+    assert "KeyError: 7\n" in text
+    assert "ValueError: number 7\n" in text
+
+
+def test_lines_of_threads_do_not_mix(output: Output) -> None:
+    """Each line is one write."""
+    logs.configure(settings())
+    filling = "x" * 3000
+    barrier = threading.Barrier(8)
+
+    def write(name: int) -> None:
+        barrier.wait(10)
+        for number in range(25):
+            (own() if number % 2 else foreign()).warning(f"{name}-{number}-{filling}")
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    expected = {f"{name}-{number}-{filling}" for name in range(8) for number in range(25)}
+    lines = output.lines()
+
+    assert expected == {line["event"] for line in lines}
+    assert len(expected) == len(lines)
+
+
+def test_the_log_is_written_past_the_buffer_of_python(output: Output) -> None:
+    """A line is out when the call returns, even where `sys.stdout` was replaced or is never flushed."""
+    logs.configure(settings())
+    with contextlib.redirect_stdout(None):
+        own().info("written")
+    expected = "written"
+
+    assert expected == output.line()["event"]
+
+
+def test_a_broken_log_call_of_a_library_does_not_reach_the_view(capfd: pytest.CaptureFixture[str]) -> None:
+    """The line is written as far as it goes, and the caller notices nothing."""
+    logs.configure(settings())
+    logger = logging.getLogger("a.library")
+    record = logger.makeRecord("a.library", logging.WARNING, __file__, 1, "%d", ("x",), None)
+
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LineHandler):
+            handler.handle(record)
+
+    line = json.loads(capfd.readouterr().out)
+    expected = "'%d' could not be formatted: TypeError"
+    assert expected == line["event"]
+    assert "warning" in line["level"]
+
+
+def test_foreign_fields_do_not_hide_ours(capfd: pytest.CaptureFixture[str]) -> None:
+    """What a library calls event, level or service is not taken for ours."""
+    logs.configure(settings())
+    extra = {"event": "other", "level": 5, "timestamp": "t", "service": "s", "logger": "z"}
+    logging.getLogger("a.library").warning("message", extra=extra)
+    structlog.get_logger("ours").warning("message", timestamp="t", service="s")
+
+    for line in map(json.loads, capfd.readouterr().out.splitlines()):
+        expected = ("message", "warning", "t", "s")
+        assert expected == (line["event"], line["level"], line["timestamp_"], line["service_"])
+        assert line["timestamp"].endswith("Z")
+
+
+def test_a_settings_object_in_a_line_shows_no_secret(capfd: pytest.CaptureFixture[str]) -> None:
+    """A dataclass is shown by its repr."""
+    logs.configure(settings())
+    secret = settings(SERVICE_SECRET_KEY="0123456789abcdef-secret")
+
+    structlog.get_logger("ours").warning("settings", settings=secret)
+
+    line = capfd.readouterr().out
+    assert "log_level" in line
+    assert "0123456789abcdef" not in line

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+from collections import UserList, deque, namedtuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from werkzeug.datastructures import EnvironHeaders, Headers, MultiDict
+
+from flask_ops.log.masked_copy import MASKED
+from flask_ops.log.masking import ENDINGS, NAMES, Mask
+from flask_ops.log.render import render_json
+from tests.fuzzing import VALUES, fuzzed
+from tests.log.broken_calls import Classless
+
+SECRET = "hunter2"
+Login = namedtuple("Login", "user password")
+
+
+@dataclass
+class User:
+    password: str
+    name: str = "ann"
+
+
+@dataclass
+class Team:
+    users: list[User]
+    own: str = field(default="not for the log", repr=False)
+
+
+@dataclass
+class Discreet:
+    """Says by its own repr what may be seen of it."""
+
+    password: str
+    key: str
+
+    def __repr__(self) -> str:
+        return "Discreet()"
+
+
+class Secrets(Enum):
+    ALL = {"password": SECRET}  # noqa: RUF012 - a member, which nobody changes
+
+
+class Strange(Mapping[str, str]):
+    """A mapping that cannot be read."""
+
+    def __getitem__(self, key: str) -> str:
+        raise RuntimeError(key)
+
+    def __iter__(self) -> Any:
+        raise RuntimeError("no keys")
+
+    def __len__(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize("name", [*NAMES, *ENDINGS])
+def test_each_name_is_masked(name: str) -> None:
+    expected = {name: MASKED, "order": 7}
+
+    assert expected == Mask().fields({name: SECRET, "order": 7})
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("PASSWORD", "db_password", "password_hash", "accessToken", "X-Api-Key", "apiKey", "Set-Cookie", "cookies"),
+        *("Authorization", "proxy-authorization", "user.password", "passwords", "client secret", "sessionId"),
+        *("CSRFToken", "secrets", "password1", "new_password2", "PGPASSWORD", "dbpassword", "accesstoken"),
+        *("refreshtoken", "clientsecret", "secretkey", "privatekey", "JSESSIONID", "PHPSESSID", "passcode", "bearer"),
+        *("X-Amz-Signature", "X-Amz-Security-Token", "aws_secret_access_key", "Set-Cookie2", "apiKey1", "MYSQL_PWD"),
+        *("csrfmiddlewaretoken", b"password", b"X-Api-Key"),
+    ],
+)
+def test_a_key_names_a_secret_by_one_of_its_words(key: object) -> None:
+    assert Mask().hides(key, SECRET)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("tokenizer", "author", "authority", "secretary", "passwordless", "path", "user_agent", "", 7, None, b"path"),
+        *("auth0_domain", "oauth2", "secretariat", "designature", "passport"),
+    ],
+)
+def test_other_keys_do_not(key: object) -> None:
+    assert not Mask().hides(key, "shown")
+
+
+def test_settings_add_names() -> None:
+    expected = {"iban": MASKED, "customer_iban": MASKED, "x_ssn": MASKED, "password": MASKED, "name": "n"}
+
+    assert expected == Mask(["iban", "SSN"]).fields(dict.fromkeys(expected, SECRET) | {"name": "n"})
+
+
+def test_what_says_nothing_is_shown() -> None:
+    """That there is no token is worth knowing, and a number of tokens is no token."""
+    expected = {"token": None, "prompt_tokens": 512, "tokens_used": 5, "totaltokens": 7, "cookies": 2}
+
+    assert expected == Mask().fields(expected)
+    assert {"token": MASKED} == Mask().fields({"token": 512})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"password": SECRET},
+        [{"a": ({"password": SECRET},)}],
+        deque([{"password": SECRET}]),
+        MappingProxyType({"password": SECRET}),
+        MultiDict([("password", SECRET)]),
+        Headers({"Authorization": SECRET}),
+        EnvironHeaders({"HTTP_COOKIE": SECRET}),
+        [("X-Api-Key", SECRET)],
+        Login("u", SECRET),
+        [(b"authorization", SECRET.encode())],
+        {b"password": SECRET},
+        [["Authorization", SECRET]],
+        {("password", SECRET)},
+        {"password": SECRET}.items(),
+        {"a": {"password": SECRET}}.values(),
+        UserList([{"password": SECRET}]),
+        User(SECRET),
+        Team([User(SECRET)]),
+        {"a": [User(SECRET)]},
+        Secrets.ALL,
+        {"password": {"deeper": SECRET}},
+        {"password": [SECRET]},
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_secrets_are_found_in_every_kind_of_container(value: object) -> None:
+    line = render_json(Mask().fields({"value": value})).decode()
+
+    assert SECRET not in line
+    assert MASKED in line
+
+
+@pytest.mark.parametrize("wrap", [lambda value: [{"x": value}], lambda value: Team([value])], ids=["list", "dataclass"])
+def test_secrets_are_found_at_any_depth(wrap: Callable[[object], object]) -> None:
+    deep: object = {"password": SECRET}
+    for _ in range(200):
+        deep = wrap(deep)
+
+    assert SECRET not in render_json(Mask().fields({"deep": deep})).decode()
+
+
+def test_of_a_dataclass_nothing_is_shown_that_its_repr_hides() -> None:
+    expected = {"team": {"users": [{"password": MASKED, "name": "ann"}]}, "discreet": "Discreet()"}
+    masked = Mask().fields({"team": Team([User(SECRET)]), "discreet": Discreet(SECRET, SECRET)})
+
+    assert expected == {**masked, "discreet": repr(masked["discreet"])}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Team([]), {1, 2}, {("a", "b")}, {"a": 1}.items(), UserList([1]), range(10**9), b"token", object()],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_holds_no_secret_and_no_json_stays_itself(value: object) -> None:
+    mask = Mask()
+
+    assert value is mask.fields({"a": value})["a"]
+    assert value is mask.value(value)
+
+
+def test_a_list_of_two_words_is_no_header() -> None:
+    expected = {"missing": ["password", "email"]}
+
+    assert expected == Mask().fields(expected)
+
+
+def test_a_structure_that_holds_itself_ends() -> None:
+    circle: list[Any] = []
+    circle += [circle, {"password": SECRET, "circle": circle}]
+    expected = {"a": ["<list within itself>", {"password": MASKED, "circle": "<list within itself>"}]}
+
+    assert expected == Mask().fields({"a": circle})
+
+
+def test_a_structure_that_grows_without_end_is_cut() -> None:
+    """Each level holds the one below twice: 2 to the 15th lists, made of 15."""
+    value: list[Any] = []
+    for _ in range(15):
+        value = [value, value]
+
+    assert len(render_json(Mask().fields({"a": value}))) < 300_000
+
+
+def test_what_cannot_be_read_is_said() -> None:
+    expected = {"a": "<Strange cannot be read>", "b": {"c": ["<Strange cannot be read>", 1]}}
+
+    assert expected == Mask().fields({"a": Strange(), "b": {"c": [Strange(), 1]}})
+
+
+def test_what_does_not_say_what_it_is_is_said() -> None:
+    """Such as a lazy value whose loader fails: it raises for whoever asks for its class."""
+    expected = {"a": "<Classless cannot be read>", "b": 1}
+
+    assert expected == Mask().fields({"a": Classless(), "b": 1})
+
+
+def test_the_given_fields_stay_as_they_are() -> None:
+    given_fields = {"a": {"password": SECRET}, "b": [1, 2]}
+    Mask().fields(given_fields)
+
+    assert {"a": {"password": SECRET}, "b": [1, 2]} == given_fields
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", ""),
+        ("q=1", "q=1"),
+        ("token=abc&q=1&password=", f"token={MASKED}&q=1&password={MASKED}"),
+        ("api%5Fkey=abc", f"api%5Fkey={MASKED}"),
+        ("user[password]=abc", f"user[password]={MASKED}"),
+        ("token", "token"),
+        ("password1=abc&X-Amz-Signature=abc", f"password1={MASKED}&X-Amz-Signature={MASKED}"),
+        ("a=b=c&&=&%ff=%zz", "a=b=c&&=&%ff=%zz"),
+    ],
+)
+def test_a_query_string_is_masked(query: str, expected: str) -> None:
+    assert expected == Mask().query(query)
+
+
+@fuzzed
+@given(st.dictionaries(st.text(), VALUES, max_size=5))
+def test_no_value_stops_it(fields: dict[str, Any]) -> None:
+    masked = Mask().fields({**fields, "password": SECRET})
+
+    assert MASKED == masked["password"]
+    assert {*fields, "password"} == masked.keys()

@@ -1,0 +1,533 @@
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import resource
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from flask_ops.core.address import Address
+from flask_ops.management import listener_loop, peer
+from flask_ops.management.listener import Handler, Listener, Request, Response
+from tests.process import DEADLINE, wait_until
+
+LOOPBACK = Address("127.0.0.1", 0)
+GET = b"GET /probe?a=1 HTTP/1.1\r\nHost: x\r\n\r\n"
+LAST = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+Serve = Callable[..., Listener]
+
+
+def echo(request: Request) -> Response:
+    body = b"%s %s ?%s %s" % (request.method.encode(), request.path.encode(), request.query.encode(), request.body)
+    return Response(200, body, [("Content-Type", "text/plain")])
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    with contextlib.ExitStack() as stack:
+
+        def start(handler: Handler = echo, address: Address = LOOPBACK) -> Listener:
+            listener = Listener.bind(address, handler)
+            stack.callback(listener.stop)
+            listener.start()
+            return listener
+
+        yield start
+
+
+def connect(listener: Listener) -> socket.socket:
+    if listener.address.unix:
+        with contextlib.ExitStack() as stack:
+            connection = stack.enter_context(socket.socket(socket.AF_UNIX))
+            connection.settimeout(DEADLINE)
+            connection.connect(listener.address.unix)
+            stack.pop_all()
+        return connection
+    return socket.create_connection((listener.address.host, listener.address.port), DEADLINE)
+
+
+def client(listener: Listener) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection(listener.address.host, listener.address.port, timeout=DEADLINE)
+
+
+def to_the_end(connection: socket.socket) -> bytes:
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def exchange(listener: Listener, sent: bytes) -> bytes:
+    with connect(listener) as connection:
+        connection.sendall(sent)
+        return to_the_end(connection)
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+def seconds_until_closed(connection: socket.socket) -> float:
+    start = time.monotonic()
+    with contextlib.suppress(ConnectionResetError):
+        to_the_end(connection)
+    return time.monotonic() - start
+
+
+def test_a_request_reaches_the_handler_as_a_whole(serve: Serve) -> None:
+    seen: list[Request] = []
+
+    def handler(request: Request) -> Response:
+        seen.append(request)
+        return Response(201, b"made", [("X-Own", "1"), ("Server", "mine"), ("Content-Length", "99")])
+
+    head = b"POST /a%20b/c?d=%20&e HTTP/1.1\r\nHost: x\r\nX-Two: 1\r\nx-two: 2\r\nConnection: close\r\n"
+    answer = exchange(serve(handler), head + b"Content-Length: 4\r\n\r\nbody")
+    headers = {"host": "x", "x-two": "1, 2", "connection": "close", "content-length": "4"}
+    assert [Request("POST", "/a b/c", "d=%20&e", headers, b"body")] == seen
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status, *fields = head.split(b"\r\n")
+    assert b"HTTP/1.1 201 Created" == status
+    assert b"made" == body
+    names = {field.partition(b":")[0].lower(): field.partition(b": ")[2] for field in fields}
+    assert {b"date", b"x-own", b"content-length", b"connection"} == set(names)
+    assert b"4" == names[b"content-length"]
+
+
+def test_the_absolute_form_is_a_path_too(serve: Serve) -> None:
+    sent = LAST.replace(b"/last", b"http://x/deep/path?q")
+    assert exchange(serve(), sent).endswith(b"GET /deep/path ?q ")
+
+
+def test_a_connection_is_kept_alive(serve: Serve) -> None:
+    connection = client(serve())
+    ports = set()
+    for _ in range(3):
+        connection.request("GET", "/probe")
+        assert b"GET /probe ? " == connection.getresponse().read()
+        ports.add(connection.sock.getsockname()[1])
+    assert 1 == len(ports)
+    connection.close()
+
+
+def test_slow_requests_hold_no_other_one_up() -> None:
+    """Of many scrapes, one is answered at a time, in their order; a probe that came last is answered first."""
+    answered: list[str] = []
+
+    def handler(request: Request) -> Response:
+        answered.append(request.path)
+        return echo(request)
+
+    with contextlib.ExitStack() as stack:
+        listener = Listener.bind(LOOPBACK, handler, {"/slow"})
+        stack.callback(listener.stop)
+        clients = [stack.enter_context(connect(listener)) for _ in range(50)]
+        for number, each in enumerate(clients):
+            each.sendall((LAST if number == 49 else GET + LAST).replace(b"/probe", b"/slow"))
+        listener.start()
+        for each in clients:
+            assert to_the_end(each).endswith(b"GET /last ? ")
+
+    assert "/last" == answered[0]
+    assert 49 == answered.count("/slow")
+    assert 50 == answered.count("/last")
+
+
+def test_http_1_0_is_closed_after_the_response(serve: Serve) -> None:
+    assert exchange(serve(), b"GET / HTTP/1.0\r\n\r\n").endswith(b"GET / ? ")
+
+
+def test_the_answer_to_a_half_closed_client_arrives(serve: Serve) -> None:
+    with connect(serve()) as connection:
+        connection.sendall(GET)
+        connection.shutdown(socket.SHUT_WR)
+        assert to_the_end(connection).endswith(b"GET /probe ?a=1 ")
+
+
+def test_head_has_the_length_without_the_body(serve: Serve) -> None:
+    answer = exchange(serve(), LAST.replace(b"GET", b"HEAD"))
+    assert b"content-length: 13\r\n" in answer.lower()
+    assert answer.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_status_without_body_has_none(serve: Serve, status: int) -> None:
+    answer = exchange(serve(lambda _: Response(status, b"ignored")), GET + LAST)
+    assert 2 == answer.count(b"HTTP/1.1 %d" % status)
+    assert b"content-length" not in answer.lower()
+    assert answer.endswith(b"\r\n\r\n")
+
+
+def test_pipelined_requests_are_answered_in_order(serve: Serve) -> None:
+    sent = b"".join(GET.replace(b"probe", b"n%d" % number) for number in range(200)) + LAST
+    answer = exchange(serve(), sent)
+    positions = [answer.find(b"GET /n%d ?" % number) for number in range(200)]
+    assert -1 not in positions
+    assert sorted(positions) == positions
+    assert answer.endswith(b"GET /last ? ")
+
+
+def test_a_chunked_request_body_arrives(serve: Serve) -> None:
+    head = LAST.replace(b"GET", b"PUT").replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert exchange(serve(), head + b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n").endswith(b"PUT /last ? abcde")
+
+
+def test_expect_100_continue_is_answered_before_the_body(serve: Serve) -> None:
+    with connect(serve()) as connection:
+        connection.sendall(LAST.replace(b"GET", b"PUT")[:-2] + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+        assert b"HTTP/1.1 100 \r\n\r\n" == connection.recv(1000)
+        connection.sendall(b"abc")
+        assert to_the_end(connection).endswith(b"PUT /last ? abc")
+
+
+def head_of(size: int) -> bytes:
+    """A request whose target and headers take ``size`` bytes."""
+    fixed = len("/last" + "host" + "x" + "connection" + "close" + "x-long")
+    return LAST[:-2] + b"X-Long: " + b"a" * (size - fixed) + b"\r\n\r\n"
+
+
+def put(size: int) -> bytes:
+    return LAST.replace(b"GET", b"PUT")[:-2] + b"Content-Length: %d\r\n\r\n" % size + b"b" * size
+
+
+def put_chunked(size: int) -> bytes:
+    chunk = b"1000\r\n" + b"c" * 4096 + b"\r\n"
+    return (
+        LAST.replace(b"GET", b"PUT")[:-2]
+        + b"Transfer-Encoding: chunked\r\n\r\n"
+        + chunk * (size // 4096)
+        + b"0\r\n\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (head_of(16 * 1024), 200),
+        (head_of(16 * 1024 + 1), 431),
+        (head_of(500_000), 431),
+        (put(64 * 1024), 200),
+        (put(64 * 1024 + 1), 413),
+        (put(1_000_000), 413),
+        (put_chunked(64 * 1024), 200),
+        (put_chunked(68 * 1024), 413),
+        (put_chunked(1_000_000), 413),
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
+        (b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n", 501),
+    ],
+    ids=lambda value: str(value) if isinstance(value, int) else value[:12].decode("latin-1"),
+)
+def test_what_is_too_large_or_malformed_is_refused(serve: Serve, sent: bytes, status: int) -> None:
+    answer = exchange(serve(), sent)
+    assert status == status_of(answer)
+    if status != 200:
+        assert b"application/problem+json" in answer
+        assert status == json.loads(answer.partition(b"\r\n\r\n")[2])["status"]
+
+
+def failing(request: Request) -> Response:
+    if request.path == "/last":
+        return Response(200)
+    if request.path == "/status":
+        return Response(99)
+    if request.path == "/header":
+        return Response(200, b"", [("X-Split", "a\r\nb: c")])
+    raise LookupError("here")
+
+
+@pytest.mark.parametrize("path", [b"/raise", b"/status", b"/header"])
+def test_a_failing_handler_is_logged_once_and_answered_with_a_problem(serve: Serve, path: bytes) -> None:
+    listener = serve(failing)
+    with capture_logs() as logs:
+        answer = exchange(listener, GET.replace(b"/probe?a=1", path) + LAST)
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    assert 500 == status_of(head)
+    assert b"content-type: application/problem+json" in head.lower()
+    problem, _, after = rest.partition(b"\n")
+    assert {"type": "about:blank", "title": "Internal Server Error", "status": 500} == {
+        name: value for name, value in json.loads(problem).items() if name != "detail"
+    }
+    assert 200 == status_of(after)  # the connection goes on
+    assert ["unhandled exception in the management listener"] == [line["event"] for line in logs]
+    assert (True, "GET", path.decode()) == (logs[0]["exc_info"], logs[0]["method"], logs[0]["path"])
+
+
+def drip(connection: socket.socket, ended: threading.Event) -> None:
+    """Send a request byte by byte, never to its end."""
+    with contextlib.suppress(OSError):
+        while not ended.wait(0.01):
+            connection.sendall(b"a")
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HT", b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n"])
+def test_a_request_that_does_not_arrive_in_time_ends_its_connection(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    monkeypatch.setattr(peer, "REQUEST_SECONDS", 0.5)
+    listener = serve()
+    for slow in [False, True] if begun else [False]:
+        with connect(listener) as connection:
+            connection.sendall(begun)
+            ended = threading.Event()
+            thread = threading.Thread(target=drip, args=[connection, ended])
+            if slow:
+                thread.start()
+            start = time.monotonic()
+            answer = connection.recv(1000)
+            assert 0.3 < time.monotonic() - start < 1.5
+            assert (408 if begun else None) == (status_of(answer) if answer else None)
+            ended.set()
+            if slow:
+                thread.join()
+
+
+def test_the_next_request_on_a_connection_has_its_own_time(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer, "REQUEST_SECONDS", 2.0)
+    with connect(serve()) as connection:
+        end = time.monotonic() + 2.5
+        while time.monotonic() < end:
+            connection.sendall(GET[:20])
+            time.sleep(0.2)  # slow, but in time
+            connection.sendall(GET[20:])
+            assert 200 == status_of(connection.recv(1000))
+        connection.sendall(GET + GET[:20])
+        assert 200 == status_of(connection.recv(1000))
+        assert seconds_until_closed(connection) > 1.5
+
+
+def test_an_idle_connection_is_closed_later_than_a_silent_one(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer, "REQUEST_SECONDS", 0.1)
+    monkeypatch.setattr(peer, "IDLE_SECONDS", 0.8)
+    monkeypatch.setattr(peer, "LINGER_SECONDS", 0.1)
+    with connect(serve()) as connection:
+        connection.sendall(GET)
+        connection.recv(1000)
+        assert 0.6 < seconds_until_closed(connection) < 2
+
+
+def test_the_times_are_those_promised() -> None:
+    assert (5, 75, 5, 512) == (
+        peer.REQUEST_SECONDS,
+        peer.IDLE_SECONDS,
+        peer.SEND_SECONDS,
+        listener_loop.CONNECTIONS,
+    )
+
+
+def test_a_client_that_does_not_read_is_dropped_and_one_that_reads_slowly_is_not(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer, "SEND_SECONDS", 0.6)
+    large = b"x" * 16_000_000
+    listener = serve(lambda request: Response(200, large if request.path == "/last" else b"small"))
+    with connect(listener) as unread, connect(listener) as slow:
+        unread.sendall(LAST)
+        slow.sendall(LAST)
+        received = 0
+        start = time.monotonic()
+        while time.monotonic() < start + 2:
+            received += len(slow.recv(1_000_000))
+            assert exchange(listener, GET[:-2] + b"Connection: close\r\n\r\n").endswith(b"small")
+            time.sleep(0.05)
+        received += len(to_the_end(slow))
+        assert len(large) < received
+        with contextlib.suppress(ConnectionResetError):
+            assert len(large) > len(to_the_end(unread))
+
+
+def test_all_probes_are_answered_among_500_silent_clients_and_slow_writers(serve: Serve) -> None:
+    listener = serve()
+    ended = threading.Event()
+    with contextlib.ExitStack() as stack:
+        for _ in range(500):
+            stack.enter_context(connect(listener))
+        writers = [stack.enter_context(connect(listener)) for _ in range(5)]
+        threads = [threading.Thread(target=drip, args=[writer, ended]) for writer in writers]
+        for thread in threads:
+            stack.callback(thread.join)
+        stack.callback(ended.set)
+        for thread in threads:
+            thread.start()
+        for _ in range(200):
+            start = time.monotonic()
+            assert exchange(listener, LAST).endswith(b"GET /last ? ")
+            assert time.monotonic() - start < 1
+
+
+def test_beyond_the_limit_the_longest_idle_connection_makes_room(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener_loop, "CONNECTIONS", 3)
+    with contextlib.ExitStack() as stack:
+        listener = serve()
+        first, second, third = (stack.enter_context(connect(listener)) for _ in range(3))
+        for connection in (first, second, third, first):
+            connection.sendall(GET)
+            assert 200 == status_of(connection.recv(1000))
+        fourth = stack.enter_context(connect(listener))
+        assert b"" == second.recv(1)
+        for connection in (first, third, fourth):
+            connection.sendall(GET)
+            assert 200 == status_of(connection.recv(1000))
+
+
+def test_a_probe_is_answered_where_silent_clients_took_all_descriptors(serve: Serve) -> None:
+    listener = serve()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(socket.socket()) for _ in range(40)]
+        # The listener, in the same process, has descriptors for ten of them.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(each.fileno() for each in clients) + 11, limits[1]))
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        for each in clients:
+            each.settimeout(DEADLINE)
+            each.connect((listener.address.host, listener.address.port))
+        clients[-1].sendall(LAST)
+        assert to_the_end(clients[-1]).endswith(b"GET /last ? ")
+        assert b"" == clients[0].recv(1)  # it made room
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::", "localhost"])
+def test_it_listens_on_tcp_and_knows_its_port(serve: Serve, host: str) -> None:
+    listener = serve(address=Address(host, 0))
+    assert 0 != listener.address.port
+    assert exchange(listener, LAST).endswith(b"GET /last ? ")
+    if host == "::":
+        with socket.create_connection(("127.0.0.1", listener.address.port), DEADLINE) as over_v4:
+            over_v4.sendall(LAST)
+            assert to_the_end(over_v4).endswith(b"GET /last ? ")
+
+
+def test_it_listens_on_a_unix_socket_and_replaces_an_abandoned_one(serve: Serve, tmp_path: Path) -> None:
+    address = Address(unix=str(tmp_path / "socket"))
+    with socket.socket(socket.AF_UNIX) as abandoned:
+        abandoned.bind(address.unix)
+    listener = serve(address=address)
+    assert address == listener.address
+    assert exchange(listener, LAST).endswith(b"GET /last ? ")
+    with pytest.raises(OSError, match="in use"):
+        Listener.bind(address, echo)
+    listener.stop()
+    assert not Path(address.unix).exists()
+
+
+def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("precious")
+    with pytest.raises(OSError, match="in use"):
+        Listener.bind(Address(unix=str(path)), echo)
+    assert "precious" == path.read_text()
+
+
+def test_a_taken_port_is_an_error_and_a_connection_waits_for_the_start(serve: Serve) -> None:
+    waiting = Listener.bind(LOOPBACK, echo)
+    with connect(waiting) as early:
+        early.sendall(LAST)
+        with pytest.raises(OSError, match="in use"):
+            Listener.bind(waiting.address, echo)
+        waiting.start()
+        assert to_the_end(early).endswith(b"GET /last ? ")
+    waiting.stop()
+    # Connections in TIME_WAIT do not keep the port.
+    assert waiting.address == serve(address=waiting.address).address
+
+
+def test_two_listeners_serve_side_by_side(serve: Serve) -> None:
+    release = threading.Event()
+    stuck = serve(lambda _: Response(200 if release.wait(DEADLINE) else 500))
+    other = serve()
+    with connect(stuck) as connection:
+        connection.sendall(LAST)
+        assert exchange(other, LAST).endswith(b"GET /last ? ")
+        release.set()
+        assert 200 == status_of(to_the_end(connection))
+    stuck.stop()
+    assert exchange(other, LAST).endswith(b"GET /last ? ")
+
+
+def descriptors() -> set[str]:
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
+
+
+def test_stop_leaves_no_thread_no_port_and_no_descriptor() -> None:
+    before = (threading.active_count(), descriptors())
+    listener = Listener.bind(LOOPBACK, echo)
+    listener.start()
+    with connect(listener) as connection:
+        connection.sendall(GET)
+        connection.recv(1000)
+        start = time.monotonic()
+        listener.stop()
+        assert time.monotonic() - start < 1
+        assert b"" == connection.recv(1)
+    with pytest.raises(ConnectionRefusedError):
+        connect(listener)
+    listener.stop()
+    assert -1 == listener.fileno()
+    assert before == (threading.active_count(), descriptors())
+
+
+def test_stop_does_not_wait_for_a_handler_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flask_ops.management.listener.STOP_SECONDS", 0.2)
+    entered, release = threading.Event(), threading.Event()
+
+    def hang(_: Request) -> Response:
+        entered.set()
+        return Response(200 if release.wait(DEADLINE) else 500)
+
+    listener = Listener.bind(LOOPBACK, hang)
+    listener.start()
+    with connect(listener) as connection:
+        connection.sendall(GET)
+        assert entered.wait(DEADLINE)
+        start = time.monotonic()
+        listener.stop()
+        assert time.monotonic() - start < 1
+        release.set()
+        to_the_end(connection)
+    wait_until(lambda: "management-listener" not in {thread.name for thread in threading.enumerate()}, "its end")
+
+
+def test_only_a_listening_socket_is_inherited() -> None:
+    with socket.socket() as other:
+        with pytest.raises(OSError, match="not a listening socket"):
+            Listener.inherit(other.fileno(), echo)
+        assert other.getsockname()  # still open
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        Listener.inherit(other.fileno() if other.fileno() >= 0 else 987, echo)
+
+
+INHERIT = """
+import sys
+from flask_ops.management.listener import Listener, Response
+listener = Listener.inherit(int(sys.argv[1]), lambda request: Response(200, b"heir"))
+listener.start()
+sys.stdin.read()
+listener.stop()
+"""
+
+
+@pytest.mark.parametrize("unix", [False, True])
+def test_a_program_inherits_the_socket_and_no_client_is_refused(tmp_path: Path, unix: bool) -> None:
+    listener = Listener.bind(Address(unix=str(tmp_path / "socket")) if unix else LOOPBACK, echo)
+    listener.start()
+    assert exchange(listener, LAST).endswith(b"GET /last ? ")
+    command = [sys.executable, "-c", INHERIT, str(listener.fileno())]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()]) as heir:
+        wait_until(lambda: exchange(listener, LAST).endswith(b"heir"), "the heir answers")
+        listener.stop()
+        for _ in range(20):
+            assert exchange(listener, LAST).endswith(b"heir")
+        assert heir.stdin is not None
+        heir.stdin.close()
+        assert 0 == heir.wait(DEADLINE)
+    with pytest.raises(OSError, match=r"refused|No such file"):
+        connect(listener)

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from flask_ops.metrics.requests import DURATION_BUCKETS, METHODS, UNMATCHED, RequestMetrics
+
+TOTAL = "flask_http_request_total"
+EXCEPTIONS = "flask_http_request_exceptions_total"
+COUNT = "flask_http_request_duration_seconds_count"
+SUM = "flask_http_request_duration_seconds_sum"
+BUCKET = "flask_http_request_duration_seconds_bucket"
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    """A registry of the test's own."""
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def metrics(registry: CollectorRegistry) -> RequestMetrics:
+    """The metrics in that registry."""
+    return RequestMetrics(registry)
+
+
+def value(registry: CollectorRegistry, name: str, method: str, route: str, status: str, **more: str) -> float | None:
+    """Return one sample; None where there is no such series."""
+    return registry.get_sample_value(name, {"method": method, "route": route, "status": status, **more})
+
+
+def series(registry: CollectorRegistry, name: str) -> set[tuple[str, str, str]]:
+    """Return method, route and status of every series with this name."""
+    return {
+        (sample.labels["method"], sample.labels["route"], sample.labels["status"])
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+def test_each_request_is_counted_once_in_its_own_series(registry: CollectorRegistry, metrics: RequestMetrics) -> None:
+    """Method, route and status make the series."""
+    expected = {
+        ("GET", "/", "200"): 2.0,
+        ("HEAD", "/", "200"): 1.0,
+        ("GET", "/items/<int:number>", "200"): 1.0,
+        ("GET", "/", "500"): 1.0,
+    }
+    for (method, route, status), times in expected.items():
+        for _ in range(int(times)):
+            metrics.observe(method, route, int(status), 0.01, exception=False)
+
+    for name in (TOTAL, COUNT):
+        assert expected == {labels: value(registry, name, *labels) for labels in series(registry, name)}
+
+
+def test_an_exception_is_counted_besides_the_request(registry: CollectorRegistry, metrics: RequestMetrics) -> None:
+    """A 500 that the application chose to answer is none."""
+    metrics.observe("GET", "/", 500, 0.01, exception=False)
+    metrics.observe("GET", "/", 500, 0.01, exception=True)
+    expected = (2, 2, 1)
+
+    assert expected == tuple(value(registry, name, "GET", "/", "500") for name in (TOTAL, COUNT, EXCEPTIONS))
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_the_first_server_error_brings_the_count_of_exceptions_at_zero(
+    registry: CollectorRegistry, metrics: RequestMetrics, status: int
+) -> None:
+    """So the first exception is an increase that a rate can see."""
+    metrics.observe("GET", "/", status, 0.01, exception=False)
+    expected = 0
+
+    assert expected == value(registry, EXCEPTIONS, "GET", "/", str(status))
+
+
+@pytest.mark.parametrize("status", [200, 404, 499])
+def test_a_status_below_500_has_no_count_of_exceptions_until_there_is_one(
+    registry: CollectorRegistry, metrics: RequestMetrics, status: int
+) -> None:
+    """Nearly none of these series will ever count; one where a handler answered otherwise does."""
+    metrics.observe("GET", "/", status, 0.01, exception=False)
+    assert value(registry, EXCEPTIONS, "GET", "/", str(status)) is None
+
+    metrics.observe("GET", "/", status, 0.01, exception=True)
+    metrics.observe("GET", "/", status, 0.01, exception=True)
+    expected = 2
+    assert expected == value(registry, EXCEPTIONS, "GET", "/", str(status))
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"])
+def test_a_known_method_is_its_own_label(registry: CollectorRegistry, metrics: RequestMetrics, method: str) -> None:
+    """RFC 9110's methods, and PATCH."""
+    metrics.observe(method, "/", 200, 0.01, exception=False)
+
+    assert {(method, "/", "200")} == series(registry, TOTAL)
+    assert method in METHODS
+
+
+def test_methods_that_a_client_made_up_share_one_label(registry: CollectorRegistry, metrics: RequestMetrics) -> None:
+    """Else a client could make as many series as it likes; letter case counts, as it does in HTTP."""
+    for method in ("BREW", "get", "GET ", "", "OTHER", "\N{SNOWMAN}"):
+        metrics.observe(method, UNMATCHED, 405, 0.01, exception=False)
+    expected = {("OTHER", UNMATCHED, "405"): 6.0}
+
+    assert expected == {labels: value(registry, TOTAL, *labels) for labels in series(registry, TOTAL)}
+
+
+@pytest.mark.parametrize("bound", DURATION_BUCKETS)
+def test_a_duration_falls_into_the_buckets_that_hold_it(
+    registry: CollectorRegistry, metrics: RequestMetrics, bound: float
+) -> None:
+    """Each bucket holds what took up to its bound, in seconds, the bound included."""
+    metrics.observe("GET", "/", 200, bound, exception=False)
+    expected = {str(float(each)): float(bound <= each) for each in DURATION_BUCKETS} | {"+Inf": 1.0}
+
+    assert expected == {le: value(registry, BUCKET, "GET", "/", "200", le=le) for le in expected}
+
+
+def test_durations_add_up_in_seconds(registry: CollectorRegistry, metrics: RequestMetrics) -> None:
+    """The mean is sum over count; a duration above the last bound is in neither bucket but +Inf."""
+    metrics.observe("GET", "/", 200, 0.5, exception=False)
+    metrics.observe("GET", "/", 200, 60.25, exception=False)
+    expected = (60.75, 2.0, 1.0)
+
+    assert expected == (
+        value(registry, SUM, "GET", "/", "200"),
+        value(registry, BUCKET, "GET", "/", "200", le="+Inf"),
+        value(registry, BUCKET, "GET", "/", "200", le="10.0"),
+    )
+
+
+def test_buckets_are_those_of_opentelemetry_and_the_objective() -> None:
+    """Semantic conventions, http.server.request.duration; and 0.3, which the latency objective counts by."""
+    expected = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.3, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+
+    assert expected == DURATION_BUCKETS
+
+
+def test_threads_that_meet_in_a_new_series_lose_no_request(
+    registry: CollectorRegistry, metrics: RequestMetrics
+) -> None:
+    """All of them count into the same series, the first time too."""
+    routes = [f"/{number}" for number in range(50)]
+    barrier = threading.Barrier(8)
+
+    def observe() -> None:
+        for route in routes:
+            barrier.wait(30)
+            metrics.observe("GET", route, 200, 0.01, exception=True)
+
+    threads = [threading.Thread(target=observe) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    expected = {(name, route): 8.0 for name in (TOTAL, COUNT, EXCEPTIONS) for route in routes}
+
+    assert expected == {(name, route): value(registry, name, "GET", route, "200") for name, route in expected}
+
+
+def test_two_registries_do_not_meet() -> None:
+    """Two applications in one process count apart."""
+    first, second = CollectorRegistry(), CollectorRegistry()
+    RequestMetrics(first).observe("GET", "/", 200, 0.01, exception=False)
+    RequestMetrics(second)
+    expected: set[tuple[str, str, str]] = set()
+
+    assert expected == series(second, TOTAL)
+    assert {("GET", "/", "200")} == series(first, TOTAL)
+
+
+def test_the_exporters_decorators_measure_a_view_and_nothing_else() -> None:
+    """They register with the process, need no further step, and leave requests and `/metrics` to others.
+
+    In a process of its own, since what registers with a process stays there.
+    """
+    program = """
+from flask import Flask
+from prometheus_client import REGISTRY
+from flask_ops.metrics.requests import exporter
+
+app = Flask("sample")
+names = {metric.name for metric in REGISTRY.collect()}
+
+@app.get("/")
+@exporter.counter("greetings", "Greetings given.")
+@exporter.histogram("greeting_seconds", "How long a greeting takes.")
+def greet():
+    return "hello"
+
+client = app.test_client()
+print([client.get("/").status_code for _ in range(3)], client.get("/metrics").status_code)
+print(sorted({metric.name for metric in REGISTRY.collect()} - names))
+print(REGISTRY.get_sample_value("greetings_total"), REGISTRY.get_sample_value("greeting_seconds_count"))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={name: text for name, text in os.environ.items() if not name.startswith("PROMETHEUS_")},
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    expected = ["[200, 200, 200] 404", "['greeting_seconds', 'greetings']", "3.0 3.0"]
+
+    assert expected == done.stdout.splitlines()
+
+
+def test_an_exception_below_500_is_counted_under_a_known_method_too() -> None:
+    """An error handler of the adopter may answer with any status; the method is the client's."""
+    registry = CollectorRegistry()
+
+    RequestMetrics(registry).observe("BREW", "/", 200, 0.01, exception=True)
+
+    count = 1.0
+    labels = {"method": "OTHER", "route": "/", "status": "200"}
+    assert count == registry.get_sample_value("flask_http_request_exceptions_total", labels)

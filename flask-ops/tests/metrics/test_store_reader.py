@@ -1,0 +1,186 @@
+"""A scrape is answered whatever state the files of the store are in."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import re
+import struct
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
+from structlog.testing import capture_logs
+
+from flask_ops.metrics.store_reader import StoreCollector, read
+from tests.exposition import value
+from tests.process import PROJECT, clean_environ
+
+
+def write(directory: Path, name: str, amount: float, labels: dict[str, str] | None = None) -> Path:
+    """Write one counter as prometheus_client does."""
+    labels = labels or {}
+    path = directory / name
+    file = MmapedDict(str(path))
+    file.write_value(mmap_key("hits", "hits_total", list(labels), list(labels.values()), "Hits."), amount, 0.0)
+    file.close()
+    return path
+
+
+def scrape(directory: Path) -> str:
+    registry = CollectorRegistry()
+    registry.register(StoreCollector(directory))
+    return generate_latest(registry).decode()
+
+
+def test_the_sum_is_over_all_files(tmp_path: Path) -> None:
+    for number in range(3):
+        write(tmp_path, f"counter_{number}.db", 2.0, {"kind": 'a "quoted" ü'})
+
+    assert 6 == value(scrape(tmp_path), "hits_total", kind='a "quoted" ü')
+
+
+def test_it_reads_what_prometheus_client_reads() -> None:
+    """The same metrics, through its collector and through ours, in a process of their own."""
+    script = """
+import os, sys, tempfile
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp()
+from prometheus_client import *
+from prometheus_client import values, multiprocess
+from pathlib import Path
+from flask_ops.metrics.store_reader import StoreCollector
+for pid in ("1", "2", "3"):
+    values.ValueClass = values.MultiProcessValue(lambda pid=pid: pid)
+    Counter("c", "c", ["x"], registry=None).labels("1").inc(2)
+    Histogram("h", "h", registry=None).observe(0.3)
+    Summary("s", "s", registry=None).observe(0.3)
+    for mode in Gauge._MULTIPROC_MODES:
+        Gauge(f"g_{mode}", "g", multiprocess_mode=mode, registry=None).set(int(pid))
+def text(collector):
+    registry = CollectorRegistry(); registry.register(collector)
+    return sorted(generate_latest(registry).decode().splitlines())
+path = os.environ["PROMETHEUS_MULTIPROC_DIR"]
+theirs = text(multiprocess.MultiProcessCollector(None))
+ours = [line for line in text(StoreCollector(Path(path))) if "service_metrics_store_errors" not in line]
+assert theirs == ours, (theirs, ours)
+assert len(ours) > 40
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=PROJECT, env=clean_environ(), check=True)
+
+
+def damage(path: Path, how: str) -> None:
+    content = bytearray(path.read_bytes())
+    if how == "truncated":
+        content = content[:20]
+    elif how == "cut in its header":
+        content = content[:3]
+    elif how == "garbage":
+        content[:] = random.Random(1).randbytes(len(content))  # noqa: S311 - reproducible garbage
+    elif how == "used beyond its end":
+        content[:4] = struct.pack("i", 2**30)
+    elif how == "used is negative":
+        content[:4] = struct.pack("i", -5)
+    elif how == "an entry without an end":
+        content[8:12] = struct.pack("i", -24)  # prometheus_client's reader loops for ever here
+    elif how == "a key that is no JSON":
+        content[12:13] = b"\xff"
+    elif how == "a key of another form":
+        content[12:14] = b"{}"
+    elif how == "empty, and not new":
+        content = bytearray()
+    path.write_bytes(content)
+    if how == "empty, and not new":
+        os.utime(path, (time.time() - 60, time.time() - 60))
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "truncated",
+        "cut in its header",
+        "garbage",
+        "used beyond its end",
+        "used is negative",
+        "an entry without an end",
+        "a key that is no JSON",
+        "a key of another form",
+        "empty, and not new",
+    ],
+)
+def test_a_damaged_file_is_set_aside_and_counted_and_the_rest_is_served(how: str, tmp_path: Path) -> None:
+    write(tmp_path, "counter_1.db", 1.0)
+    damage(write(tmp_path, "counter_2.db", 1.0), how)
+
+    first = scrape(tmp_path)
+    second = scrape(tmp_path)
+
+    for text in (first, second):
+        assert 1 == value(text, "hits_total")
+        assert 1 == value(text, "service_metrics_store_errors_total")
+    assert not (tmp_path / "counter_2.db").exists()
+    assert 1 == len(list((tmp_path / "damaged").iterdir()))
+
+
+@pytest.mark.parametrize("content", [b"", bytes(65536)])
+def test_a_file_that_is_just_being_made_is_left_alone(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "counter_1.db"
+    path.write_bytes(content)
+
+    assert 0 == value(scrape(tmp_path), "service_metrics_store_errors_total")
+    assert path.exists()
+
+
+def test_a_file_that_vanishes_is_no_error(tmp_path: Path) -> None:
+    assert read(tmp_path / "gauge_livesum_1.db") is None
+    assert 0 == value(scrape(tmp_path), "service_metrics_store_errors_total")
+
+
+@pytest.mark.parametrize("shortage", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_a_shortage_of_the_reader_fails_its_scrape_and_spares_the_files(
+    shortage: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without one of the files the sums would be wrong."""
+    write(tmp_path, "counter_1.db", 1.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", partial(fail, shortage))
+        with pytest.raises(OSError, match=re.escape(os.strerror(shortage))):
+            scrape(tmp_path)
+
+    assert 1 == value(scrape(tmp_path), "hits_total")
+
+
+def fail(number: int) -> bytes:
+    raise OSError(number, os.strerror(number))
+
+
+def test_a_damaged_file_that_cannot_be_set_aside_is_told_and_counted_once(tmp_path: Path) -> None:
+    write(tmp_path, "counter_1.db", 1.0)
+    damage(write(tmp_path, "counter_2.db", 1.0), "garbage")
+    (tmp_path / "damaged").write_text("a file")
+    with capture_logs() as lines:
+        for _ in range(3):
+            assert 1 == value(scrape(tmp_path), "service_metrics_store_errors_total")
+            assert 1 == value(scrape(tmp_path), "hits_total")
+
+    assert ["metrics file is damaged and cannot be set aside"] == [line["event"] for line in lines]
+
+
+def test_any_cut_and_any_flipped_byte_is_survived(tmp_path: Path) -> None:
+    """Whatever the damage, a scrape ends and serves the other file."""
+    whole = write(tmp_path, "counter_2.db", 1.0).read_bytes()[:200]
+    write(tmp_path, "counter_1.db", 1.0)
+    generator = random.Random(7)  # noqa: S311 - reproducible damage
+    for _ in range(500):
+        damaged = bytearray(whole[: generator.randrange(len(whole) + 1)])
+        for _ in range(generator.randrange(4)):
+            if damaged:
+                damaged[generator.randrange(len(damaged))] = generator.randrange(256)
+        (tmp_path / "counter_2.db").write_bytes(damaged)
+
+        assert "service_metrics_store_errors_total" in scrape(tmp_path)

@@ -1,0 +1,187 @@
+"""Requests that take too long are reported once; a worker that has no other ones is replaced."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.exposition import value
+from tests.process import DEADLINE, Server, wait_until
+from tests.servers import serve
+
+SOON = {"SERVICE_REQUEST_TIMEOUT": "0.5"}
+
+
+def metric(server: Server, name: str, **labels: str) -> float:
+    return value(server.manage("/metrics").body.decode(), name, **labels)
+
+
+@contextmanager
+def asking(server: Server, path: str) -> Iterator[list[int]]:
+    """Ask in the background; the list has the status of the answer, 0 where there is none."""
+    statuses: list[int] = []
+
+    def ask() -> None:
+        try:
+            statuses.append(server.get(path).status)
+        except OSError:
+            statuses.append(0)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield statuses
+    finally:
+        thread.join(DEADLINE)
+
+
+def wait_for(server: Server, event: str, count: int, **fields: str) -> list[dict[str, Any]]:
+    """Wait for so many lines with this event."""
+
+    def found() -> list[dict[str, Any]]:
+        lines = server.lines(event, **fields)
+        return lines if len(lines) >= count else []
+
+    return wait_until(found, f"{count} lines with {event}")
+
+
+@pytest.mark.parametrize("name", ["gunicorn", "waitress", "uwsgi"])
+def test_it_is_reported_once_with_its_stack_and_goes_on(name: str, tmp_path: Path) -> None:
+    with serve(name, tmp_path, SOON) as server:
+        release = tmp_path / "release"
+        with asking(server, f"/slow?s=60&until={release}") as statuses:
+            report = server.line("request is stuck")
+            wait_until(lambda: metric(server, "service_requests_stuck") == 1, "the gauge")
+            release.touch()
+
+        assert [200] == statuses
+        assert ("GET", "/slow") == (report["method"], report["route"])
+        assert 0.5 <= report["elapsed_seconds"] < 2
+        assert ("sample.py", "slow") == (Path(report["stack"][-1]["file"]).name, report["stack"][-1]["function"])
+        line = server.line("request", route="/slow")
+        assert (True, 200, report["request_id"]) == (line["timed_out"], line["status"], line["request_id"])
+        assert 1 == len(server.lines("request is stuck"))
+        assert 1 == metric(server, "service_requests_timed_out_total")
+        wait_until(lambda: metric(server, "service_requests_stuck") == 0, "the gauge")
+        assert "timed_out" not in server.line("request", route="/healthz", status=200)
+
+
+@pytest.mark.parametrize("name", ["gunicorn", "gunicorn-sync"])
+def test_a_worker_whose_threads_are_all_stuck_is_replaced(name: str, tmp_path: Path) -> None:
+    with serve(name, tmp_path, {**SOON, "SERVICE_THREADS": "1", "SERVICE_LOG_LEVEL": "info"}) as server:
+        wait_until(lambda: server.get("/readyz").status == 200, "ready")
+        with asking(server, "/slow?s=3600") as statuses:
+            lost = server.line("worker is stuck and is replaced")
+            wait_until(lambda: metric(server, "service_worker_exits_total", reason="stuck") == 1, "the metric")
+
+        assert [0] == statuses
+        (request,) = lost["requests_lost"]
+        assert "/slow" == request["route"]
+        assert ("stuck", "SIGKILL") == tuple(server.line("worker ended")[key] for key in ("reason", "signal"))
+        line = server.line("request", request_id=request["request_id"])
+        assert ("aborted", 500, True) == (line["outcome"], line["status"], line["timed_out"])
+        assert 1 == metric(server, "flask_http_request_total", route="/slow", status="500")
+        wait_until(lambda: metric(server, "service_workers") == 2, "a successor")
+        wait_until(lambda: server.get("/readyz").status == 200, "ready")
+        assert 0 == metric(server, "service_requests_stuck")
+        wait_until(lambda: metric(server, "service_requests_in_flight") == 0, "nothing is left of it")
+
+
+def test_what_a_client_saw_is_what_its_line_says(tmp_path: Path) -> None:
+    """Requests end while the worker is being replaced for them: each is answered or taken down, and never both."""
+    options = ["--workers=1", "--threads=3"]
+    with serve("gunicorn", tmp_path, {**SOON, "SERVICE_LOG_LEVEL": "info"}, options) as server:
+        for count in (1, 2, 3):
+            wait_until(lambda: server.get("/readyz").status == 200, "ready")
+            before = len(server.lines("request", route="/slow"))
+            with contextlib.ExitStack() as stack:
+                seen = [stack.enter_context(asking(server, "/slow?s=3600"))]
+                while len(server.lines("worker ended")) < count:
+                    with asking(server, "/slow?s=1.3") as first, asking(server, "/slow?s=1.6") as second:
+                        seen += [first, second]
+            lines = wait_for(server, "request", before + len(seen), route="/slow")[before:]
+
+            assert sorted(status for (status,) in seen) == sorted(0 if "outcome" in line else 200 for line in lines)
+            named = {
+                lost["request_id"] for lost in server.lines("worker is stuck and is replaced")[-1]["requests_lost"]
+            }
+            assert named == {line["request_id"] for line in lines if line.get("outcome") == "aborted"}
+
+
+def test_connections_that_wait_in_a_worker_that_is_replaced_are_answered_and_counted(tmp_path: Path) -> None:
+    env = {"SERVICE_REQUEST_TIMEOUT": "2", "SERVICE_LOG_LEVEL": "info"}
+    with (
+        serve("gunicorn", tmp_path, env, ["--workers=1", "--threads=1"]) as server,
+        contextlib.ExitStack() as stack,
+    ):
+        lost = stack.enter_context(asking(server, "/slow?s=3600"))
+        server.line("slow view")
+        waiting = [stack.enter_context(asking(server, "/whoami")) for _ in range(3)]
+
+        report = server.line("worker is stuck and is replaced")
+        wait_until(lambda: [[0], *[[503]] * 3] == [lost, *waiting], f"all have an answer {waiting}")
+
+        assert (1, 3) == (len(report["requests_lost"]), report["connections_refused"])
+        assert [503] * 3 == [line["status"] for line in server.lines("request rejected", reason="worker_stuck")]
+        assert 3 == metric(server, "service_requests_rejected_total", reason="worker_stuck")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGRTMIN"), reason="the platform has no signal for it")
+def test_a_request_that_lets_no_other_code_run_is_told_with_its_stack(tmp_path: Path) -> None:
+    with serve("gunicorn", tmp_path, options=["--timeout=2"]) as server:
+        with asking(server, "/backtrack") as statuses:
+            (stack,) = server.line("worker is silent and is replaced")["stacks"]
+
+        assert [0] == statuses
+        assert ("sample.py", "backtrack") in [(Path(frame["file"]).name, frame["function"]) for frame in stack]
+        assert ("timeout", "SIGKILL") == tuple(server.line("worker ended")[key] for key in ("reason", "signal"))
+        assert 1 == metric(server, "service_requests_timed_out_total")
+
+
+def test_a_free_thread_keeps_a_worker_alive(tmp_path: Path) -> None:
+    with serve("gunicorn", tmp_path, {**SOON, "SERVICE_THREADS": "2"}, ["--workers=1"]) as server:
+        release = tmp_path / "release"
+        with asking(server, f"/slow?s=60&until={release}") as statuses:
+            server.line("request is stuck")
+            assert 200 == server.get("/whoami").status
+            release.touch()
+
+        assert [200] == statuses
+        assert [] == server.lines("worker ended")
+
+
+def test_a_sync_worker_that_gunicorn_ends_says_what_it_was_doing(tmp_path: Path) -> None:
+    with serve("gunicorn-sync", tmp_path, options=["--timeout=1"]) as server:
+        with asking(server, "/slow?s=3600"):
+            report = server.line("request is stuck")
+            line = server.line("request", route="/slow")
+
+        assert "slow" in [frame["function"] for frame in report["stack"]]
+        assert ("aborted", report["request_id"]) == (line["outcome"], line["request_id"])
+        assert "timeout" == server.line("worker ended")["reason"]
+        assert 1 == metric(server, "service_requests_timed_out_total")
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"), [(signal.SIGKILL, "signal"), (signal.SIGSEGV, "crash"), (signal.SIGSTOP, "timeout")]
+)
+def test_a_worker_that_ends_otherwise_is_one_line_and_one_count(
+    number: signal.Signals, reason: str, tmp_path: Path
+) -> None:
+    with serve("gunicorn", tmp_path, options=["--timeout=2"]) as server:
+        victim = server.children()[0].pid
+        os.kill(victim, number)
+
+        line = server.line("worker ended")
+
+        assert (victim, reason, "error") == (line["worker_pid"], line["reason"], line["level"])
+        assert 1 == metric(server, "service_worker_exits_total", reason=reason)
+        wait_until(lambda: metric(server, "service_workers") == 2, "a successor")

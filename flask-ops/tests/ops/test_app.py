@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterable
+
+import pytest
+from flask import Flask, current_app, session
+
+import service.app
+from service.app import create_app
+from flask_ops.health import Check
+from flask_ops.core.settings import Settings
+from tests.exposition import value
+from tests.process import wait_until
+from service.views import views
+
+
+def build(checks: Iterable[Check] = (), **environ: str) -> Flask:
+    return create_app(Settings.from_environ({"SERVICE_ENV": "testing", **environ}), views=views, checks=checks)
+
+
+def metrics(app: Flask) -> str:
+    return app.test_client().get("/metrics").text
+
+
+def count(app: Flask, route: str) -> float:
+    text = metrics(app)
+    return value(text, "flask_http_request_total", route=route)
+
+
+def test_nothing_is_built_at_import() -> None:
+    assert not [thing for thing in vars(service.app).values() if isinstance(thing, Flask)]
+
+
+def test_two_apps_in_one_process_do_not_meet() -> None:
+    one, two = build(SERVICE_NAME="one"), build(SERVICE_NAME="two")
+
+    for app, name in [(one, "one"), (two, "two"), (one, "one")]:
+        # A request is over when its response is closed, which the test client leaves to its user.
+        with app.test_client().get("/") as answer:
+            assert name == answer.get_json()["name"]
+
+    assert (2, 1) == (count(one, "/"), count(two, "/"))
+
+
+def test_what_an_application_does_in_the_background_ends_with_it() -> None:
+    """A suite of tests that builds one for each test ends with no more threads than it began with."""
+    before = set(threading.enumerate())
+    app = build([Check("often", lambda: None, interval=0.01)])
+    started = set(threading.enumerate()) - before
+    assert {"pulse", "check-often"} == {thread.name for thread in started}
+    del app
+
+    def ended() -> bool:
+        gc.collect()  # each time: a thread that is at work just then keeps the application
+        return not any(thread.is_alive() for thread in started)
+
+    wait_until(ended, "the end of its threads")
+
+
+def test_the_deployed_version_is_shown() -> None:
+    assert "1a2b3c" == build(SERVICE_VERSION="1a2b3c").test_client().get("/").get_json()["version"]
+
+
+def test_debug_is_on_in_development_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLASK_DEBUG", "1")
+
+    modes = {mode: build(SERVICE_ENV=mode).debug for mode in ("development", "testing", "production")}
+
+    assert {"development": True, "testing": False, "production": False} == modes
+
+
+def test_in_testing_an_exception_reaches_the_test_and_is_counted() -> None:
+    app = build()
+
+    @app.get("/boom")
+    def boom() -> str:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        app.test_client().get("/boom")
+    assert 1 == value(metrics(app), "flask_http_request_exceptions_total", route="/boom")
+
+
+def test_a_handler_of_the_adopter_may_answer_for_an_exception() -> None:
+    app = build(SERVICE_ENV="production")
+
+    @app.get("/boom")
+    def boom() -> str:
+        raise LookupError
+
+    @app.errorhandler(500)
+    def sorry(_: Exception) -> tuple[str, int]:
+        return "sorry", 200
+
+    with app.test_client().get("/boom") as answer:
+        assert "sorry" == answer.get_data(as_text=True)
+    assert 1 == value(metrics(app), "flask_http_request_exceptions_total", route="/boom", status="200")
+
+
+def test_sessions_need_a_secret_key_and_are_signed_with_it() -> None:
+    for secret, status in [("", 500), ("0123456789abcdef", 200)]:
+        app = build(SERVICE_ENV="production", SERVICE_SECRET_KEY=secret)
+
+        @app.get("/remember")
+        def remember() -> str:
+            session["seen"] = True
+            return "ok"
+
+        assert status == app.test_client().get("/remember").status_code
+
+
+def test_not_ready_until_every_critical_check_has_a_first_result() -> None:
+    go = threading.Event()
+    app = build([Check("slow", lambda: go.wait(20), timeout=30.0)])
+    client = app.test_client()
+
+    answer = client.get("/readyz")
+    assert (503, {"status": "starting"}) == (answer.status_code, answer.get_json())
+    assert 200 == client.get("/healthz").status_code
+
+    go.set()
+    wait_until(lambda: client.get("/readyz").status_code == 200, "ready")
+    assert {"status": "ok"} == client.get("/readyz").get_json()
+
+
+@pytest.mark.parametrize(("critical", "status", "code"), [(True, "down", 503), (False, "degraded", 200)])
+def test_a_failing_check_counts_as_far_as_it_is_critical(critical: bool, status: str, code: int) -> None:
+    def fail() -> None:
+        raise ConnectionError("internal.example refused")
+
+    client = build([Check("database", fail, critical=critical)]).test_client()
+
+    wait_until(lambda: client.get("/readyz").get_json() == {"status": status}, status)
+    assert code == client.get("/readyz").status_code
+
+
+def test_a_check_gets_at_the_settings_as_a_view_does() -> None:
+    def named() -> None:
+        raise LookupError(current_app.config["SETTINGS"].name)
+
+    client = build([Check("named", named)], SERVICE_NAME="shop").test_client()
+
+    wait_until(lambda: client.get("/readyz").get_json() == {"status": "down"}, "a result")
+    checks = client.get("/readyz?verbose").get_json()["checks"]
+    assert "LookupError" == checks["named"]["reason"]
+
+
+def test_openmetrics_is_served_to_who_accepts_it() -> None:
+    client = build().test_client()
+
+    plain = client.get("/metrics")
+    openmetrics = client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+
+    assert plain.content_type.startswith("text/plain; version=")
+    assert openmetrics.content_type.startswith("application/openmetrics-text; version=1.0.0")
+    assert openmetrics.text.endswith("# EOF\n")

@@ -1,0 +1,207 @@
+"""Each start is one process, for the log and the settings are the process's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flask_ops.ops.startup import EX_CONFIG
+
+START = """
+from flask_ops.core.settings import Settings
+from flask_ops.ops.startup import start
+
+settings = start(Settings)
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A process that has ended: its exit code, and what it wrote to standard output and standard error."""
+
+    code: int
+    out: str
+    err: str
+
+    def lines(self, event: str) -> list[dict[str, Any]]:
+        """Return the log lines with this event."""
+        return [line for line in map(json.loads, self.out.splitlines()) if line["event"] == event]
+
+
+def run(program: str, environ: Mapping[str, str]) -> Run:
+    """Run a program with these variables, and none else that would configure the service."""
+    ours = ("SERVICE_", "FLASK_", "PROMETHEUS_")
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(ours) and name not in {"PORT", "WEB_CONCURRENCY"}
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**inherited, **environ},
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return Run(done.returncode, done.stdout, done.stderr)
+
+
+def test_usable_settings_start_without_a_word() -> None:
+    """Nothing is logged before there is something to say, and the settings are the environment's."""
+    program = START + "import sys; sys.exit(settings.threads)"
+    expected = Run(9, "", "")
+
+    assert expected == run(program, {"SERVICE_THREADS": "9"})
+
+
+def test_the_log_is_set_up_after_the_start() -> None:
+    """The first line of anybody is already rendered by our formatter, under the service's name."""
+    program = START + "import logging; logging.getLogger('a.library').warning('hello')"
+    done = run(program, {"SERVICE_NAME": "shop"})
+    (line,) = done.lines("hello")
+    expected = ("shop", "warning", "a.library")
+
+    assert expected == (line["service"], line["level"], line["logger"])
+
+
+def test_unusable_settings_stop_the_start_with_one_line_that_names_them_all() -> None:
+    """One critical line, no traceback, and no secret."""
+    done = run(START, {"SERVICE_THREADS": "many", "SERVICE_ENV": "staging", "SERVICE_SECRET_KEY": "hunter2"})
+    (line,) = done.lines("settings cannot be used")
+    expected = [
+        "SERVICE_ENV is 'staging', expected one of development, testing, production",
+        "SERVICE_THREADS is 'many', expected a whole number from 1 to 1000",
+        "SERVICE_SECRET_KEY is (not shown), expected at least 16 characters",
+    ]
+
+    assert expected == line["problems"]
+    assert "critical" in line["level"]
+    assert [line] == [json.loads(each) for each in done.out.splitlines()]
+    assert not done.err
+    assert "hunter2" not in done.out
+
+
+def test_unusable_settings_end_the_process_with_the_code_of_sysexits() -> None:
+    """A supervisor can tell that a restart will not help."""
+    expected = 78
+
+    assert expected == EX_CONFIG
+    assert expected == run(START, {"SERVICE_THREADS": "many"}).code
+
+
+def test_unusable_settings_are_told_at_any_level() -> None:
+    """A level that hides nearly everything does not hide why there is no service."""
+    done = run(START, {"SERVICE_LOG_LEVEL": "critical", "SERVICE_THREADS": "many"})
+    expected = 1
+
+    assert expected == len(done.lines("settings cannot be used"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "environ", "expected"),
+    [
+        ("PRODUCTION", {}, "production"),
+        ("DEVELOPMENT", {}, "development"),
+        ("DEVELOPMENT", {"SERVICE_ENV": "production"}, "production"),
+    ],
+)
+def test_the_mode_is_the_callers_where_no_variable_sets_it(
+    mode: str, environ: Mapping[str, str], expected: str
+) -> None:
+    """`python -m service` is for development, a server for production."""
+    program = f"""
+from flask_ops.core.settings import Mode, Settings
+from flask_ops.ops.startup import start
+
+print(start(Settings, default_mode=Mode.{mode}).mode)
+"""
+    assert expected == run(program, environ).out.strip()
+
+
+def test_a_given_environment_is_read_in_place_of_the_process_s() -> None:
+    """What the process's own environment says does not count then."""
+    program = """
+from flask_ops.core.settings import Settings
+from flask_ops.ops.startup import start
+
+print(start(Settings, {"SERVICE_NAME": "given"}).name)
+"""
+    expected = Run(0, "given\n", "")
+
+    assert expected == run(program, {"SERVICE_NAME": "own", "SERVICE_TREADS": "8"})
+
+
+FLASK = """
+import click
+from flask_ops.core.settings import Settings
+from flask_ops.ops.startup import start
+
+with click.Context(click.Command("{command}"), info_name="{command}"):
+    start(Settings)
+"""
+
+
+def test_flask_run_does_not_serve_production() -> None:
+    """The development server has a debugger and no way to stop in order; one line says what to do instead."""
+    done = run(FLASK.format(command="run"), {})
+    (line,) = [json.loads(each) for each in done.out.splitlines()]
+    expected = (78, "critical", "the development server does not serve production")
+
+    assert expected == (done.code, line["level"], line["event"])
+    assert "SERVICE_ENV=development" in line["instead"]
+
+
+@pytest.mark.parametrize(("command", "mode"), [("run", "development"), ("shell", "production")])
+def test_flasks_commands_work_where_they_do_no_harm(command: str, mode: str) -> None:
+    """`flask run` in development, and any other command anywhere."""
+    expected = Run(0, "", "")
+
+    assert expected == run(FLASK.format(command=command), {"SERVICE_ENV": mode})
+
+
+def test_each_unknown_variable_is_warned_of_with_the_nearest_name() -> None:
+    """A setting that was mistyped does not silently keep its default; the service starts all the same."""
+    done = run(START, {"SERVICE_TREADS": "8", "SERVICE_LOGLEVEL": "debug", "OTHER": "1"})
+    expected = [
+        ("warning", "SERVICE_LOGLEVEL", "SERVICE_LOG_LEVEL"),
+        ("warning", "SERVICE_TREADS", "SERVICE_THREADS"),
+    ]
+
+    told = done.lines("unknown variable")
+    assert expected == [(line["level"], line["variable"], line["did_you_mean"]) for line in told]
+    assert not done.code
+
+
+def test_an_unknown_variable_is_warned_of_once() -> None:
+    """Neither a second application nor a reload repeats the warning."""
+    done = run(START + "start(Settings)", {"SERVICE_TREADS": "8"})
+    expected = ["SERVICE_TREADS"]
+
+    assert expected == [line["variable"] for line in done.lines("unknown variable")]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the platform does not fork")
+def test_forked_workers_do_not_repeat_the_warning() -> None:
+    """A server that starts in the parent and in each worker warns as often as one process."""
+    program = f"""{START}
+import os
+
+for _ in range(2):
+    if os.fork() == 0:
+        start(Settings)
+        os._exit(0)
+    os.wait()
+"""
+    expected = ["SERVICE_TREADS"]
+
+    assert expected == [line["variable"] for line in run(program, {"SERVICE_TREADS": "8"}).lines("unknown variable")]

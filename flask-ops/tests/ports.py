@@ -1,0 +1,19 @@
+"""Ports that tests give to servers."""
+
+from __future__ import annotations
+
+import atexit
+import socket
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody else gets while this process lives.
+
+    A socket stays bound to it. Servers set SO_REUSEADDR, and so can listen there all the same; without it, the
+    kernel would soon give the port to a client's connection.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    atexit.register(held.close)
+    return int(held.getsockname()[1])

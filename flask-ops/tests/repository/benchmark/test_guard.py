@@ -1,0 +1,27 @@
+"""The guard fails what is grossly dearer; that it passes what is not is seen in each run of the gate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from benchmark import guard
+from benchmark.subject import BIN, ROOT, SUBJECTS, Deployment
+from tests.programs import require
+
+
+def slowed(deployment: Deployment) -> list[str]:
+    return [
+        str(BIN / "gunicorn"),
+        f"--config={ROOT / 'gunicorn.conf.py'}",
+        *deployment.gunicorn,
+        "tests.repository.benchmark.slowed:create_app()",
+    ]
+
+
+def test_a_service_several_times_as_dear_fails_and_is_measured_twice_first() -> None:
+    require("wrk")
+    said: list[str] = []
+
+    assert not guard.check(replace(SUBJECTS["service"], command=slowed), 3, said.append)
+    assert 2 == len(said), said
+    assert "more than 1.50 fails" in said[0]

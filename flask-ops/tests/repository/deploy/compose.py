@@ -1,0 +1,121 @@
+"""The two containers of compose.yaml, run by docker-compose as the file has them, but for what ``_write`` changes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.repository.deploy.docker import Engine
+from tests.repository.deploy.proxies import make_certificate
+from tests.process import DEADLINE, REPOSITORY, clean_environ
+from tests.programs import require
+
+
+class Stack:
+    """The containers, by the names that they have in the file."""
+
+    def __init__(self, docker: Engine, directory: Path) -> None:
+        self._docker = docker
+        self._ids: dict[str, str] = {}
+        self._project = f"svc{os.getpid()}"
+        self._options = ["--project-name", self._project, "--project-directory", str(directory)]
+        self._options += ["--file", str(directory / "compose.yaml"), "--no-ansi"]
+        self.certificate = directory / "deploy/nginx/tls/service.pem"
+
+    def run(self, *arguments: str) -> str:
+        """Return what ``docker-compose`` prints for these arguments; fail where it does."""
+        command = [str(require("docker-compose")), *self._options, *arguments]
+        environ = {**clean_environ(), **self._docker.environ}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False, env=environ)
+        assert done.returncode == 0, f"docker-compose {arguments}\n{done.stdout}\n{done.stderr}"
+        return done.stdout.strip()
+
+    def inspect(self, service: str) -> Any:
+        """Return what Docker knows about a container."""
+        return self._docker.inspect(self._id(service))
+
+    def port(self, port: int) -> int:
+        """Return where on this machine a port of the proxy is."""
+        (published,) = self.inspect("proxy")["NetworkSettings"]["Ports"][f"{port}/tcp"]
+        return int(published["HostPort"])
+
+    def address(self, service: str, network: str) -> str:
+        """Return the address of a container in a network."""
+        return str(self._in(service, network)["IPAddress"])
+
+    def gateway(self, network: str) -> str:
+        """Return the address of this machine in a network of the proxy's."""
+        return str(self._in("proxy", network)["Gateway"])
+
+    def _in(self, service: str, network: str) -> Any:
+        return self.inspect(service)["NetworkSettings"]["Networks"][f"{self._project}_{network}"]
+
+    def log(self, service: str) -> str:
+        """Return what a container has written."""
+        return self._docker.run("logs", self._id(service))
+
+    def _id(self, service: str) -> str:
+        if service not in self._ids:  # the program takes a second
+            self._ids[service] = self.run("ps", "--quiet", service)
+        return self._ids[service]
+
+
+@contextlib.contextmanager
+def stack(docker: Engine, service: str, proxy: str, directory: Path) -> Iterator[Stack]:
+    """Bring the two up, of these images, with all that is mounted copied to ``directory``; remove them at the end."""
+    shutil.copytree(REPOSITORY / "deploy", directory / "deploy")
+    make_certificate(directory / "deploy/nginx/tls")
+    _write(directory / "compose.yaml", service, proxy, docker.bridges)
+    running = Stack(docker, directory)
+    with _letting_pass(docker.bridges):
+        try:
+            running.run("up", "--detach", "--no-build")
+            yield running
+        finally:
+            running.run("down", "--volumes", "--timeout", "0")
+
+
+def _write(path: Path, service: str, proxy: str, bridges: str) -> None:
+    project = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())
+    first, second = project["services"]["service"], project["services"]["proxy"]
+    # What the docker-compose of Debian 12 does not know.
+    del project["name"], second["depends_on"]["service"]["restart"]
+    # The images are made here, and the ports of this machine may be somebody else's.
+    del first["build"]
+    first["image"], second["image"] = service, proxy
+    second["ports"] = [f"127.0.0.1::{port.partition(':')[2]}" for port in second["ports"]]
+    # In less time.
+    first["healthcheck"] = {"interval": "1s"}
+    first["environment"]["SERVICE_DRAIN_SECONDS"] = "0"
+    if bridges:
+        for name, network in project["networks"].items():
+            network["driver_opts"] = {"com.docker.network.bridge.name": f"{bridges}{name[0]}"}
+    path.write_text(yaml.safe_dump(project))
+
+
+@contextlib.contextmanager
+def _letting_pass(bridges: str) -> Iterator[None]:
+    """Let containers on one bridge of the test's own engine, which makes no rules, reach each other.
+
+    Where another engine has run, the machine's own rules let nothing pass.
+    """
+    if not bridges:
+        yield
+        return
+    rule = ["FORWARD", "--in-interface", f"{bridges}+", "--out-interface", f"{bridges}+", "--jump", "ACCEPT"]
+    _iptables("--insert", *rule)
+    try:
+        yield
+    finally:
+        _iptables("--delete", *rule)
+
+
+def _iptables(*arguments: str) -> None:
+    subprocess.run([require("iptables"), "--wait", *arguments], check=True, capture_output=True, timeout=DEADLINE)

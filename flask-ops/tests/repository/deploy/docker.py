@@ -1,0 +1,161 @@
+"""A Docker engine for tests: one of their own that leaves nothing behind, or that of ``DOCKER_HOST``."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.repository.deploy import base_image
+from tests.process import DEADLINE, REPOSITORY, Server, clean_environ, started, wait_until
+from tests.programs import require
+
+HARDENED = ("--init", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--tmpfs=/tmp")
+"""How the README runs the image."""
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container. The process of ``server`` is the ``docker run`` that waits for it, with its output and exit code."""
+
+    name: str
+    server: Server
+
+
+class Engine:
+    """A Docker engine that answers at ``host``; of a network, the bridge's name has to begin with ``bridges``."""
+
+    def __init__(self, host: str, bridges: str = "") -> None:
+        # The builder that each engine has; the other one comes as a plugin of the client.
+        self.environ = {"DOCKER_HOST": host, "DOCKER_BUILDKIT": "0"}
+        self.bridges = bridges
+
+    def run(self, *arguments: str | Path, timeout: float = DEADLINE) -> str:
+        """Return what ``docker`` prints for these arguments; fail where it does."""
+        done = self._docker(*arguments, timeout=timeout)
+        assert done.returncode == 0, f"docker {arguments}\n{done.stdout}\n{done.stderr}"
+        return done.stdout.strip()
+
+    def answers(self) -> bool:
+        """Tell whether the engine is there."""
+        return self._docker("version").returncode == 0
+
+    def inspect(self, name: str) -> Any:
+        """Return what Docker knows about an image or a container."""
+        (found,) = json.loads(self.run("inspect", name))
+        return found
+
+    @contextlib.contextmanager
+    def image(self, version: str) -> Iterator[str]:
+        """Build the image of the service on a base that is made here; it is removed at the end."""
+        tag = f"service-test-{os.getpid()}:built"
+        with self.imported("base", base_image.make_python, *base_image.CHANGES) as base:
+            try:
+                arguments = (f"--build-arg=PYTHON_IMAGE={base}", f"--build-arg=SERVICE_VERSION={version}")
+                self.run("build", "--network=none", "--force-rm", *arguments, "--tag", tag, ".", timeout=200)
+                yield tag
+            finally:
+                self._docker("rmi", "--force", tag)
+
+    @contextlib.contextmanager
+    def imported(self, name: str, make: Callable[[Path], None], *changes: str) -> Iterator[str]:
+        """Make an image of the files with which ``make`` fills a directory; it is removed at the end."""
+        tag = f"service-test-{os.getpid()}:{name}"
+        try:
+            with tempfile.TemporaryDirectory() as directory:
+                make(Path(directory) / "root")
+                archive = shutil.make_archive(f"{directory}/{name}", "tar", f"{directory}/root")
+                self.run("import", *(f"--change={change}" for change in changes), archive, tag, timeout=60)
+            yield tag
+        finally:
+            self._docker("rmi", "--force", tag)
+
+    @contextlib.contextmanager
+    def container(
+        self, image: str, directory: Path, *options: str, command: tuple[str, ...] = ()
+    ) -> Iterator[Container]:
+        """Run a container as hardened as the README says, until the block ends."""
+        name = f"service-test-{os.getpid()}-{next(_numbers)}"
+        arguments = ("run", "--rm", "--name", name, *HARDENED, "--publish=127.0.0.1::8000", *options, image, *command)
+        try:
+            with started(["docker", *arguments], directory, self.environ) as server:
+                yield Container(name, server)
+        finally:
+            self._docker("rm", "--force", name)
+
+    @contextlib.contextmanager
+    def serving(self, image: str, directory: Path, *options: str, command: tuple[str, ...] = ()) -> Iterator[Container]:
+        """Run a container; enter the block when it answers."""
+        with self.container(image, directory, *options, command=command) as container:
+            wait_until(lambda: self._ready(container), "the container answers /healthz")
+            yield container
+
+    def _ready(self, container: Container) -> bool:
+        assert container.server.process.poll() is None, "the container has ended"
+        published = self._docker("port", container.name, "8000").stdout.strip()
+        with contextlib.suppress(OSError, ValueError):
+            container.server.port = int(published.rpartition(":")[2])
+            return container.server.get("/healthz").status == 200
+        return False
+
+    def _docker(self, *arguments: str | Path, timeout: float = DEADLINE) -> subprocess.CompletedProcess[str]:
+        command = ["docker", *map(str, arguments)]
+        environ = {**clean_environ(), **self.environ}
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout, check=False, env=environ, cwd=REPOSITORY
+        )
+
+
+@contextlib.contextmanager
+def engine() -> Iterator[Engine]:
+    """Yield the engine of ``DOCKER_HOST``; without one, start an engine, which needs root, and end it."""
+    host = os.environ.get("DOCKER_HOST")
+    if host:
+        yield Engine(host)
+        return
+    daemon = require("dockerd")
+    if os.geteuid() != 0:
+        pytest.skip("an engine of its own needs root; set DOCKER_HOST to use another one")
+    bridges = f"svc{os.getpid()}-"
+    bridge = f"{bridges}0"
+    with tempfile.TemporaryDirectory(prefix="docker-") as directory:
+        subprocess.run([require("ip"), "link", "add", "name", bridge, "type", "bridge"], check=True)
+        # Its own place for everything, and none of its rules for the firewall, which would outlive it.
+        host = f"unix://{directory}/socket"
+        options = {
+            "host": host,
+            "data-root": f"{directory}/data",
+            "exec-root": f"{directory}/exec",
+            "pidfile": f"{directory}/pid",
+            "bridge": bridge,
+            **dict.fromkeys(("iptables", "ip6tables", "ip-forward", "ip-masq"), "false"),
+            "default-ulimit": "nofile=20000:20000",
+        }
+        command = [str(daemon), *(f"--{name}={value}" for name, value in options.items())]
+        log = Path(directory) / "log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            started_engine = Engine(host, bridges)
+            wait_until(lambda: _answers(started_engine, process, log), "the engine answers", deadline=60)
+            yield started_engine
+        finally:
+            process.terminate()
+            process.wait(DEADLINE)
+            subprocess.run(["ip", "link", "delete", bridge], check=True)
+
+
+def _answers(engine: Engine, process: subprocess.Popen[bytes], log: Path) -> bool:
+    assert process.poll() is None, log.read_text()
+    return engine.answers()

@@ -1,0 +1,68 @@
+"""Clients that ask a proxy all the time, and count what they were not answered."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tests.repository.deploy.proxies import Edge, ask
+from tests.process import wait_until
+from tests.threads import meanwhile
+
+CLIENTS = 6
+
+
+@dataclass
+class Load:
+    """What the clients have seen so far, by method and status; an exception's name where there was no status."""
+
+    seen: Counter[tuple[str, int | str]] = field(default_factory=Counter)
+
+    def wait_for(self, more: int) -> None:
+        """Wait for this many answers from now on."""
+        goal = self.seen.total() + more
+        wait_until(lambda: self.seen.total() >= goal, f"{more} answers")
+
+    def lost(self) -> dict[tuple[str, int | str], int]:
+        """Return what was not answered with 200."""
+        return {what: count for what, count in self.seen.items() if what[1] != 200}
+
+
+@contextlib.contextmanager
+def load(edge: Edge, methods: tuple[str, ...], *, repeat: bool) -> Iterator[Load]:
+    """Have clients ask with ``methods`` in turn, each on one connection as long as that lasts, until the block ends.
+
+    With ``repeat`` they do what RFC 9110, section 9.2.2, lets clients do: where a connection that was used before is
+    closed without an answer, they send an idempotent request once more.
+    """
+    load = Load()
+    over = threading.Event()
+    lock = threading.Lock()
+
+    def client() -> None:
+        connection, used = edge.connect(), False
+        while not over.is_set():
+            for method in methods:
+                for attempt in (1, 2):
+                    result: int | str
+                    try:
+                        result = ask(connection, method, "/slow?s=0.01", body=b"x" if method == "POST" else None).status
+                        used = True
+                    except (OSError, http.client.HTTPException) as error:
+                        result = type(error).__name__
+                        again = repeat and used and attempt == 1 and method != "POST"
+                        connection.close()
+                        connection, used = edge.connect(), False
+                        if again:
+                            continue
+                    break
+                with lock:
+                    load.seen[method, result] += 1
+        connection.close()
+
+    with meanwhile([client] * CLIENTS, over):
+        yield load

@@ -1,0 +1,229 @@
+"""The image, built and run by a real Docker engine as the README says, alone and as compose.yaml has it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import re
+import signal
+import ssl
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from flask_ops.core.settings import Settings
+from tests.repository.deploy import base_image
+from tests.repository.deploy.compose import Stack, stack
+from tests.repository.deploy.docker import Engine, engine
+from tests.repository.deploy.proxies import NAME
+from tests.process import BIN, DEADLINE, REPOSITORY, wait_until
+from tests.verify.verifying import reach, verify
+
+pytestmark = pytest.mark.timeout(300)  # the first test builds the image: 18 s on an idle machine, 60 s on a busy one
+DEFAULTS = Settings.from_environ({})
+STOP = ("stop", "--time=45")
+SAMPLE = ("gunicorn", "tests.sample:create_app()")
+SHOW = """
+import contextlib, pathlib
+for path in pathlib.Path("/proc").glob("[0-9]*/status"):
+    with contextlib.suppress(OSError):  # it has just ended
+        print(path.read_text())
+"""
+FIELDS = ("Uid", "Gid", "CapEff", "NoNewPrivs")
+WITH_SAMPLE = f"--volume={REPOSITORY}/tests:/srv/service/tests:ro"
+
+
+@pytest.fixture(scope="module")
+def docker() -> Iterator[Engine]:
+    with engine() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def image(docker: Engine) -> Iterator[str]:
+    with docker.image(version="1.2.3-test") as tag:
+        yield tag
+
+
+def test_hadolint_finds_nothing() -> None:
+    checked = subprocess.run(
+        [str(BIN / "hadolint"), "Dockerfile"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+
+    assert (0, "") == (checked.returncode, checked.stdout + checked.stderr)
+
+
+def test_the_image_says_how_it_is_run(docker: Engine, image: str) -> None:
+    config = docker.inspect(image)["Config"]
+
+    assert "10001:10001" == config["User"]
+    assert ["gunicorn"] == config["Cmd"]
+    assert not config["Entrypoint"]
+    assert "SIGTERM" == config["StopSignal"]
+    assert DEFAULTS.management_bind is not None
+    assert {f"{DEFAULTS.bind.port}/tcp", f"{DEFAULTS.management_bind.port}/tcp"} == set(config["ExposedPorts"])
+    labels = {name.removeprefix("org.opencontainers.image."): value for name, value in config["Labels"].items()}
+    assert ("1.2.3-test", "MIT") == (labels["version"], labels["licenses"])
+
+
+def test_the_image_holds_the_locked_packages_the_service_and_nothing_else(docker: Engine, image: str) -> None:
+    show = "import os, importlib.metadata as m; print(*os.listdir()); print(*sorted(d.name for d in m.distributions()))"
+    shown = docker.run("run", "--rm", "--network=none", image, "python", "-c", show).splitlines()
+    files, packages = ({*line.split()} for line in shown)
+
+    assert {"service", "gunicorn.conf.py"} == files
+    locked = set(re.findall(r"^([a-z0-9-]+)==", (REPOSITORY / "requirements.txt").read_text(), re.MULTILINE))
+    assert locked == {name.lower().replace("_", "-") for name in packages}
+
+
+def test_it_serves_without_root_without_capabilities_and_without_a_disk(
+    docker: Engine, image: str, tmp_path: Path
+) -> None:
+    with docker.serving(image, tmp_path, WITH_SAMPLE, "--health-interval=1s", command=SAMPLE) as container:
+        server = container.server
+        assert 200 == server.get("/healthz").status
+        assert 'version="1.2.3-test"' in server.get("/metrics").body.decode()
+        status = docker.run("exec", container.name, "python", "-c", SHOW)
+        fields = {name: set(re.findall(rf"^{name}:\s*(.*)$", status, re.MULTILINE)) for name in FIELDS}
+        user = "\t".join(["10001"] * 4)
+        assert {"Uid": {user}, "Gid": {user}, "CapEff": {"0" * 16}, "NoNewPrivs": {"1"}} == fields
+
+        def health() -> str:
+            return str(docker.inspect(container.name)["State"]["Health"]["Status"])
+
+        wait_until(lambda: health() == "healthy", "healthy")
+        assert [] == server.lines(level="warning") + server.lines(level="error")
+
+
+def test_the_health_check_says_why_a_container_is_not_healthy(docker: Engine, image: str, tmp_path: Path) -> None:
+    # Without --init: a signal to stop goes to process 1 alone.
+    hasty = ("--health-interval=1s", "--health-start-period=1s", "--init=false")
+    with docker.serving(image, tmp_path, *hasty) as container:
+        docker.run("kill", "--signal=STOP", container.name)
+
+        def health() -> dict[str, object]:
+            return dict(docker.inspect(container.name)["State"]["Health"])
+
+        wait_until(lambda: health()["Status"] == "unhealthy", "unhealthy", deadline=30)
+        assert "0.0.0.0:8001/livez does not answer: timed out" in str(health()["Log"])
+        docker.run("kill", "--signal=CONT", container.name)
+
+
+def test_docker_stop_lets_requests_in_flight_finish_and_exits_with_0(
+    docker: Engine, image: str, tmp_path: Path
+) -> None:
+    with docker.serving(image, tmp_path, WITH_SAMPLE, command=SAMPLE) as container, ThreadPoolExecutor(4) as pool:
+        requests = [pool.submit(container.server.get, "/slow?s=2") for _ in range(4)]
+        wait_until(lambda: len(container.server.lines("slow view")) == 4, "the requests are being served")
+        docker.run(*STOP, container.name, timeout=60)
+        answers = [request.result(DEADLINE) for request in requests]
+        code = container.server.process.wait(DEADLINE)
+
+    assert [200] * 4 == [answer.status for answer in answers]
+    assert 0 == code
+
+
+def test_a_hangup_replaces_the_workers_and_costs_no_request(docker: Engine, image: str, tmp_path: Path) -> None:
+    with docker.serving(image, tmp_path, WITH_SAMPLE, command=SAMPLE) as container:
+        server = container.server
+
+        def workers() -> set[int]:
+            return {server.get("/whoami").json()["pid"] for _ in range(20)}
+
+        before = workers()
+        docker.run("kill", "--signal=HUP", container.name)
+        wait_until(lambda: workers().isdisjoint(before), "other workers serve")
+        assert server.process.poll() is None
+
+
+def test_wrong_settings_end_the_container_with_78(docker: Engine, image: str, tmp_path: Path) -> None:
+    with docker.container(image, tmp_path, "--env=SERVICE_THREADS=many") as container:
+        assert 78 == container.server.process.wait(DEADLINE)
+        assert ["SERVICE_THREADS is 'many', expected a whole number from 1 to 1000"] == container.server.line(
+            "settings cannot be used"
+        )["problems"]
+
+
+def test_a_missing_tmpfs_is_named(docker: Engine, image: str, tmp_path: Path) -> None:
+    """With a read-only root there is no place for the metrics store."""
+    with docker.container(image, tmp_path, "--tmpfs=/tmp:ro") as container:
+        assert 73 == container.server.process.wait(DEADLINE)
+        assert "No usable temporary directory" in container.server.line("metrics store cannot be written")["reason"]
+
+
+def test_a_stop_right_after_the_start_is_heard(docker: Engine, image: str, tmp_path: Path) -> None:
+    """The kernel drops what process 1 of a container has no handler for yet."""
+    with docker.container(image, tmp_path) as container:
+        wait_until(lambda: docker.run("ps", "--quiet", f"--filter=name={container.name}"), "it is started")
+        docker.run("kill", "--signal=TERM", container.name)
+
+        # 143 as long as Gunicorn has not begun.
+        assert container.server.process.wait(DEADLINE) in {0, 128 + signal.SIGTERM}
+
+
+@pytest.mark.parametrize(
+    ("grace", "code", "severity", "end"), [(45, 0, "ok   ", "and is given 45 s."), (10, 1, "error", "but is cut off")]
+)
+def test_check_in_the_image_finds_what_is_wrong_and_nothing_else(
+    grace: int, code: int, severity: str, end: str, docker: Engine, image: str, tmp_path: Path
+) -> None:
+    command = ("python", "-m", "service", "check", f"--grace={grace}")
+    with docker.container(image, tmp_path, command=command) as container:
+        assert code == container.server.process.wait(DEADLINE)
+        table = container.server.text()
+
+    assert f"{severity}    grace        A stop may take 35 s (5 of drain, 30 for requests in flight), {end}" in table
+    assert code == len(re.findall("^error ", table, re.MULTILINE))
+    assert "ok       store        /tmp is in memory (tmpfs)" in table
+
+
+@pytest.fixture(scope="module")
+def composed(docker: Engine, image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with (
+        docker.imported("nginx", base_image.make_nginx) as proxy,
+        stack(docker, image, proxy, tmp_path_factory.mktemp("compose")) as running,
+    ):
+        yield running
+
+
+def test_compose_yaml_passes_as_what_the_world_sees(composed: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name, the certificate and the one instance are those that its nginx is given."""
+    reach(monkeypatch, composed.certificate)
+    url, management = f"https://{NAME}:{composed.port(443)}", f"http://{composed.address('service', 'inside')}:8001"
+    found = verify(url, f"--management={management}", "--public", "--certificate-days=1", "--wait=20")
+
+    assert (0, []) == (found.code, found.bad())
+    assert ["They count exactly the 10 requests made here."] == found.texts("metrics", "ok")
+
+    def clients() -> set[str]:
+        lines = [json.loads(line) for line in composed.log("service").splitlines()]
+        return {line["client"] for line in lines if line["event"] == "request"}
+
+    assert {composed.gateway("outside")} == wait_until(clients, "a line"), "whoever asks nginx, and not nginx itself"
+
+
+def test_compose_yaml_serves_no_other_name_and_nothing_around_nginx(
+    composed: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reach(monkeypatch, composed.certificate)
+    context = ssl.create_default_context(cafile=composed.certificate)
+    client = http.client.HTTPSConnection(NAME, composed.port(443), timeout=DEADLINE, context=context)
+    with contextlib.closing(client):
+        client.request("GET", "/", headers={"Host": "other.example"})
+        answer = client.getresponse()
+
+    assert (421, "application/problem+json") == (answer.status, answer.headers["Content-Type"])
+    assert {} == {port: to for port, to in composed.inspect("service")["NetworkSettings"]["Ports"].items() if to}
+    for name in ("service", "proxy"):
+        host = composed.inspect(name)["HostConfig"]
+        assert (True, ["ALL"]) == (host["ReadonlyRootfs"], host["CapDrop"])
+
+
+def test_compose_stop_ends_both_with_0(composed: Stack) -> None:
+    composed.run("stop")
+
+    assert [0, 0] == [composed.inspect(name)["State"]["ExitCode"] for name in ("service", "proxy")]

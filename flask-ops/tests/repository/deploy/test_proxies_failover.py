@@ -1,0 +1,124 @@
+"""Instances that die or are restarted behind each proxy of `deploy/`: what it costs."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.repository.deploy.load import load
+from tests.repository.deploy.proxies import PROXIES, Instance, Site, ask, site
+from tests.repository.deploy.test_proxies import problem
+from tests.process import DEADLINE, wait_until
+
+
+@pytest.fixture(params=list(PROXIES))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def running_site(name: str, tmp_path: Path) -> Iterator[Site]:
+    with site(name, tmp_path) as running:
+        yield running
+
+
+def busy(running_site: Site) -> Instance:
+    """Return the instance that has begun to serve the first request for ``/slow``."""
+    return wait_until(
+        lambda: [instance for instance in running_site.instances if instance.server.lines("slow view")], "a request"
+    )[0]
+
+
+def test_a_get_whose_instance_is_killed_is_asked_of_the_other_one(running_site: Site, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(running_site.edge.get, f"/slow?s=20&until={tmp_path / 'release'}&x=%2F%20y")
+        busy(running_site).kill()
+        (tmp_path / "release").touch()
+        answer = asked.result(DEADLINE)
+
+    assert (200, b"slow") == (answer.status, answer.body)
+    wait_until(lambda: len(running_site.lines("slow view")) == 2, "a line of each")
+
+
+def test_a_post_whose_instance_is_killed_is_asked_once(running_site: Site) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(running_site.edge.request, "POST", "/slow?s=20", body=b"x")
+        busy(running_site).kill()
+        answer = asked.result(DEADLINE)
+
+    assert "Bad Gateway" == problem(answer)["title"]
+    assert 1 == len(running_site.lines("slow view"))
+    # A new one goes to the instance that lives.
+    assert 200 == running_site.edge.request("POST", "/upload", body=b"x").status
+
+
+def test_what_a_second_instance_that_dies_leaves_is_called_what_it_is(running_site: Site) -> None:
+    """A problem, but with Apache a page of its own."""
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(running_site.edge.get, "/slow?s=20")
+        first = busy(running_site)
+        first.kill()
+        (second,) = (instance for instance in running_site.instances if instance is not first)
+        wait_until(lambda: second.server.lines("slow view"), "it is asked of the other one")
+        second.kill()
+        answer = asked.result(DEADLINE)
+
+    assert answer.status in {502, 503}
+    assert answer.headers["X-Request-ID"]
+    is_page = answer.headers["Content-Type"].startswith("text/html")
+    assert is_page == answer.body.startswith(b"<!DOCTYPE HTML")
+    assert is_page or problem(answer)
+
+
+def test_without_an_instance_the_answer_is_a_problem(running_site: Site) -> None:
+    for instance in running_site.instances:
+        instance.kill()
+
+    for method in ("GET", "POST"):
+        answer = running_site.edge.request(method, "/upload", body=b"x" if method == "POST" else None)
+        assert problem(answer)["status"] in {502, 503}
+    instance = running_site.instances[1]
+    instance.start()
+    wait_until(lambda: running_site.edge.get("/").status == 200, "the instance that is back is asked")
+
+
+def test_one_of_two_instances_killed_under_load_costs_no_idempotent_request(name: str, running_site: Site) -> None:
+    with load(running_site.edge, ("GET",), repeat=name == "apache") as clients:
+        clients.wait_for(200)
+        running_site.instances[0].kill()
+        clients.wait_for(400)
+
+    assert {} == clients.lost()
+
+
+def test_a_rolling_restart_under_load_costs_no_request_at_all(name: str, tmp_path: Path) -> None:
+    with (
+        site(name, tmp_path, {"SERVICE_DRAIN_SECONDS": "2"}) as running,
+        load(running.edge, ("GET", "POST"), repeat=False) as clients,
+    ):
+        clients.wait_for(100)
+        for instance in running.instances:
+            assert 0 == instance.server.stop()
+            instance.start()
+            wait_until(partial(instance.server.lines, "slow view"), "the proxy asks it again")
+
+    assert {} == clients.lost()
+    served = [server.lines("request", route="/slow", method="POST") for i in running.instances for server in i.starts]
+    assert clients.seen["POST", 200] == sum(map(len, served))
+
+
+def test_apache_leaves_the_repetition_on_a_connection_that_was_used_to_the_client(tmp_path: Path) -> None:
+    """It closes such a connection without an answer; on the first request of one it asks the other instance."""
+    with site("apache", tmp_path) as running, closing(running.edge.connect()) as connection:
+        ask(connection, "GET", "/")
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(ask, connection, "GET", "/slow?s=20")
+            busy(running).kill()
+            with pytest.raises(http.client.RemoteDisconnected):
+                asked.result(DEADLINE)

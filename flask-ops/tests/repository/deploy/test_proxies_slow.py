@@ -1,0 +1,107 @@
+"""Slow clients before each proxy of `deploy/`: they cost the proxy a connection, and the service nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from tests.repository.deploy.proxies import NAME, PROXIES, Site, ask, site
+from tests.exposition import value
+from tests.process import DEADLINE, wait_until
+from tests.programs import require
+
+SLOW = int(os.environ.get("SLOW_CLIENTS", "300"))
+"""Slow clients of each kind."""
+MORE = 10
+"""Further ones, for slowhttptest's own probes and what it does not get to open count as connections as well."""
+HOST = "127.0.0.1"
+"""The name that slowhttptest can find."""
+REQUESTS = 50
+LARGE = 900_000
+"""Bytes of a body, more than any buffer of a connection holds."""
+
+
+@pytest.fixture(params=list(PROXIES))
+def running_site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    with site(request.param, tmp_path, host=HOST) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def slowhttptest(running_site: Site, directory: Path, kind: str, arguments: Sequence[str] = ()) -> Iterator[None]:
+    """Keep slow clients busy that send ten bytes every two seconds."""
+    sizes = ("-c", f"{SLOW + MORE}", "-r", f"{SLOW + MORE}", "-i", "2", "-x", "10", "-l", "60")
+    url = f"https://{HOST}:{running_site.edge.port}/upload"
+    log = directory / f"slowhttptest{kind}"
+    with log.open("wb") as output:
+        clients = subprocess.Popen(
+            [require("slowhttptest"), kind, *sizes, *arguments, "-u", url],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+        try:
+            yield
+        except BaseException as error:
+            error.add_note(f"--- slowhttptest {kind} wrote:\n{log.read_text(errors='backslashreplace')[-2000:]}")
+            raise
+        finally:
+            clients.kill()
+            clients.wait(DEADLINE)
+
+
+def in_flight(running_site: Site) -> float:
+    """Return how many requests the instances serve."""
+    texts = [instance.server.manage("/metrics").body.decode() for instance in running_site.instances]
+    return sum(value(text, "service_requests_in_flight") for text in texts)
+
+
+def assert_others_are_served(running_site: Site, slow: int) -> None:
+    """Ask while ``slow`` slow clients are connected, all the time."""
+    with closing(running_site.edge.connect()) as connection:
+        statuses = [ask(connection, "GET", "/whoami", {"Host": HOST}).status for _ in range(REQUESTS)]
+
+    assert [200] * REQUESTS == statuses
+    wait_until(lambda: in_flight(running_site) == 0, "instances that serve no slow client")
+    assert running_site.edge.connections() >= slow
+
+
+def test_slow_headers_and_slow_bodies_leave_others_unharmed(running_site: Site, tmp_path: Path) -> None:
+    with (
+        slowhttptest(running_site, tmp_path, "-H"),
+        slowhttptest(running_site, tmp_path, "-B", ("-s", f"{LARGE}")),
+    ):
+        wait_until(lambda: running_site.edge.connections() >= 2 * SLOW + MORE, f"{2 * SLOW} slow clients")
+        assert_others_are_served(running_site, 2 * SLOW)
+
+
+@pytest.mark.parametrize(
+    ("running_site", "framing"),
+    [
+        *((name, f"Content-Length: {LARGE + 1}") for name in PROXIES),
+        *((name, "Transfer-Encoding: chunked") for name in PROXIES if name != "apache"),  # which refuses them
+    ],
+    indirect=["running_site"],
+)
+def test_large_bodies_that_stall_before_their_end_leave_others_unharmed(running_site: Site, framing: str) -> None:
+    """More of them than the instances have threads, each with all but the end of its body sent."""
+    stalled = 2 * sum(
+        int(value(instance.server.manage("/metrics").body.decode(), "service_worker_threads"))
+        for instance in running_site.instances
+    )
+    head = f"POST /upload HTTP/1.1\r\nHost: {HOST}\r\n{framing}\r\n\r\n"
+    body = b"x" * LARGE if "Length" in framing else f"{LARGE:x}\r\n".encode() + b"x" * LARGE
+    with ExitStack() as stack:
+        for _ in range(stalled):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", running_site.edge.port), DEADLINE))
+            tls = stack.enter_context(running_site.edge.context.wrap_socket(client, server_hostname=NAME))
+            tls.sendall(head.encode() + body)
+
+        assert_others_are_served(running_site, stalled)

@@ -1,0 +1,206 @@
+"""The unit is sound and hardened, and what systemd is told of the service is so."""
+
+from __future__ import annotations
+
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+import psutil
+import pytest
+
+from flask_ops.ops import startup
+from flask_ops.health import readiness
+from flask_ops.health.readiness import Readiness
+from flask_ops.core.settings import Settings
+from flask_ops.servers.gunicorn.systemd import Systemd
+from tests.process import BIN, REPOSITORY, Server, started, wait_until
+from tests.programs import require
+from tests.servers import COMMANDS, serve
+
+UNIT = REPOSITORY / "deploy" / "systemd" / "flask-service.service"
+HERE = "/opt/flask-service"
+
+
+@pytest.fixture
+def unit() -> dict[str, str]:
+    """Return the settings of the unit, those of one name in one line."""
+    found: dict[str, str] = {}
+    for line in UNIT.read_text().splitlines():
+        name, is_setting, value = line.partition("=")
+        if is_setting and not name.startswith("#"):
+            found[name] = f"{found.get(name, '')} {value}".strip()
+    return found
+
+
+def environment(unit: Mapping[str, str]) -> dict[str, str]:
+    return dict(pair.split("=", 1) for pair in unit["Environment"].split())
+
+
+def test_systemd_understands_every_line(tmp_path: Path) -> None:
+    """It exits with 0 for an unknown key, and with words."""
+    copy = tmp_path / UNIT.name
+    copy.write_text(UNIT.read_text().replace(f"{HERE}/.venv/bin", str(BIN)).replace(HERE, str(REPOSITORY)))
+    command = [str(require("systemd-analyze")), "verify", str(copy)]
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (0, "") == (checked.returncode, checked.stdout + checked.stderr)
+
+
+def test_its_exposure_is_under_2() -> None:
+    command = [str(require("systemd-analyze")), "security", "--offline=true", "--threshold=20", str(UNIT)]
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert 0 == checked.returncode, checked.stdout
+
+
+def test_its_numbers_fit_those_of_the_service(unit: dict[str, str]) -> None:
+    defaults = Settings.from_environ({})
+
+    assert int(unit["TimeoutStopSec"]) >= defaults.drain_seconds + defaults.graceful_seconds + 5
+    assert {str(startup.EX_CONFIG), str(startup.EX_CANTCREAT)} == set(unit["RestartPreventExitStatus"].split())
+    assert f"%t/{unit['RuntimeDirectory']}" == environment(unit)["TMPDIR"]
+    # Gunicorn has replaced a silent worker before the watchdog gives up: `timeout` and the look each second.
+    assert int(unit["WatchdogSec"]) >= 2 * 30
+
+
+def test_its_workers_fit_into_its_memory_and_tasks_whatever_the_number_of_cpus(
+    unit: dict[str, str], tmp_path: Path
+) -> None:
+    workers = environment(unit)["WEB_CONCURRENCY"]
+    with serve("gunicorn", tmp_path, {"WEB_CONCURRENCY": workers}, ready="/readyz") as server:
+        wait_until(lambda: ready(server) == 200, "all workers are ready")
+        processes = [psutil.Process(server.process.pid), *server.children()]
+        memory = sum(process.memory_full_info().pss for process in processes)
+        tasks = sum(process.num_threads() for process in processes)
+
+    assert 2 * memory < int(unit["MemoryMax"].removesuffix("M")) * 2**20
+    assert 4 * tasks < int(unit["TasksMax"])
+
+
+@pytest.mark.parametrize("where", ["tcp", "unix"])
+def test_the_service_needs_no_system_call_that_the_unit_forbids(where: str, tmp_path: Path) -> None:
+    name = tmp_path / "socket"
+    environ = {"SERVICE_BIND": "127.0.0.1:0" if where == "tcp" else f"unix:{name}"}
+    command: list[str | Path] = [sys.executable, "-m", "tests.repository.deploy.syscall_filter", UNIT, *COMMANDS["gunicorn"]]
+    with started(command, tmp_path, environ) as server:
+        wait_until(lambda: ready(server) == 200, "ready")
+        if where == "unix":
+            assert 0o777 == stat.S_IMODE(name.stat().st_mode), "the proxy has another user"
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(name))
+                client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+                assert client.recv(12).endswith(b" 200")
+        assert 0 == server.stop()
+
+    assert "PermissionError" not in server.text()
+
+
+def test_its_folder_lets_the_proxy_reach_a_unix_socket_and_nobody_look_around(unit: dict[str, str]) -> None:
+    assert 0o711 == int(unit["RuntimeDirectoryMode"], 8)
+
+
+class Told:
+    """A socket as systemd's, and what was sent there."""
+
+    def __init__(self, name: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(name)
+        self._socket.setblocking(False)
+        self.messages: list[str] = []
+
+    def read(self) -> list[str]:
+        while True:
+            try:
+                self.messages += self._socket.recv(4096).decode().split("\n")
+            except BlockingIOError:
+                return self.messages
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture(params=["path", "abstract"])
+def told(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Told]]:
+    name = f"{tmp_path}/notify" if request.param == "path" else f"@{tmp_path.name}-{id(request)}"
+    listener = Told(name.replace("@", "\0"))
+    yield name, listener
+    listener.close()
+
+
+SLOW = """
+import pathlib, time
+from tests.sample import create_app
+
+def create():
+    while not pathlib.Path("go").exists():
+        time.sleep(0.01)
+    return create_app()
+"""
+
+
+def test_the_service_is_ready_when_a_worker_serves_and_not_before(told: tuple[str, Told], tmp_path: Path) -> None:
+    name, listener = told
+    (tmp_path / "slow.py").write_text(SLOW)
+    environ = {"NOTIFY_SOCKET": name, "SERVICE_BIND": "127.0.0.1:0", "SERVICE_DRAIN_SECONDS": "0.5"}
+    options = ["--config", str(REPOSITORY / "gunicorn.conf.py"), "--chdir", str(tmp_path), "--pythonpath", str(REPOSITORY)]
+    with started([BIN / "gunicorn", *options, "slow:create()"], tmp_path, environ, cwd=REPOSITORY) as server:
+        wait_until(lambda: listener.read().count("WATCHDOG=1") > 1, "the master's loop turns")
+        assert "STATUS=starting" in listener.messages
+        assert "READY=1" not in listener.messages
+
+        (tmp_path / "go").touch()
+        wait_until(lambda: "READY=1" in listener.read(), "ready")
+        assert 200 == ready(server)
+        assert 0 == server.stop()
+
+    told_last = [message for message in listener.read() if message != "WATCHDOG=1"]
+    assert ["STATUS=starting", "READY=1", "STATUS=ok"] == told_last[:3]
+    assert "STOPPING=1" in told_last
+    assert told_last.count("READY=1") == told_last.count("STOPPING=1") == 1
+
+
+def ready(server: Server) -> int:
+    return server.manage("/readyz").status
+
+
+def starting(exclude: Collection[str]) -> Readiness:
+    return readiness.combine([], exclude=exclude)
+
+
+def test_the_watchdog_hears_nothing_from_a_service_that_is_not_alive(told: tuple[str, Told]) -> None:
+    name, listener = told
+    faults = [None, "no worker is alive", None]
+    environ = {"NOTIFY_SOCKET": name, "PATH": "/bin"}
+    supervisor = Systemd(lambda: faults.pop(0), starting, environ)
+
+    said = []
+    for _ in range(3):
+        supervisor.turn()
+        said.append("WATCHDOG=1" in listener.read())
+        listener.messages.clear()
+
+    assert [True, False, True] == said
+    assert {"PATH": "/bin"} == environ
+
+
+def test_nothing_changes_where_systemd_does_not_ask() -> None:
+    asked: list[None] = []
+
+    Systemd(lambda: asked.append(None), starting, {}).turn()
+
+    assert [] == asked
+
+
+def test_what_could_not_be_told_is_told_when_systemd_is_back(tmp_path: Path) -> None:
+    supervisor = Systemd(lambda: None, starting, {"NOTIFY_SOCKET": f"{tmp_path}/notify"})
+    supervisor.turn()
+
+    listener = Told(f"{tmp_path}/notify")
+    supervisor.turn()
+
+    assert ["STATUS=starting", "WATCHDOG=1"] == listener.read()
+    listener.close()

@@ -1,0 +1,48 @@
+"""The workflow for adopters is one that GitHub accepts, asks for little, and starts the image as the tests do."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import yaml
+
+from flask_ops.core.settings import Settings
+from tests.repository.deploy.docker import HARDENED
+from tests.process import BIN, REPOSITORY
+
+WORKFLOW = REPOSITORY / ".github" / "workflows" / "ci.yml"
+
+
+def test_actionlint_finds_nothing() -> None:
+    command = [str(BIN / "actionlint"), "-no-color", str(WORKFLOW)]
+    checked = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (0, "") == (checked.returncode, checked.stdout + checked.stderr)
+
+
+def test_it_may_only_read_and_keeps_no_credentials() -> None:
+    workflow = yaml.safe_load(WORKFLOW.read_text())
+
+    assert {"contents": "read"} == workflow["permissions"]
+    for job in workflow["jobs"].values():
+        assert "permissions" not in job
+        assert job["timeout-minutes"] <= 60
+        for step in job["steps"]:
+            if "uses" in step:
+                assert re.fullmatch(r"actions/(checkout|setup-python)@v\d+", step["uses"])
+            if step.get("uses", "").startswith("actions/checkout"):
+                assert step["with"]["persist-credentials"] is False
+
+
+def test_it_runs_the_image_as_hardened_as_the_tests_and_verifies_it() -> None:
+    text, defaults = WORKFLOW.read_text(), Settings.from_environ({})
+    assert defaults.management_bind is not None
+
+    assert " ".join(HARDENED) in text
+    for address in (defaults.bind, defaults.management_bind):
+        assert f"--publish=127.0.0.1:{address.port}:{address.port}" in text
+    urls = f"http://127.0.0.1:{defaults.bind.port} --management http://127.0.0.1:{defaults.management_bind.port}"
+    assert f"python -m service verify {urls} --wait " in text
+    (grace,) = re.findall(r"docker stop --time=(\d+)", text)
+    assert int(grace) > defaults.drain_seconds + defaults.graceful_seconds

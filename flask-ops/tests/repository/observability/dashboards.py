@@ -1,0 +1,44 @@
+"""Grafana's dashboards, read for tests."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tests.repository.observability.files import OBSERVABILITY
+
+DASHBOARDS = {
+    path.stem: json.loads(path.read_text())
+    for path in sorted((OBSERVABILITY / "grafana" / "dashboards").glob("*.json"))
+}
+
+
+def panels(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield every panel that is no row."""
+    for panel in dashboard["panels"]:
+        yield from (panel for panel in [panel, *panel.get("panels", [])] if panel["type"] != "row")
+
+
+def targets(dashboard: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the title of the panel and the query of each query."""
+    for panel in panels(dashboard):
+        for target in panel["targets"]:
+            yield panel["title"], target["expr"]
+
+
+def annotation_queries(dashboard: dict[str, Any]) -> dict[str, str]:
+    """Return the query of each annotation that has one."""
+    return {one["name"]: one["expr"] for one in dashboard["annotations"]["list"] if "expr" in one}
+
+
+def variables(dashboard: dict[str, Any], kind: str = "query") -> dict[str, dict[str, Any]]:
+    """Return the variables of one kind by their names."""
+    return {one["name"]: one for one in dashboard["templating"]["list"] if one["type"] == kind}
+
+
+def filled(query: str, values: Mapping[str, str], rate_interval: str = "5m") -> str:
+    """Return a query with Grafana's variables replaced, as Grafana does it. Raises KeyError for one without a value."""
+    known = {"__rate_interval": rate_interval, **values}
+    return re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda name: known[name[1] or name[2]], query)

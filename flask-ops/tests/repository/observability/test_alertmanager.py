@@ -1,0 +1,168 @@
+"""Where each alert goes, by amtool and by a real Alertmanager."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from observability.programs import free_port
+from tests.repository.observability.files import OBSERVABILITY, alerts
+from tests.process import started, wait_until
+from tests.programs import require
+
+CONFIG = OBSERVABILITY / "alertmanager.yml"
+RECEIVERS = {"page": "pager", "ticket": "tickets", "none": "heartbeat"}
+
+
+def amtool(*arguments: str | Path) -> tuple[int, str]:
+    done = subprocess.run([require("amtool"), *arguments], capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_amtool_accepts_the_configuration() -> None:
+    returned, output = amtool("check-config", CONFIG)
+
+    assert 0 == returned, output
+
+
+def test_amtool_accepts_the_examples(tmp_path: Path) -> None:
+    """They are in comments, for an example that is active would send to somebody."""
+    before, _, receivers = CONFIG.read_text().partition("\nreceivers:\n")
+    config = tmp_path / "alertmanager.yml"
+    config.write_text(before + "\nreceivers:\n" + re.sub("^    # ", "    ", receivers, flags=re.MULTILINE))
+    returned, output = amtool("check-config", config)
+
+    assert 0 == returned, output
+    assert {"pagerduty_configs", "email_configs", "slack_configs", "webhook_configs"} <= set(
+        re.findall(r"\w+_configs", yaml.safe_dump(yaml.safe_load(config.read_text())))
+    )
+
+
+def test_it_has_no_secret_and_tells_nobody() -> None:
+    assert [{"name": "pager"}, {"name": "tickets"}, {"name": "heartbeat"}] == yaml.safe_load(CONFIG.read_text())[
+        "receivers"
+    ]
+
+
+@pytest.mark.parametrize("alert", alerts())
+def test_an_alert_goes_where_its_severity_says(alert: str) -> None:
+    severity = alerts()[alert]["labels"]["severity"]
+    returned, output = amtool(
+        "config",
+        "routes",
+        "test",
+        f"--config.file={CONFIG}",
+        f"--verify.receivers={RECEIVERS[severity]}",
+        f"alertname={alert}",
+        f"severity={severity}",
+        "job=service",
+        "instance=127.0.0.1:8001",
+    )
+
+    assert 0 == returned, output
+
+
+def test_an_alert_that_nobody_has_thought_of_is_a_ticket() -> None:
+    returned, output = amtool(
+        "config", "routes", "test", f"--config.file={CONFIG}", "--verify.receivers=tickets", "a=b"
+    )
+
+    assert 0 == returned, output
+
+
+@pytest.fixture(scope="module")
+def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Alertmanager with the configuration as it is; its address."""
+    directory, port = tmp_path_factory.mktemp("alertmanager"), free_port()
+    command: list[str | Path] = [
+        require("prometheus-alertmanager"),
+        f"--config.file={CONFIG}",
+        f"--storage.path={directory}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=",
+    ]
+    with started(command, directory) as server:
+        wait_until(lambda: "Listening" in server.text() and get(f"http://127.0.0.1:{port}/-/ready"), "Alertmanager")
+        yield f"http://127.0.0.1:{port}"
+
+
+def get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - loopback
+        return bytes(answer.read())
+
+
+def labels(alert: str, **more: str) -> dict[str, str]:
+    return {"alertname": alert, "severity": alerts()[alert]["labels"]["severity"], "job": "service", **more}
+
+
+def inhibited(alertmanager: str, firing: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return those of the alerts about which nobody is told."""
+    found = json.loads(get(f"{alertmanager}/api/v2/alerts"))
+    silent = [alert["labels"] for alert in found if alert["status"]["inhibitedBy"]]
+    return [labels for labels in firing if labels in silent]
+
+
+def assert_inhibited(expected: list[dict[str, str]], alertmanager: str, firing: list[dict[str, str]]) -> None:
+    """Raise alerts; Alertmanager takes a moment to know one as a source."""
+    request = urllib.request.Request(  # noqa: S310 - loopback
+        f"{alertmanager}/api/v2/alerts",
+        json.dumps([{"labels": one} for one in firing]).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=5):  # noqa: S310 - loopback
+        wait_until(lambda: expected == inhibited(alertmanager, firing), f"{expected} of {firing} are inhibited")
+
+
+def test_a_target_that_is_down_silences_its_causes_but_not_those_of_others(alertmanager: str) -> None:
+    cause = labels("ServiceThreadsSaturated", instance="a")
+    firing = [
+        labels("ServiceTargetDown", instance="a"),
+        cause,
+        labels("ServiceThreadsSaturated", instance="b"),
+        labels("ServiceNotReady", instance="b"),
+    ]
+
+    assert_inhibited([cause], alertmanager, firing)
+
+
+def test_where_all_targets_are_absent_all_causes_are_silent(alertmanager: str) -> None:
+    cause = {**labels("ServiceMemoryGrowing", instance="c"), "job": "gone"}
+
+    firing = [{**labels("ServiceTargetAbsent"), "job": "gone"}, cause, labels("ServiceMemoryGrowing", instance="c")]
+
+    assert_inhibited([cause], alertmanager, firing)
+
+
+def test_the_fastest_burn_silences_the_slower_ones_of_the_same_objective(alertmanager: str) -> None:
+    burns = [labels(f"ServiceErrorBudgetGoneIn{days}Days", slo="latency") for days in (2, 5, 10, 30)]
+    other = labels("ServiceErrorBudgetGoneIn30Days", slo="availability")
+
+    assert_inhibited(burns[1:], alertmanager, [*burns, other])
+
+
+@pytest.mark.parametrize("name", ["namespace", "cluster", "env", "environment"])
+def test_trouble_of_one_environment_silences_nothing_of_another_and_is_told_apart(name: str, alertmanager: str) -> None:
+    """One Alertmanager may be told by several Prometheus servers, each with ``external_labels`` of its own."""
+
+    def firing(value: str, *alerts: dict[str, str]) -> list[dict[str, str]]:
+        return [{**one, "job": f"of each {name}", name: value} for one in alerts]
+
+    cause = labels("ServiceMemoryGrowing", instance="a")
+    slow = [labels(f"ServiceErrorBudgetGoneIn{days}Days", slo="availability") for days in (5, 10, 30)]
+    fast = labels("ServiceErrorBudgetGoneIn2Days", slo="availability")
+    gone = [labels("ServiceTargetDown", instance="a"), labels("ServiceTargetAbsent")]
+    staging = firing("staging", fast, *slow, *gone, cause)
+    production = firing("production", slow[0], cause)
+
+    assert_inhibited([*staging[1:4], staging[-1]], alertmanager, [*staging, *production])
+    groups = [group["labels"] for group in json.loads(get(f"{alertmanager}/api/v2/alerts/groups"))]
+    assert {"staging", "production"} == {
+        group[name] for group in groups if (group["job"], group["alertname"]) == (f"of each {name}", cause["alertname"])
+    }

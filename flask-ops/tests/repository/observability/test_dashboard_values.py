@@ -1,0 +1,78 @@
+"""What panels and annotations say of series that are made up, by promtool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.repository.observability.dashboards import DASHBOARDS, annotation_queries, filled, panels, targets
+from tests.repository.observability.promtool import promtool
+
+SERVICE = DASHBOARDS["service"]
+ALL = dict.fromkeys(("job", "instance", "route"), ".+")
+
+
+def assert_values(expected: dict[str, float], query: str, at: str, series: dict[str, str], directory: Path) -> None:
+    """Compare what a query gives, by its labels, where the values of ``series`` are scraped every 15 seconds."""
+    samples = [{"labels": labels, "value": value} for labels, value in expected.items()]
+    test = {
+        "interval": "15s",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [{"expr": query, "eval_time": at, "exp_samples": samples}],
+    }
+    path = directory / "values.yml"
+    path.write_text(yaml.safe_dump({"evaluation_interval": "30s", "tests": [test]}))
+    returned, output = promtool("test", "rules", path)
+    assert 0 == returned, output
+
+
+@pytest.mark.parametrize(
+    ("series", "share"),
+    [
+        ({"up a": "1", "ready a": "1", "up b": "0", "up c": "1", "ready d": "0", "up d": "1"}, 0.25),
+        ({"up a": "0", "up b": "1"}, 0),
+        ({"up a": "1", "ready a": "1", "up b": "1", "ready b": "1"}, 1),
+    ],
+    ids=["one of four", "none", "all"],
+)
+def test_an_instance_that_is_down_or_without_a_worker_counts_as_not_ready(
+    series: dict[str, str], share: float, tmp_path: Path
+) -> None:
+    (query,) = (query for title, query in targets(SERVICE) if title == "Instances ready")
+    names = {"up": "up", "ready": "service_ready"}
+    scraped = {
+        f'{names[kind]}{{job="service",instance="{instance}"}}': f"{value}x40"
+        for (kind, instance), value in ((key.split(), value) for key, value in series.items())
+    }
+
+    assert_values({"{}": share}, filled(query, ALL), "5m", scraped, tmp_path)
+
+
+def test_no_legend_adds_up_points_that_look_back_over_the_same_time() -> None:
+    """Where points are 15 s apart, ``$__rate_interval`` is a minute: what happens once is in four of them."""
+    counting: list[dict[str, Any]] = [
+        panel for panel in panels(SERVICE) if any("increase(" in target["expr"] for target in panel["targets"])
+    ]
+
+    assert {"Stuck requests", "Worker exits", "Draining and failed reloads", "Damaged metrics files"} == {
+        panel["title"] for panel in counting
+    }
+    for panel in counting:
+        assert "sum" not in panel["options"]["legend"]["calcs"], panel["title"]
+        assert "in the last minute or more before each point" in panel["description"], panel["title"]
+
+
+def test_each_start_is_an_annotation_however_long_the_service_was_gone_before(tmp_path: Path) -> None:
+    """Grafana takes the values for times, in milliseconds, and one that comes again for the same event."""
+    (annotation,) = (one for one in SERVICE["annotations"]["list"] if one["name"] == "Restarts")
+    query = filled(annotation_queries(SERVICE)["Restarts"], ALL)
+    labels = '{job="service",instance="a"}'
+    series = {f"process_start_time_seconds{labels}": "1000.5x20 stale _x40 1930.25x40"}
+
+    assert annotation["useValueForTime"]
+    assert_values({labels: 1000500}, query, "3m", series, tmp_path)
+    assert_values({}, query, "10m", series, tmp_path)
+    assert_values({labels: 1930250}, query, "20m", series, tmp_path)

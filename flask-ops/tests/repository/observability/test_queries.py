@@ -1,0 +1,205 @@
+"""Queries meet reality: a real Prometheus scrapes the real service under mixed traffic.
+
+Whatever a rule, a dashboard, the runbook or a case of promtool names is there, and every panel shows something.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import math
+import re
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import promql_parser
+import pytest
+import yaml
+
+from observability.drill.load import Load, ask
+from observability.drill.stack import Stack
+from tests.repository.observability.dashboards import DASHBOARDS, annotation_queries, filled, targets, variables
+from tests.repository.observability.files import RULE_TESTS, alerts, queries, recorded, rules, runbook, selectors
+from tests.process import wait_until
+from tests.programs import require
+
+SERVICE = DASHBOARDS["service"]
+PANEL_QUERIES = list(targets(SERVICE))
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """The service behind a proxy, with traffic in which everything happens that a panel shows."""
+    require("prometheus")
+    require("prometheus-alertmanager")
+    with Stack({"SERVICE_TRUSTED_PROXIES": "1"}) as running, Load(lambda number: mixed(running.port, number)):
+        yield running
+
+
+def mixed(port: int, number: int) -> None:
+    method, path = (
+        ("GET", "/"),
+        ("POST", "/faults/error"),
+        ("GET", "/nothing-here"),
+        ("POST", "/faults/slow?seconds=0.4"),
+    )[number % 4]
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request(method, path, headers={"X-Request-Start": f"t={time.time() - 0.01:.3f}"})
+    connection.getresponse().read()
+    connection.close()
+    if number == 20:
+        ask(port, "POST", "/faults/crash")
+
+
+def series(stack: Stack) -> dict[str, set[str]]:
+    """Return the names of all series that Prometheus has, each with the labels that are on any of them."""
+    query = urllib.parse.urlencode({"match[]": '{__name__=~".+"}'})
+    with urllib.request.urlopen(f"{stack.prometheus_url}/api/v1/series?{query}", timeout=20) as answer:  # noqa: S310 - loopback
+        found: dict[str, set[str]] = {}
+        for one in json.load(answer)["data"]:
+            found.setdefault(one.pop("__name__"), set()).update(one)
+        return found
+
+
+@pytest.fixture(scope="module")
+def known(stack: Stack) -> dict[str, set[str]]:
+    """The series, when all that rules record are among them."""
+    return wait_until(lambda: found if recorded() <= (found := series(stack)).keys() else {}, "recorded series", 60)
+
+
+def names(query: str) -> set[str]:
+    return {selector.name for selector in selectors(query) if selector.name}
+
+
+def choices(stack: Stack) -> dict[str, dict[str, str]]:
+    """Return the variables' values where all are chosen, and as Grafana writes one or several that are."""
+    instance = f"127\\\\.0\\\\.0\\\\.1:{stack.management_port}"
+    return {
+        "all": dict.fromkeys(("job", "instance", "route"), ".+"),
+        "some": {"job": "service", "instance": f"({instance}|elsewhere)", "route": "(/|/faults/error)"},
+    }
+
+
+@pytest.mark.parametrize("chosen", ["all", "some"])
+@pytest.mark.parametrize(("panel", "query"), PANEL_QUERIES, ids=[f"{i}-{t}" for i, (t, _) in enumerate(PANEL_QUERIES)])
+def test_a_query_of_a_panel_returns_data(
+    panel: str, query: str, chosen: str, stack: Stack, known: dict[str, set[str]]
+) -> None:
+    assert known
+    values = choices(stack)[chosen]
+
+    def numbers() -> list[float]:
+        found = [float(sample["value"][1]) for sample in stack.query(filled(query, values, "10s"))]
+        return [number for number in found if not math.isnan(number)]
+
+    wait_until(numbers, f"data for {panel}", 30)
+
+
+@pytest.mark.parametrize("name", variables(SERVICE))
+def test_a_variable_has_values(name: str, stack: Stack, known: dict[str, set[str]]) -> None:
+    assert known
+    selector, _, label = (
+        variables(SERVICE)[name]["query"]["query"].removeprefix("label_values(").removesuffix(")").rpartition(",")
+    )
+    found = stack.query(filled(selector, choices(stack)["all"]))
+
+    assert all(one["metric"][label.strip()] for one in found)
+    assert found
+
+
+def test_annotations_show_alerts(stack: Stack, known: dict[str, set[str]]) -> None:
+    """One is firing under this traffic."""
+    assert known
+    firing = filled(annotation_queries(SERVICE)["Alerts"], choices(stack)["all"], "10s")
+
+    wait_until(lambda: stack.query(firing), "an alert", 60)
+
+
+@pytest.mark.parametrize("alert", alerts())
+def test_prometheus_takes_the_queries_of_the_runbook(alert: str, stack: Stack) -> None:
+    for query in queries(runbook()[alert]):
+        assert isinstance(stack.query(query), list)
+
+
+def everything() -> Iterator[tuple[str, str]]:
+    """Yield every query of the project, with where it is."""
+    for rule in rules():
+        yield rule.get("alert") or rule["record"], rule["expr"]
+    for alert, text in runbook().items():
+        yield from ((f"the runbook on {alert}", query) for query in queries(text))
+    placeholders = dict.fromkeys(("job", "instance", "route"), ".+")
+    for name, dashboard in DASHBOARDS.items():
+        yield from ((f"{name}: {title}", filled(query, placeholders)) for title, query in targets(dashboard))
+        yield from ((f"{name}: {n}", filled(query, placeholders)) for n, query in annotation_queries(dashboard).items())
+    for path in RULE_TESTS:
+        for test in yaml.safe_load(path.read_text())["tests"]:
+            yield from ((f"{path.name}: {test['name']}", one["series"]) for one in test.get("input_series", []))
+
+
+EVERYTHING = sorted(set(everything()))
+
+
+@pytest.mark.parametrize(("where", "query"), EVERYTHING, ids=[f"{i}-{w}" for i, (w, _) in enumerate(EVERYTHING)])
+def test_every_metric_and_label_that_is_named_is_there(where: str, query: str, known: dict[str, set[str]]) -> None:
+    """In rules, the runbook, dashboards, and the series that promtool's cases make up."""
+    metrics = names(query)
+    assert metrics <= known.keys(), where
+    for selector in selectors(query):
+        if selector.name:
+            assert {matcher.name for matcher in selector.matchers.matchers} <= known[selector.name], where
+    labels = set().union(*(known[name] for name in metrics)) if metrics else {"__name__"}
+    assert grouping(query) <= labels, where
+
+
+def grouping(query: str) -> set[str]:
+    """Return the labels by which a query groups and matches."""
+    found: set[str] = set()
+
+    def visit(node: promql_parser.Expr) -> bool:
+        if isinstance(node, promql_parser.AggregateExpr) and node.modifier:
+            found.update(node.modifier.labels)
+        if isinstance(node, promql_parser.BinaryExpr) and node.modifier and node.modifier.matching:
+            found.update(node.modifier.matching.labels)
+        return True
+
+    promql_parser.walk(promql_parser.parse(query), visit)
+    return found
+
+
+@pytest.mark.parametrize("alert", alerts())
+def test_annotations_of_an_alert_refer_to_labels_that_its_cases_have(alert: str) -> None:
+    """So that promtool, which compares the rendered text, has seen them all."""
+    rule = alerts()[alert]
+    used = set(re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())))
+    firing: list[dict[str, Any]] = [
+        expected
+        for path in RULE_TESTS
+        for test in yaml.safe_load(path.read_text())["tests"]
+        for case in test.get("alert_rule_test", [])
+        if case["alertname"] == alert
+        for expected in case["exp_alerts"]
+    ]
+
+    assert all(used <= expected["exp_labels"].keys() for expected in firing)
+
+
+def test_annotations_show_restarts(stack: Stack, known: dict[str, set[str]]) -> None:
+    """At the times of the starts, in milliseconds. The last test here, for it makes one."""
+    assert known
+    query = filled(annotation_queries(SERVICE)["Restarts"], choices(stack)["all"])
+
+    def starts() -> set[float]:
+        (found,) = stack.query(f"({query})[5m:1s]")
+        return {float(value) for _, value in found["values"]}
+
+    (first,) = starts()
+    before = time.time()
+    stack.service.stop()
+    stack.start_service()
+
+    second = max(wait_until(lambda: found if len(found := starts()) > 1 else set(), "a restart", 30))
+    assert first < second
+    assert abs(second / 1000 - before) < 30

@@ -1,0 +1,39 @@
+"""The README's way to put the address of one's own runbook in."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.process import REPOSITORY
+from tests.programs import require
+
+ALERTS = (REPOSITORY / "observability" / "rules" / "alerts.yml").read_text()
+PRESENT = re.findall(r"runbook_url: (\S+)/runbook.md#", ALERTS)[0]
+"""The placeholder, or what an adopter has put in its place."""
+ADDRESS = "https://wiki.example.org/flask"
+
+
+def test_alerts_their_cases_panels_and_manifests_have_the_address_that_is_put_in(tmp_path: Path) -> None:
+    for folder in ("observability", "deploy"):
+        shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "tls"))
+    before = {path: text.count(PRESENT) for path, text in texts(tmp_path).items() if PRESENT in text}
+    (command,) = re.findall(r"^\$ (grep -rl .+ observability .+)$", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
+
+    command = command.replace("https://example.com/service", PRESENT).replace("https://YOURS", ADDRESS)
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True)  # noqa: S602 - ours
+    subprocess.run([sys.executable, tmp_path / "deploy" / "kubernetes" / "manifests.py"], check=True)
+
+    assert {"alerts.yml", "alerts.yaml", "service.json"} <= {path.name for path in before}
+    assert before == {path: text.count(ADDRESS) for path, text in texts(tmp_path).items() if ADDRESS in text}
+    assert not any(PRESENT in text for text in texts(tmp_path).values())
+    cases = tmp_path / "observability" / "tests" / "symptoms.yml"
+    checked = subprocess.run([require("promtool"), "test", "rules", cases], capture_output=True, text=True, check=False)
+    assert 0 == checked.returncode, checked.stdout + checked.stderr
+
+
+def texts(directory: Path) -> dict[Path, str]:
+    return {path: path.read_text() for path in directory.rglob("*") if path.is_file()}

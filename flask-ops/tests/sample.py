@@ -1,0 +1,229 @@
+"""The service with routes that go wrong in every way a test needs, instead of its own routes and checks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import structlog
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    jsonify,
+    redirect,
+    request,
+    send_file,
+    stream_with_context,
+    url_for,
+)
+from prometheus_client import Counter
+from werkzeug.wrappers import Response as BaseResponse
+
+from service import app as service_app
+from flask_ops.health import Check
+from flask_ops.metrics.requests import exporter
+from service.checks import CHECKS
+from service.views import index
+
+sample = Blueprint("sample", __name__)
+sample.add_url_rule("/", view_func=index)
+GREETINGS = Counter("sample_greetings", "Greetings given.")
+CHUNK = b"x" * 65536
+
+
+def create_app() -> Flask:
+    checks = [*CHECKS]
+    if marker := os.environ.get("SAMPLE_DOWN_IF_EXISTS"):
+        checks = [Check("marker", partial(fail_if_exists, Path(marker)), interval=0.05)]
+    if pipe := os.environ.get("SAMPLE_HANGS_IF_PIPE"):
+        checks = [Check("pipe", partial(hang_if_pipe, Path(pipe)), timeout=0.1, interval=0.05)]
+    if seconds := os.environ.get("SAMPLE_CHECK_SECONDS"):
+        checks = [Check("slow", partial(time.sleep, float(seconds)), timeout=10)]
+    return service_app.create_app(views=sample, checks=checks)
+
+
+def fail_if_exists(path: Path) -> None:
+    if path.exists():
+        raise ConnectionError(path)
+
+
+def hang_if_pipe(path: Path) -> None:
+    if path.exists():
+        path.read_bytes()  # nobody writes to it
+
+
+@sample.get("/backtrack")
+def backtrack() -> str:
+    """Keep the interpreter's lock for hours."""
+    return str(re.match(r"(a+)+$", "a" * 40 + "b"))
+
+
+@sample.route("/slow", methods=["GET", "POST"])
+def slow() -> str:
+    """Take ``s`` seconds, or only as long as there is no file at ``until``."""
+    structlog.get_logger().info("slow view")
+    seconds = float(request.args.get("s", "1"))
+    if "until" not in request.args:
+        time.sleep(seconds)
+        return "slow"
+    end, until = time.monotonic() + seconds, Path(request.args["until"])
+    while time.monotonic() < end and not until.exists():
+        time.sleep(0.01)
+    return "slow"
+
+
+@sample.route("/items/<int:number>", methods=["GET", "PUT"])
+def item(number: int) -> Response:
+    return jsonify(number=number)
+
+
+@sample.get("/boom")
+def boom() -> str:
+    password = "hunter2"
+    raise ValueError(f"a secret of {len(password)} letters")
+
+
+@sample.get("/exit")
+def leave() -> str:
+    sys.exit(7)
+
+
+@sample.get("/cancel")
+def cancel() -> str:
+    raise asyncio.CancelledError
+
+
+@sample.get("/interrupt")
+def interrupt() -> str:
+    raise KeyboardInterrupt
+
+
+@sample.get("/stream")
+def stream() -> Response:
+    return Response((b"part" for _ in range(5)), mimetype="text/plain")
+
+
+@sample.get("/stream-boom")
+def stream_boom() -> Response:
+    def parts() -> Iterator[bytes]:
+        yield b"part"
+        raise ValueError("in the middle")
+
+    return Response(parts())
+
+
+@sample.get("/stream-boom-at-once")
+def stream_boom_at_once() -> Response:
+    def parts() -> Iterator[bytes]:
+        yield str(1 // int(request.args.get("by", "0"))).encode()
+
+    return Response(stream_with_context(parts()))
+
+
+@sample.get("/stream-exit")
+def stream_exit() -> Response:
+    def parts() -> Iterator[bytes]:
+        yield b"part"
+        sys.exit(7)
+
+    return Response(parts())
+
+
+@sample.get("/stream-endless")
+def stream_endless() -> Response:
+    return Response(CHUNK for _ in range(100_000))
+
+
+@sample.get("/bad-header")
+def bad_header() -> Response:
+    response = Response("never sent")
+    response.headers["X-Snow"] = "\N{SNOWMAN}"  # no server can send it: not latin-1
+    return response
+
+
+@sample.get("/file")
+def file() -> BaseResponse:
+    return send_file(Path(request.args["path"]), mimetype="application/octet-stream")
+
+
+@sample.get("/empty")
+def empty() -> tuple[str, int]:
+    return "", 204
+
+
+@sample.get("/teapot")
+def teapot() -> str:
+    abort(418, "short and stout")
+
+
+@sample.get("/away")
+def away() -> BaseResponse:
+    return redirect("/", 302)
+
+
+@sample.get("/log")
+def log() -> str:
+    logging.getLogger("some.library").warning("foreign %s", "line")
+    structlog.get_logger("ours").info("own line", answer=42)
+    structlog.contextvars.bind_contextvars(leak="this request only")
+    return "logged"
+
+
+@sample.get("/whoami")
+def whoami() -> Response:
+    return jsonify(
+        pid=os.getpid(),
+        client=request.remote_addr,
+        port=request.environ.get("REMOTE_PORT"),
+        scheme=request.scheme,
+        host=request.host,
+        url=url_for("sample.whoami", _external=True),
+    )
+
+
+@sample.get("/headers")
+def headers() -> Response:
+    return jsonify(dict(request.headers))
+
+
+@sample.get("/greet")
+@exporter.counter(  # type: ignore[untyped-decorator] # the exporter ships no types
+    "sample_greeted", "Greetings given, counted by the exporter's decorator."
+)
+def greet() -> str:
+    GREETINGS.inc()
+    return "hello"
+
+
+@sample.get("/fork")
+def fork() -> str:
+    """Count in children and in this process."""
+    children = []
+    for _ in range(5):
+        child = os.fork()
+        if child == 0:
+            GREETINGS.inc()
+            os._exit(0)
+        children.append(child)
+    GREETINGS.inc()
+    return str(sum(1 for child in children if os.waitpid(child, 0)[1] == 0))
+
+
+@sample.get("/occupied")
+@exporter.gauge("sample_occupied", "Requests of this route that are being served.")  # type: ignore[untyped-decorator]
+def occupied() -> str:
+    return slow()
+
+
+@sample.post("/upload")
+def upload() -> Response:
+    return jsonify(received=len(request.get_data()))

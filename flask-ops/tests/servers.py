@@ -1,0 +1,37 @@
+"""The servers of the README, each as a command that serves on a port of the kernel's choice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from tests.process import BIN, PROJECT, REPOSITORY, Server, running
+
+SAMPLE = "tests.sample:create_app"
+
+UWSGI: list[str | Path] = [BIN / "uwsgi", "--ini", REPOSITORY / "deploy" / "uwsgi.ini", "--chdir", PROJECT]
+"""uWSGI as the repository configures it, for the project of the tests."""
+
+COMMANDS: dict[str, list[str | Path]] = {
+    "gunicorn": [BIN / "gunicorn", f"{SAMPLE}()"],
+    "gunicorn-sync": [BIN / "gunicorn", "--worker-class", "sync", "--threads", "1", f"{SAMPLE}()"],
+    "waitress": [BIN / "python", "-m", "flask_ops", "serve", f"{SAMPLE}()"],
+    "uwsgi": [*UWSGI, "--module", "tests.uwsgi_sample:application"],
+}
+PROCESSES = {"gunicorn": 2, "gunicorn-sync": 2, "waitress": 1, "uwsgi": 2}
+"""How many processes answer requests."""
+
+
+def serve(
+    name: str,
+    directory: Path,
+    env: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
+    *,
+    ready: str = "/healthz",
+) -> AbstractContextManager[Server]:
+    """Run the sample application under the server called ``name``; entered when it answers ``ready``."""
+    program, *arguments = COMMANDS[name]
+    settings = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2", "SERVICE_LOG_LEVEL": "debug"}
+    return running([program, *options, *arguments], directory, {**settings, **(env or {})}, ready=ready)

@@ -1,0 +1,174 @@
+"""uWSGI as deploy/uwsgi.ini configures it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import shutil
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.ports import free_port
+from tests.exposition import value
+from tests.process import BIN, DEADLINE, PROJECT, Server, running, started, wait_until
+from tests.servers import COMMANDS, serve
+
+
+def pid(server: Server) -> int:
+    return int(server.get("/whoami").json()["pid"])
+
+
+def workers(server: Server) -> set[int]:
+    """Wait until both workers have answered: one that is still starting misses that it is to start anew."""
+    seen: set[int] = set()
+
+    def both() -> bool:
+        with ThreadPoolExecutor(8) as pool:
+            seen.update(pool.map(lambda _: pid(server), range(16)))
+        return len(seen) == 2
+
+    wait_until(both, "both workers answer")
+    return seen
+
+
+def test_a_hangup_starts_anew_and_costs_no_request(tmp_path: Path) -> None:
+    addresses = ("SERVICE_BIND", "SERVICE_MANAGEMENT_BIND")
+    here = {name: f"127.0.0.1:{free_port()}" for name in addresses}  # 0 would be another one after a reload
+    with serve("uwsgi", tmp_path, here) as server, ThreadPoolExecutor(5) as pool:
+        before = workers(server)
+        slow = pool.submit(server.get, "/slow?s=1.5")
+        server.line("slow view")
+        served: list[int] = []
+        enough = threading.Event()
+
+        def ask() -> None:
+            while not enough.is_set():
+                served.append(pid(server))
+
+        clients = [pool.submit(ask) for _ in range(4)]
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(set(served) - before) == 2, "both new workers serve")
+        enough.set()
+        for client in clients:
+            client.result(DEADLINE)  # no request has failed
+
+        assert 200 == slow.result(DEADLINE).status
+        wait_until(lambda: server.manage("/readyz").status == 200, "ready")
+        assert 1 <= value(server.get("/metrics").body.decode(), "flask_http_request_total", route="/whoami")
+        assert 0 == server.stop()
+    assert [] == list((tmp_path / "tmp").iterdir())
+
+
+def test_a_worker_is_replaced_where_requests_hold_all_of_its_threads_and_not_before(tmp_path: Path) -> None:
+    """Harakiri has one deadline for a worker, which each request that ends takes away."""
+    limit, beyond = 3, 7
+    command = [*COMMANDS["uwsgi"], f"--harakiri={limit}"]
+    env = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "1", "SERVICE_THREADS": "2"}
+    with running(command, tmp_path, env) as server, ThreadPoolExecutor(2) as pool:
+        first = pid(server)
+        long = pool.submit(server.get, f"/slow?s={beyond}")
+        while not long.done():
+            pid(server)
+        assert 200 == long.result().status
+        assert first == pid(server)
+
+        began = time.monotonic()
+        held = [pool.submit(server.get, f"/slow?s={DEADLINE}") for _ in range(2)]
+        for request in held:
+            with pytest.raises((OSError, http.client.HTTPException)):
+                request.result(DEADLINE)
+
+        assert time.monotonic() - began < DEADLINE / 2, "not ended by the test itself"
+        assert first != wait_until(lambda: pid(server), "another worker")
+
+
+@pytest.mark.parametrize(("programs", "is_wheel"), [(["python"], False), (["python", "pyuwsgi"], True)])
+def test_only_the_wheel_is_told_where_it_is(programs: list[str], is_wheel: bool, tmp_path: Path) -> None:
+    """uWSGI that is a program of its own is not the Python of .venv."""
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    for name in programs:
+        (tmp_path / ".venv/bin" / name).touch()
+    copied = shutil.copytree(PROJECT / "deploy", tmp_path / "deploy")
+    with started([BIN / "uwsgi", "--ini", copied / "uwsgi.ini"], tmp_path, {"SERVICE_BIND": "127.0.0.1:0"}) as server:
+        assert 22 == server.process.wait(DEADLINE), "there is no application there"
+
+    (path,) = re.findall("^detected binary path: (.*)$", server.text(), re.MULTILINE)
+    assert is_wheel == (path == f"{copied}/../.venv/bin/python")
+
+
+def test_a_user_s_variables_remove_nothing(tmp_path: Path) -> None:
+    """The store of another server, by its name, where ours is somewhere else."""
+    other, own = tmp_path / "service-metrics-other", tmp_path / "own"
+    other.mkdir()
+    environ = {"METRICS_STORE_TO_REMOVE": str(other), "PROMETHEUS_MULTIPROC_DIR": str(own)}
+
+    with serve("uwsgi", tmp_path, environ) as server:
+        workers(server)
+        assert 0 == server.stop()
+
+    assert other.is_dir()
+    assert own.is_dir()
+
+
+def test_standard_output_is_json_alone(tmp_path: Path) -> None:
+    """uWSGI's own lines go to standard error."""
+    error = tmp_path / "error"
+    command = ["sh", "-c", f'exec {BIN}/uwsgi --ini deploy/uwsgi.ini --module "tests.sample:create_app()" 2>{error}']
+    with running(command, tmp_path, {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2"}) as server:
+        workers(server)
+        server.get("/boom")
+        assert 0 == server.stop()
+
+    lines = [json.loads(line) for line in server.text().splitlines()]
+    assert {"management listening", "request", "unhandled exception"} == {line["event"] for line in lines}
+    assert "spawned uWSGI worker 1" in error.read_text()
+
+
+POSTFORK = """
+import time
+from tests.sample import create_app
+{before}
+application = create_app()
+from uwsgidecorators import postfork
+
+@postfork
+def start_slowly():
+    time.sleep(1)
+    print("started slowly", flush=True)
+"""
+
+
+def slow_to_start(before: str, directory: Path) -> list[str | Path]:
+    (directory / "slow.py").write_text(POSTFORK.format(before=before))
+    return [BIN / "uwsgi", "--ini", "deploy/uwsgi.ini", "--module", "slow", "--pythonpath", directory]
+
+
+@pytest.mark.parametrize("before", ["", "import uwsgidecorators"])
+def test_a_worker_that_is_told_to_stop_while_it_starts_does_so(before: str, tmp_path: Path) -> None:
+    """Its master would wait for it without end."""
+    command = [*slow_to_start(before, tmp_path), "--hook-master-start=print:its SIGTERM is set"]
+    with started(command, tmp_path, {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2"}) as server:
+        wait_until(lambda: "its SIGTERM is set" in server.text().splitlines(), "the master has its handler")
+        assert "started slowly" not in server.text()
+
+        assert 0 == server.stop()
+
+    assert 2 == server.text().count("started slowly")
+
+
+@pytest.mark.parametrize("before", ["", "import uwsgidecorators"])
+def test_an_adopter_s_own_postfork_functions_leave_the_metrics_exact(before: str, tmp_path: Path) -> None:
+    command = slow_to_start(before, tmp_path)
+    with running(command, tmp_path, {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2"}) as server:
+        workers(server)
+
+        def counted() -> float:
+            return value(server.get("/metrics").body.decode(), "flask_http_request_total", route="/whoami")
+
+        wait_until(lambda: counted() == len(server.lines("request", route="/whoami")), "each line is counted")

@@ -1,0 +1,6 @@
+"""The sample application as uWSGI loads it."""
+
+from flask_ops.uwsgi import load
+from service.settings import Settings
+
+application = load("tests.sample:create_app()", Settings)

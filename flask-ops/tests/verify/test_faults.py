@@ -1,0 +1,213 @@
+"""Each thing that `verify` finds, made to fail by a server that is right but for that one thing."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from flask_ops.cli.verify import counting
+from tests.verify.impostor import Change, Impostor, Reply, impostor
+from tests.verify.verifying import verify
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait long for counts that will not come."""
+    monkeypatch.setattr(counting, "SECONDS", 0.2)
+
+
+def header(name: str, value: str) -> Change:
+    return lambda reply: reply.headers.__setitem__(name, value)
+
+
+def drop(name: str) -> Change:
+    return lambda reply: reply.headers.__delitem__(name)
+
+
+def body(content: bytes, status: int = 200, **headers: str) -> Change:
+    def change(reply: Reply) -> None:
+        reply.body, reply.status = content, status
+        reply.headers |= {name.replace("_", "-"): value for name, value in headers.items()}
+
+    return change
+
+
+def problem(**fields: object) -> Change:
+    def change(reply: Reply) -> None:
+        reply.body = json.dumps({**json.loads(reply.body), **fields}).encode()
+
+    return change
+
+
+def test_the_one_that_changes_nothing_passes() -> None:
+    with impostor() as server:
+        found = verify(server.url)
+
+    assert (0, [("exposed", "warning")]) == (found.code, found.bad())
+    assert ["They count exactly the 10 requests made here."] == found.texts("metrics", "ok")
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "subject", "words"),
+    [
+        ("/", body(b"", 500), "/", "500 Internal Server Error"),
+        ("/", drop("Content-Type"), "/", "no Content-Type"),
+        ("/", body(b"", 302, Location="https://user:secret@example.com/in?token=secret"), "/", "302 to https://exa"),
+        ("/", header("Date", "yesterday"), "clock", "is none"),
+        ("/healthz", body(b'{"status":"down"}', 503), "/healthz", "503 Service Unavailable, down."),
+        ("/healthz", body(b"<html>", Content_Type="text/html"), "/healthz", "not the probe's JSON (text/html)"),
+        ("/healthz", body(b"[]"), "/healthz", "not the probe's JSON"),
+        ("/healthz", body(b"[" * 200_000), "/healthz", "not the probe's JSON"),
+        ("/readyz", body(b'{"a":' * 200_000), "/readyz", "not the probe's JSON"),
+        ("/healthz", drop("Cache-Control"), "caching", "/healthz has no"),
+        ("/readyz", body(b'{"status":"starting"}', 503), "/readyz", "starting"),
+        ("/readyz", drop("Cache-Control"), "caching", "/readyz has no"),
+        ("*", body(b"<html>", 404, Content_Type="text/html"), "404", "An error is text/html"),
+        ("*", body(b"{}", 200, Content_Type="application/json"), "404", "answers 200 OK"),
+        ("*", problem(request_id="another"), "404", "request_id is not that"),
+        ("*", problem(status=500), "404", "lacks type, title or status"),
+        ("*", drop("X-Request-ID"), "404", "request_id is not that"),
+        ("/", drop("X-Request-ID"), "request id", "none where none was sent"),
+        ("/", header("X-Request-ID", "not an id"), "request id", "none where none was sent"),
+        ("/", header("X-Request-ID", "always"), "request id", "have the same one"),
+        ("/", header("Server", "Werkzeug/3.1 Python/3.13"), "server", "development server"),
+        ("/", body(b"", Content_Type="text/css"), "server", "its debugger"),
+        ("/livez", body(b'{"status":"ok"}'), "exposed", "/livez"),
+        ("/drain", lambda reply: reply.problem(405, Allow="POST"), "exposed", "/drain"),
+    ],
+)
+def test_each_fault_is_found(path: str, change: Change, subject: str, words: str) -> None:
+    with impostor({path: change}) as server:
+        found = verify(server.url)
+
+    assert 1 == found.code
+    texts = found.texts(subject, "error")
+    assert any(words in text for text in texts), found
+    assert "secret" not in found.out
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "subject", "severity"),
+    [
+        ("/", header("Date", "Sun, 22 Nov 2015 13:31:02 GMT"), "clock", "warning"),
+        ("/", header("Server", "nginx/1.22.1"), "server", "note"),
+        ("/", header("Server", "nginx"), "server", "ok"),
+        ("/readyz", body(b'{"status":"degraded"}'), "/readyz", "warning"),
+        ("/metrics", lambda reply: reply.problem(403), "exposed", "ok"),
+        ("/metrics", lambda reply: reply.problem(403), "metrics", "note"),
+        ("/metrics", body(b"<html>\n<p>all is {well", Content_Type="text/html"), "metrics", "note"),
+        ("/livez", body(b'{"lives":9}'), "exposed", "ok"),
+        ("/info", body(b'{"pid":9}'), "exposed", "ok"),
+        ("/drain", lambda reply: reply.problem(405, Allow="GET, POST"), "exposed", "ok"),
+    ],
+)
+def test_what_may_be_so_is_no_failure(path: str, change: Change, subject: str, severity: str) -> None:
+    with impostor({path: change}) as server:
+        found = verify(server.url)
+
+    assert 0 == found.code
+    assert found.texts(subject, severity)
+
+
+@pytest.mark.parametrize("path", ["/./metrics", "/x/../metrics", "/%6detrics", "/metric%73%", "/metrics%"])
+def test_metrics_under_another_spelling_are_an_error_where_the_world_sees_them(path: str) -> None:
+    def tell(reply: Reply) -> None:
+        usual = Impostor({}).reply("/metrics", {})
+        reply.status, reply.headers, reply.body = usual.status, usual.headers, usual.body
+
+    with impostor({"/metrics": lambda reply: reply.problem(404), path: tell}) as server:
+        public, inside = verify(server.url, "--public"), verify(server.url)
+
+    assert (1, [f"/metrics is refused, but not {path}."]) == (public.code, public.texts("exposed", "error"))
+    assert 0 == inside.code
+
+
+def test_a_proxy_may_replace_request_ids() -> None:
+    made = iter(range(1000))
+    with impostor({"/": lambda reply: reply.headers.__setitem__("X-Request-ID", f"proxy-{next(made)}")}) as server:
+        found = verify(server.url)
+
+    assert 0 == found.code
+    assert found.texts("request id", "note")
+
+
+@pytest.mark.parametrize(("times", "counted"), [(0.5, "5"), (0, "0"), (math.nan, "nan"), (math.inf, "nan")])
+def test_metrics_that_count_less_fail(times: float, counted: str) -> None:
+    with impostor() as server:
+        server.times = times
+        found = verify(server.url)
+
+    assert 1 == found.code
+    assert [f"They count {counted} of 10 requests."] == found.texts("metrics", "error")
+
+
+def test_the_sum_over_several_instances_is_what_counts() -> None:
+    management = {"/info": INFO, "/livez": LIVEZ}
+    with impostor() as server, impostor(management) as one, impostor(management) as two:
+        server.changes["/healthz"] = lambda _: count_at(one, two)
+        found = verify(server.url, f"--management={one.url}", f"--management={two.url}")
+
+    assert ["They count exactly the 10 requests made here."] == found.texts("metrics", "ok")
+    assert 2 == len(found.texts("management", "ok"))
+
+
+INFO = body(b'{"name":"x","version":"1","server":"gunicorn","pid":1,"mode":"production"}')
+LIVEZ = body(b'{"status":"ok"}')
+
+
+def count_at(*others: Impostor) -> None:
+    """Count a request at the one of them that has counted least."""
+    min(others, key=lambda each: each.counted).counted += 1
+
+
+def test_scrapes_of_different_instances_are_not_compared() -> None:
+    """Behind a load balancer, each scrape may be another one's."""
+    numbers = iter(range(1000))
+
+    def another(reply: Reply) -> None:
+        reply.body = reply.body.replace(b"seconds 1.0", b"seconds %d" % next(numbers))
+
+    with impostor({"/metrics": another}) as server:
+        found = verify(server.url)
+
+    assert 0 == found.code
+    assert "not of the same instance" in found.texts("metrics", "warning")[0]
+
+
+@pytest.mark.parametrize("label", ['server="werkzeug",mode="production"', 'server="gunicorn",mode="development"'])
+def test_what_a_proxy_hides_the_metrics_tell(label: str) -> None:
+    def tell(reply: Reply) -> None:
+        reply.body = reply.body.replace(b'server="impostor",mode="production"', label.encode())
+
+    with impostor({"/metrics": tell}) as server:
+        assert ("server", "error") in verify(server.url).bad()
+
+
+def test_a_median_beyond_the_limit_is_a_warning() -> None:
+    with impostor() as server:
+        found = verify(server.url, "--latency", "0")
+
+    assert 0 == found.code
+    assert "the limit is 0 ms" in found.texts("latency", "warning")[0]
+
+
+def test_a_service_without_a_first_page_is_asked_for_another_path() -> None:
+    def todos(reply: Reply) -> None:
+        reply.status, reply.headers["Content-Type"] = 200, "application/json"
+
+    with impostor({"/": lambda reply: reply.problem(404), "/todos": todos}) as server:
+        without, found = verify(server.url), verify(server.url, "--path=/todos")
+
+    assert (1, ["It answers 404 Not Found."]) == (without.code, without.texts("/", "error"))
+    assert (0, ["200 OK, application/json"]) == (found.code, found.texts("/todos", "ok"))
+    assert 1 == len(found.texts("request id", "ok"))
+
+
+def test_each_path_is_asked_below_that_of_the_url() -> None:
+    with impostor() as server:
+        verify(f"{server.url}/shop/")
+
+        assert server.asked
+        assert [] == [path for path in server.asked if not path.startswith("/shop/")]

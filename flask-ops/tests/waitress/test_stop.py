@@ -1,0 +1,244 @@
+"""A stop of Waitress loses no request, though Waitress has no graceful stop of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from tests.process import BIN, DEADLINE, Server, running, started, wait_until
+from tests.servers import SAMPLE, serve
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with serve("waitress", tmp_path) as running_server:
+        yield running_server
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    """Return the file whose appearance ends the requests that are held."""
+    return tmp_path / "release"
+
+
+def held(release: Path) -> str:
+    return f"/slow?s=60&until={release}"
+
+
+def connect(server: Server, data: bytes = b"") -> socket.socket:
+    client = socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE)
+    client.sendall(data)
+    return client
+
+
+def get(path: str, version: str = "1.1", headers: str = "") -> bytes:
+    return f"GET {path} HTTP/{version}\r\nHost: test\r\n{headers}\r\n".encode()
+
+
+def read_to_end(client: socket.socket) -> bytes:
+    """Read until the server closes the connection; a reset is an error."""
+    with client, client.makefile("rb") as stream:
+        return stream.read()
+
+
+def stop(server: Server) -> None:
+    server.process.send_signal(signal.SIGTERM)
+    server.line("stopping")
+
+
+def assert_clean_exit(server: Server, unfinished: int = 0) -> None:
+    assert server.process.wait(DEADLINE) == 0
+    assert unfinished == server.line("stopped")["requests_unfinished"]
+
+
+def wait_for_views(server: Server, count: int) -> None:
+    wait_until(lambda: len(server.lines("slow view")) >= count, f"{count} requests are being served")
+
+
+def test_requests_that_are_served_and_those_that_wait_are_answered(server: Server, release: Path) -> None:
+    clients = [connect(server, get(held(release))) for _ in range(16)]
+    wait_for_views(server, 4)
+
+    stop(server)
+    release.touch()
+
+    for client in clients:
+        answer = read_to_end(client)
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+        assert b"Connection: close" in answer
+        assert answer.endswith(b"slow")
+    assert_clean_exit(server)
+
+
+def test_connections_that_the_kernel_has_queued_are_answered(tmp_path: Path, release: Path) -> None:
+    with serve("waitress", tmp_path, options=["--connection-limit=8"]) as server:
+        clients = [connect(server, get(held(release))) for _ in range(40)]
+        wait_for_views(server, 4)
+
+        stop(server)
+        release.touch()
+
+        assert sum(read_to_end(client).endswith(b"slow") for client in clients) == 40
+        assert_clean_exit(server)
+
+
+def test_a_connection_that_sends_its_request_late_is_answered(server: Server, release: Path) -> None:
+    busy = connect(server, get(held(release)))
+    wait_for_views(server, 1)
+    silent = connect(server)
+
+    stop(server)
+    silent.sendall(get("/slow?s=0"))
+    release.touch()
+
+    assert read_to_end(silent).endswith(b"slow")
+    assert read_to_end(busy).endswith(b"slow")
+    assert_clean_exit(server)
+
+
+def test_pipelined_requests_are_all_answered(server: Server, release: Path) -> None:
+    client = connect(server, get(held(release)) * 3)
+    wait_for_views(server, 1)
+
+    stop(server)
+    release.touch()
+
+    answer = read_to_end(client)
+    assert answer.count(b"HTTP/1.1 200 OK") == 3
+    assert answer.count(b"Connection: close") == 1
+    assert_clean_exit(server)
+
+
+def test_a_client_of_http_1_0_is_told_to_close(server: Server, release: Path) -> None:
+    client = connect(server, get(held(release), "1.0", "Connection: keep-alive\r\n"))
+    wait_for_views(server, 1)
+
+    stop(server)
+    release.touch()
+
+    answer = read_to_end(client)
+    assert b"Connection: close" in answer
+    assert b"Keep-Alive" not in answer
+    assert_clean_exit(server)
+
+
+def test_an_upload_under_way_is_finished(server: Server) -> None:
+    client = connect(server, b"POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n12345")
+    busy = connect(server, get("/slow?s=1"))  # a second: longer than a silent connection is kept
+    wait_for_views(server, 1)
+
+    stop(server)
+    read_to_end(busy)
+    client.sendall(b"67890")
+
+    assert b'{"received":10}' in read_to_end(client)
+    assert_clean_exit(server)
+
+
+def test_a_large_response_is_sent_whole(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(bytes(8 << 20))
+    client = connect(server, get(f"/file?path={tmp_path / 'large'}"))
+    client.recv(1)
+
+    stop(server)
+
+    assert len(read_to_end(client)) > 8 << 20
+    assert_clean_exit(server)
+
+
+def test_a_client_that_does_not_read_is_given_up(tmp_path: Path) -> None:
+    with serve("waitress", tmp_path, {"SERVICE_GRACEFUL_SECONDS": "1"}) as server:
+        with connect(server, get("/stream-endless")) as client:
+            client.recv(1)
+            stop(server)
+            assert_clean_exit(server, unfinished=1)
+        assert server.line("request", route="/stream-endless")["outcome"] == "aborted"
+
+
+def test_a_second_signal_ends_everything(server: Server) -> None:
+    wait_until(lambda: server.lines("request", route="/healthz"), "nothing else is in flight")
+    with connect(server, get("/slow?s=60")):
+        wait_for_views(server, 1)
+        stop(server)
+        server.process.send_signal(signal.SIGINT)
+        assert_clean_exit(server, unfinished=1)
+
+
+def test_idle_connections_do_not_hold_up_the_exit(server: Server) -> None:
+    with connect(server), connect(server, get("/")):
+        server.line("request", route="/")
+        begin = time.monotonic()
+        stop(server)
+        assert_clean_exit(server)
+
+    assert time.monotonic() - begin < 10  # graceful seconds are 30
+
+
+def test_several_addresses_are_served_and_closed(tmp_path: Path, release: Path) -> None:
+    command: list[str | Path] = [
+        BIN / "waitress-serve",
+        "--listen=127.0.0.1:0",
+        "--listen=127.0.0.1:0",
+        "--call",
+        SAMPLE,
+    ]
+    with running(command, tmp_path) as server:
+        wait_until(lambda: len(server.lines("listening")) == 2, "both lines")
+        addresses = {line["address"] for line in server.lines("listening")}
+        clients = []
+        for address in addresses:
+            client = socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=DEADLINE)
+            client.sendall(get(held(release)))
+            clients.append(client)
+        wait_for_views(server, 2)
+
+        stop(server)
+        release.touch()
+
+        assert sum(read_to_end(client).endswith(b"slow") for client in clients) == 2
+        assert_clean_exit(server)
+
+
+def on_socket(command: Sequence[str | Path], directory: Path, path: Path) -> AbstractContextManager[Server]:
+    return started(command, directory, {"SERVICE_ENV": "production", "SERVICE_BIND": f"unix:{path}"})
+
+
+@pytest.mark.parametrize("tool", ["python -m service", "waitress"])
+def test_a_unix_socket_is_served(tool: str, tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    commands: dict[str, list[str | Path]] = {
+        "python -m service": [BIN / "python", "-m", "service"],
+        "waitress": [BIN / "waitress-serve", f"--unix-socket={path}", "--call", SAMPLE],
+    }
+    with on_socket(commands[tool], tmp_path, path) as server:
+        assert f"unix:{path}" == server.line("listening")["address"]
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(DEADLINE)
+            client.connect(str(path))
+            client.sendall(get("/healthz"))
+            assert client.recv(1000).startswith(b"HTTP/1.1 200 OK")
+        stop(server)
+        assert_clean_exit(server)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_python_m_service_stops_gracefully_too(number: int, tmp_path: Path) -> None:
+    env = {"SERVICE_ENV": "production", "SERVICE_BIND": "127.0.0.1:0"}
+    with running([BIN / "python", "-m", "service"], tmp_path, env) as server:
+        with contextlib.closing(
+            connect(server, b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\n1")
+        ) as client:
+            client.settimeout(DEADLINE)
+            wait_until(lambda: server.get("/healthz").status == 200, "the upload has arrived before this")
+            server.process.send_signal(number)
+            assert server.line("stopping")["requests_in_flight"] >= 1
+            client.sendall(b"2")
+            assert client.recv(1000).startswith(b"HTTP/1.1 405")
+        assert_clean_exit(server)

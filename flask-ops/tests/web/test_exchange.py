@@ -1,0 +1,70 @@
+"""A request that is aborted from another thread is reported once, whichever of both threads is the first."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest.mock import Mock
+from wsgiref.util import setup_testing_defaults
+
+import pytest
+
+from flask_ops.log import ReportedError, RequestLog
+from flask_ops.metrics.requests import RequestMetrics
+from flask_ops.web.exchange import Exchange
+from flask_ops.web.observer import Observer
+
+
+class Recorded:
+    """An observer whose requests end when the test says so, and what it has reported: status and outcome."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[int, str]] = []
+        log = Mock(RequestLog, has_query=False)
+        log.share.return_value = 1.0
+        log.write.side_effect = lambda _level, fields: self.lines.append((fields["status"], fields.get("outcome", "")))
+        self.observer = Observer(Mock(RequestMetrics), log)
+
+    def begin(self) -> Exchange:
+        environ: dict[str, Any] = {}
+        setup_testing_defaults(environ)
+        exchange = self.observer.observe(_application)(environ, Mock())
+        assert isinstance(exchange, Exchange)
+        return exchange
+
+
+def _application(_environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [])
+    return [b"body"]
+
+
+def test_all_are_aborted_and_report_nothing_more_when_they_end() -> None:
+    recorded = Recorded()
+    exchanges = [recorded.begin(), recorded.begin()]
+
+    assert recorded.observer.abort(exchanges)
+    for exchange in exchanges:
+        exchange.close()
+
+    assert [(500, "aborted")] * 2 == recorded.lines
+    assert [] == recorded.observer.running()
+
+
+def test_none_is_aborted_where_one_has_ended() -> None:
+    recorded = Recorded()
+    first, second = recorded.begin(), recorded.begin()
+    first.close()
+
+    assert not recorded.observer.abort([first, second])
+    assert [b"body"] == [*second]
+    second.close()
+
+    assert [(499, "client_disconnected"), (200, "")] == recorded.lines
+
+
+def test_nothing_is_sent_of_what_was_reported_as_aborted() -> None:
+    recorded = Recorded()
+    exchange = recorded.begin()
+    recorded.observer.abort([exchange])
+
+    with pytest.raises(ReportedError):
+        next(exchange)

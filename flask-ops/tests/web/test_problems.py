@@ -1,0 +1,317 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from flask import Flask, Response, abort, request
+from flask.testing import FlaskClient
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import (
+    HTTPException,
+    RequestedRangeNotSatisfiable,
+    ServiceUnavailable,
+    TooManyRequests,
+    Unauthorized,
+    default_exceptions,
+)
+from werkzeug.test import TestResponse
+
+from flask_ops.core.context import RequestContext, current_request
+from flask_ops.web import problems
+from flask_ops.core.problem import CONTENT_TYPE
+from flask_ops.web.problems import ProblemError
+
+ERRORS = sorted(code for code in default_exceptions if code >= 400)
+"""Every error that `abort` knows."""
+
+
+class OddError(HTTPException):
+    """An error whose code is not registered."""
+
+    code = 599
+    description = "odd"
+
+
+class Choices(HTTPException):
+    """An answer that is raised and no error."""
+
+    code = 300
+    description = "there are two"
+
+
+@pytest.fixture
+def client() -> FlaskClient:
+    """A client of an application whose views fail in each way."""
+    app = Flask("sample")
+    problems.init_app(app)
+
+    @app.get("/page/")
+    def page() -> str:
+        return "a page"
+
+    @app.get("/abort/<int:code>")
+    def fail(code: int) -> str:
+        abort(code)
+
+    @app.get("/text/<int:code>")
+    def say(code: int) -> str:
+        abort(code, "there is no such item: \N{SNOWMAN}")
+
+    @app.get("/silent")
+    def silent() -> str:
+        abort(404, "")
+
+    @app.get("/response")
+    def answer() -> str:
+        abort(Response("an answer of its own", 409, {"X-Own": "yes"}, content_type="text/plain"))
+
+    @app.get("/error-response")
+    def error_response() -> str:
+        raise ServiceUnavailable(response=Response("in maintenance", 503, content_type="text/plain"))
+
+    @app.get("/busy")
+    def busy() -> str:
+        raise TooManyRequests(retry_after=7)
+
+    @app.get("/private")
+    def private() -> str:
+        raise Unauthorized(www_authenticate=WWWAuthenticate("basic", {"realm": "staff"}))
+
+    @app.get("/range")
+    def part() -> str:
+        raise RequestedRangeNotSatisfiable(length=9)
+
+    @app.get("/odd")
+    def odd() -> str:
+        raise OddError
+
+    @app.get("/choices")
+    def choices() -> str:
+        raise Choices
+
+    @app.get("/missing")
+    def missing() -> str:
+        return request.args["name"]
+
+    @app.get("/boom")
+    def boom() -> str:
+        raise ValueError("the password is hunter2")
+
+    return app.test_client()
+
+
+@pytest.fixture
+def served() -> Iterator[str]:
+    """Serve a request with this id meanwhile."""
+    token = current_request.set(RequestContext("request-1"))
+    yield "request-1"
+    current_request.reset(token)
+
+
+def problem(response: TestResponse) -> dict[str, Any]:
+    """Return the problem that the response describes; fail where it describes none."""
+    expected = [CONTENT_TYPE]
+    assert expected == response.headers.getlist("Content-Type")
+    assert str(len(response.data)) == response.headers["Content-Length"]
+    read: dict[str, Any] = response.get_json(force=True)
+    assert response.status_code == read["status"]
+    return read
+
+
+@pytest.mark.parametrize("code", ERRORS)
+def test_every_http_error_is_a_problem(client: FlaskClient, code: int) -> None:
+    """RFC 9457: about:blank, the code's own phrase as title, the code, and what is known."""
+    response = client.get(f"/abort/{code}")
+    described = problem(response)
+    expected = {"type": "about:blank", "title": HTTPStatus(code).phrase, "status": code}
+
+    assert code == response.status_code
+    assert described.pop("detail")
+    assert expected == described
+
+
+def test_a_path_without_a_route_is_a_problem(client: FlaskClient) -> None:
+    """Errors that the router finds are answered like those of a view."""
+    expected = "Not Found"
+
+    assert expected == problem(client.get("/no/such/page"))["title"]
+
+
+def test_a_head_request_gets_the_headers_alone(client: FlaskClient) -> None:
+    """HEAD is GET without the body (RFC 9110)."""
+    response = client.head("/no/such/page")
+    expected = (404, CONTENT_TYPE, b"")
+
+    assert expected == (response.status_code, response.headers["Content-Type"], response.data)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "header", "expected"),
+    [
+        ("DELETE", "/busy", 405, "Allow", {"GET", "HEAD", "OPTIONS"}),
+        ("GET", "/busy", 429, "Retry-After", {"7"}),
+        ("GET", "/private", 401, "WWW-Authenticate", {"Basic realm=staff"}),
+        ("GET", "/range", 416, "Content-Range", {"bytes */9"}),
+    ],
+)
+def test_the_headers_of_an_error_are_kept(
+    client: FlaskClient, method: str, path: str, status: int, header: str, expected: set[str]
+) -> None:
+    """Clients act on these: which methods there are, when to try again, how to log in."""
+    response = client.open(path, method=method)
+
+    assert status == problem(response)["status"]
+    assert expected == {value.strip() for value in response.headers[header].split(",")}
+
+
+@pytest.mark.parametrize("code", [400, 404, 409, 503])
+def test_the_text_of_an_abort_is_the_detail(client: FlaskClient, code: int) -> None:
+    """What the application says to the client reaches it."""
+    expected = "there is no such item: \N{SNOWMAN}"
+
+    assert expected == problem(client.get(f"/text/{code}"))["detail"]
+
+
+def test_a_view_adds_members_of_its_own(client: FlaskClient) -> None:
+    @client.application.get("/order")
+    def order() -> str:
+        raise ProblemError(422, "not valid", errors=[{"field": "day", "is": "\ud800", "until": date(2026, 11, 22)}])
+
+    answer = client.get("/order")
+
+    assert (422, CONTENT_TYPE) == (answer.status_code, answer.content_type)
+    found = answer.get_json()
+    assert [{"field": "day", "is": "\ud800", "until": "2026-11-22"}] == found.pop("errors")
+    assert {"type": "about:blank", "title": HTTPStatus(422).phrase, "status": 422, "detail": "not valid"} == found
+
+
+def test_no_text_is_no_detail(client: FlaskClient) -> None:
+    """An empty detail would say nothing."""
+    assert "detail" not in problem(client.get("/silent"))
+
+
+def test_an_error_with_an_unregistered_code_is_a_problem(client: FlaskClient) -> None:
+    """Such a code has no phrase; its own text is shown."""
+    expected = {"type": "about:blank", "title": "Error", "status": 599, "detail": "odd"}
+
+    assert expected == problem(client.get("/odd"))
+
+
+def test_a_missing_parameter_is_the_clients_fault(client: FlaskClient) -> None:
+    """Flask's own KeyError for it is a 400."""
+    expected = 400
+
+    assert expected == problem(client.get("/missing"))["status"]
+
+
+@pytest.mark.parametrize("path", ["/boom", "/text/500"])
+def test_a_500_shows_nothing_of_its_cause(client: FlaskClient, path: str) -> None:
+    """Neither the exception, nor its text, nor the view: those are for the log."""
+    response = client.get(path)
+    expected = {
+        "type": "about:blank",
+        "title": "Internal Server Error",
+        "status": 500,
+        "detail": "The server met an unexpected condition, which its log describes.",
+    }
+
+    assert expected == problem(response)
+
+
+@pytest.mark.parametrize("path", ["/boom", "/busy", "/no/such/page"])
+def test_a_problem_says_by_which_id_the_log_knows_it(client: FlaskClient, served: str, path: str) -> None:
+    """A user can quote it."""
+    assert served == problem(client.get(path))["request_id"]
+
+
+def test_a_problem_outside_of_an_observed_request_has_no_id(client: FlaskClient) -> None:
+    """A null would look like an id."""
+    assert "request_id" not in problem(client.get("/busy"))
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/response", (409, "text/plain", b"an answer of its own")),
+        ("/error-response", (503, "text/plain", b"in maintenance")),
+    ],
+)
+def test_a_response_of_the_applications_own_is_not_touched(
+    client: FlaskClient, path: str, expected: tuple[int, str, bytes]
+) -> None:
+    """`abort(response)` sends that response."""
+    response = client.get(path)
+
+    assert expected == (response.status_code, response.headers["Content-Type"].partition(";")[0], response.data)
+
+
+def test_a_response_of_the_applications_own_keeps_its_headers(client: FlaskClient) -> None:
+    """Those that HTTP does not know included."""
+    expected = "yes"
+
+    assert expected == client.get("/response").headers["X-Own"]
+
+
+def test_a_redirect_of_the_router_is_not_touched(client: FlaskClient) -> None:
+    """It is an HTTPException too, but no error."""
+    response = client.get("/page")
+    expected = (308, "text/html", "/page/")
+
+    mimetype = response.headers["Content-Type"].partition(";")[0]
+    location = response.headers["Location"].removeprefix("http://localhost")
+    assert expected == (response.status_code, mimetype, location)
+
+
+def test_an_exception_that_is_no_error_is_not_touched(client: FlaskClient) -> None:
+    """A code below 400 describes no problem."""
+    response = client.get("/choices")
+    expected = (300, "text/html")
+
+    assert expected == (response.status_code, response.mimetype)
+
+
+def test_a_success_is_not_touched(client: FlaskClient) -> None:
+    """Only errors become problems."""
+    response = client.get("/page/")
+    expected = (200, b"a page")
+
+    assert expected == (response.status_code, response.data)
+
+
+def test_two_applications_do_not_meet() -> None:
+    """An application without the handlers keeps Flask's own pages."""
+    problems.init_app(Flask("with"))
+    expected = "text/html"
+
+    assert expected == Flask("without").test_client().get("/").mimetype
+
+
+def test_the_last_resort_looks_like_flasks_500(client: FlaskClient, served: str) -> None:
+    """Where Flask can no longer answer, the client sees the same problem all the same."""
+    status, headers, body = problems.internal_server_error(served)
+    response = client.get("/boom")
+
+    assert status.upper() == response.status.upper()
+    assert dict(headers) == dict(response.headers)
+    assert body == response.data
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [("\ud800", "\\ud800"), (ValueError("bad date"), "bad date"), ({"a": 1}, "{'a': 1}")]
+)
+def test_whatever_abort_is_given_becomes_text(given: Any, expected: str) -> None:
+    """Text of the client's or an exception as description must not turn a 400 into a 500."""
+    app = Flask(__name__)
+    problems.init_app(app)
+
+    @app.get("/")
+    def view() -> str:
+        abort(400, given)
+
+    answer = app.test_client().get("/")
+    status = 400
+    assert status == answer.status_code
+    assert expected == answer.get_json()["detail"]

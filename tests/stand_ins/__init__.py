@@ -1,1 +1,0 @@
-"""The views and checks that tests have in place of those of the service, which are its adopter's to replace."""
