@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 from flask.testing import FlaskClient
-
-from flask_ops.ops.app import create_app
 from flask_ops.core.settings import Settings
+from flask_ops.ops.app import create_app
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from flask import Flask
+from flask_ops import Check, Ops
 
 from benchmark.subjects.views import add_load, index
-from flask_ops import Check, Ops
 
 
 def create_app() -> Flask:

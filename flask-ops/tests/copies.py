@@ -11,7 +11,7 @@ from tests.process import PROJECT, REPOSITORY
 def copy_service(folder: Path) -> Path:
     """Copy the service and what starts it into ``folder``, and return it."""
     ignored = shutil.ignore_patterns("__pycache__", "tls")
-    shutil.copytree(PROJECT / "service", folder / "service", ignore=ignored)
-    shutil.copytree(REPOSITORY / "deploy", folder / "deploy", ignore=ignored)
+    shutil.copytree(PROJECT / "service", folder / "service", ignore=ignored, dirs_exist_ok=True)
+    shutil.copytree(REPOSITORY / "deploy", folder / "deploy", ignore=ignored, dirs_exist_ok=True)
     shutil.copy(PROJECT / "gunicorn.conf.py", folder)
     return folder

@@ -28,9 +28,9 @@ from flask import (
 from prometheus_client import Counter
 from werkzeug.wrappers import Response as BaseResponse
 
-from service import app as service_app
 from flask_ops.health import Check
 from flask_ops.metrics.requests import exporter
+from service import app as service_app
 from service.checks import CHECKS
 from service.views import index
 

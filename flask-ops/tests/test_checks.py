@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from flask_ops.core.address import Address
 from flask_ops.cli.healthcheck import _Connection
+from flask_ops.core.address import Address
 from tests.namespaces import in_namespace
 from tests.process import BIN, started, wait_until
 

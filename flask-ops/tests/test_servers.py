@@ -23,11 +23,12 @@ Commands = dict[str, tuple[list[str | Path], dict[str, str]]]
 
 AS_THE_README_SAYS: Commands = {
     "python -m service": ([BIN / "python", "-m", "service"], {"SERVICE_ENV": "production"}),
+    "python -m flask_ops serve": ([BIN / "python", "-m", "flask_ops", "serve", "service.app:create_app()"], {}),
     "waitress-serve": ([BIN / "waitress-serve", "--listen=127.0.0.1:0", "--call", "service.app:create_app"], {}),
     "gunicorn": ([BIN / "gunicorn"], {}),
     "gunicorn -b": ([BIN / "gunicorn", "-b", "127.0.0.1:0", "service.app:create_app()"], {}),
     "uwsgi": (
-        [BIN / "uwsgi", "--http", "127.0.0.1:0", "--module", "service.app:create_app()", "--processes", "2"],
+        [BIN / "uwsgi", "--http", "127.0.0.1:0", "--wsgi-file", "deploy/uwsgi_app.py", "--processes", "2"],
         {},
     ),
     "uwsgi --ini": ([BIN / "uwsgi", "--ini", "deploy/uwsgi.ini"], {}),
@@ -86,7 +87,7 @@ def test_metrics_are_the_sum_over_all_processes_whichever_answers(server: Server
 @pytest.mark.parametrize("master", [["--master"], []])
 def test_metrics_are_summed_under_uwsgi_with_lazy_apps_too(master: list[str], tmp_path: Path) -> None:
     """There each process loads the application, and has to find the store of the others."""
-    application = ["--module", "tests.sample:create_app()", "--processes", "2", "--lazy-apps"]
+    application = ["--module", "tests.uwsgi_sample:application", "--processes", "2", "--lazy-apps"]
     with running([BIN / "uwsgi", "--http", "127.0.0.1:0", *application, *master], tmp_path) as server:
         pids: Counter[int] = Counter()
 

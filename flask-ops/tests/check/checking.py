@@ -12,6 +12,7 @@ from typing import Any
 from flask_ops.cli.check.deployment import Deployment, assemble, read_settings
 from flask_ops.cli.check.trial import Trial
 from flask_ops.cli.findings import Finding
+from flask_ops.core.settings import Settings
 from tests.process import BIN, DEADLINE, PROJECT, clean_environ
 
 
@@ -52,7 +53,7 @@ def deployment(
     grace: float | None = None,
 ) -> Deployment:
     """Return what would serve with these variables alone."""
-    settings, problems = read_settings(environ or {}, server)
+    settings, problems = read_settings(Settings, environ or {}, server)
     return assemble(environ or {}, server, settings, problems, trial, grace)
 
 

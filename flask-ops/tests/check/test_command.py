@@ -9,9 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.ports import free_port
 from flask_ops.core.settings import documentation
 from tests.check.checking import check
+from tests.ports import free_port
 from tests.process import BIN, PROJECT, clean_environ, wait_until
 from tests.servers import serve
 

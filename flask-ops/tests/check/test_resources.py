@@ -69,7 +69,7 @@ def test_waitress_is_one_process(tmp_path: Path) -> None:
 def test_what_has_served_within_a_limit_is_no_error(workers: int, limit: int, tmp_path: Path) -> None:
     """The service as it is was seen to serve in cgroups of so many MiB, under 64 connections."""
     memory(tmp_path, str(limit * MIB))
-    tried = replace(trial.run(clean_environ(), with_gunicorn=True), gunicorn=None)
+    tried = replace(trial.run("service.app:create_app()", clean_environ(), with_gunicorn=True), gunicorn=None)
     found = resources.look(deployment({"WEB_CONCURRENCY": str(workers)}, trial=tried), tmp_path)
 
     assert only(found, "memory").severity in {"ok", "warning"}

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from flask_ops.core.address import Address
 from flask_ops.cli.check import trial
 from flask_ops.cli.check.trial import Trial
+from flask_ops.core.address import Address
 from tests.check.checking import check
 from tests.process import PROJECT, clean_environ
 
 
 def load(*, with_gunicorn: bool = True, **environ: str) -> Trial:
-    return trial.run({**clean_environ(), **environ}, with_gunicorn=with_gunicorn)
+    return trial.run("service.app:create_app()", {**clean_environ(), **environ}, with_gunicorn=with_gunicorn)
 
 
 @pytest.fixture

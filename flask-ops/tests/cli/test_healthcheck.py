@@ -1,4 +1,4 @@
-"""`python -m flask_ops.cli.healthcheck` tells whether the service on this machine is alive."""
+"""`python -m flask_ops healthcheck` tells whether the service on this machine is alive."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FREE = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "1"}
 
 def check(env: Mapping[str, str]) -> tuple[int, str]:
     """Return exit code and output."""
-    command = [str(BIN / "python"), "-m", "flask_ops.cli.healthcheck"]
+    command = [str(BIN / "python"), "-m", "flask_ops", "healthcheck"]
     environ = {**clean_environ(), **env}
     done = subprocess.run(command, cwd=PROJECT, env=environ, capture_output=True, text=True, timeout=20, check=False)
     return done.returncode, done.stdout + done.stderr

@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.ports import free_port
 from flask_ops.core.settings import documentation
 from tests.copies import copy_service
+from tests.ports import free_port
 from tests.process import BIN, DEADLINE, PROJECT, Server, clean_environ, running, started, wait_until
 
 COMMAND: list[str | Path] = [BIN / "python", "-m", "service"]

@@ -90,7 +90,7 @@ class Sample:
     """Two declared variables."""
 
     colour: Colour = setting("SAMPLE_COLOUR", choice(Colour), default=Colour.RED, help="Its colour.")  # noqa: RUF009 - a field
-    password: str = setting(  # noqa: RUF009 - a field
+    password: str = setting(
         "SAMPLE_PASSWORD", WORD, default=None, help="Opens it.", fallback=("PASSWORD", WORD), secret=True
     )
 

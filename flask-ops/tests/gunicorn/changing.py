@@ -26,7 +26,6 @@ def fork_or_not():
     return fork()
 
 def when_ready(server):
-    server.service_master.ready()
     os.fork = fork_or_not
 """
 

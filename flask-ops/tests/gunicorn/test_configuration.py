@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.copies import copy_service
-from tests.process import wait_until
 from tests.gunicorn.changing import serving, workers
+from tests.process import wait_until
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.copies import copy_service
-from tests.process import BIN, DEADLINE, PROJECT, started, wait_until
 from tests.gunicorn.changing import ENV, HANGS
+from tests.process import BIN, DEADLINE, PROJECT, started, wait_until
 
 PROGRAM = """
 import os, signal, sys

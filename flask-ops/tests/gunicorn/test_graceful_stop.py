@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from service.checks import CHECKS
 from tests.exposition import value
 from tests.process import DEADLINE, Answer, Server, wait_until
 from tests.servers import serve
-from service.checks import CHECKS
 
 SERVERS = ["gunicorn", "waitress"]
 LONG = {"SERVICE_DRAIN_SECONDS": "3600"}

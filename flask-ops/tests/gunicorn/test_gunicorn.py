@@ -207,6 +207,9 @@ def test_a_configuration_that_is_not_ours_is_warned_of(tmp_path: Path) -> None:
     """Each worker would tell its own numbers only."""
     (tmp_path / "other.conf.py").write_text('wsgi_app = "service.app:create_app()"\n')
     with running(
-        [BIN / "gunicorn", "--config", str(tmp_path / "other.conf.py"), "--bind=127.0.0.1:0"], tmp_path, {}
+        [BIN / "gunicorn", "--config", str(tmp_path / "other.conf.py"), "--bind=127.0.0.1:0", "--workers=2"],
+        tmp_path,
+        {},
     ) as server:
+        server.get("/")
         assert "warning" == server.line("each worker shows its own metrics only")["level"]

@@ -12,7 +12,6 @@ import psutil
 import pytest
 
 from tests.copies import copy_service
-from tests.process import BIN, Server, running, started, wait_until
 from tests.gunicorn.changing import (
     BROKEN,
     ENV,
@@ -22,6 +21,7 @@ from tests.gunicorn.changing import (
     serving,
     workers,
 )
+from tests.process import BIN, Server, running, started, wait_until
 
 REAPED_BY_ANOTHER = """
 import os
@@ -34,7 +34,6 @@ def waitpid(pid, options):
     return wait(pid, options)
 
 def when_ready(server):
-    server.service_master.ready()
     os.waitpid = waitpid
 """
 WAITS_FOR_A_FILE = "import pathlib, time\nwhile not pathlib.Path('go').exists(): time.sleep(0.01)\n"

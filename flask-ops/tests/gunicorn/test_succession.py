@@ -13,7 +13,6 @@ import psutil
 import pytest
 
 from tests.copies import copy_service
-from tests.process import DEADLINE, Server, wait_until
 from tests.gunicorn.changing import (
     BROKEN,
     FORKS_NOTHING_IF_TOLD,
@@ -22,6 +21,7 @@ from tests.gunicorn.changing import (
     serving,
     workers,
 )
+from tests.process import DEADLINE, Server, wait_until
 
 HELD = """
 import pathlib, time

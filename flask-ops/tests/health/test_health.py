@@ -325,9 +325,10 @@ def test_a_check_that_comes_too_late_is_told() -> None:
     program = """
 from flask_ops.health import Checks
 from flask_ops.health.engine import Health
+from flask_ops.core.settings import Settings
 from flask_ops.ops.startup import start
 
-start({})
+start(Settings, {})
 checks = Checks()
 checks.add("early")(list)
 health = Health(checks)
@@ -488,9 +489,10 @@ def test_only_news_is_logged() -> None:
 import threading
 from flask_ops.health import Check
 from flask_ops.health.engine import Health
+from flask_ops.core.settings import Settings
 from flask_ops.ops.startup import start
 
-start({"SERVICE_LOG_LEVEL": "debug"})
+start(Settings, {"SERVICE_LOG_LEVEL": "debug"})
 gone = OSError("gone")
 answers = iter([None, None, gone, None, gone, KeyError("gone"), gone, gone, None, None, None])
 done = threading.Event()
@@ -530,9 +532,10 @@ def test_an_answer_that_came_too_late_is_logged_as_such(end: str) -> None:
 import threading
 from flask_ops.health import Check
 from flask_ops.health.engine import Health
+from flask_ops.core.settings import Settings
 from flask_ops.ops.startup import start
 
-start({{}})
+start(Settings, {{}})
 calls = []
 done = threading.Event()
 
@@ -561,9 +564,10 @@ def test_a_forked_worker_runs_its_own_checks() -> None:
 import os, time, warnings
 from flask_ops.health import Check, Status
 from flask_ops.health.engine import Health
+from flask_ops.core.settings import Settings
 from flask_ops.ops.startup import start
 
-start({"SERVICE_LOG_LEVEL": "debug"})
+start(Settings, {"SERVICE_LOG_LEVEL": "debug"})
 warnings.simplefilter("ignore")  # newer Pythons warn of a fork next to threads
 parent = os.getpid()
 

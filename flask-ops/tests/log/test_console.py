@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flask_ops.log.line import Lines
 from flask_ops.core.settings import LogFormat, Settings
+from flask_ops.log.line import Lines
 from tests.fuzzing import TEXT, VALUES, fuzzed
 from tests.log.test_line import NAMES
 from tests.log.test_output import stdout_is

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import structlog
 
-from flask_ops.log.line import Lines
 from flask_ops.core.settings import Settings
+from flask_ops.log.line import Lines
 from tests.log.test_phases import ENV, NOISE
 from tests.process import BIN, running, wait_until
 

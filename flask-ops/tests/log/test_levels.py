@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from flask_ops.core.settings import LogLevel
 from flask_ops.log import levels
 from flask_ops.management.levels import change, show
 from flask_ops.management.listener import Request
-from flask_ops.core.settings import LogLevel
 from flask_ops.metrics import store
 from tests.log.test_phases import COMMANDS, ENV
 from tests.process import Server, running, wait_until

@@ -14,15 +14,17 @@ from typing import Any
 
 import pytest
 
+from tests.copies import copy_service
 from tests.process import BIN, DEADLINE, PROJECT, Server, running, started, wait_until
+from tests.servers import UWSGI
 
 NOISE = "tests.log.noise:create_app"
 ENV = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2", "SERVICE_THREADS": "2"}
 COMMANDS: dict[str, list[str | Path]] = {
     "gunicorn": [BIN / "gunicorn", "--timeout", "2", f"{NOISE}()"],
     "gunicorn-sync": [BIN / "gunicorn", "--worker-class", "sync", "--threads", "1", f"{NOISE}()"],
-    "waitress-serve": [BIN / "waitress-serve", "--listen=127.0.0.1:0", "--call", NOISE],
-    "uwsgi": [BIN / "uwsgi", "--ini", "deploy/uwsgi.ini", "--module", f"{NOISE}()"],
+    "waitress": [BIN / "python", "-m", "flask_ops", "serve", f"{NOISE}()"],
+    "uwsgi": [*UWSGI, "--module", "tests.log.uwsgi_noise:application"],
 }
 
 
@@ -56,6 +58,7 @@ def wait_for_workers(server: Server, count: int) -> None:
     wait_until(ask, f"answers of {count} workers")
 
 
+COMMANDS_THAT_READ_SETTINGS = [["gunicorn"], ["python", "-m", "service"], ["waitress-serve", "--call", NOISE]]
 NOISES = {
     "printed {'a': 1}",
     "two",
@@ -85,7 +88,7 @@ def test_every_way_to_write_ends_in_the_log(name: str, tmp_path: Path) -> None:
         assert 200 == server.get("/noise").status
         assert 500 == server.get("/boom").status
         wait_until(lambda: server.lines("request", route="/boom"), "the last line")
-        wait_for_workers(server, 1 if name == "waitress-serve" else 2)
+        wait_for_workers(server, 1 if name == "waitress" else 2)
         server.stop()
         text = server.text()
 
@@ -176,13 +179,13 @@ def test_the_application_of_waitress_that_cannot_be_imported_is_reported_in_json
     assert ("critical", "ModuleNotFoundError") == (line["level"], line["exception"][0]["exc_type"])
 
 
-@pytest.mark.parametrize("module", ["logs/line.py", "startup.py", "views.py"])
+@pytest.mark.parametrize("module", ["settings.py", "views.py"])
 @pytest.mark.parametrize(
     "command",
     [
         ["gunicorn", "--preload"],
         ["python", "-m", "service"],
-        ["waitress-serve", "--call", "service.app:create_app"],
+        ["python", "-m", "flask_ops", "serve", "service.app:create_app()"],
     ],
     ids=" ".join,
 )
@@ -198,7 +201,7 @@ def test_an_interruption_while_it_starts_is_one_line(command: list[str], module:
     assert ["interrupted"] == [line["event"] for line in lines(server.text())]
 
 
-@pytest.mark.parametrize("command", [["gunicorn"], ["python", "-m", "service"], ["waitress-serve", "--call", NOISE]])
+@pytest.mark.parametrize("command", COMMANDS_THAT_READ_SETTINGS, ids=" ".join)
 def test_wrong_settings_are_reported_in_json(command: list[str], tmp_path: Path) -> None:
     env = {**ENV, "SERVICE_ENV": "production", "SERVICE_THREADS": "many"}
     with started([BIN / command[0], *command[1:]], tmp_path, env) as server:
@@ -211,16 +214,15 @@ def test_wrong_settings_are_reported_in_json(command: list[str], tmp_path: Path)
 @pytest.mark.parametrize(
     "command",
     [
-        [BIN / "waitress-serve", "--listen=127.0.0.1:0", "--call", "service.app:create_app"],
+        [BIN / "python", "-m", "flask_ops", "serve", "service.app:create_app()"],
         [BIN / "uwsgi", "--ini", "deploy/uwsgi.ini"],
     ],
-    ids=["waitress-serve", "uwsgi"],
+    ids=["waitress", "uwsgi"],
 )
 def test_what_other_servers_print_of_a_module_that_cannot_be_imported_is_in_json(
     command: list[str | Path], tmp_path: Path
 ) -> None:
-    for folder in ("service", "deploy"):
-        shutil.copytree(PROJECT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_service(tmp_path)
     (tmp_path / "service" / "views.py").write_text("import nothing_there")
     with started(command, tmp_path, ENV, cwd=tmp_path) as server:
         assert 0 != server.process.wait(DEADLINE)

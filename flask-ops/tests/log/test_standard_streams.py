@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from flask_ops.core.settings import Settings
 from flask_ops.log import printed_text
 from flask_ops.log.line import Lines
 from flask_ops.log.standard_streams import PrintedLines, log_what_is_printed
-from flask_ops.core.settings import Settings
 from tests.process import DEADLINE
 
 

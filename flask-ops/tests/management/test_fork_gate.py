@@ -22,7 +22,7 @@ import importlib, json, logging, os, signal, subprocess, sys, threading, time, w
 warnings.filterwarnings("ignore", message=".*fork.*")  # Python 3.12 warns of what this test is about
 from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, generate_latest
-from flask_ops.management import fork_gate
+from flask_ops.core import fork_gate
 from flask_ops.core.address import Address
 from flask_ops.management.listener import Listener, Response
 

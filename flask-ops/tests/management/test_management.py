@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from flask_ops.core.settings import Settings
 from flask_ops.health import Status
 from flask_ops.health.readiness import Readiness
 from flask_ops.management.listener import Request
 from flask_ops.management.routes import Management
-from flask_ops.core.settings import Settings
 from tests.exposition import value
 from tests.process import BIN, DEADLINE, PROJECT, Server, clean_environ, running, started, wait_until
 from tests.servers import COMMANDS, serve
@@ -264,8 +264,8 @@ def test_an_empty_address_turns_it_off(name: str, tmp_path: Path) -> None:
     [
         [BIN / "gunicorn"],
         [BIN / "python", "-m", "service"],
-        [BIN / "waitress-serve", "--listen=127.0.0.1:0", "--call", "service.app:create_app"],
-        [BIN / "uwsgi", "--ini", "deploy/uwsgi.ini"],
+        [BIN / "python", "-m", "flask_ops", "serve", "service.app:create_app()"],
+        COMMANDS["uwsgi"],
     ],
     ids=["gunicorn", "python -m service", "waitress", "uwsgi"],
 )

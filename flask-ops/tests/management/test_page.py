@@ -15,17 +15,17 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.registry import Collector
 
-from tests.ports import free_port
-from service import __version__
 from flask_ops.core.address import Address
+from flask_ops.core.settings import Settings
 from flask_ops.health import Result, Status
 from flask_ops.health.readiness import Readiness
 from flask_ops.management import page
 from flask_ops.management.listener import Listener, Request, Response
 from flask_ops.management.routes import Management
 from flask_ops.metrics.requests import DURATION_BUCKETS, RequestMetrics
-from flask_ops.core.settings import Settings
+from service import __version__
 from tests.management.chromium import Browser, Tab, chromium
+from tests.ports import free_port
 from tests.process import wait_until
 from tests.programs import require
 from tests.servers import serve

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from flask_ops.core.settings import Settings
 from flask_ops.management import status
 from flask_ops.metrics.requests import RequestMetrics
-from flask_ops.core.settings import Settings
 from flask_ops.metrics.scrape import collect
 from tests.exposition import value
 from tests.process import wait_until

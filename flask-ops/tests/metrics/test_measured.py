@@ -20,9 +20,9 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.ports import free_port
 from tests.copies import copy_service
 from tests.exposition import scrape, value
+from tests.ports import free_port
 from tests.process import BIN, DEADLINE, PROJECT, Server, clean_environ, running, wait_until
 from tests.programs import require
 from tests.servers import serve

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.ports import free_port
 from tests.exposition import value
-from tests.process import BIN, DEADLINE, PROJECT, Server, running, started, wait_until
-from tests.servers import COMMANDS, serve
+from tests.ports import free_port
+from tests.process import BIN, DEADLINE, REPOSITORY, Server, running, started, wait_until
+from tests.servers import COMMANDS, UWSGI, serve
 
 
 def pid(server: Server) -> int:
@@ -94,7 +94,7 @@ def test_only_the_wheel_is_told_where_it_is(programs: list[str], is_wheel: bool,
     (tmp_path / ".venv/bin").mkdir(parents=True)
     for name in programs:
         (tmp_path / ".venv/bin" / name).touch()
-    copied = shutil.copytree(PROJECT / "deploy", tmp_path / "deploy")
+    copied = shutil.copytree(REPOSITORY / "deploy", tmp_path / "deploy")
     with started([BIN / "uwsgi", "--ini", copied / "uwsgi.ini"], tmp_path, {"SERVICE_BIND": "127.0.0.1:0"}) as server:
         assert 22 == server.process.wait(DEADLINE), "there is no application there"
 
@@ -119,7 +119,7 @@ def test_a_user_s_variables_remove_nothing(tmp_path: Path) -> None:
 def test_standard_output_is_json_alone(tmp_path: Path) -> None:
     """uWSGI's own lines go to standard error."""
     error = tmp_path / "error"
-    command = ["sh", "-c", f'exec {BIN}/uwsgi --ini deploy/uwsgi.ini --module "tests.sample:create_app()" 2>{error}']
+    command = ["sh", "-c", f'exec "$0" "$@" 2>{error}', *UWSGI, "--module", "tests.uwsgi_sample:application"]
     with running(command, tmp_path, {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2"}) as server:
         workers(server)
         server.get("/boom")
@@ -132,9 +132,8 @@ def test_standard_output_is_json_alone(tmp_path: Path) -> None:
 
 POSTFORK = """
 import time
-from tests.sample import create_app
 {before}
-application = create_app()
+from tests.uwsgi_sample import application
 from uwsgidecorators import postfork
 
 @postfork
@@ -146,7 +145,7 @@ def start_slowly():
 
 def slow_to_start(before: str, directory: Path) -> list[str | Path]:
     (directory / "slow.py").write_text(POSTFORK.format(before=before))
-    return [BIN / "uwsgi", "--ini", "deploy/uwsgi.ini", "--module", "slow", "--pythonpath", directory]
+    return [*UWSGI, "--module", "slow", "--pythonpath", directory]
 
 
 @pytest.mark.parametrize("before", ["", "import uwsgidecorators"])

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.ports import free_port
-from tests.command import main
 from flask_ops.cli.verify import client
 from flask_ops.cli.verify.target import Target, without_secrets
+from tests.command import main
+from tests.ports import free_port
 from tests.programs import require
 from tests.verify.impostor import Reply, impostor
 from tests.verify.verifying import Verified, verify

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.ports import free_port
-from tests.repository.deploy.proxies import NAME, PROXIES, Site, site
 from tests.process import Server, started, wait_until
 from tests.programs import require
+from tests.repository.deploy.proxies import NAME, PROXIES, Site, site
 from tests.servers import serve
 from tests.verify.test_servers import settle
 from tests.verify.verifying import reach, verify

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.ports import free_port
 from flask_ops.cli.verify import counting
+from tests.ports import free_port
 from tests.process import started
 from tests.servers import COMMANDS
 from tests.verify.impostor import Change, Reply, impostor

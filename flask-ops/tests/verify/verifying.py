@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.command import main
 from tests.check.checking import Checked
+from tests.command import main
 from tests.repository.deploy.proxies import NAME
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from flask_ops.core.settings import SettingsError
 from service.app import create_app
-from flask_ops.core.settings import Settings, SettingsError
+from service.settings import Settings
 from tests.exposition import value
 from tests.process import Server, running, wait_until
 from tests.servers import COMMANDS

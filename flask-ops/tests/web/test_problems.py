@@ -20,8 +20,8 @@ from werkzeug.exceptions import (
 from werkzeug.test import TestResponse
 
 from flask_ops.core.context import RequestContext, current_request
-from flask_ops.web import problems
 from flask_ops.core.problem import CONTENT_TYPE
+from flask_ops.web import problems
 from flask_ops.web.problems import ProblemError
 
 ERRORS = sorted(code for code in default_exceptions if code >= 400)

@@ -195,8 +195,8 @@ class Settings:
         "SERVICE_LOG_SAMPLES",
         shares,
         default=Derived(lambda _: {}, "none"),
-        help="The share of successful requests that have a line, by route: `/=0.1 /items/<int:number>=0.01 *=0.5`, with "
-        "`*` for all others. Errors and slow requests always have one.",
+        help="The share of successful requests that have a line, by route: `/=0.1 /items/<int:number>=0.01 *=0.5`, "
+        "with `*` for all others. Errors and slow requests always have one.",
     )
     log_slow_seconds: float = setting(
         "SERVICE_LOG_SLOW_SECONDS",

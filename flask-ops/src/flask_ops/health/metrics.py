@@ -70,7 +70,9 @@ class HealthMetrics:
             return readiness.combine([results], exclude=exclude)
         with contextlib.suppress(OSError):  # the pulse logs it; what was published before is the best that is known
             self.publish()
-        return readiness.of_workers(store.directory(), exclude, application=None if health is None else health.application)
+        return readiness.of_workers(
+            store.directory(), exclude, application=None if health is None else health.application
+        )
 
     def _living(self) -> list[Health]:
         return [health for each in self._healths if (health := each()) is not None]

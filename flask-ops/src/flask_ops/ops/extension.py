@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -120,14 +121,19 @@ class Ops:
             app.register_blueprint(probes.scrape_blueprint(process.sources))
             process.observer.quiet_routes.add(probes.METRICS)
         faults.init_app(app, settings)
-        answers_errors = self._problems and not (app.debug or app.testing)
-        app.wsgi_app = _Entrance(app.wsgi_app, process, answers_errors=answers_errors)  # type: ignore[method-assign] # as Flask documents it
+        answers_errors = partial(_is_served, app) if self._problems else None
+        app.wsgi_app = _Entrance(app.wsgi_app, process, answers_errors)  # type: ignore[method-assign] # as Flask documents it
+
+
+def _is_served(app: Flask) -> bool:
+    """Tell whether ``app`` answers clients. Else an exception goes on to the debugger or to the test."""
+    return not (app.debug or app.testing)
 
 
 class _Entrance:
     """The middleware at ``app.wsgi_app``: observes a request unless the server has done so."""
 
-    def __init__(self, app: WSGIApplication, process: Runtime, *, answers_errors: bool) -> None:
+    def __init__(self, app: WSGIApplication, process: Runtime, answers_errors: Callable[[], bool] | None) -> None:
         self._app, self._process, self._answers_errors = app, process, answers_errors
         self._observed = process.observe(self)
         self._is_checked = False
@@ -138,7 +144,8 @@ class _Entrance:
             self._process.start()
             self._warn_of_separate_workers(environ)
             return self._observed(environ, start_response)
-        exchange.answers_errors = self._answers_errors
+        if self._answers_errors is not None:
+            exchange.answers_errors = self._answers_errors
         return self._app(environ, start_response)
 
     def _warn_of_separate_workers(self, environ: WSGIEnvironment) -> None:

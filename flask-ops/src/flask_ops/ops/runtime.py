@@ -127,6 +127,6 @@ def obtain(settings: Settings) -> Runtime:
 
 def replace(runtime: Runtime | None) -> Runtime | None:
     """Let ``runtime`` be the one of this process and return the one before: for tests that need their own."""
-    global _current  # noqa: PLW0603 - one runtime a process
+    global _current
     before, _current = _current, runtime
     return before

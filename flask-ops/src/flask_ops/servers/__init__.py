@@ -1,0 +1,1 @@
+"""The servers: Gunicorn, Waitress, uWSGI."""

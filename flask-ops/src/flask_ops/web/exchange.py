@@ -47,8 +47,8 @@ class Exchange:
     outcome = ""
     raised = False
     """The application had an unhandled exception, which may have become a response."""
-    answers_errors = False
-    """An exception is answered here. Else it goes on to the server, as it would without this."""
+    answers_errors: Callable[[], bool] = staticmethod(lambda: False)
+    """Tells whether an exception is answered here. Else it goes on to the server, as it would without this."""
     timed_out = False
     """It ran for longer than SERVICE_REQUEST_TIMEOUT, and was reported for it."""
     _close_response: Callable[[], object] | None = None
@@ -76,7 +76,7 @@ class Exchange:
         self.environ[EXCHANGE] = self
         try:
             response = self._app(self.environ, self._start_response)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - nothing may leave unreported; most is raised again
             self._fail(error)
             if self._must_raise(error):
                 self.status_sent = self.status  # by the server, which answers it
@@ -181,11 +181,11 @@ class Exchange:
             self.outcome = "aborted"
         else:
             self.outcome = "exception"
-            if self.answers_errors:  # else the server, the debugger or the test shows it
+            if self.answers_errors():  # else the server, the debugger or the test shows it
                 _log.error("unhandled exception", exc_info=error)
 
     def _must_raise(self, error: BaseException) -> bool:
-        return not self.answers_errors or ends_the_process(error)
+        return not self.answers_errors() or ends_the_process(error)
 
     def _raise(self, error: BaseException) -> NoReturn:
         if isinstance(error, Exception) or ends_the_process(error):

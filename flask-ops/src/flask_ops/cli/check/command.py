@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from flask_ops.cli.check import addresses, clock, configuration, ports, resources, stopping, storage, trial
 from flask_ops.cli.check.deployment import Deployment, assemble, read_settings
+from flask_ops.cli.check.trial import Trial
 from flask_ops.cli.findings import Finding, as_json, as_table, failed
 from flask_ops.core.settings import Settings
 
@@ -24,11 +25,18 @@ def run(
     """Write what is found to standard output; return the exit code, 1 if there is an error."""
     server = options.server or _server()
     settings, problems = read_settings(settings_class, environ, server)
-    tried = None if problems else trial.run(application, environ, with_gunicorn=server == "gunicorn")
+    tried = None if problems else _try(options, application, environ, with_gunicorn=server == "gunicorn")
     findings = [*_look(assemble(environ, server, settings, problems, tried, options.grace))]
     width = shutil.get_terminal_size((110, 24)).columns
     sys.stdout.write(as_json(findings, {"server": server}) if options.json else as_table(findings, width))
     return int(failed(findings))
+
+
+def _try(options: argparse.Namespace, application: str, environ: Mapping[str, str], *, with_gunicorn: bool) -> Trial:
+    if "application" in options:  # given on the command line, so it need not have a gunicorn.conf.py
+        configuration = "python:flask_ops.gunicorn"
+        return trial.run(application, environ, with_gunicorn=with_gunicorn, configuration=configuration)
+    return trial.run(application, environ, with_gunicorn=with_gunicorn)
 
 
 def _server() -> str:

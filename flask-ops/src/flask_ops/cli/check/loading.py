@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -23,14 +22,14 @@ def main(arguments: list[str]) -> None:
     result = os.dup(1)
     os.dup2(2, 1)  # whatever is printed meanwhile is no result
     begin = time.monotonic()
-    target, *with_gunicorn = arguments
+    target, *configuration = arguments
     sys.path.insert(0, str(Path.cwd()))
     values = None
-    if with_gunicorn:
-        target, values = _read_gunicorn(target)
+    if configuration:
+        target, values = _read_gunicorn(target, configuration[0])
     found: dict[str, Any] = {"gunicorn": values, "fault": None, "master_bytes": None, "loaded_bytes": None}
     try:
-        if with_gunicorn:
+        if configuration:
             importlib.import_module(_MASTER)
             found["master_bytes"] = _own_memory()
         importlib.import_module(target.partition(":")[0])
@@ -44,7 +43,7 @@ def _leave_nothing(*, if_chosen: bool = False) -> None:
     """Make no store."""
 
 
-def _read_gunicorn(target: str) -> tuple[str, dict[str, Any]]:
+def _read_gunicorn(target: str, configuration: str) -> tuple[str, dict[str, Any]]:
     """Return the application, and Gunicorn's settings."""
     from gunicorn.app.wsgiapp import WSGIApplication  # noqa: PLC0415 - not on Windows
 
@@ -52,8 +51,11 @@ def _read_gunicorn(target: str) -> tuple[str, dict[str, Any]]:
     from flask_ops.ops import startup  # noqa: PLC0415 - with a library that others do without
 
     startup.open_store = _leave_nothing  # configure() calls it
-    named = Path("gunicorn.conf.py").exists() or "-c" in shlex.split(os.environ.get("GUNICORN_CMD_ARGS", ""))
-    sys.argv = ["gunicorn", *([] if named else ["--config=python:flask_ops.gunicorn", target])]
+    if configuration.startswith("python:") and not Path("gunicorn.conf.py").exists():
+        os.environ["GUNICORN_CMD_ARGS"] = f"--config={configuration} {os.environ.get('GUNICORN_CMD_ARGS', '')}"
+        sys.argv = ["gunicorn", target]
+    else:
+        sys.argv = ["gunicorn"]
     config = WSGIApplication("%(prog)s [OPTIONS] [APP_MODULE]", prog="gunicorn").cfg
     return str(config.wsgi_app or target), {
         "addresses": config.address,

@@ -53,8 +53,14 @@ class Trial:
     seconds: float = 0.0
 
 
-def run(application: str, environ: Mapping[str, str], *, with_gunicorn: bool) -> Trial:
-    """Load ``application``, ``module:name`` or ``module:factory()``, and Gunicorn's configuration. No socket is opened, no thread started, no store made."""
+def run(
+    application: str, environ: Mapping[str, str], *, with_gunicorn: bool, configuration: str = "gunicorn.conf.py"
+) -> Trial:
+    """Load ``application``, ``module:name`` or ``module:factory()``, and Gunicorn's configuration.
+
+    ``configuration`` is what Gunicorn takes if nothing names another one. No socket is opened, no thread started, no
+    store made.
+    """
     # Adopters make metrics where they import: those are not to be written into a store that is in use.
     child = {name: value for name, value in environ.items() if name != store.VARIABLE}
     command = [
@@ -62,7 +68,7 @@ def run(application: str, environ: Mapping[str, str], *, with_gunicorn: bool) ->
         "-m",
         "flask_ops.cli.check.loading",
         application,
-        *(["gunicorn"] if with_gunicorn else []),
+        *([configuration] if with_gunicorn else []),
     ]
     try:
         done = subprocess.run(  # noqa: S603 - this very interpreter and module

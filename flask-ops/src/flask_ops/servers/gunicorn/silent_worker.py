@@ -21,7 +21,7 @@ _SIGNAL = getattr(signal, "SIGRTMIN", None)
 """Nobody else's: Gunicorn, which sends its workers most others, resets none of these. Linux."""
 PATIENCE_SECONDS = 0.3
 """How long a worker that is about to be killed has for that."""
-_SERVES = re.compile(r'/service/web/exchange\.py", line [0-9]+ in (?:respond|__next__)$', re.MULTILINE)
+_SERVES = re.compile(r'/flask_ops/web/exchange\.py", line [0-9]+ in (?:respond|__next__)$', re.MULTILINE)
 _FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>[0-9]+) in (?P<function>.*)$', re.MULTILINE)
 
 

@@ -22,12 +22,16 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 
-def serve(app: WSGIApplication, settings: Settings | type[Settings] | None = None) -> None:
+_ADDRESSES = {"listen", "host", "port", "unix_socket", "sockets"}
+
+
+def serve(app: WSGIApplication, settings: Settings | type[Settings] | None = None, **options: Any) -> None:
     """Serve ``app`` until a signal ends it; requests in flight are finished first.
 
     ``settings`` is a class, which is read from the environment, or an instance. By default it is what the process
-    has read already, or else ``flask_ops.Settings``. Raises OSError if the address cannot be bound, and SystemExit with
-    code 78 for invalid settings.
+    has read already, or else ``flask_ops.Settings``. ``options`` are Waitress's own, such as ``connection_limit``;
+    they replace ``SERVICE_BIND`` and ``SERVICE_THREADS``. Raises OSError if the address cannot be bound, ValueError for
+    an invalid option, and SystemExit with code 78 for invalid settings.
     """
     if settings is None:
         settings = started() or Settings
@@ -35,10 +39,12 @@ def serve(app: WSGIApplication, settings: Settings | type[Settings] | None = Non
         settings = start(settings)
         open_store(if_chosen=True)
     bind: Address = settings.bind
-    target = {"unix_socket": bind.unix} if bind.unix else {"listen": str(bind)}
+    if not options.keys() & _ADDRESSES:
+        options |= {"unix_socket": bind.unix} if bind.unix else {"listen": str(bind)}
     _correct_defaults()
     process = runtime.obtain(settings)
-    _run(server.create_server(process.observe(app), threads=settings.threads, **target), process, settings)
+    created = server.create_server(process.observe(app), **{"threads": settings.threads, **options})
+    _run(created, process, settings)
 
 
 def _correct_defaults() -> None:

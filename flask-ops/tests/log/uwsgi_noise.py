@@ -1,0 +1,6 @@
+"""The noisy application as uWSGI loads it."""
+
+from flask_ops.uwsgi import load
+from service.settings import Settings
+
+application = load("tests.log.noise:create_app()", Settings)
