@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from flask_ops.core import background
 from flask_ops.health import Check, Result, Status
 from flask_ops.health.runner import Runner
 
@@ -33,7 +34,7 @@ class Health:
 
     def start(self) -> None:
         """Start the checks in this process, once. Threads do not survive a fork, so ask again after one."""
-        if self._pid == os.getpid():
+        if self._pid == os.getpid() or not background.is_allowed():
             return
         with self._starting:
             if self._pid != os.getpid():
@@ -41,6 +42,23 @@ class Health:
                 for runner in self._runners:
                     runner.reset()
                     runner.start()
+
+    def run_in_foreground(self) -> None:
+        """Run each check once, here and now, if background threads are forbidden."""
+        with self._starting:
+            if self._pid != os.getpid() and not background.is_allowed():
+                for runner in self._runners:
+                    runner.reset()
+                    runner.run()
+
+    def check(self, name: str) -> Check:
+        """Return the check called ``name``. Raises LookupError, which names those that exist."""
+        checks = {runner.check.name: runner.check for runner in self._runners}
+        if not checks:
+            raise LookupError(f"There is no check called {name!r}: the application has no checks.")
+        if name not in checks:
+            raise LookupError(f"There is no check called {name!r}, only {', '.join(sorted(checks))}.")
+        return checks[name]
 
     def results(self) -> list[Result]:
         """Return what is known of each check."""

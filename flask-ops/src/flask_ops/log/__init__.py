@@ -31,6 +31,17 @@ def configure(settings: Settings) -> None:
     Process-wide, as logging is; called again, it replaces what the last call set up.
     """
     lines = Lines(settings)
+    handle_records(lines, settings)
+    configure_structlog(lines)
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
+    sys.unraisablehook = _log_unraisable
+    sink.describe_drops(lambda dropped: lines.make_trusted("warning", "log lines dropped", {"lines": dropped}))
+
+
+def handle_records(lines: Lines, settings: Settings) -> None:
+    """Write the records of all loggers as ``lines``, from the level of ``settings`` on."""
     handler = LineHandler(lines)
     handler.addFilter(_is_new)
     if settings.log_repeats:
@@ -43,6 +54,13 @@ def configure(settings: Settings) -> None:
     levels.configure(root, logging.getLevelNamesMapping()[settings.log_level.upper()])
     if logging.getLogRecordFactory() is logging.LogRecord:
         logging.setLogRecordFactory(Record)
+
+
+def configure_structlog(lines: Lines, *, caches_loggers: bool = True) -> None:
+    """Send structlog's events through the standard library's loggers.
+
+    A cached logger is faster, and keeps this configuration when another one replaces it.
+    """
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -54,13 +72,8 @@ def configure(settings: Settings) -> None:
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=BoundLogger,
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=caches_loggers,
     )
-    logging.captureWarnings(True)
-    sys.excepthook = _log_uncaught
-    threading.excepthook = _log_uncaught_in_thread
-    sys.unraisablehook = _log_unraisable
-    sink.describe_drops(lambda dropped: lines.make_trusted("warning", "log lines dropped", {"lines": dropped}))
 
 
 def take_printed_lines(settings: Settings) -> None:

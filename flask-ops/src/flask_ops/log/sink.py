@@ -8,10 +8,11 @@ stalls, but not for long.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import threading
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Iterator
+from typing import NoReturn, Protocol
 
 from flask_ops.log.line_writer import LineWriter
 from flask_ops.log.output import PIPE_BYTES, Output, append, is_file, takes_more
@@ -26,11 +27,25 @@ def _bare_description(lines: int) -> bytes:
     return b'{"level":"warning","event":"log lines dropped","lines":%d}\n' % lines
 
 
+class Writer(Protocol):
+    """What takes the lines of this process."""
+
+    @property
+    def dropped(self) -> int:
+        """How many lines were not written."""
+
+    def put(self, line: bytes) -> None:
+        """Take one line."""
+
+    def flush(self, seconds: float) -> bool:
+        """Wait for the lines that were put; return False after ``seconds``."""
+
+
 class _Process:
     """The state of one process; a forked child begins with a new one, for its parent writes what waits there."""
 
     def __init__(self) -> None:
-        self.writer: LineWriter | None = None
+        self.writer: Writer | None = None
         self.output = Output()
         self.lock = threading.RLock()
         self.patience = FLUSH_SECONDS
@@ -59,6 +74,18 @@ def start(buffer_bytes: int) -> None:
             process.writer = LineWriter(process.output, buffer_bytes, _description)
 
 
+@contextlib.contextmanager
+def copied(take: Callable[[bytes], object]) -> Iterator[None]:
+    """Give each line of the block to ``take``, too, before it is written."""
+    process = _process
+    before = process.writer
+    process.writer = _CopyingWriter(take, before)
+    try:
+        yield
+    finally:
+        process.writer = before
+
+
 def flush(seconds: float = FLUSH_SECONDS) -> bool:
     """Wait until all lines are written; return False where that takes longer. For who is about to ``os._exit``."""
     writer = _process.writer
@@ -77,10 +104,11 @@ def dropped() -> int:
     return _process.dropped + (writer.dropped if writer is not None else 0)
 
 
-def describe_drops(describe: Callable[[int], bytes]) -> None:
-    """Have ``describe`` make the line, newline included, that says how many lines were dropped."""
-    global _describe  # noqa: PLW0603 - there is one log
-    _describe = describe
+def describe_drops(describe: Callable[[int], bytes]) -> Callable[[int], bytes]:
+    """Let ``describe`` make the line, newline included, that says how many were dropped. Return the one before."""
+    global _describe
+    before, _describe = _describe, describe
+    return before
 
 
 def line_limit(wanted: int | None) -> int:
@@ -88,6 +116,27 @@ def line_limit(wanted: int | None) -> int:
     if is_file():
         return wanted or FILE_LINE_BYTES
     return min(wanted or PIPE_BYTES, PIPE_BYTES)
+
+
+class _CopyingWriter:
+    """Copies lines on their way to another writer, None if they are written at once."""
+
+    def __init__(self, take: Callable[[bytes], object], writer: Writer | None) -> None:
+        self._take, self._writer = take, writer
+
+    @property
+    def dropped(self) -> int:
+        return 0 if self._writer is None else self._writer.dropped
+
+    def put(self, line: bytes) -> None:
+        self._take(line)
+        if self._writer is None:
+            _write_now(line)
+        else:
+            self._writer.put(line)
+
+    def flush(self, seconds: float) -> bool:
+        return self._writer is None or self._writer.flush(seconds)
 
 
 def _description(lines: int) -> bytes:

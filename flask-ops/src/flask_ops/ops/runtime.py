@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import Map
 
+from flask_ops.core import background
 from flask_ops.core.settings import Settings
 from flask_ops.health.engine import Health
 from flask_ops.health.metrics import HealthMetrics
@@ -78,7 +79,7 @@ class Runtime:
 
     def start(self) -> None:
         """Start the background threads of this process, once. Threads do not survive a fork, so call it after one."""
-        if self._pid == os.getpid():
+        if self._pid == os.getpid() or not background.is_allowed():
             return
         with self._starting:
             if self._pid != os.getpid():
@@ -92,6 +93,7 @@ class Runtime:
 
     def readiness_of(self, health: Health, exclude: Collection[str] = ()) -> Readiness:
         """Return the readiness of one application in all processes."""
+        health.run_in_foreground()
         return self._health.readiness(exclude, health)
 
     def abort(self) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 import click
@@ -57,6 +58,18 @@ def start(
 def started() -> Settings | None:
     """Return the settings that ``start`` has read in this process or in its parent; None before."""
     return _started
+
+
+@contextlib.contextmanager
+def forgotten() -> Iterator[None]:
+    """Forget at the end of the block what ``start`` has noted in it: for tests."""
+    global _started  # noqa: PLW0603 - the settings of the process
+    started_before, warned_before = _started, set(_warned)
+    try:
+        yield
+    finally:
+        _started = started_before
+        _warned.intersection_update(warned_before)
 
 
 def open_store(*, if_chosen: bool = False) -> None:

@@ -1,0 +1,28 @@
+"""The state of the process that an application of a test has for itself."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import structlog
+
+from flask_ops.log import process_state
+from flask_ops.ops import runtime, startup
+
+
+@contextlib.contextmanager
+def isolated() -> Iterator[None]:
+    """Begin without a runtime, so that the application makes its own; leave the process as it was."""
+    with process_state.preserved(), startup.forgotten():
+        before = runtime.replace(None)
+        try:
+            yield
+        finally:
+            runtime.replace(before)
+
+
+def cache_no_loggers() -> None:
+    """Let structlog's loggers follow its configuration, so that they change back with it."""
+    if structlog.is_configured():
+        structlog.configure(**{**structlog.get_config(), "cache_logger_on_first_use": False})
