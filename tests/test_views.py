@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
 from flask.testing import FlaskClient
-from flask_ops.core.settings import Settings
-from flask_ops.ops.app import create_app
+
+from service.settings import Settings
 
 
-@pytest.fixture
-def client() -> FlaskClient:
-    settings = {"SERVICE_ENV": "testing", "SERVICE_NAME": "shop", "SERVICE_VERSION": "1a2b3c"}
-    return create_app(Settings.from_environ(settings), checks=()).test_client()
+def test_the_first_page_tells_who_answers_in_which_version(client: FlaskClient, settings: Settings) -> None:
+    assert {"name": settings.name, "version": settings.version} == client.get("/").get_json()
 
 
-def test_the_first_page_tells_who_answers_in_which_version(client: FlaskClient) -> None:
-    with client.get("/") as answer:
-        assert {"name": "shop", "version": "1a2b3c"} == answer.get_json()
+def test_an_unknown_page_is_answered_with_a_problem(client: FlaskClient) -> None:
+    answer = client.get("/no-such-page")
+
+    assert (404, "application/problem+json") == (answer.status_code, answer.mimetype)
