@@ -244,7 +244,11 @@ class Settings:
     )
 
     def __init_subclass__(cls, *, name: str | None = None, version: str | None = None, **kwargs: Any) -> None:
-        """Make the class a frozen dataclass. Raises TypeError for a field that is not declared with ``setting()``."""
+        """Make the class a frozen dataclass. ``name`` and ``version`` are defaults.
+
+        Raises TypeError for a field that is not declared with ``setting()`` or reads the variable of another field, and
+        ValueError for a default that the variable could not have.
+        """
         super().__init_subclass__(**kwargs)
         dataclass(frozen=True, kw_only=True)(cls)
         readers: dict[str, str] = {}
@@ -254,10 +258,14 @@ class Settings:
                 raise TypeError(f"{cls.__name__}.{item.name} is not declared with setting(...)")
             if readers.setdefault(declared.name, item.name) != item.name:
                 raise TypeError(f"{cls.__name__}.{item.name} reads {declared.name}, as {readers[declared.name]} does")
-        cls._defaults = {
-            **cls._defaults,
-            **{field: value for field, value in (("name", name), ("version", version)) if value is not None},
-        }
+        defaults = {field: value for field, value in (("name", name), ("version", version)) if value is not None}
+        for field, declared in _declared(cls):
+            if field in defaults:
+                try:
+                    declared.parse(defaults[field])
+                except ValueError as expected:
+                    raise ValueError(f"{cls.__name__}: {field} is {defaults[field]!r}, expected {expected}") from None
+        cls._defaults = {**cls._defaults, **defaults}
 
     @property
     def debug(self) -> bool:
@@ -345,7 +353,7 @@ class SettingsError(ValueError):
 
 def unknown_variables(environ: Mapping[str, str], settings: type[Settings] = Settings) -> dict[str, str | None]:
     """Return the variables with our prefix that no setting reads, each with the nearest known name."""
-    known = {declared.name for _, declared in _declared(settings)}
+    known = {name for _, declared in _declared(settings) for name in _names(declared)}
     names = [name.removeprefix(PREFIX) for name in known if name.startswith(PREFIX)]
     unknown = sorted(name.removeprefix(PREFIX) for name in environ if name.startswith(PREFIX))
     nearest = {name: difflib.get_close_matches(name, names, n=1) for name in unknown if name not in names}
@@ -377,12 +385,20 @@ def _declared(settings: type[Settings]) -> Iterator[tuple[str, Variable]]:
         yield item.name, item.metadata["variable"]
 
 
+def _names(declared: Variable) -> Iterator[str]:
+    yield declared.name
+    if declared.fallback is not None:
+        yield declared.fallback[0]
+
+
 def _expected(parse: Parse) -> str:
     """Return what a parser says that it expects."""
     try:
         parse("")
     except ValueError as expected:
         return str(expected)
+    except Exception:  # noqa: BLE001 - a parser of the user, which never gets an empty value otherwise
+        return "a value"
     return "a value"
 
 
