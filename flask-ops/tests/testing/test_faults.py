@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.testing.user import User
+from tests.testing.user import CONFTEST, User
 
 EACH_FIXTURE = """
     import pytest
@@ -57,3 +57,10 @@ def test_something_else_than_an_application_is_refused(user: User) -> None:
     said = user.message("def test_it(client): pass")
 
     assert "returns <built-in function print>, a builtin_function_or_method. Return a Flask application." in said
+
+
+def test_conftest_may_import_the_types_of_the_fixtures(user: User) -> None:
+    """pytest warns of plugins that were imported before it could rewrite their assertions. Warnings are errors here."""
+    user.conftest("from flask_ops.testing import LogLines, MetricChanges, RunCheck\n" + CONFTEST)
+
+    user.passes("def test_it(client): pass")

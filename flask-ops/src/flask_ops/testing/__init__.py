@@ -19,6 +19,8 @@ It gives you four fixtures:
 The library changes nothing in the process of the tests for longer than ``app`` lives: loggers, structlog, hooks of
 ``sys`` and ``threading``, environment. It starts no threads during a test that uses one of these fixtures. ``/readyz``
 then runs the checks when it is asked.
+
+This package has no assertions that pytest would have to rewrite (PYTEST_DONT_REWRITE), so conftest.py may import it.
 """
 
 from __future__ import annotations
