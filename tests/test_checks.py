@@ -1,4 +1,4 @@
-"""The readiness checks of this service. A check that needs a database is tested with one that fails, as here a disk."""
+"""The readiness checks of this service. To test a check, let fail what it asks: here the disk."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 def test_the_server_starts_answers_and_stops(environ: dict[str, str], tmp_path: Path) -> None:
     log = tmp_path / "log"
+    others = {name: value for name, value in os.environ.items() if not name.startswith("SERVICE_")}
     settings = {
         "SERVICE_ENV": "production",
         "SERVICE_LOG_FORMAT": "json",
@@ -45,7 +46,7 @@ def test_the_server_starts_answers_and_stops(environ: dict[str, str], tmp_path: 
         server = subprocess.Popen(
             WAITRESS if ON_WINDOWS else GUNICORN,
             cwd=ROOT,
-            env={**os.environ, **environ, **settings},
+            env={**others, **environ, **settings},
             stdout=output,
             stderr=subprocess.STDOUT,
         )

@@ -237,7 +237,7 @@ def test_gunicorn_does_not_start_without_a_required_setting(project: Path) -> No
 
 
 def test_gunicorn_serves_with_own_settings(project: Path) -> None:
-    """Each variable that is known has no warning, and the one that is not has one."""
+    """Only the misspelt variable has a warning."""
     env = {**BIND, "SERVICE_DATABASE": "sqlite://file", "SERVICE_BATCH": "7", "SERVICE_BATCHES": "8"}
     with running([BIN / "gunicorn"], project, env, cwd=project) as server:
         expected = {"database": "sqlite://file", "batch": 7, "name": "orders"}

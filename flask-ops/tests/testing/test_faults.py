@@ -1,4 +1,4 @@
-"""What a user who has set up the plugin in a wrong way is told."""
+"""Error messages for a wrong set-up of the plugin."""
 
 from __future__ import annotations
 

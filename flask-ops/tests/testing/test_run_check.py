@@ -6,7 +6,7 @@ from tests.testing.user import CONFTEST, User
 
 
 def test_a_check_that_passes_and_one_that_fails_have_a_result(user: User) -> None:
-    """Each call runs the check anew, in the test's thread, within the application."""
+    """Each call runs the check again, in the thread of the test."""
     user.passes("""
         def test_database(app, run_check, log_lines):
             result = run_check("database")

@@ -90,8 +90,27 @@ def test_each_test_leaves_the_process_as_it_was(user: User, settings: str, optio
     assert 9 == result.stderr.str().count("SAME")
 
 
+def test_an_application_that_fails_leaves_the_process_as_it_was(user: User) -> None:
+    user.conftest(CONFTEST.replace(TESTING, "").replace("return app", "raise OSError") + STATE)
+
+    result = user.run("def test_it(client): pass")
+
+    assert {"errors": 1} == result.parseoutcomes()
+    assert "SAME" == result.stderr.str().strip()
+
+
+def test_the_end_of_the_fixture_belongs_to_the_application(user: User) -> None:
+    """Changes of the process at that time are undone, too."""
+    user.conftest(CONFTEST.replace(TESTING, "").replace("return app", "yield app\n    create_app()") + STATE)
+
+    result = user.run("def test_it(client): pass")
+
+    assert {"passed": 1} == result.parseoutcomes()
+    assert "SAME" == result.stderr.str().strip()
+
+
 def test_an_application_for_the_whole_session_is_the_last_thing_that_changes_the_process(user: User) -> None:
-    """With the session it ends, and what it has set up with it."""
+    """Its changes are undone at the end of the session."""
     user.conftest(
         CONFTEST.replace(TESTING, "").replace("@pytest.fixture", '@pytest.fixture(scope="session")')
         + STATE.replace("runtest_protocol(item)", "runtestloop(session)")
@@ -138,7 +157,7 @@ def test_loggers_that_a_test_has_used_are_as_before(user: User) -> None:
 
 
 def test_a_plugin_of_which_no_fixture_is_used_changes_nothing(user: User) -> None:
-    """An application that a test makes by itself serves as it does without the plugin."""
+    """A test can still make an application itself, which then has its threads."""
     user.conftest(CONFTEST + STATE)
 
     result = user.run("""

@@ -100,11 +100,11 @@ def pytest_fixture_setup(
     """Make ``app`` with a state of its own. The process gets its former state back when ``app`` ends."""
     if fixturedef.argname != "app":
         return (yield)
-    with contextlib.ExitStack() as undo:
-        undo.enter_context(isolated())
-        made = yield
-        cache_no_loggers()
-        request.addfinalizer(undo.pop_all().close)
+    isolation = contextlib.ExitStack()
+    isolation.enter_context(isolated())
+    request.addfinalizer(isolation.close)  # runs after the end of the fixture, and if that fails to begin
+    made = yield
+    cache_no_loggers()
     return made
 
 

@@ -10,7 +10,7 @@ from flask_ops.health.engine import Health
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What one run of a check has found.
+    """The result of one run of a check.
 
     ``status`` is ``ok`` or ``down``. ``reason`` is None, the type of the exception, or ``timed out``. ``error`` is the
     exception, None if there was none. ``seconds`` is how long the run took.

@@ -23,6 +23,6 @@ def isolated() -> Iterator[None]:
 
 
 def cache_no_loggers() -> None:
-    """Let structlog's loggers follow its configuration, so that they change back with it."""
+    """Switch off the cache of structlog's loggers: a cached logger would keep this configuration."""
     if structlog.is_configured():
         structlog.configure(**{**structlog.get_config(), "cache_logger_on_first_use": False})
