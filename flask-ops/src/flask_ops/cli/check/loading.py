@@ -49,6 +49,7 @@ def _read_gunicorn(target: str, configuration: str) -> tuple[str, dict[str, Any]
 
     from flask_ops.cli.check import starting  # noqa: PLC0415 - as WSGIApplication
     from flask_ops.ops import startup  # noqa: PLC0415 - with a library that others do without
+    from flask_ops.servers.gunicorn import connections  # noqa: PLC0415 - as WSGIApplication
 
     startup.open_store = _leave_nothing  # configure() calls it
     if configuration.startswith("python:") and not Path("gunicorn.conf.py").exists():
@@ -62,7 +63,7 @@ def _read_gunicorn(target: str, configuration: str) -> tuple[str, dict[str, Any]
         "workers": config.workers,
         "threads": config.threads,
         "worker_class_fault": _worker_class_fault(config),
-        "connections": 1 if config.worker_class_str == "sync" else config.worker_connections,
+        "connections": 1 if config.worker_class_str == "sync" else connections.limit(config),
         "graceful_seconds": config.graceful_timeout,
         "heartbeat_directory": config.worker_tmp_dir,
         "forwarded_allow_ips": config.forwarded_allow_ips,

@@ -9,10 +9,7 @@ from flask_ops import log
 from flask_ops.core import interruption, standard_descriptors
 from flask_ops.core.settings import Settings
 from flask_ops.ops import startup
-
-WORKER_CONNECTIONS_PER_THREAD = 5
-"""The default of 1000 lets one worker hoard the connections while another one is idle: of 24 one-second requests on
-2 x 4 threads, 23 went to one worker. Five for each thread share them out."""
+from flask_ops.servers.gunicorn import connections
 
 
 def configure(settings: type[Settings] | None = None) -> dict[str, Any]:
@@ -40,7 +37,7 @@ def configure(settings: type[Settings] | None = None) -> dict[str, Any]:
         "worker_class": worker_classes.THREADED,
         "workers": read.workers,
         "threads": read.threads,
-        "worker_connections": WORKER_CONNECTIONS_PER_THREAD * read.threads,
+        "worker_connections": connections.FITTING,
         "graceful_timeout": max(1, round(read.graceful_seconds)),
         # A worker whose main loop gives no sign of life for so long is replaced. It does not bound a request.
         "timeout": 30,

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from flask_ops.core.draining import DRAIN
+from flask_ops.servers.gunicorn import connections
 from flask_ops.servers.gunicorn.base_worker import BaseWorker
 from flask_ops.servers.gunicorn.direct_worker import DirectWorker
 
@@ -26,7 +27,15 @@ class ServiceWorker(BaseWorker, DirectWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.worker_connections = connections.limit(self.cfg)
+        self.max_keepalived = self.worker_connections - self.cfg.threads
         self._lingering: dict[socket.socket, float] = {}  # until when, the oldest first
+
+    @classmethod
+    def check_config(cls, cfg: Any, log: Any) -> None:
+        """Warn of fewer connections than threads, which only an explicit ``worker_connections`` can bring about."""
+        if cfg.worker_connections != connections.FITTING:
+            super().check_config(cfg, log)
 
     def load_wsgi(self) -> None:
         """Load the application; while the service drains, each response asks its client to close."""
