@@ -19,7 +19,7 @@ _VARIANTS = "89ab"
 
 @dataclass(slots=True)
 class RequestContext:
-    """The ids of one request, and its route from its response on."""
+    """The ids of one request, and its route as soon as Flask has found it."""
 
     request_id: str
     trace_id: str = ""
@@ -47,13 +47,8 @@ class RequestContext:
             line.setdefault("trace_id", self.trace_id)
             line.setdefault("span_id", self.span_id)
             line.setdefault("trace_flags", self.trace_flags)
-        if "route" not in line:
-            # Looked up for a line, because to note it before the response would cost every request.
-            request = self.environ.get("werkzeug.request")
-            if request is not None and request.url_rule is not None:
-                line["route"] = request.url_rule.rule
-            elif self.route:  # Flask forgets the request before its response is sent
-                line["route"] = self.route
+        if self.route:
+            line.setdefault("route", self.route)
 
 
 current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)

@@ -81,7 +81,7 @@ def _facts(exchange: Exchange) -> dict[str, Any]:
     facts = {
         "request_id": ids.request_id,
         "method": exchange.environ["REQUEST_METHOD"],
-        "route": exchange.route_so_far(),
+        "route": exchange.route,
         "elapsed_seconds": round(time.perf_counter() - exchange.started, 3),
     }
     return {**facts, "trace_id": ids.trace_id, "span_id": ids.span_id} if ids.trace_id else facts

@@ -17,7 +17,7 @@ from flask_ops.log import ReportedError, printed_text
 from flask_ops.metrics.requests import UNMATCHED
 from flask_ops.web import problems
 from flask_ops.web.sent_file import SentFile
-from flask_ops.web.signals import EXCHANGE, rule_of
+from flask_ops.web.signals import EXCHANGE
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -91,8 +91,6 @@ class Exchange:
         return self
 
     def _start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-        # Flask forgets the request when its context ends, which is before the response is sent.
-        self.note_route()
         self.status = self.status_sent = int(status[:3])
         for name, value in headers:
             if not value.isascii():
@@ -158,21 +156,14 @@ class Exchange:
 
     def abort(self) -> None:
         """Report the request, from another thread that has set ``is_reported``: its process is about to be killed."""
-        self.status, self.outcome, self.route = 500, "aborted", self.route_so_far()
+        self.status, self.outcome = 500, "aborted"
         context = Context()
         context.run(current_request.set, self.ids)
         context.run(self._tell)
 
-    def route_so_far(self) -> str:
-        """Return the URL rule, from another thread and while the view may still be running."""
-        request = self.environ.get("werkzeug.request")
-        rule = request.url_rule.rule if request is not None and request.url_rule is not None else self.route
-        return str(rule)
-
-    def note_route(self) -> None:
-        """Note the URL rule while Flask knows it, in the thread that serves the request."""
-        rule = rule_of(self.environ)
-        if rule is not None:
+    def note_route(self, rule: str) -> None:
+        """Note the URL rule that Flask has found: the first one, if a view calls another application."""
+        if self.route is UNMATCHED:
             self.route = self.ids.route = rule
 
     def _fail(self, error: BaseException) -> None:
