@@ -1,0 +1,14 @@
+"""The journal with the one line that attaches it."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from flask_ops import Ops
+from tests.applications import journal
+
+
+def create_app() -> Flask:
+    app = journal.create_app()
+    Ops(app)
+    return app

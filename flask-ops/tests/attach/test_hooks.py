@@ -1,0 +1,115 @@
+"""Hooks in a project's own gunicorn.conf.py are called, and take nothing away."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from tests.attach.servers import ATTACHED, JOURNAL, LOOPBACK, assert_observed, attached
+from tests.exposition import value
+from tests.process import DEADLINE, Server, started, wait_until
+
+HOOKS = [
+    "on_reload",
+    "when_ready",
+    "pre_fork",
+    "post_fork",
+    "post_worker_init",
+    "worker_int",
+    "worker_abort",
+    "pre_exec",
+    "pre_request",
+    "post_request",
+    "child_exit",
+    "worker_exit",
+    "nworkers_changed",
+    "on_exit",
+]
+ARGUMENTS = {"nworkers_changed": 3, "post_request": 4}
+ONE_ARGUMENT = {"on_reload", "when_ready", "post_worker_init", "worker_int", "worker_abort", "pre_exec", "on_exit"}
+COMMAND = [*ATTACHED[:2], "own.conf.py"]
+
+
+def configuration(more: str) -> str:
+    """Return a gunicorn.conf.py whose hooks note that they are called."""
+    parts = ["from flask_ops.gunicorn import *", "def note(name):\n    open('called', 'a').write(f'{name}\\n')"]
+    for name in HOOKS:
+        number = 1 if name in ONE_ARGUMENT else ARGUMENTS.get(name, 2)
+        arguments = ", ".join(f"_{index}" for index in range(number))
+        parts.append(f"def {name}({arguments}):\n    note({name!r})")
+    return "\n".join([*parts, more, ""])
+
+
+WITH_OURS = """
+import flask_ops.gunicorn
+def on_starting(server):
+    note("on_starting")
+    flask_ops.gunicorn.on_starting(server)
+"""
+WITHOUT_OURS = """
+def on_starting(server):
+    note("on_starting")
+"""
+
+
+def called(folder: Path) -> set[str]:
+    path = folder / "called"
+    return set(path.read_text().split()) if path.exists() else set()
+
+
+def manage(server: Server, name: str, **labels: str) -> float:
+    return value(server.manage("/metrics").body.decode(), name, **labels)
+
+
+def pids(server: Server) -> set[int]:
+    return {child.pid for child in server.children()}
+
+
+def replace(server: Server, send: Callable[[], object]) -> None:
+    """Let ``send`` end the one worker, and wait until another one answers."""
+    before = pids(server)
+    send()
+    wait_until(lambda: len(pids(server)) == 1 and not pids(server) & before, "another worker")
+    assert 200 == server.get("/").status
+
+
+def test_all_hooks_are_called_and_ours_work_as_well(tmp_path: Path) -> None:
+    (tmp_path / "own.conf.py").write_text(configuration(WITH_OURS))
+    with attached(JOURNAL, tmp_path, [LOOPBACK, "-w", "1"], command=COMMAND) as server:
+        replace(server, partial(server.process.send_signal, signal.SIGHUP))
+        for number in (signal.SIGINT, signal.SIGABRT):
+            (worker,) = server.children()
+            replace(server, partial(worker.send_signal, number))
+
+        assert_observed(server, Counter({("GET", "/", "200"): 3}))
+        assert 1 == manage(server, "service_worker_exits_total", reason="reload")
+        server.process.send_signal(signal.SIGTTIN)
+        wait_until(lambda: "nworkers_changed" in called(tmp_path), "one more worker")
+        assert 0 == server.stop()
+
+    assert {*HOOKS, "on_starting"} - {"pre_exec"} == called(tmp_path)
+
+
+def test_pre_exec_is_called_before_another_master_takes_over(tmp_path: Path) -> None:
+    (tmp_path / "own.conf.py").write_text(configuration(WITH_OURS))
+    with attached(JOURNAL, tmp_path, [LOOPBACK, "-w", "1"], command=COMMAND) as server:
+        server.process.send_signal(signal.SIGUSR2)
+        wait_until(lambda: (tmp_path / "called").read_text().split().count("when_ready") == 2, "another master")
+
+        assert "pre_exec" in called(tmp_path)
+        assert 200 == server.get("/").status
+
+
+def test_a_start_without_our_on_starting_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "own.conf.py").write_text(configuration(WITHOUT_OURS))
+    env = {"JOURNAL_FOLDER": str(tmp_path)}
+    with started([*COMMAND, LOOPBACK, JOURNAL], tmp_path, env, cwd=tmp_path) as server:
+        assert 78 == server.process.wait(DEADLINE)
+
+        (line,) = [line for line in server.lines() if line["level"] not in {"debug", "info"}]
+        assert "critical" == line["level"]
+        assert "flask_ops.gunicorn.on_starting(server)" in str(line)
+        assert "Traceback" not in server.text()
