@@ -88,9 +88,11 @@ def test_the_faults_expect_alerts_that_there_are() -> None:
     assert named <= set(alerts())
 
 
-def test_a_fault_raises_every_alert_but_those_that_the_readme_names() -> None:
+def test_a_fault_raises_every_alert_but_those_that_the_page_names() -> None:
     raised = {name.partition("{")[0] for fault in FAULTS for name in fault.expected}
-    (sentence,) = re.findall(r"^No fault has to raise .+?:", (REPOSITORY / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    (sentence,) = re.findall(
+        r"^No fault has to raise .+?:", (REPOSITORY / "docs/observability.md").read_text(), re.MULTILINE | re.DOTALL
+    )
     named = re.findall(r"`(\S+?)`", sentence.replace("...", "ServiceErrorBudgetGoneIn"))
 
     assert set(named) == alerts().keys() - raised - {WATCHDOG}

@@ -198,7 +198,7 @@ def test_whoever_runs_prometheus_reads_for_how_long_the_budget_needs_its_data() 
     option = "--storage.tsdb.retention.time=35d"
 
     assert seconds(option.partition("=")[2]) > seconds(f"{days}d")
-    for path in ("README.md", "observability/prometheus.yml", "observability/compose.yaml"):
+    for path in ("docs/observability.md", "observability/prometheus.yml", "observability/compose.yaml"):
         assert option in (REPOSITORY / path).read_text(), path
     assert "retention: 35d" in (REPOSITORY / "deploy/kubernetes/components/monitoring/kustomization.yaml").read_text()
     for panel in panels(DASHBOARDS["service"]):

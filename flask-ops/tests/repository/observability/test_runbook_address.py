@@ -1,4 +1,4 @@
-"""The README's way to put the address of one's own runbook in."""
+"""The way of docs/observability.md to put in the address of your own runbook."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def test_alerts_their_cases_panels_and_manifests_have_the_address_that_is_put_in
     for folder in ("observability", "deploy"):
         shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "tls"))
     before = {path: text.count(PRESENT) for path, text in texts(tmp_path).items() if PRESENT in text}
-    (command,) = re.findall(r"^\$ (grep -rl .+ observability .+)$", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
+    (command,) = re.findall(
+        r"^\$ (grep -rl .+ observability .+)$", (REPOSITORY / "docs/observability.md").read_text(), re.MULTILINE
+    )
 
     command = command.replace("https://example.com/service", PRESENT).replace("https://YOURS", ADDRESS)
     subprocess.run(command, shell=True, cwd=tmp_path, check=True)  # noqa: S602 - ours

@@ -1,13 +1,12 @@
-"""What the README says is so."""
+"""The pages in docs/, compared with the code. README.md is not read, because users of the template replace it."""
 
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
-import tomllib
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from flask_ops.core.settings import Settings, documentation
@@ -16,14 +15,19 @@ from tests.exposition import scrape, value
 from tests.process import BIN, REPOSITORY, clean_environ, running, wait_until
 from tests.servers import COMMANDS, serve
 
-README = (REPOSITORY / "README.md").read_text()
+DOCS = REPOSITORY / "docs"
 FREE = {"SERVICE_BIND": "127.0.0.1:0"}
 OURS = ("flask_http_", "service_", "process_", "python_")
-"""What the names of metrics begin with that are not an adopter's."""
+"""Prefixes of the metrics that the library itself exports."""
+
+
+def page(name: str) -> str:
+    return (DOCS / f"{name}.md").read_text()
 
 
 def section(title: str) -> str:
-    return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    """Return the text below a heading of the reference."""
+    return page("reference").partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
 def tables(text: str) -> list[list[list[str]]]:
@@ -96,30 +100,27 @@ def test_the_log_fields_are_those_of_the_table(tmp_path: Path) -> None:
     assert set(line) == documented - {"status_sent", "outcome", "timed_out", "query", "share"} | everywhere
 
 
-def test_make_it_yours_works_as_written(tmp_path: Path) -> None:
-    """Each snippet is put where the text says, and the service is used with all of them."""
-    route, test, check, other, metric, setting, field = re.findall(
-        r"```python\n(.*?)```", section("Make it yours"), re.DOTALL
-    )
+def test_the_snippets_for_customising_work_as_written(tmp_path: Path) -> None:
+    """Put each snippet at the place that the page names, and use the service with all of them."""
+    route, test, check, other, metric, setting, field = re.findall(r"```python\n(.*?)```", page("customise"), re.DOTALL)
     assert all(len(snippet.splitlines()) < 10 for snippet in (route, test, check, other, metric, setting, field))
     copy = copy_service(tmp_path / "copy")
     counter, increment = metric.split("\n\n")
-    views = copy / "service" / "views.py"
     in_view = "".join(f"    {line}\n" for line in (increment + field).splitlines())
     route = route.replace("    return", in_view + "    return")
-    imports = "import structlog\nfrom prometheus_client import Counter\n"
-    views.write_text(views.read_text().replace("from flask", imports + "from flask", 1) + f"\n{counter}\n\n\n{route}")
-    checks = copy / "service" / "checks.py"
-    imports = "import sqlite3, urllib.request\nfrom contextlib import closing\nfrom flask import current_app\n"
-    checks.write_text(
-        checks.read_text().replace("from service", imports + "from service", 1) + f"\n\n{check}\n\n{other}"
+    add(
+        copy / "service" / "views.py",
+        "import structlog\nfrom prometheus_client import Counter",
+        f"{counter}\n\n\n{route}",
     )
-    settings = copy / "service" / "settings.py"
-    before, marker, after = settings.read_text().partition("    @property\n")
-    settings.write_text(before + setting + "\n" + marker + after)
-
-    imports = "import pytest\nfrom service.app import create_app\nfrom flask_ops.core.settings import Settings\n"
-    (copy / "test_items.py").write_text(f"{imports}from flask.testing import FlaskClient\n{test}")
+    add(
+        copy / "service" / "checks.py",
+        "import sqlite3, urllib.request\nfrom contextlib import closing\nfrom service.settings import Settings",
+        f"{check}\n\n{other}",
+    )
+    add(copy / "service" / "settings.py", "from flask_ops import setting\nfrom flask_ops.settings import text", setting)
+    imports = "import pytest\nfrom flask.testing import FlaskClient\nfrom service.app import create_app\n"
+    (copy / "test_items.py").write_text(f"{imports}from service.settings import Settings\n\n\n{test}")
     command: list[str | Path] = [BIN / "python", "-m", "pytest", "test_items.py"]
     tried = subprocess.run(command, cwd=copy, env=clean_environ(), capture_output=True, text=True, check=False)
     assert 0 == tried.returncode, tried.stdout
@@ -131,7 +132,7 @@ def test_make_it_yours_works_as_written(tmp_path: Path) -> None:
             assert {"number": 7} == server.get("/items/7").json()
         wait_until(lambda: len(server.lines("request", customer="c-17", route="/items/<int:number>")) == 20, "20 lines")
         assert 20 == value(scrape(server), "orders_total", kind="gift")
-        wait_until(lambda: server.get("/readyz").json() == {"status": "down"}, "there is no app.db")
+        wait_until(lambda: server.get("/readyz").json() == {"status": "down"}, "there is no shop.db")
         (line, *_) = wait_until(lambda: server.lines("readiness check is down", check="database"), "its line")
         assert line["reason"].startswith("OperationalError")
         verbose = server.get("/readyz?verbose&exclude=database").json()
@@ -140,26 +141,18 @@ def test_make_it_yours_works_as_written(tmp_path: Path) -> None:
         assert [] == server.lines("unknown variable")
 
 
-def test_the_command_for_the_name_leaves_the_old_one_nowhere(tmp_path: Path) -> None:
-    name = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["name"]
-    (command,) = re.findall(r"^\$ (git grep -l .+)$", section("Make it yours"), re.MULTILINE)
-    copy = tmp_path / "copy"
-    out = (".git", ".venv*", ".*_cache", ".hypothesis", ".newer", ".coverage*", "__pycache__")
-    shutil.copytree(REPOSITORY, copy, ignore=shutil.ignore_patterns(*out))
-    subprocess.run(["git", "init", "--quiet"], cwd=copy, check=True)
-    subprocess.run(["git", "add", "--all"], cwd=copy, check=True)
-
-    subprocess.run(command.replace("YOURS", "shop"), shell=True, cwd=copy, check=True)  # noqa: S602 - ours
-
-    assert "shop" == tomllib.loads((copy / "pyproject.toml").read_text())["project"]["name"]
-    assert 1 == subprocess.run(["git", "grep", "--quiet", name], cwd=copy, check=False).returncode
-    for file in ("Dockerfile", "compose.yaml", "deploy/kubernetes/base/deployment.yaml", ".github/workflows/ci.yml"):
-        assert "shop" in (copy / file).read_text()
+def add(file: Path, imports: str, code: str) -> None:
+    """Append ``code`` to a module, and put ``imports`` before its own."""
+    first = re.search(r"^(?:from (?!__future__)|import )", file.read_text(), re.MULTILINE)
+    assert first is not None
+    before, after = file.read_text()[: first.start()], file.read_text()[first.start() :]
+    separator = "" if code.startswith(" ") else "\n\n"
+    file.write_text(f"{before}{imports}\n{after}{separator}{code}")
 
 
 def test_the_numbers_of_each_supervisor_are_those_of_its_file() -> None:
     defaults = Settings.from_environ({})
-    rows = tables(section("Which form"))[1]
+    rows = tables(page("deployment"))[1]
 
     assert ["`docker stop`", "compose", "Kubernetes", "systemd"] == [row[0] for row in rows]
     for _, phases, grace, where in rows:
@@ -168,3 +161,14 @@ def test_the_numbers_of_each_supervisor_are_those_of_its_file() -> None:
         option, _, path = where.partition("` in `")
         text = (REPOSITORY / path.rstrip("`")).read_text() if path else where
         assert re.search(rf"{option.strip('`').partition('=')[0]}\s*[=:]\s*{grace}(?!\d)", text)
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: str(path.name))
+def test_each_link_leads_to_a_file_and_a_heading(path: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", path.read_text()):
+        name, _, heading = target.partition("#")
+        file = path.parent / name if name else path
+        assert file.exists(), target
+        if heading:
+            headings = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE)
+            assert heading in {re.sub(r"[^a-z0-9 -]", "", one.lower()).replace(" ", "-") for one in headings}, target
