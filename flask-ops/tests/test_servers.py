@@ -155,7 +155,8 @@ def test_wrong_settings_stop_the_start_with_one_message_that_names_them_all(comm
     arguments, env = commands[command]
     wrong = {"SERVICE_THREADS": "many", "SERVICE_LOG_LEVEL": "loud", "SERVICE_SECRET_KEY": "short"}
 
-    with started(arguments, tmp_path, {"SERVICE_BIND": "127.0.0.1:0", **env, **wrong}) as server:
+    copy = copy_service(tmp_path / "copy")
+    with started(arguments, tmp_path, {"SERVICE_BIND": "127.0.0.1:0", **env, **wrong}, cwd=copy) as server:
         assert server.process.wait(DEADLINE) == 78
 
         told = server.text()
@@ -174,7 +175,7 @@ def test_an_unknown_variable_is_warned_of_once(command: str, tmp_path: Path) -> 
     arguments, env = AS_THE_README_SAYS[command]
     typo = {"SERVICE_TREADS": "8", "SERVICE_BIND": "127.0.0.1:0"}
 
-    with running(arguments, tmp_path, {**env, **typo}) as server:
+    with running(arguments, tmp_path, {**env, **typo}, cwd=copy_service(tmp_path / "copy")) as server:
         line = server.line("unknown variable")
 
     assert (line["level"], line["variable"], line["did_you_mean"]) == ("warning", "SERVICE_TREADS", "SERVICE_THREADS")

@@ -12,7 +12,7 @@ from flask_ops.cli.check import resources, trial
 from flask_ops.cli.check.trial import Trial
 from flask_ops.cli.findings import Finding
 from tests.check.checking import deployment, only
-from tests.process import clean_environ
+from tests.process import PROJECT, clean_environ
 
 MIB = 2**20
 
@@ -66,8 +66,11 @@ def test_waitress_is_one_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("workers", "limit"), [(2, 60), (8, 150), (12, 256), (16, 256)])
-def test_what_has_served_within_a_limit_is_no_error(workers: int, limit: int, tmp_path: Path) -> None:
+def test_what_has_served_within_a_limit_is_no_error(
+    workers: int, limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The service as it is was seen to serve in cgroups of so many MiB, under 64 connections."""
+    monkeypatch.chdir(PROJECT)
     memory(tmp_path, str(limit * MIB))
     tried = replace(trial.run("service.app:create_app()", clean_environ(), with_gunicorn=True), gunicorn=None)
     found = resources.look(deployment({"WEB_CONCURRENCY": str(workers)}, trial=tried), tmp_path)
