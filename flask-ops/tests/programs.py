@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-MAKEFILE = (Path(__file__).parents[2] / "Makefile").read_text().replace("\\\n", "")
+MAKEFILE = (Path(__file__).parents[1] / "library.mk").read_text().replace("\\\n", "")
 (LISTED,) = re.findall(r"^PROGRAMS := (.*)$", MAKEFILE, re.MULTILINE)
 PACKAGES = dict(item.split(":") for item in LISTED.split())
 """The Debian package of each program."""
