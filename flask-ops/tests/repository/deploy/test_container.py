@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from flask_ops.core.settings import Settings
+from tests import sample
 from tests.repository.deploy import base_image
 from tests.repository.deploy.compose import Stack, stack
 from tests.repository.deploy.docker import Engine, engine
@@ -34,7 +35,9 @@ for path in pathlib.Path("/proc").glob("[0-9]*/status"):
         print(path.read_text())
 """
 FIELDS = ("Uid", "Gid", "CapEff", "NoNewPrivs")
-WITH_SAMPLE = f"--volume={REPOSITORY}/tests:/srv/service/tests:ro"
+TESTS = Path(sample.__file__).parent
+WITH_SAMPLE = (f"--volume={TESTS}:/srv/service/tests:ro", f"--volume={TESTS}/project/service:/srv/service/service:ro")
+"""The sample application, and the service that it extends instead of the template's."""
 
 
 @pytest.fixture(scope="module")
@@ -77,13 +80,13 @@ def test_the_image_holds_the_locked_packages_the_service_and_nothing_else(docker
 
     assert {"service", "gunicorn.conf.py"} == files
     locked = set(re.findall(r"^([a-z0-9-]+)==", (REPOSITORY / "requirements.txt").read_text(), re.MULTILINE))
-    assert locked == {name.lower().replace("_", "-") for name in packages}
+    assert locked | {"flask-ops"} == {name.lower().replace("_", "-") for name in packages}
 
 
 def test_it_serves_without_root_without_capabilities_and_without_a_disk(
     docker: Engine, image: str, tmp_path: Path
 ) -> None:
-    with docker.serving(image, tmp_path, WITH_SAMPLE, "--health-interval=1s", command=SAMPLE) as container:
+    with docker.serving(image, tmp_path, *WITH_SAMPLE, "--health-interval=1s", command=SAMPLE) as container:
         server = container.server
         assert 200 == server.get("/healthz").status
         assert 'version="1.2.3-test"' in server.get("/metrics").body.decode()
@@ -116,7 +119,7 @@ def test_the_health_check_says_why_a_container_is_not_healthy(docker: Engine, im
 def test_docker_stop_lets_requests_in_flight_finish_and_exits_with_0(
     docker: Engine, image: str, tmp_path: Path
 ) -> None:
-    with docker.serving(image, tmp_path, WITH_SAMPLE, command=SAMPLE) as container, ThreadPoolExecutor(4) as pool:
+    with docker.serving(image, tmp_path, *WITH_SAMPLE, command=SAMPLE) as container, ThreadPoolExecutor(4) as pool:
         requests = [pool.submit(container.server.get, "/slow?s=2") for _ in range(4)]
         wait_until(lambda: len(container.server.lines("slow view")) == 4, "the requests are being served")
         docker.run(*STOP, container.name, timeout=60)
@@ -128,7 +131,7 @@ def test_docker_stop_lets_requests_in_flight_finish_and_exits_with_0(
 
 
 def test_a_hangup_replaces_the_workers_and_costs_no_request(docker: Engine, image: str, tmp_path: Path) -> None:
-    with docker.serving(image, tmp_path, WITH_SAMPLE, command=SAMPLE) as container:
+    with docker.serving(image, tmp_path, *WITH_SAMPLE, command=SAMPLE) as container:
         server = container.server
 
         def workers() -> set[int]:
