@@ -11,7 +11,7 @@ install_package = { [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 	{ apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends $(1); }; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test programs drill monitor lint format manifests lock upgrade clean
+.PHONY: help install run dev test programs drill monitor lint format manifests lock lock-service upgrade clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,7 +50,8 @@ format: .venv/installed-dev  ## Format the code and mend what the linter can
 manifests:  ## Take rules and dashboards of observability/ over into deploy/kubernetes
 	@$(PYTHON) deploy/kubernetes/manifests.py
 
-lock: .venv/installed-dev  ## Take what is new in pyproject.toml into the locks; all other versions stay
+lock: lock-service  ## Take what is new in pyproject.toml into the locks; all other versions stay
+lock-service: $(BIN)/uv
 	$(call compile,.) --output-file requirements.txt
 	$(call compile,.) --group dev --constraints requirements.txt --output-file requirements-dev.txt
 
@@ -58,13 +59,14 @@ upgrade: UPGRADE := --upgrade
 upgrade: lock  ## Take the newest versions into the locks
 
 clean:  ## Remove .venv and what the tools left behind
-	rm -rf .venv .venv-bench .newer dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage* flask-ops/.coverage*
+	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache
 
-# The library, from this repository.
-.venv/installed: requirements.txt flask-ops/requirements-build.txt
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+# The parts below may add locks to the prerequisites.
+.venv/installed: requirements.txt | $(BIN)/python
 	$(PIP) install --require-hashes $(addprefix --requirement ,$^)
-	$(PIP) install --no-deps --no-build-isolation --editable flask-ops
 	@touch $@
 
 # The dev lock holds every pin of the other one, so both may be installed into one environment.
@@ -72,5 +74,9 @@ clean:  ## Remove .venv and what the tools left behind
 	$(PIP) install --require-hashes --requirement requirements-dev.txt
 	@touch $@
 
--include flask-ops/library.mk
--include benchmark/benchmark.mk
+# uv alone: it makes the locks, so it must not depend on whether they can be installed.
+$(BIN)/uv: | $(BIN)/python
+	awk '/^[^ #]/ { uv = /^uv==/ } uv' requirements-dev.txt | $(PIP) install --require-hashes --requirement /dev/stdin
+
+# The parts of this repository that can be removed bring their own targets.
+include $(sort $(wildcard */*.mk))

@@ -5,7 +5,11 @@ BENCH_OPTIONS := $(if $(ROUNDS),--rounds=$(ROUNDS)) $(if $(SECONDS),--seconds=$(
 	$(if $(SUBJECTS),--subjects=$(SUBJECTS)) $(if $(SERIES),--series=$(SERIES)) \
 	$(if $(RECYCLED),--recycled=$(RECYCLED)) $(if $(OUTPUT),--output=$(OUTPUT))
 
-.PHONY: bench bench-short
+.PHONY: bench bench-short lock-benchmark clean-benchmark
+
+clean: clean-benchmark
+clean-benchmark:
+	rm -rf $(BENCH)
 
 bench bench-short: PROGRAMS := wrk:wrk
 bench: $(BENCH)/installed programs  ## Measure beside bare Flask, exporter, structlog, OpenTelemetry, uWSGI (half an hour)
@@ -15,7 +19,7 @@ bench-short: .venv/installed-library programs  ## Compare the CPU of a request w
 	$(BIN)/python -m benchmark.guard
 
 lock: lock-benchmark
-lock-benchmark: .venv/installed-library
+lock-benchmark: lock-service
 	cd flask-ops && $(call compile,..) --extra gunicorn --extra waitress --extra uwsgi --group benchmark \
 		--constraints ../requirements.txt --output-file ../benchmark/requirements.txt
 

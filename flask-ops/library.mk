@@ -1,7 +1,8 @@
-# Targets of the library and of this repository's own tests. `make detach` removes them together with flask-ops/.
+# The targets of the library and of this repository's own tests. `make detach` removes this file with its folder.
 
 OPS := flask-ops
 OPS_BIN := ../$(BIN)
+DIST ?= dist
 
 # What the tests use beside Python, as program:package of Debian. Where `make` may not install it, the
 # tests that need it are skipped, and say so; under CI=true they fail.
@@ -9,10 +10,12 @@ PROGRAMS := promtool:prometheus amtool:prometheus-alertmanager haproxy:haproxy n
 	slowhttptest:slowhttptest openssl:openssl chromium:chromium docker-compose:docker-compose dockerd:docker.io \
 	docker:docker.io ip:iproute2 iptables:iptables kubectl:kubernetes-client systemd-analyze:systemd wrk:wrk
 
-.PHONY: test-library test-long test-newer wheel
+.PHONY: test-library lint-library test-long test-newer wheel detach lock-library clean-library
 
 test: test-library
 lint: lint-library
+lock: lock-library
+clean: clean-library
 
 test-library: .venv/installed-library programs lint
 	cd $(OPS) && $(OPS_BIN)/coverage erase
@@ -40,14 +43,37 @@ test-newer: .venv/installed-library programs $(NEWER)/usr/bin/prometheus  ## Che
 $(NEWER)/usr/bin/prometheus:
 	$(OPS)/tests/repository/observability/newer.sh $(NEWER)
 
-wheel: .venv/installed-library  ## Build the library's wheel and sdist into dist/
-	$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist $(OPS)
+# The build backend itself: a front end would need more packages than `make run`, or a network.
+define build
+from sys import argv; from flit_core.buildapi import build_sdist, build_wheel; \
+print("Built", build_sdist(argv[1]), "and", build_wheel(argv[1]))
+endef
 
-lock: lock-library
-lock-library: .venv/installed-library
-	cd $(OPS) && $(subst pyproject.toml,--group build,$(call compile,..)) --constraints requirements-dev.txt --output-file requirements-build.txt
+# A fixed date: the same sources give the same bytes, so the hash says whether it is the same library.
+# The value is the earliest date that a zip archive can hold.
+wheel: .venv/library  ## Build the library's wheel and sdist into dist/
+	@mkdir -p $(DIST)
+	@rm -f $(DIST)/flask_ops-*
+	@cd $(OPS) && SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-315532800} $(OPS_BIN)/python -c '$(build)' '$(abspath $(DIST))'
+
+detach: $(if $(URL),,wheel)  ## Keep the library as a wheel (or URL=) instead of its sources
+	@$(PYTHON) template/detach.py $(if $(URL),--url '$(URL)' $(if $(HASH),--hash '$(HASH)'),--wheel $(DIST)/flask_ops-*.whl)
+
+# Each lock is made after the one that constrains it.
+lock-library: lock-service
 	cd $(OPS) && $(call compile,..) --extra gunicorn --extra waitress --extra uwsgi --group dev \
-		--constraints ../requirements.txt --output-file requirements-dev.txt
+		--constraints ../requirements-dev.txt --output-file requirements-dev.txt
+	cd $(OPS) && $(subst pyproject.toml,--group build,$(call compile,..)) --constraints requirements-dev.txt --output-file requirements-build.txt
+
+clean-library:
+	rm -rf .newer $(OPS)/.coverage* $(OPS)/.hypothesis $(OPS)/.mypy_cache $(OPS)/.pytest_cache $(OPS)/.ruff_cache
+
+# Editable: what you change in its sources is what runs. Nothing of it comes from an index but the build backend.
+.venv/installed: | .venv/library
+.venv/library: flask-ops/requirements-build.txt | $(BIN)/python
+	$(PIP) install --require-hashes --requirement $<
+	$(PIP) install --no-deps --no-build-isolation --editable $(OPS)
+	@touch $@
 
 # Holds the library's build backend and every pin of the other locks, so all may be installed into one environment.
 .venv/installed-library: flask-ops/requirements-dev.txt .venv/installed-dev
