@@ -1,0 +1,178 @@
+"""The wheel is complete: it serves without this repository."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import flask_ops
+from tests.exposition import value
+from tests.package.building import install, make, outside
+from tests.process import REPOSITORY, Server, started, wait_until
+
+pytestmark = pytest.mark.timeout(300)  # the first test installs everything: 20 s on an idle machine
+LIBRARY = REPOSITORY / "flask-ops"
+NAME = f"flask_ops-{flask_ops.__version__}"
+APPLICATION = """\
+from flask import Flask
+
+app = Flask(__name__)
+
+
+@app.get("/hello/<name>")
+def hello(name: str) -> str:
+    return f"Hello, {name}."
+"""
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder with both archives."""
+    folder = tmp_path_factory.mktemp("dist")
+    make("wheel", f"DIST={folder}", cwd=REPOSITORY)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def environment(archives: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an environment with the wheel and the locked packages."""
+    folder = tmp_path_factory.mktemp("elsewhere") / "environment"
+    install(archives / f"{NAME}-py3-none-any.whl", folder)
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return a folder that holds a ten-line application and nothing else."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "app.py").write_text(APPLICATION)
+    return folder
+
+
+def files(folder: Path) -> set[str]:
+    """Return the paths of the files in ``folder`` without compiled modules, from its parent on."""
+    found = (file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    return {file.relative_to(folder.parent).as_posix() for file in found}
+
+
+def python(environment: Path, *arguments: str | Path, env: dict[str, str] | None = None, cwd: Path) -> str:
+    """Return what Python prints outside of the repository."""
+    done = subprocess.run(
+        [environment / "bin" / "python", *arguments],
+        cwd=cwd,
+        env={**outside(), **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert 0 == done.returncode, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_wheel_holds_the_package_its_data_and_its_license(archives: Path) -> None:
+    with zipfile.ZipFile(archives / f"{NAME}-py3-none-any.whl") as wheel:
+        held = set(wheel.namelist())
+        metadata = wheel.read(f"{NAME}.dist-info/METADATA").decode()
+
+    about = {f"{NAME}.dist-info/{name}" for name in ("METADATA", "RECORD", "WHEEL", "licenses/LICENSE")}
+    assert files(LIBRARY / "src" / "flask_ops") | about == held
+    assert {"flask_ops/py.typed", "flask_ops/management/assets/page.html"} <= held
+    assert metadata.rstrip().endswith((LIBRARY / "README.md").read_text().rstrip())
+
+
+def test_the_sdist_holds_the_sources_the_tests_and_the_documents(archives: Path) -> None:
+    with tarfile.open(archives / f"{NAME}.tar.gz") as sdist:
+        held = {member.name.partition("/")[2] for member in sdist.getmembers()}
+
+    package = {f"src/{file}" for file in files(LIBRARY / "src" / "flask_ops")}
+    tests = {file for file in files(LIBRARY / "tests") if not file.startswith("tests/repository/")}
+    documents = {"README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", "PKG-INFO"}
+    assert package | tests | documents == held
+
+
+def test_the_same_sources_give_the_same_bytes(archives: Path, tmp_path: Path) -> None:
+    """Neither times nor permissions of a clone are in the archives, and no compiled modules."""
+    copy = tmp_path / "copy"
+    shutil.copytree(
+        LIBRARY, copy / "flask-ops", ignore=shutil.ignore_patterns(".*", "__pycache__"), copy_function=shutil.copyfile
+    )
+    for name in ("Makefile", "requirements.txt", "requirements-dev.txt"):
+        shutil.copy(REPOSITORY / name, copy)
+    (copy / "flask-ops" / "README.md").chmod(0o600)
+
+    make("wheel", f"DIST={tmp_path / 'dist'}", cwd=copy)
+
+    for archive in archives.iterdir():
+        assert archive.read_bytes() == (tmp_path / "dist" / archive.name).read_bytes(), archive.name
+
+
+def application_port(server: Server) -> int:
+    """Return the port that is not the management address."""
+    (port,) = wait_until(lambda: server.listening_ports() - {server.management_port}, "the application listens")
+    return port
+
+
+def test_the_zero_line_command_serves_an_application(environment: Path, project: Path, tmp_path: Path) -> None:
+    command: list[str | Path] = [
+        environment / "bin" / "gunicorn",
+        "-c",
+        "python:flask_ops.gunicorn",
+        "-b",
+        "127.0.0.1:0",
+        "app:app",
+    ]
+    env = {"PYTHONPATH": "", "SERVICE_NAME": "hello"}
+    with started(command, tmp_path, env, cwd=project) as server:
+        server.port = application_port(server)
+
+        answer = server.get("/hello/you")
+        assert (200, b"Hello, you.") == (answer.status, answer.body)
+        line = server.line("request", route="/hello/<name>")
+        assert (200, "hello", answer.headers["X-Request-ID"]) == (line["status"], line["service"], line["request_id"])
+
+        def counted() -> float | None:
+            scraped = server.manage("/metrics").body.decode()
+            return value(scraped, "flask_http_request_total", route="/hello/<name>")
+
+        assert 1 == wait_until(counted, "the request is counted")
+        wait_until(lambda: server.manage("/readyz").status == 200, "ready")
+
+        page = server.manage("/").body.decode()
+        assets = re.findall(r'(?:href|src)="([^":]+)"', page)
+        assert {"page.css", "page.js", "icon.svg"} <= {asset.rpartition("/")[2] for asset in assets}
+        for asset in assets:
+            assert 200 == server.manage(f"/{asset.lstrip('/')}").status, asset
+
+        bind = {"SERVICE_MANAGEMENT_BIND": f"127.0.0.1:{server.management_port}"}
+        python(environment, "-m", "flask_ops", "healthcheck", env=bind, cwd=project)
+
+
+def test_the_commands_say_what_they_do(environment: Path, project: Path) -> None:
+    text = python(environment, "-m", "flask_ops", "--help", cwd=project)
+
+    for command in ("serve", "check", "verify", "healthcheck"):
+        assert command in text
+
+
+def test_public_names_are_imported_when_they_are_used(environment: Path, project: Path) -> None:
+    script = """
+import sys, flask_ops
+from pathlib import Path
+print(Path(flask_ops.__file__).is_relative_to(sys.prefix), "flask" in sys.modules)
+for name in flask_ops.__all__:
+    getattr(flask_ops, name)
+    exec(f"from flask_ops import {name}")
+print(*flask_ops.__all__)
+"""
+    first, names = python(environment, "-c", script, cwd=project).splitlines()
+
+    assert "True False" == first
+    assert sorted(flask_ops.__all__) == names.split()
