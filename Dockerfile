@@ -19,11 +19,13 @@ COPY requirements.txt .
 RUN python -m venv --without-pip /opt/venv \
     && PYTHONDONTWRITEBYTECODE=1 python -m pip --python /opt/venv/bin/python install \
         --require-hashes --only-binary :all: --no-compile --requirement requirements.txt
+# library: begin
 # The library, from this repository.
 COPY flask-ops flask-ops
 RUN python -m pip install --require-hashes --only-binary :all: --requirement flask-ops/requirements-build.txt \
     && python -m pip wheel --no-deps --no-build-isolation --wheel-dir wheels ./flask-ops \
     && PYTHONDONTWRITEBYTECODE=1 python -m pip --python /opt/venv/bin/python install --no-deps --no-index --no-compile wheels/*.whl
+# library: end
 ENV PATH=/opt/venv/bin:$PATH
 COPY gunicorn.conf.py ./
 COPY service service

@@ -24,6 +24,7 @@ test-library: .venv/installed-library programs lint
 	cd $(OPS) && $(OPS_BIN)/coverage report
 
 lint-library: .venv/installed-library
+	$(BIN)/mypy template
 	cd $(OPS) && $(OPS_BIN)/mypy
 
 test-long: .venv/installed-library programs  ## Check at full size what `make test` checks at reduced size (20 minutes)
@@ -59,7 +60,7 @@ wheel: .venv/library  ## Build the library's wheel and sdist into dist/
 detach: $(if $(URL),,wheel)  ## Keep the library as a wheel (or URL=) instead of its sources
 	@$(PYTHON) template/detach.py $(if $(URL),--url '$(URL)' $(if $(HASH),--hash '$(HASH)'),--wheel $(DIST)/flask_ops-*.whl)
 
-# Each lock is made after the one that constrains it.
+# A lock comes after the lock that constrains it.
 lock-library: lock-service
 	cd $(OPS) && $(call compile,..) --extra gunicorn --extra waitress --extra uwsgi --group dev \
 		--constraints ../requirements-dev.txt --output-file requirements-dev.txt

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from tests.repository.deploy import base_image
 from tests.process import DEADLINE, REPOSITORY, Server, clean_environ, started, wait_until
 from tests.programs import require
+from tests.repository.deploy import base_image
 
 HARDENED = ("--init", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--tmpfs=/tmp")
 """How the README runs the image."""
@@ -57,13 +57,13 @@ class Engine:
         return found
 
     @contextlib.contextmanager
-    def image(self, version: str) -> Iterator[str]:
-        """Build the image of the service on a base that is made here; it is removed at the end."""
+    def image(self, version: str, context: Path = REPOSITORY) -> Iterator[str]:
+        """Build the image of the service in ``context`` on a base that is made here; it is removed at the end."""
         tag = f"service-test-{os.getpid()}:built"
         with self.imported("base", base_image.make_python, *base_image.CHANGES) as base:
             try:
                 arguments = (f"--build-arg=PYTHON_IMAGE={base}", f"--build-arg=SERVICE_VERSION={version}")
-                self.run("build", "--network=none", "--force-rm", *arguments, "--tag", tag, ".", timeout=200)
+                self.run("build", "--network=none", "--force-rm", *arguments, "--tag", tag, context, timeout=200)
                 yield tag
             finally:
                 self._docker("rmi", "--force", tag)

@@ -17,11 +17,11 @@ import pytest
 
 from flask_ops.core.settings import Settings
 from tests import sample
+from tests.process import BIN, DEADLINE, REPOSITORY, wait_until
 from tests.repository.deploy import base_image
 from tests.repository.deploy.compose import Stack, stack
 from tests.repository.deploy.docker import Engine, engine
 from tests.repository.deploy.proxies import NAME
-from tests.process import BIN, DEADLINE, REPOSITORY, wait_until
 from tests.verify.verifying import reach, verify
 
 pytestmark = pytest.mark.timeout(300)  # the first test builds the image: 18 s on an idle machine, 60 s on a busy one
