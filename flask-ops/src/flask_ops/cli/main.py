@@ -38,9 +38,9 @@ def main(
 
         return healthcheck.run()
     if options.command == "observability":
-        from flask_ops.observability import write  # noqa: PLC0415 - the other commands do without it
+        from flask_ops.cli import observability  # noqa: PLC0415 - the other commands do without it
 
-        return write.run(options)
+        return observability.run(options)
     interruption.expect()
     from flask_ops.cli import serving  # noqa: PLC0415 - the other commands do without it
 

@@ -1,0 +1,69 @@
+"""The files of `flask_ops.observability`, read for tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import promql_parser
+import yaml
+
+import flask_ops.observability
+
+FILES = flask_ops.observability.files()
+SHIPPED = Path(flask_ops.observability.__file__).parent / "assets"
+RULE_TESTS = sorted((SHIPPED / "tests").glob("*.yml"))
+ALWAYS = {"Watchdog"}
+"""Fires whatever happens, so it has no silent case."""
+RUNBOOK = FILES["runbook.md"]
+
+
+def rules() -> list[dict[str, Any]]:
+    """Return every rule of every file, alerts and recordings."""
+    files = [yaml.safe_load(text) for name, text in FILES.items() if name.startswith("rules/")]
+    return [rule for file in files for group in file["groups"] for rule in group["rules"]]
+
+
+def alerts() -> dict[str, dict[str, Any]]:
+    """Return every alert by its name."""
+    return {rule["alert"]: rule for rule in rules() if "alert" in rule}
+
+
+def cases(alert: str) -> Iterator[tuple[Path, dict[str, Any], dict[str, Any]]]:
+    """Yield the file, the test and the expectation of each case of an alert that promtool tries."""
+    for path in RULE_TESTS:
+        for test in yaml.safe_load(path.read_text())["tests"]:
+            for expectation in test.get("alert_rule_test", []):
+                if expectation["alertname"] == alert:
+                    yield path, test, expectation
+
+
+def recorded() -> set[str]:
+    """Return the names of the series that rules record."""
+    return {rule["record"] for rule in rules() if "record" in rule}
+
+
+def runbook() -> dict[str, str]:
+    """Return the text below each heading of the runbook."""
+    _, *sections = re.split(r"^## (.+)\n", RUNBOOK, flags=re.MULTILINE)
+    return dict(zip(sections[::2], sections[1::2], strict=True))
+
+
+def queries(text: str) -> list[str]:
+    """Return the queries in Markdown."""
+    return re.findall(r"```promql\n(.*?)\n```", text, re.DOTALL)
+
+
+def selectors(expression: str) -> Iterator[promql_parser.VectorSelector]:
+    """Yield the selectors of a query. Raises ValueError if it is not a query."""
+    found: list[promql_parser.VectorSelector] = []
+
+    def visit(node: promql_parser.Expr) -> bool:
+        if isinstance(node, promql_parser.VectorSelector):
+            found.append(node)
+        return True
+
+    promql_parser.walk(promql_parser.parse(expression), visit)
+    yield from found

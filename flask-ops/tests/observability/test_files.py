@@ -1,0 +1,173 @@
+"""`flask_ops.observability`: its files, for a job of any name, and how they get into a folder."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flit_core.wheel import make_wheel_in
+
+import flask_ops.observability
+from flask_ops.observability import DifferentFilesError, InvalidJobError, files, write
+from tests.observability.files import FILES, RULE_TESTS, SHIPPED
+from tests.observability.promtool import promtool
+from tests.process import BIN, clean_environ
+
+LIBRARY = Path(flask_ops.observability.__file__).parents[3]
+
+
+def test_files_are_what_the_package_has_under_paths_with_slashes() -> None:
+    shipped = {path.relative_to(SHIPPED).as_posix(): path.read_text() for path in SHIPPED.rglob("*") if path.is_file()}
+
+    assert shipped == files()
+    assert {"rules/alerts.yml", "grafana/dashboards/service.json", "runbook.md", "tests/causes.yml"} <= set(shipped)
+
+
+def test_the_wheel_has_every_file(tmp_path: Path) -> None:
+    wheel = make_wheel_in(LIBRARY / "pyproject.toml", tmp_path).file
+    prefix = "flask_ops/observability/assets/"
+    with zipfile.ZipFile(wheel) as archive:
+        found = {
+            name.removeprefix(prefix): archive.read(name).decode()
+            for name in archive.namelist()
+            if name.startswith(prefix)
+        }
+
+    assert FILES == found
+
+
+@pytest.mark.parametrize("path", RULE_TESTS, ids=lambda path: path.stem)
+def test_promtool_finds_every_alert_of_another_job_as_expected(path: Path, tmp_path: Path) -> None:
+    write(tmp_path, job="shop/orders-v2")
+    returned, output = promtool("test", "rules", tmp_path / "tests" / path.name)
+
+    assert 0 == returned, output
+
+
+@pytest.mark.parametrize("job", ["orders", "true", "a:b.c_d"])
+def test_rules_cases_and_runbook_agree_on_a_job_of_any_name(job: str, tmp_path: Path) -> None:
+    write(tmp_path, job=job)
+    for path in [*tmp_path.rglob("*.yml"), tmp_path / "runbook.md"]:
+        selected = set(re.findall(r'job="([^"]+)"', path.read_text()))
+        assert selected <= {job, "another-service"}, path
+
+    assert 0 == promtool("check", "rules", *(tmp_path / "rules").iterdir())[0]
+    returned, output = promtool("test", "rules", tmp_path / "tests" / "symptoms.yml")
+    assert 0 == returned, output
+
+
+@pytest.mark.parametrize("job", ["", "7", "a b", 'a"', "a\n", "a{}", "null", "Null", "ä"])
+def test_a_name_that_would_need_quotes_is_refused(job: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidJobError, match="is not a job name: expected a letter, then letters, digits"):
+        write(tmp_path, job=job)
+
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_the_folder_is_made_and_only_what_differs_is_written(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+
+    assert sorted(folder / name for name in FILES) == sorted(write(folder))
+    assert FILES == texts(folder)
+    (folder / "runbook.md").unlink()
+    assert [folder / "runbook.md"] == write(str(folder))
+    assert [] == write(folder)
+
+
+def texts(folder: Path) -> dict[str, str]:
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_files_that_differ_are_named_and_nothing_is_written(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    changed = [tmp_path / "rules" / "slo.yml", tmp_path / "runbook.md"]
+    for path in changed:
+        path.write_bytes(b"mine \xff\n")
+
+    with pytest.raises(DifferentFilesError) as refused:
+        write(tmp_path)
+
+    assert changed == refused.value.paths
+    assert all(str(path) in str(refused.value) for path in changed)
+    assert changed == sorted(path for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_force_replaces_what_differs_and_leaves_other_files(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "runbook.md").write_text("mine\n")
+    (tmp_path / "rules" / "mine.yml").write_text("groups: []\n")
+
+    assert [tmp_path / "runbook.md"] == write(tmp_path, force=True)
+    assert {**FILES, "rules/mine.yml": "groups: []\n"} == texts(tmp_path)
+
+
+def run(*arguments: str | Path) -> tuple[int, str, str]:
+    command: list[str | Path] = [BIN / "python", "-m", "flask_ops", "observability", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=clean_environ())
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_command_prints_what_it_has_written(tmp_path: Path) -> None:
+    expected = "".join(f"wrote {tmp_path / name}\n" for name in FILES)
+
+    assert (0, expected, "") == run(tmp_path, "--job", "orders")
+    assert files("orders") == texts(tmp_path)
+    assert (0, f"{tmp_path} has all files of this version already\n", "") == run(tmp_path, "--job=orders")
+
+
+def test_the_command_refuses_to_overwrite_what_differs(tmp_path: Path) -> None:
+    changed = tmp_path / "runbook.md"
+    changed.write_text("mine\n")
+
+    code, said, error = run(tmp_path)
+    assert (1, "") == (code, said)
+    assert f"these files are not those of this version:\n  {changed}\nNothing was written." in error
+    assert "--force" in error
+
+    assert 0 == run(tmp_path, "--force")[0]
+    assert FILES == texts(tmp_path)
+
+
+def without_room(folder: Path) -> Path:
+    """A file where a folder is expected."""
+    folder.write_text("")
+    return folder
+
+
+def below_a_file(folder: Path) -> Path:
+    folder.write_text("")
+    return folder / "below"
+
+
+def with_a_folder_in_the_way(folder: Path) -> Path:
+    (folder / "runbook.md").mkdir(parents=True)
+    return folder
+
+
+def where_no_file_can_be_made(_: Path) -> Path:
+    """Not even by root."""
+    return Path("/proc/self/observability")
+
+
+@pytest.mark.parametrize(
+    "unwritable", [without_room, below_a_file, with_a_folder_in_the_way, where_no_file_can_be_made]
+)
+def test_a_folder_that_cannot_be_written_is_an_error_in_one_line(
+    unwritable: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    folder = unwritable(tmp_path / "folder")
+    code, said, error = run(folder)
+
+    assert (1, "") == (code, said)
+    assert re.fullmatch(rf"cannot write {folder}\S*: [\w ]+\n", error)
+
+
+def test_an_invalid_job_is_an_error_of_usage(tmp_path: Path) -> None:
+    code, said, error = run(tmp_path, "--job", "my orders")
+
+    assert (2, "") == (code, said)
+    assert "--job: 'my orders' is not a job name" in error
