@@ -16,6 +16,7 @@ from typing import Never
 import yaml
 
 from observability import programs
+from observability.configuration import aimed
 from observability.programs import GUNICORN, Interrupted, MissingProgramError, Program, end_by_signal, occupied, wait
 
 SOURCE = Path(__file__).parent
@@ -85,10 +86,8 @@ def _run(directory: Path, ports: dict[str, int], running: list[Program]) -> Neve
 
 
 def _prometheus(target: str, alertmanager: str) -> str:
-    config = yaml.safe_load((SOURCE / "prometheus.yml").read_text())
+    config = aimed(SOURCE / "prometheus.yml", target, alertmanager)
     config["rule_files"] = [str(SOURCE / path) for path in config["rule_files"]]
-    config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [alertmanager]
-    config["scrape_configs"][0]["static_configs"][0]["targets"] = [target]
     return yaml.safe_dump(config, sort_keys=False)
 
 

@@ -8,7 +8,8 @@ import time
 
 from observability.drill.faults import FAULTS, Fault
 from observability.drill.load import users
-from observability.drill.run import WATCHDOG, Outcome, run
+from observability.drill.run import Outcome, run
+from observability.drill.shipped import WATCHDOG, shipped
 from observability.drill.stack import Stack
 from observability.programs import Interrupted, MissingProgramError, end_by_signal
 
@@ -16,9 +17,9 @@ _FORMAT = "{:<19} {:<43} {:<45} {:>7}  {:<8}"
 
 
 def main() -> int:
-    """Return 0 where every expected alert has arrived and been resolved, and no other one has.
+    """Return 0 if every expected alert has arrived and been resolved, and no other alert of flask_ops has.
 
-    After a signal 128 and its number.
+    Return 128 and its number after a signal.
     """
     names = [fault.name for fault in FAULTS]
     parser = argparse.ArgumentParser("observability.drill", description=__doc__)
@@ -44,7 +45,7 @@ def drill(faults: list[Fault]) -> int:
         for fault in faults:
             outcomes.append(run(fault))
             _say(_row(outcomes[-1]))
-        false = healthy.webhook.arrived().keys() - {WATCHDOG}
+        false = shipped(healthy.webhook.arrived()) - {WATCHDOG}
     _say(_FORMAT.format("healthy meanwhile", "-", " ".join(sorted(false)) or "-", "", ""))
     expected = sum(len(outcome.fault.expected) for outcome in outcomes)
     missing = sum(len(outcome.missing) for outcome in outcomes)
@@ -62,6 +63,7 @@ def _row(outcome: Outcome) -> str:
     names = sorted(outcome.fault.expected)
     received = [*sorted(outcome.arrived & outcome.fault.expected)]
     received += [f"({name})" for name in sorted(outcome.arrived & outcome.fault.allowed.keys())]
+    received += [f"(yours: {name})" for name in sorted(outcome.own)]
     received += [f"WRONG: {name}" for name in sorted(outcome.wrong)]
     lines = []
     for i in range(max(len(names), len(received), 1)):

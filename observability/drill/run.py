@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from observability.drill.faults import Fault
 from observability.drill.load import users, warm_up
+from observability.drill.shipped import WATCHDOG, shipped
 from observability.drill.stack import Stack
 from observability.programs import wait, wait_until
 
-WATCHDOG = "Watchdog"
 WARM_UP_SECONDS = 5.0
 QUIET_SECONDS = 6.0
 """How long a fault goes on when all has arrived that is expected, so that what is not expected can, too."""
@@ -36,7 +36,12 @@ class Outcome:
     @property
     def wrong(self) -> frozenset[str]:
         """The alerts that should not have arrived."""
-        return self.arrived - self.fault.expected - self.fault.allowed.keys()
+        return shipped(self.arrived) - self.fault.expected - self.fault.allowed.keys()
+
+    @property
+    def own(self) -> frozenset[str]:
+        """The alerts that arrived and are your own, of which the drill does not know when they should."""
+        return self.arrived - shipped(self.arrived)
 
     @property
     def passed(self) -> bool:

@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from observability.configuration import aimed
+
 FACTOR = 300
 """What takes an hour takes 12 seconds, three days 14 minutes."""
 SCRAPE_SECONDS = 1
@@ -61,13 +63,11 @@ def rules(text: str) -> str:
     return yaml.safe_dump(file, sort_keys=False)
 
 
-def prometheus(text: str, target: str, alertmanager: str) -> str:
+def prometheus(path: Path, target: str, alertmanager: str) -> str:
     """Return Prometheus's configuration for one target, which is ``host:port`` as is ``alertmanager``."""
-    config = yaml.safe_load(text)
-    config["global"] = dict.fromkeys(config["global"], f"{SCRAPE_SECONDS}s")
-    config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [alertmanager]
-    (job,) = config["scrape_configs"]
-    job["static_configs"][0]["targets"] = [target]
+    config = aimed(path, target, alertmanager)
+    durations = {key for key, value in config["global"].items() if re.fullmatch(_DURATION, str(value))}
+    config["global"] |= dict.fromkeys(durations, f"{SCRAPE_SECONDS}s")
     return yaml.safe_dump(config, sort_keys=False)
 
 
@@ -75,8 +75,11 @@ def alertmanager(text: str, webhook: str) -> str:
     """Return Alertmanager's configuration in which each receiver is told at ``webhook``/NAME."""
     config = yaml.safe_load(text)
     _shorten_routes(config["route"], lambda duration: shortened(duration, least=0.1))
-    for receiver in config["receivers"]:
-        receiver["webhook_configs"] = [{"url": f"{webhook}/{receiver['name']}", "send_resolved": True}]
+    # Nothing else stays in a receiver: a drill must not wake whomever yours tell.
+    config["receivers"] = [
+        {"name": name, "webhook_configs": [{"url": f"{webhook}/{name}", "send_resolved": True}]}
+        for name in (receiver["name"] for receiver in config["receivers"])
+    ]
     return yaml.safe_dump(config, sort_keys=False)
 
 
@@ -92,7 +95,6 @@ def write(source: Path, directory: Path, *, target: str, alertmanager_address: s
     (directory / "rules").mkdir()
     for path in (source / "rules").glob("*.yml"):
         (directory / "rules" / path.name).write_text(rules(path.read_text()))
-    text = (source / "prometheus.yml").read_text()
-    (directory / "prometheus.yml").write_text(prometheus(text, target, alertmanager_address))
+    (directory / "prometheus.yml").write_text(prometheus(source / "prometheus.yml", target, alertmanager_address))
     text = (source / "alertmanager.yml").read_text()
     (directory / "alertmanager.yml").write_text(alertmanager(text, webhook))

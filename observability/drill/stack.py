@@ -12,8 +12,9 @@ from typing import Any, Self
 
 import yaml
 
-from observability import programs
+from observability import configuration, programs
 from observability.drill import scaling
+from observability.drill.shipped import WATCHDOG, shipped
 from observability.drill.webhook import Webhook
 from observability.programs import Program, free_port
 
@@ -24,9 +25,14 @@ REQUEST_TIMEOUT_SECONDS = 5
 
 
 class Stack:
-    """Runs as long as the ``with`` block. ``env`` are further settings of the service."""
+    """Runs as long as the ``with`` block.
 
-    def __init__(self, env: dict[str, str] | None = None) -> None:
+    ``env`` are further settings of the service; ``source`` is the folder with rules and configuration.
+    """
+
+    def __init__(self, env: dict[str, str] | None = None, source: Path = SOURCE) -> None:
+        self._source = source
+        self.job = configuration.job(source / "prometheus.yml")
         self._temporary = tempfile.TemporaryDirectory(prefix="drill-", ignore_cleanup_errors=True)
         self.directory = Path(self._temporary.name)
         self.port, self.management_port = free_port(), free_port()
@@ -107,7 +113,7 @@ class Stack:
         self.start_service()
         alertmanager = free_port()
         scaling.write(
-            SOURCE,
+            self._source,
             self.directory,
             target=f"127.0.0.1:{self.management_port}",
             alertmanager_address=f"127.0.0.1:{alertmanager}",
@@ -118,11 +124,11 @@ class Stack:
         self._prometheus = self._run("prometheus", programs.prometheus(self.directory, port, *scaling.flags()))
         notifying.wait_for(f"http://127.0.0.1:{alertmanager}/-/ready")
         self._prometheus.wait_for(f"{self.prometheus_url}/-/ready")
-        programs.wait_until(lambda: self.query('up{job="service"} == 1'), "the first scrape", 30)
+        programs.wait_until(lambda: self.query(f'up{{job="{self.job}"}} == 1'), "the first scrape", 30)
         # Prometheus takes five seconds to find its target, however short the durations are: it is absent so long.
-        programs.wait_until(lambda: self._firing(alertmanager) == ["Watchdog"], "nothing but the watchdog", 60)
+        programs.wait_until(lambda: shipped(self._firing(alertmanager)) == {WATCHDOG}, "nothing but the watchdog", 60)
         self.webhook.forget()
-        programs.wait_until(lambda: "Watchdog" in self.webhook.arrived(), "the watchdog", 30)
+        programs.wait_until(lambda: WATCHDOG in self.webhook.arrived(), "the watchdog", 30)
 
     def _firing(self, alertmanager: int) -> list[str]:
         with urllib.request.urlopen(f"http://127.0.0.1:{alertmanager}/api/v2/alerts", timeout=10) as answer:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-
 from observability.programs import free_port, occupied
-from tests.process import BIN, Server, started, wait_until
+
+from tests.process import BIN, REPOSITORY, Server, started, wait_until
 from tests.programs import require
 
 NAMES = ("service", "management", "prometheus", "alertmanager")
@@ -35,7 +35,9 @@ def scraped(port: int) -> list[str]:
 def test_everything_runs_at_the_addresses_that_are_printed_until_ctrl_c(number: signal.Signals, tmp_path: Path) -> None:
     """Or until the terminal is closed."""
     ports = {name: free_port() for name in NAMES}
-    with started(command(ports), tmp_path, {"WEB_CONCURRENCY": "1", "SERVICE_DRAIN_SECONDS": "0"}) as monitor:
+    with started(
+        command(ports), tmp_path, {"WEB_CONCURRENCY": "1", "SERVICE_DRAIN_SECONDS": "0"}, cwd=REPOSITORY
+    ) as monitor:
         wait_until(lambda: "Ctrl-C" in monitor.text(), "it is ready")
         for name, port in ports.items():
             assert f"{name:<13} http://127.0.0.1:{port}/" in monitor.text()
@@ -51,7 +53,9 @@ def test_everything_runs_at_the_addresses_that_are_printed_until_ctrl_c(number: 
 
 def test_where_something_ends_all_of_it_does(tmp_path: Path) -> None:
     ports = {name: free_port() for name in NAMES}
-    with started(command(ports), tmp_path, {"WEB_CONCURRENCY": "1", "SERVICE_DRAIN_SECONDS": "0"}) as monitor:
+    with started(
+        command(ports), tmp_path, {"WEB_CONCURRENCY": "1", "SERVICE_DRAIN_SECONDS": "0"}, cwd=REPOSITORY
+    ) as monitor:
         wait_until(lambda: "Ctrl-C" in monitor.text(), "it is ready")
         of_prometheus(monitor).kill()
 
@@ -67,10 +71,12 @@ def of_prometheus(monitor: Server) -> psutil.Process:
 
 def test_a_port_that_is_taken_is_said_at_once(tmp_path: Path) -> None:
     ports = {name: free_port() for name in NAMES}
-    with started(command(ports), tmp_path, {"WEB_CONCURRENCY": "1", "SERVICE_DRAIN_SECONDS": "0"}) as monitor:
+    with started(
+        command(ports), tmp_path, {"WEB_CONCURRENCY": "1", "SERVICE_DRAIN_SECONDS": "0"}, cwd=REPOSITORY
+    ) as monitor:
         wait_until(lambda: "Ctrl-C" in monitor.text(), "it is ready")
         (tmp_path / "second").mkdir()
-        with started(command(ports), tmp_path / "second") as second:
+        with started(command(ports), tmp_path / "second", cwd=REPOSITORY) as second:
             assert 2 == second.process.wait(20)
             assert f"--prometheus {ports['prometheus']}" in second.text()
 
@@ -87,7 +93,7 @@ def test_a_port_that_is_taken_is_said_at_once(tmp_path: Path) -> None:
 )
 def test_ports_that_cannot_be_are_said_at_once(changed: dict[str, str], said: str, tmp_path: Path) -> None:
     arguments = [f"--{name}={port}" for name, port in changed.items()]
-    with started([BIN / "python", "-m", "observability.monitor", *arguments], tmp_path) as monitor:
+    with started([BIN / "python", "-m", "observability.monitor", *arguments], tmp_path, cwd=REPOSITORY) as monitor:
         assert 2 == monitor.process.wait(20)
         assert said in monitor.text()
         assert "Traceback" not in monitor.text()
@@ -95,7 +101,7 @@ def test_ports_that_cannot_be_are_said_at_once(changed: dict[str, str], said: st
 
 def test_the_log_of_the_service_is_shown(tmp_path: Path) -> None:
     ports = {name: free_port() for name in NAMES}
-    with started(command(ports), tmp_path, {"WEB_CONCURRENCY": "1"}) as monitor:
+    with started(command(ports), tmp_path, {"WEB_CONCURRENCY": "1"}, cwd=REPOSITORY) as monitor:
         wait_until(lambda: "Ctrl-C" in monitor.text(), "it is ready")
         with urllib.request.urlopen(f"http://127.0.0.1:{ports['service']}/", timeout=5):
             wait_until(lambda: '"event":"request"' in monitor.text(), "the line of the request")
@@ -105,7 +111,7 @@ def test_settings_for_a_stop_among_load_balancers_do_not_make_ctrl_c_kill_the_se
     """Killed, it would leave its metrics store behind."""
     ports = {name: free_port() for name in NAMES}
     settings = {"WEB_CONCURRENCY": "1", "SERVICE_DRAIN_SECONDS": "30", "SERVICE_GRACEFUL_SECONDS": "60"}
-    with started(command(ports), tmp_path, settings) as monitor:
+    with started(command(ports), tmp_path, settings, cwd=REPOSITORY) as monitor:
         wait_until(lambda: "Ctrl-C" in monitor.text(), "it is ready")
         assert list((tmp_path / "tmp").glob("service-metrics-*"))
 
