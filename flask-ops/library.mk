@@ -10,7 +10,7 @@ PROGRAMS := promtool:prometheus amtool:prometheus-alertmanager haproxy:haproxy n
 	slowhttptest:slowhttptest openssl:openssl chromium:chromium docker-compose:docker-compose dockerd:docker.io \
 	docker:docker.io ip:iproute2 iptables:iptables kubectl:kubernetes-client systemd-analyze:systemd wrk:wrk
 
-.PHONY: test-library lint-library test-long test-newer wheel detach lock-library clean-library
+.PHONY: test-library lint-library test-long test-newer rules rules-compared wheel detach lock-library clean-library
 
 test: test-library
 lint: lint-library
@@ -38,11 +38,20 @@ NEWER := .newer
 test-newer: PROGRAMS := npm:npm
 test-newer: .venv/installed-library programs $(NEWER)/usr/bin/prometheus  ## Check observability/ with Prometheus 3 from Debian unstable, and Grafana's types (4 minutes)
 	cd $(OPS) && PATH="$(CURDIR)/$(NEWER)/usr/bin:$$PATH" CI=true $(OPS_BIN)/python -m pytest \
-		$(addprefix tests/repository/observability/,\
-		test_rules.py test_rules_changed.py test_dashboard_values.py test_alertmanager.py test_queries.py test_monitor.py test_drill.py grafana_types.py)
+		$(addprefix tests/observability/,\
+		test_rules.py test_rules_changed.py test_dashboard_values.py test_queries.py grafana_types.py) \
+		$(addprefix tests/repository/observability/,test_prometheus.py test_alertmanager.py test_monitor.py test_drill.py)
 
 $(NEWER)/usr/bin/prometheus:
-	$(OPS)/tests/repository/observability/newer.sh $(NEWER)
+	$(OPS)/tests/observability/newer.sh $(NEWER)
+
+rules: .venv/installed-library  ## Copy the rules, dashboard and runbook of the library to observability/, over what is there
+	@cd $(OPS) && $(COPIED)
+
+rules-compared: .venv/installed-library
+	@cd $(OPS) && $(COPIED) --compare
+
+COPIED := PYTHONPATH=.. $(OPS_BIN)/python -m tests.repository.observability.copied
 
 # The build backend itself: a front end would need more packages than `make run`, or a network.
 define build

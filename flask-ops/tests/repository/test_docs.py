@@ -10,9 +10,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from flask_ops.core.settings import Settings, documentation
+from observability.drill.faults import UNTRIED
 from tests.copies import copy_service
 from tests.exposition import scrape, value
 from tests.process import BIN, REPOSITORY, clean_environ, running, wait_until
+from tests.repository.observability.test_runbook_address import COMMAND as ADDRESS_OF_THE_RUNBOOK
 from tests.servers import COMMANDS, serve
 
 DOCS = REPOSITORY / "docs"
@@ -172,3 +174,17 @@ def test_each_link_leads_to_a_file_and_a_heading(path: Path) -> None:
         if heading:
             headings = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE)
             assert heading in {re.sub(r"[^a-z0-9 -]", "", one.lower()).replace(" ", "-") for one in headings}, target
+
+
+def test_the_command_for_the_address_of_the_runbook_is_the_one_that_is_tried() -> None:
+    assert f"$ {ADDRESS_OF_THE_RUNBOOK}\n" in page("observability")
+
+
+def test_the_alerts_that_no_fault_raises_are_named() -> None:
+    (sentence,) = re.findall(r"^No fault has to raise .+?:", page("observability"), re.MULTILINE | re.DOTALL)
+
+    assert UNTRIED.keys() == set(re.findall(r"`(\S+?)`", sentence.replace("...", "ServiceErrorBudgetGoneIn")))
+
+
+def test_the_retention_that_the_budget_needs_is_named() -> None:
+    assert "--storage.tsdb.retention.time=35d" in page("observability")

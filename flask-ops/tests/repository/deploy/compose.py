@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from tests.repository.deploy.docker import Engine
-from tests.repository.deploy.proxies import make_certificate
 from tests.process import DEADLINE, REPOSITORY, clean_environ
 from tests.programs import require
+from tests.repository.deploy.docker import Engine
+from tests.repository.deploy.proxies import make_certificate
 
 
 class Stack:
@@ -87,10 +87,15 @@ def _write(path: Path, service: str, proxy: str, bridges: str) -> None:
     first, second = project["services"]["service"], project["services"]["proxy"]
     # What the docker-compose of Debian 12 does not know.
     del project["name"], second["depends_on"]["service"]["restart"]
-    # The images are made here, and the ports of this machine may be somebody else's.
+    # The images are made here, and the ports of this machine may be somebody else's. An adopter may have published
+    # more of them, or have added services, whose images come from elsewhere.
+    project["services"] = {"service": first, "proxy": second}
+    for one in project["services"].values():
+        one.pop("ports", None)
+    first.pop("depends_on", None)
     del first["build"]
     first["image"], second["image"] = service, proxy
-    second["ports"] = [f"127.0.0.1::{port.partition(':')[2]}" for port in second["ports"]]
+    second["ports"] = ["127.0.0.1::80", "127.0.0.1::443"]
     # In less time.
     first["healthcheck"] = {"interval": "1s"}
     first["environment"]["SERVICE_DRAIN_SECONDS"] = "0"

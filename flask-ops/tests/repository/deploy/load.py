@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.repository.deploy.proxies import Edge, ask
 from tests.process import wait_until
+from tests.repository.deploy.proxies import Edge, ask
 from tests.threads import meanwhile
 
 CLIENTS = 6

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from observability.programs import free_port
 from flask_ops.core.settings import Settings
-from tests.repository.deploy.proxies import NAME, PROXIES, Site, ask, site
+from observability.programs import free_port
 from tests.exposition import value
 from tests.process import BIN, DEADLINE, REPOSITORY, Answer, wait_until
+from tests.repository.deploy.proxies import NAME, PROXIES, Site, ask, site
 
 BODY_LIMIT = Settings.from_environ({}).max_body_bytes
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.process import DEADLINE, wait_until
 from tests.repository.deploy.load import load
 from tests.repository.deploy.proxies import PROXIES, Instance, Site, ask, site
 from tests.repository.deploy.test_proxies import problem
-from tests.process import DEADLINE, wait_until
 
 
 @pytest.fixture(params=list(PROXIES))

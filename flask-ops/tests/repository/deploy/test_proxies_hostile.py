@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from flask_ops.management import page
+from tests.process import wait_until
 from tests.repository.deploy.proxies import NAME, PROXIES, Site, site
 from tests.repository.deploy.test_proxies import problem
-from tests.process import wait_until
 
 SERVERS = ["gunicorn", "uwsgi"]
 """uWSGI removes dot segments, takes ``%`` for a character, and reads ``_`` in the name of a header as ``-``."""

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.repository.deploy.proxies import NAME, PROXIES, Site, ask, site
 from tests.exposition import value
 from tests.process import DEADLINE, wait_until
 from tests.programs import require
+from tests.repository.deploy.proxies import NAME, PROXIES, Site, ask, site
 
 SLOW = int(os.environ.get("SLOW_CLIENTS", "300"))
 """Slow clients of each kind."""

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+from tests.process import Answer
 from tests.repository.deploy.proxies import PROXIES, ask, site
 from tests.repository.deploy.test_proxies import problem
-from tests.process import Answer
 
 PATIENCE = 60.0
 

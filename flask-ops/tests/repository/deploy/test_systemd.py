@@ -12,10 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flask_ops.ops import startup
+from flask_ops.core.settings import Settings
 from flask_ops.health import readiness
 from flask_ops.health.readiness import Readiness
-from flask_ops.core.settings import Settings
+from flask_ops.ops import startup
 from flask_ops.servers.gunicorn.systemd import Systemd
 from tests.process import BIN, REPOSITORY, Server, started, wait_until
 from tests.programs import require
@@ -85,7 +85,13 @@ def test_its_workers_fit_into_its_memory_and_tasks_whatever_the_number_of_cpus(
 def test_the_service_needs_no_system_call_that_the_unit_forbids(where: str, tmp_path: Path) -> None:
     name = tmp_path / "socket"
     environ = {"SERVICE_BIND": "127.0.0.1:0" if where == "tcp" else f"unix:{name}"}
-    command: list[str | Path] = [sys.executable, "-m", "tests.repository.deploy.syscall_filter", UNIT, *COMMANDS["gunicorn"]]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "tests.repository.deploy.syscall_filter",
+        UNIT,
+        *COMMANDS["gunicorn"],
+    ]
     with started(command, tmp_path, environ) as server:
         wait_until(lambda: ready(server) == 200, "ready")
         if where == "unix":
@@ -146,7 +152,14 @@ def test_the_service_is_ready_when_a_worker_serves_and_not_before(told: tuple[st
     name, listener = told
     (tmp_path / "slow.py").write_text(SLOW)
     environ = {"NOTIFY_SOCKET": name, "SERVICE_BIND": "127.0.0.1:0", "SERVICE_DRAIN_SECONDS": "0.5"}
-    options = ["--config", str(REPOSITORY / "gunicorn.conf.py"), "--chdir", str(tmp_path), "--pythonpath", str(REPOSITORY)]
+    options = [
+        "--config",
+        str(REPOSITORY / "gunicorn.conf.py"),
+        "--chdir",
+        str(tmp_path),
+        "--pythonpath",
+        str(REPOSITORY),
+    ]
     with started([BIN / "gunicorn", *options, "slow:create()"], tmp_path, environ, cwd=REPOSITORY) as server:
         wait_until(lambda: listener.read().count("WATCHDOG=1") > 1, "the master's loop turns")
         assert "STATUS=starting" in listener.messages

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from observability import configuration
-
 from tests.observability.promtool import promtool
 
 CONFIG = """

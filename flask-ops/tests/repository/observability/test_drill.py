@@ -13,11 +13,11 @@ import promql_parser
 import psutil
 import pytest
 import yaml
+
 from observability.drill import scaling
 from observability.drill.faults import FAULTS, UNTRIED, Fault
 from observability.drill.run import Outcome
 from observability.drill.shipped import WATCHDOG
-
 from tests.observability.files import alerts, rules
 from tests.process import BIN, DEADLINE, REPOSITORY, Server, started, wait_until
 from tests.programs import require

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from observability import programs
 from observability.drill.load import Load, ask
 from observability.drill.webhook import Webhook, title
 from observability.programs import MissingProgramError, Program, free_port
-
 from tests.process import wait_until
 
 STUBBORN = """

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from observability.programs import free_port, occupied
 
+from observability.programs import free_port, occupied
 from tests.process import BIN, REPOSITORY, Server, started, wait_until
 from tests.programs import require
 

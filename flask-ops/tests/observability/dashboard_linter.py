@@ -10,8 +10,8 @@ from typing import Any
 
 import promql_parser
 
-from tests.repository.observability.dashboards import filled, panels, targets, variables
-from tests.repository.observability.files import selectors
+from tests.observability.dashboards import filled, panels, targets, variables
+from tests.observability.files import selectors
 
 Finding = tuple[str, str]
 Rule = Callable[[dict[str, Any]], Iterator[Finding]]

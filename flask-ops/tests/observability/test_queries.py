@@ -18,11 +18,12 @@ from typing import Any
 import promql_parser
 import pytest
 import yaml
-
 from observability.drill.load import Load, ask
 from observability.drill.stack import Stack
-from tests.repository.observability.dashboards import DASHBOARDS, annotation_queries, filled, targets, variables
-from tests.repository.observability.files import RULE_TESTS, alerts, queries, recorded, rules, runbook, selectors
+
+from flask_ops import observability
+from tests.observability.dashboards import DASHBOARDS, annotation_queries, filled, targets, variables
+from tests.observability.files import RULE_TESTS, alerts, queries, recorded, rules, runbook, selectors
 from tests.process import wait_until
 from tests.programs import require
 
@@ -30,12 +31,28 @@ SERVICE = DASHBOARDS["service"]
 PANEL_QUERIES = list(targets(SERVICE))
 
 
+PROMETHEUS = f"""
+global: {{scrape_interval: 15s, evaluation_interval: 30s}}
+rule_files: [rules/*.yml]
+scrape_configs: [{{job_name: {observability.JOB}}}]
+"""
+ALERTMANAGER = "{route: {receiver: all}, receivers: [{name: all}]}"
+
+
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    """The service behind a proxy, with traffic in which everything happens that a panel shows."""
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The service behind a proxy, with traffic in which everything happens that a panel shows.
+
+    Prometheus reads what the library writes into a folder.
+    """
     require("prometheus")
     require("prometheus-alertmanager")
-    with Stack({"SERVICE_TRUSTED_PROXIES": "1"}) as running, Load(lambda number: mixed(running.port, number)):
+    folder = tmp_path_factory.mktemp("observability")
+    observability.write(folder)
+    (folder / "prometheus.yml").write_text(PROMETHEUS)
+    (folder / "alertmanager.yml").write_text(ALERTMANAGER)
+    settings = {"SERVICE_TRUSTED_PROXIES": "1"}
+    with Stack(settings, source=folder) as running, Load(lambda number: mixed(running.port, number)):
         yield running
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from tests.repository.observability.files import OBSERVABILITY
+from tests.observability.files import FILES
 
-DASHBOARDS = {
-    path.stem: json.loads(path.read_text())
-    for path in sorted((OBSERVABILITY / "grafana" / "dashboards").glob("*.json"))
-}
+DASHBOARDS = {Path(name).stem: json.loads(text) for name, text in FILES.items() if name.endswith(".json")}
 
 
 def panels(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.repository.observability.dashboards import DASHBOARDS, panels
+from tests.observability.dashboards import DASHBOARDS, panels
 from tests.programs import require
 
 VERSIONS = ("11.0.7", "11.6.16", "12.4.11", "13.2.3")

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.repository.observability.files import ALWAYS, OBSERVABILITY, RULE_TESTS, alerts, cases
-from tests.repository.observability.promtool import promtool
+from tests.observability.files import ALWAYS, FILES, RULE_TESTS, alerts, cases
+from tests.observability.promtool import promtool
 
-RULES = {path.stem: path.read_text() for path in (OBSERVABILITY / "rules").glob("*.yml")}
+RULES = {Path(name).stem: text for name, text in FILES.items() if name.startswith("rules/")}
 BURNS = {f"ServiceErrorBudgetGoneIn{days}Days" for days in (2, 5, 10, 30)}
 
 
@@ -171,7 +171,7 @@ def test_a_case_notices_that_a_part_of_a_recording_is_another(
     (tmp_path / "rules").mkdir()
     (tmp_path / "tests").mkdir()
     (tmp_path / "rules" / f"{stem}.yml").write_text(changed)
-    (tmp_path / "tests" / "cases.yml").write_text((OBSERVABILITY / "tests" / f"{file}.yml").read_text())
+    (tmp_path / "tests" / "cases.yml").write_text(FILES[f"tests/{file}.yml"])
     returned, output = promtool("test", "rules", tmp_path / "tests" / "cases.yml")
 
     assert 0 != returned

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.repository.observability.dashboards import DASHBOARDS, annotation_queries, filled, panels, targets
-from tests.repository.observability.promtool import promtool
+from tests.observability.dashboards import DASHBOARDS, annotation_queries, filled, panels, targets
+from tests.observability.promtool import promtool
 
 SERVICE = DASHBOARDS["service"]
 ALL = dict.fromkeys(("job", "instance", "route"), ".+")

@@ -1,0 +1,136 @@
+"""Rules and alerts as the library ships them, by promtool and by what this project demands of each."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import promql_parser
+import pytest
+import yaml
+from observability.drill.scaling import seconds
+
+from flask_ops.metrics.requests import DURATION_BUCKETS
+from tests.observability.dashboards import DASHBOARDS, filled, panels, targets
+from tests.observability.files import (
+    ALWAYS,
+    FILES,
+    RULE_TESTS,
+    SHIPPED,
+    alerts,
+    cases,
+    queries,
+    rules,
+    runbook,
+    selectors,
+)
+from tests.observability.promtool import promtool
+
+
+def test_promtool_finds_nothing_in_the_rules() -> None:
+    files = (SHIPPED / "rules").glob("*.yml")
+    returned, output = promtool("check", "rules", "--lint=all", "--lint-fatal", *files)
+
+    assert 0 == returned, output
+
+
+def test_there_is_nothing_that_prometheus_3_reads_otherwise() -> None:
+    """Of its migration guide, what queries are concerned with. `make test-newer` runs one."""
+    everything = [rule["expr"] for rule in rules()]
+    everything += [query for text in runbook().values() for query in queries(text)]
+    for dashboard in DASHBOARDS.values():
+        filling = dict.fromkeys(("job", "instance", "route"), ".+")
+        everything += [filled(query, filling) for _, query in targets(dashboard)]
+
+    # It writes a bound as a float, 1.0, whatever the scrape has.
+    bounds = {
+        matcher.value
+        for query in everything
+        for selector in selectors(query)
+        for matcher in selector.matchers.matchers
+        if matcher.name in {"le", "quantile"}
+    }
+    assert {"0.3"} == bounds
+    assert not any("holt_winters" in query for query in everything)
+    # A range no longer holds the sample at its left end: one with a single step has a single sample.
+    steps = [found for query in everything for found in re.findall(r"\[(\w+):(\w+)\]", query)]
+    assert steps
+    assert all(seconds(length) >= 2 * seconds(step) for length, step in steps)
+
+
+@pytest.mark.parametrize("path", RULE_TESTS, ids=lambda path: path.stem)
+def test_promtool_finds_every_alert_and_series_as_expected(path: Path) -> None:
+    returned, output = promtool("test", "rules", path)
+
+    assert 0 == returned, output
+
+
+def test_recorded_series_are_named_level_metric_operations() -> None:
+    names = {rule["record"] for rule in rules() if "record" in rule}
+
+    assert set() == {name for name in names if not re.fullmatch(r"[a-z_]+:[a-z_]+:[a-z0-9_]+", name)}
+
+
+@pytest.mark.parametrize("alert", alerts())
+def test_an_alert_is_complete(alert: str) -> None:
+    rule = alerts()[alert]
+
+    assert rule["labels"]["severity"] in {"page", "ticket", "none"}
+    assert {"summary", "description", "runbook_url"} == set(rule["annotations"])
+    assert "for" in rule
+    assert "{{" in rule["annotations"]["description"]
+    assert rule["annotations"]["runbook_url"].endswith(f"/runbook.md#{alert.lower()}")
+
+
+def test_only_what_users_feel_pages() -> None:
+    groups = {group["name"]: group["rules"] for group in yaml.safe_load(FILES["rules/alerts.yml"])["groups"]}
+
+    assert {"ticket"} == {rule["labels"]["severity"] for rule in groups["service-causes"]}
+    assert {"page"} == {rule["labels"]["severity"] for rule in groups["service-symptoms"]}
+
+
+@pytest.mark.parametrize("alert", alerts())
+def test_the_runbook_says_what_an_alert_means_how_to_confirm_it_and_what_to_do(alert: str) -> None:
+    text = runbook()[alert]
+
+    assert re.fullmatch(r"\n\*\*Means:\*\*.*\n\*\*Confirm:\*\*.*\n\*\*Do:\*\*.*", text, re.DOTALL)
+    assert 2 == len(queries(text))
+    for query in queries(text):
+        promql_parser.parse(query)
+
+
+def test_the_runbook_has_no_heading_without_an_alert() -> None:
+    assert set(alerts()) == set(runbook())
+
+
+@pytest.mark.parametrize("alert", alerts())
+def test_an_alert_has_cases_in_which_it_fires_and_in_which_it_is_silent(alert: str) -> None:
+    found = list(cases(alert))
+
+    assert any(expectation["exp_alerts"] for _, _, expectation in found)
+    assert alert in ALWAYS or any(not expectation["exp_alerts"] for _, _, expectation in found)
+
+
+@pytest.mark.parametrize("alert", sorted(alerts().keys() - ALWAYS - {"ServiceTargetAbsent"}))
+def test_an_alert_is_silent_where_there_is_no_data(alert: str) -> None:
+    """Each but the one that tells of that."""
+    assert any(not test.get("input_series") and not expectation["exp_alerts"] for _, test, expectation in cases(alert))
+
+
+def test_panels_that_show_the_budget_tell_of_how_many_days_it_is() -> None:
+    (days,) = {days for rule in rules() for days in re.findall(r"budget_left:ratio(\d+)d", rule.get("record", ""))}
+    showing = [
+        panel
+        for panel in panels(DASHBOARDS["service"])
+        if any("error_budget_left" in target["expr"] for target in panel["targets"])
+    ]
+
+    assert showing
+    assert all(f"{days} days, or of as many as Prometheus has" in panel["description"] for panel in showing)
+
+
+def test_the_bound_of_the_latency_is_one_of_the_buckets() -> None:
+    bounds = {bound for rule in rules() for bound in re.findall(r'le="(.+?)"', rule["expr"])}
+
+    assert bounds
+    assert {float(bound) for bound in bounds} <= set(DURATION_BUCKETS)

@@ -1,0 +1,125 @@
+"""Prometheus's configuration and the rules in `observability/`, whoever has added to them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import yaml
+
+from flask_ops.core.settings import Settings
+from observability.drill.scaling import seconds
+from tests.observability.files import recorded
+from tests.observability.promtool import promtool
+from tests.process import REPOSITORY
+from tests.programs import require
+from tests.repository.observability.files import OBSERVABILITY, alerts
+
+CONFIG = (OBSERVABILITY / "prometheus.yml").read_text()
+JOB = yaml.safe_load(CONFIG)["scrape_configs"][0]
+STATIC = re.compile(r"^    static_configs:\n(?:      .*\n)+", re.MULTILINE)
+ALTERNATIVES = [key for key in ("file_sd_configs", "kubernetes_sd_configs") if f"    # {key}:\n" in CONFIG]
+"""Other ways to find targets, as far as they are still in comments."""
+
+
+def uncommented(key: str) -> str:
+    """Return the configuration with an alternative in the place of the static targets."""
+    before, _, after = STATIC.sub("", CONFIG).partition(f"    # {key}:\n")
+    block, blank, rest = f"    # {key}:\n{after}".partition("\n\n")
+    return before + "\n".join(line.replace("    # ", "    ", 1) for line in block.split("\n")) + blank + rest
+
+
+def test_promtool_accepts_the_rules() -> None:
+    returned, output = promtool("check", "rules", *(OBSERVABILITY / "rules").glob("*.yml"))
+
+    assert 0 == returned, output
+
+
+def test_promtool_accepts_the_configuration_and_its_alternatives(tmp_path: Path) -> None:
+    """Debian 12 has built its Prometheus without Kubernetes."""
+    configurations = {"as it is": CONFIG, **{key: uncommented(key) for key in ALTERNATIVES}}
+    for name, text in configurations.items():
+        path = tmp_path / f"{name}.yml"
+        path.write_text(text)
+        returned, output = promtool("check", "config", "--syntax-only", path)
+
+        without_kubernetes = "field kubernetes_sd_configs not found in type config.ScrapeConfig" in output
+        assert 0 == returned or without_kubernetes, f"{name}: {output}"
+
+
+def test_rules_select_the_job_that_is_scraped() -> None:
+    rules = "".join(path.read_text() for path in (OBSERVABILITY / "rules").glob("*.yml"))
+
+    assert f'job="{JOB["job_name"]}"' in rules
+
+
+def test_of_pods_those_of_the_service_are_scraped_on_their_management_port(tmp_path: Path) -> None:
+    """Debian's Prometheus cannot ask Kubernetes, so a file says what Kubernetes would."""
+    if "kubernetes_sd_configs" not in ALTERNATIVES:  # an adopter finds targets another way, or has made it theirs
+        return
+    text = yaml.safe_load(uncommented("kubernetes_sd_configs"))
+    job = text["scrape_configs"][0]
+    name = job["relabel_configs"][0]["regex"]
+    pods = [pod(name, "management", "Running"), pod("other", "management", "Running")]
+    pods += [pod(name, "http", "Running"), pod(name, "management", "Succeeded")]
+    targets, config = tmp_path / "pods.json", tmp_path / "prometheus.yml"
+    targets.write_text(
+        json.dumps([{"targets": [f"10.0.0.{i}:8001"], "labels": labels} for i, labels in enumerate(pods)])
+    )
+    # What is developed has the same labels, and the rules sum over all that has the job's name.
+    production = yaml.safe_load((REPOSITORY / "deploy/kubernetes/overlays/production/kustomization.yaml").read_text())
+    namespaces = {"names": [production["namespace"]]}
+    assert [{"role": "pod", "namespaces": namespaces}] == job.pop("kubernetes_sd_configs")
+    job["file_sd_configs"] = [{"files": [str(targets)]}]
+    del text["rule_files"]
+    config.write_text(yaml.safe_dump(text))
+
+    command: list[str | Path] = [require("promtool"), "check", "service-discovery", "--timeout=1s", config]
+    found = json.loads(subprocess.run([*command, job["job_name"]], capture_output=True, check=True).stdout)
+    kept = [target["labels"] for target in found if target["labels"]]
+    assert [("10.0.0.0:8001", job["job_name"], "prod", f"{name}-1")] == [
+        (labels["instance"], labels["job"], labels["namespace"], labels["pod"]) for labels in kept
+    ]
+
+
+def pod(name: str, port: str, phase: str) -> dict[str, str]:
+    """Return what Kubernetes tells of one port of a pod."""
+    return {
+        "__meta_kubernetes_namespace": "prod",
+        "__meta_kubernetes_pod_name": f"{name}-1",
+        "__meta_kubernetes_pod_label_app_kubernetes_io_name": name,
+        "__meta_kubernetes_pod_container_port_name": port,
+        "__meta_kubernetes_pod_phase": phase,
+    }
+
+
+def test_there_is_nothing_that_prometheus_3_has_renamed_or_refuses() -> None:
+    """Of its migration guide, what configurations are concerned with. `make test-newer` runs one."""
+    assert not re.search("scrape_classic_histograms|api_version|enable_http2|target.*https?://", CONFIG)
+
+
+def test_series_count_as_near_their_ceiling_from_80_percent_on() -> None:
+    near = alerts().get("ServiceSeriesNearLimit")
+
+    assert near is None or near["expr"].endswith(f"> {JOB['sample_limit'] * 0.8:.0f}")
+
+
+def test_static_targets_are_management_addresses() -> None:
+    management = Settings.from_environ({}).management_bind
+    assert management is not None
+
+    targets = [target for config in JOB.get("static_configs", []) for target in config["targets"]]
+    assert {str(management.port)} >= {target.rpartition(":")[2] for target in targets}
+
+
+def test_prometheus_keeps_its_data_for_longer_than_the_budget_needs_them() -> None:
+    """Its own default is 15 days, the operator's one: the budget of 30 days would be of these, and nobody told."""
+    days = max(float(found[1]) for name in recorded() if (found := re.search(r"budget_left:ratio(\d+)d", name)))
+    monitoring = REPOSITORY / "deploy" / "kubernetes" / "components" / "monitoring"
+    for path in (OBSERVABILITY / "prometheus.yml", OBSERVABILITY / "compose.yaml", monitoring / "kustomization.yaml"):
+        kept = re.findall(r"retention(?:\.time=|: )(\w+)", path.read_text())
+
+        assert kept, path
+        assert all(seconds(duration) > seconds(f"{days:.0f}d") for duration in kept), path

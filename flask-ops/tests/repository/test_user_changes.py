@@ -1,0 +1,73 @@
+"""An adopter's first changes fail no test of the repository: another README, an alert, a port, a place for the runbook.
+
+Only the tests that start no container, no proxy and no server are tried, and only what an adopter's files decide.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.process import BIN, REPOSITORY, clean_environ
+
+ALERT = """
+  - name: orders
+    rules:
+      - alert: OrdersMissing
+        expr: sum(increase(orders_total{job="service"}[1h])) < 1
+        for: 1h
+        labels: {severity: ticket, team: shop}
+        annotations:
+          summary: Nobody has ordered anything for an hour
+"""
+TESTS = (
+    "tests/repository/deploy/test_compose.py",
+    "tests/repository/deploy/test_kubernetes.py",
+    "tests/repository/deploy/test_kubernetes_monitoring.py",
+    "tests/repository/deploy/test_workflow.py",
+    "tests/repository/observability/test_alertmanager.py",
+    "tests/repository/observability/test_compose.py",
+    "tests/repository/observability/test_copied.py",
+    "tests/repository/observability/test_drill.py",
+    "tests/repository/observability/test_prometheus.py",
+    "tests/repository/observability/test_provisioning.py",
+    "tests/repository/observability/test_runbook_address.py",
+)
+# What starts something, or is about nothing that an adopter changes.
+LEFT_OUT = ("autoscaler_asks", "no_duration", "ended_leaves", "moment_in_which", "faults_raise_the_alerts")
+
+
+def change(copy: Path) -> None:
+    (copy / "README.md").write_text("# Orders\n\nTakes orders.\n")
+    with (copy / "observability" / "rules" / "alerts.yml").open("a") as file:
+        file.write(ALERT)
+    compose = copy / "compose.yaml"
+    before, image, after = compose.read_text().partition("    image: ")
+    assert image
+    compose.write_text(f'{before}    ports: ["8080:8000"]\n{image}{after}')
+
+
+@pytest.mark.timeout(300)  # half a minute, on a machine with nothing else to do
+def test_they_fail_no_test_of_the_repository(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    ignored = shutil.ignore_patterns(".git", ".venv*", ".*_cache", ".hypothesis", ".newer", ".coverage*", "__pycache__")
+    shutil.copytree(REPOSITORY, copy, ignore=ignored)
+    change(copy)
+
+    tests: list[str | Path] = [BIN / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS]
+    chosen = " and ".join(f"not {name}" for name in LEFT_OUT)
+    compared: list[str | Path] = [BIN / "python", "-m", "tests.repository.observability.copied", "--compare"]
+    for command in ([*tests, "-k", chosen], compared):
+        done = subprocess.run(
+            command,
+            cwd=copy / "flask-ops",
+            env={**clean_environ(), "PYTHONPATH": str(copy)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+        assert 0 == done.returncode, done.stdout[-10_000:] + done.stderr
