@@ -89,7 +89,7 @@ def test_any_other_value_is_refused_with_what_was_expected(parse: Parse, expecte
 class Sample:
     """Two declared variables."""
 
-    colour: Colour = setting("SAMPLE_COLOUR", choice(Colour), default=Colour.RED, help="Its colour.")  # noqa: RUF009 - a field
+    colour: Colour = setting("SAMPLE_COLOUR", choice(Colour), default=Colour.RED, help="Its colour.")
     password: str = setting(
         "SAMPLE_PASSWORD", WORD, default=None, help="Opens it.", fallback=("PASSWORD", WORD), secret=True
     )

@@ -18,10 +18,10 @@ from typing import Any
 import promql_parser
 import pytest
 import yaml
-from observability.drill.load import Load, ask
-from observability.drill.stack import Stack
 
 from flask_ops import observability
+from observability.drill.load import Load, ask
+from observability.drill.stack import Stack
 from tests.observability.dashboards import DASHBOARDS, annotation_queries, filled, targets, variables
 from tests.observability.files import RULE_TESTS, alerts, queries, recorded, rules, runbook, selectors
 from tests.process import wait_until

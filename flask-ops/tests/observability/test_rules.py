@@ -8,9 +8,9 @@ from pathlib import Path
 import promql_parser
 import pytest
 import yaml
-from observability.drill.scaling import seconds
 
 from flask_ops.metrics.requests import DURATION_BUCKETS
+from observability.drill.scaling import seconds
 from tests.observability.dashboards import DASHBOARDS, filled, panels, targets
 from tests.observability.files import (
     ALWAYS,

@@ -1,4 +1,4 @@
-"""Runs a command as a systemd unit filters its system calls: ``python -m tests.repository.deploy.syscall_filter UNIT ...``."""
+"""A command under the system call filter of a systemd unit: ``python -m tests.repository.deploy.syscall_filter UNIT``."""
 
 from __future__ import annotations
 
