@@ -155,3 +155,50 @@ def test_other_commands_of_flask_work_in_production(tmp_path: Path) -> None:
     with started([BIN / "flask", "--app", "service.app", "routes"], tmp_path) as server:
         assert server.process.wait(DEADLINE) == 0
         assert "/healthz" in server.text()
+
+
+SHOP = """
+from flask import Flask
+import flask_ops
+from flask_ops.settings import setting, text
+
+class Settings(flask_ops.Settings):
+    database: str = setting("SERVICE_DATABASE", text(r".+", "a path"), help="The file.")
+
+app = Flask(__name__)
+flask_ops.Ops(app, Settings, probes=True)
+app.add_url_rule("/", view_func=lambda: Settings.current().database)
+"""
+
+
+def test_serve_takes_the_settings_of_the_application(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(SHOP)
+    command = [BIN / "python", "-m", "flask_ops", "serve", "shop:app", "--settings", "shop:Settings"]
+    env = {**FREE, "SERVICE_DATABASE": "orders.db"}
+
+    with running(command, tmp_path, env, cwd=tmp_path) as server:
+        assert b"orders.db" == server.get("/").body
+        assert [] == server.lines("unknown variable")
+    with started(command, tmp_path, FREE, cwd=tmp_path) as server:
+        assert 78 == server.process.wait(DEADLINE)
+        assert ["SERVICE_DATABASE is not set, expected a path"] == server.line("settings cannot be used")["problems"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ("shop", "'shop' is not MODULE:CLASS"),
+        ("shop:app", "shop:app is not a class derived from flask_ops.Settings"),
+        ("shop:Nope", "has no attribute 'Nope'"),
+        ("nope:Settings", "No module named 'nope'"),
+    ],
+)
+def test_settings_that_cannot_be_imported_are_refused(settings: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(SHOP.replace("flask_ops.Ops", "# flask_ops.Ops"))
+    command = [str(BIN / "python"), "-m", "flask_ops", "serve", "shop:app", "--settings", settings]
+
+    done = subprocess.run(command, cwd=tmp_path, env=clean_environ(), capture_output=True, text=True, check=False)
+
+    assert 2 == done.returncode
+    assert "error: argument --settings: " in done.stderr
+    assert reason in done.stderr

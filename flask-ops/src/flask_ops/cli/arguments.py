@@ -40,6 +40,15 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     about = "serve an application with Waitress: one process, a stop that loses no request, the management address"
     serve = commands.add_parser("serve", help=about, description=f"{about[0].upper()}{about[1:]}.")
     serve.add_argument("application", metavar="APP", type=_application, help=EXPECTED)
+    _add_settings(serve)
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--settings",
+        metavar="MODULE:CLASS",
+        help="the class derived from flask_ops.Settings that APP uses (default: flask_ops.Settings)",
+    )
 
 
 def _add_healthcheck(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -72,6 +81,7 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser], ap
     )
     if application is None:
         check.add_argument("application", metavar="APP", type=_application, help=EXPECTED)
+        _add_settings(check)
     check.add_argument(
         "--server", choices=SERVERS, help="which one will serve (default: gunicorn, where it is installed)"
     )

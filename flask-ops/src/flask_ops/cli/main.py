@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 
 from flask_ops.cli import arguments as command_line
 from flask_ops.core import interruption, standard_descriptors
+from flask_ops.core.loading import from_here, load_settings
 from flask_ops.core.settings import Mode, Settings
 
 
@@ -24,6 +26,8 @@ def main(
     standard_descriptors.open_closed()
     parser = command_line.parser(prog, settings, application)
     options = parser.parse_args(arguments)
+    if getattr(options, "settings", None):
+        settings = _load_settings(options.settings, parser)
     # Each command is imported when it is called: `check` is there to say that the application cannot be imported.
     if options.command == "check":
         from flask_ops.cli.check import command as check  # noqa: PLC0415 - the other commands do without it
@@ -47,3 +51,11 @@ def main(
     if application is None:
         return serving.run(options.application, settings, default_mode=Mode.PRODUCTION)
     return serving.run(application, settings, default_mode=Mode.DEVELOPMENT)
+
+
+def _load_settings(target: str, parser: argparse.ArgumentParser) -> type[Settings]:
+    from_here()
+    try:
+        return load_settings(target)
+    except (ValueError, TypeError, ImportError, AttributeError) as error:
+        parser.error(f"argument --settings: {error}")

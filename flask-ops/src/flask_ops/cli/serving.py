@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import structlog
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler
 
 from flask_ops import log
-from flask_ops.core.loading import load_application
+from flask_ops.core.loading import from_here, load_application
 from flask_ops.core.settings import Mode, Settings
 from flask_ops.ops.startup import open_store, start
 
@@ -19,8 +18,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 def run(application: str, settings: type[Settings], *, default_mode: Mode) -> int:
     """Serve the application ``module:name`` or ``module:factory()`` until told to stop; return the exit code."""
-    if "" not in sys.path and os.getcwd() not in sys.path:  # noqa: PTH109 - as text, as sys.path has it
-        sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as other servers do
+    from_here()
     read = start(settings, default_mode=default_mode)
     os.environ["SERVICE_ENV"] = read.mode  # the application reads its settings itself, with another default
     log.take_printed_lines(read)  # of modules as they are imported, too

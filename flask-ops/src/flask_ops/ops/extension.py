@@ -152,5 +152,9 @@ class _Entrance:
         if self._is_checked:
             return
         self._is_checked = True
-        if environ["wsgi.multiprocess"] and not store.is_shared():
+        if not environ["wsgi.multiprocess"]:
+            return
+        if store.is_shared():  # by a server that does not know it: what its workers have counted ends with them
+            _log.warning("counts of ended workers are lost", instead="gunicorn -c python:flask_ops.gunicorn")
+        else:
             _log.warning("each worker shows its own metrics only", instead="gunicorn -c python:flask_ops.gunicorn")

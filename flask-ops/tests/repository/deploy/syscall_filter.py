@@ -1,4 +1,4 @@
-"""A command under the system call filter of a systemd unit: ``python -m tests.repository.deploy.syscall_filter UNIT``."""
+"""A command under a systemd unit's system call filter: ``python -m tests.repository.deploy.syscall_filter UNIT``."""
 
 from __future__ import annotations
 
