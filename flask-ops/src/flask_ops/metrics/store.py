@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from flask_ops.metrics import slots
@@ -88,6 +89,18 @@ def settle(*, parent_serves: bool) -> None:
         prepare(slot)
         identify(slot)
     slots.sign(identity(), WORKER)
+
+
+def serve() -> None:
+    """Give this process a slot of its own if a server that is not ours has forked it; a second call changes nothing.
+
+    uWSGI forks without Python's hooks: two processes would write into one file, and damage it.
+    """
+    if not _named:  # there is no store, or it is not ours
+        return
+    _become_nobody()
+    with suppress(OSError):  # identity() tries again with the first count, which is logged if it fails
+        settle(parent_serves=True)
 
 
 def prepare(slot: str) -> None:

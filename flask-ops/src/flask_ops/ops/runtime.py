@@ -83,6 +83,7 @@ class Runtime:
             return
         with self._starting:
             if self._pid != os.getpid():
+                store.serve()  # first: other threads count as soon as the pid is noted
                 self._pid = os.getpid()
                 self._health.start()
                 self._pulse.start()
