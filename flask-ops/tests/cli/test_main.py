@@ -173,7 +173,7 @@ app.add_url_rule("/", view_func=lambda: Settings.current().database)
 
 def test_serve_takes_the_settings_of_the_application(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(SHOP)
-    command = [BIN / "python", "-m", "flask_ops", "serve", "shop:app", "--settings", "shop:Settings"]
+    command: list[str | Path] = [BIN / "python", "-m", "flask_ops", "serve", "shop:app", "--settings", "shop:Settings"]
     env = {**FREE, "SERVICE_DATABASE": "orders.db"}
 
     with running(command, tmp_path, env, cwd=tmp_path) as server:
