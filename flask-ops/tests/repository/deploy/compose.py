@@ -14,6 +14,7 @@ import yaml
 
 from tests.process import DEADLINE, REPOSITORY, clean_environ
 from tests.programs import require
+from tests.repository import names
 from tests.repository.deploy.docker import Engine
 from tests.repository.deploy.proxies import make_certificate
 
@@ -84,12 +85,12 @@ def stack(docker: Engine, service: str, proxy: str, directory: Path) -> Iterator
 
 def _write(path: Path, service: str, proxy: str, bridges: str) -> None:
     project = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())
-    first, second = project["services"]["service"], project["services"]["proxy"]
+    first, second = project["services"][names.COMPOSE], project["services"]["proxy"]
     # What the docker-compose of Debian 12 does not know.
-    del project["name"], second["depends_on"]["service"]["restart"]
+    del project["name"], second["depends_on"][names.COMPOSE]["restart"]
     # The images are made here, and the ports of this machine may be somebody else's. An adopter may have published
     # more of them, or have added services, whose images come from elsewhere.
-    project["services"] = {"service": first, "proxy": second}
+    project["services"] = {names.COMPOSE: first, "proxy": second}
     for one in project["services"].values():
         one.pop("ports", None)
     first.pop("depends_on", None)

@@ -12,6 +12,7 @@ import yaml
 from flask_ops.core.settings import Settings
 from tests.process import REPOSITORY
 from tests.programs import require
+from tests.repository import names
 
 KUBERNETES = REPOSITORY / "deploy" / "kubernetes"
 OBSERVABILITY = REPOSITORY / "observability"
@@ -34,7 +35,7 @@ def of_kind(objects: list[Object], kind: str) -> list[Object]:
     return [item for item in objects if item["kind"] == kind]
 
 
-def one(objects: list[Object], kind: str, name: str = "service") -> Object:
+def one(objects: list[Object], kind: str, name: str = names.KUBERNETES) -> Object:
     """Return the only object of this kind and name."""
     (found,) = (item for item in of_kind(objects, kind) if item["metadata"]["name"] == name)
     return found

@@ -13,11 +13,14 @@ from tests.repository.adopted import refused
 
 MANAGEMENT_PORT = 8001
 LOOPBACK = {"127.0.0.1", "[::1]"}
+from tests.repository import names
 
 
 @pytest.fixture(scope="module")
 def services() -> dict[str, Any]:
-    return dict(yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"])
+    """Return the services of compose.yaml, with `service` for the one that `make name` renames."""
+    found = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]
+    return {"service" if name == names.COMPOSE else name: service for name, service in found.items()}
 
 
 def test_the_service_is_hardened(services: dict[str, Any]) -> None:
@@ -75,5 +78,5 @@ def test_the_proxy_asks_the_service_where_it_listens(services: dict[str, Any]) -
     upstream = (REPOSITORY / "deploy" / "compose" / "upstream.conf").read_text()
     bind = Settings.from_environ({}).bind
 
-    assert f"server service:{bind.port} " in upstream
+    assert f"server {names.COMPOSE}:{bind.port} " in upstream
     assert all(volume.endswith(":ro") for volume in services["proxy"]["volumes"])

@@ -18,6 +18,7 @@ import pytest
 from flask_ops.core.settings import Settings
 from tests import sample
 from tests.process import BIN, DEADLINE, REPOSITORY, wait_until
+from tests.repository import names
 from tests.repository.deploy import base_image
 from tests.repository.deploy.compose import Stack, stack
 from tests.repository.deploy.docker import Engine, engine
@@ -196,14 +197,14 @@ def composed(docker: Engine, image: str, tmp_path_factory: pytest.TempPathFactor
 def test_compose_yaml_passes_as_what_the_world_sees(composed: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """The name, the certificate and the one instance are those that its nginx is given."""
     reach(monkeypatch, composed.certificate)
-    url, management = f"https://{NAME}:{composed.port(443)}", f"http://{composed.address('service', 'inside')}:8001"
+    url, management = f"https://{NAME}:{composed.port(443)}", f"http://{composed.address(names.COMPOSE, 'inside')}:8001"
     found = verify(url, f"--management={management}", "--public", "--certificate-days=1", "--wait=20")
 
     assert (0, []) == (found.code, found.bad())
     assert ["They count exactly the 10 requests made here."] == found.texts("metrics", "ok")
 
     def clients() -> set[str]:
-        lines = [json.loads(line) for line in composed.log("service").splitlines()]
+        lines = [json.loads(line) for line in composed.log(names.COMPOSE).splitlines()]
         return {line["client"] for line in lines if line["event"] == "request"}
 
     assert {composed.gateway("outside")} == wait_until(clients, "a line"), "whoever asks nginx, and not nginx itself"
@@ -220,8 +221,8 @@ def test_compose_yaml_serves_no_other_name_and_nothing_around_nginx(
         answer = client.getresponse()
 
     assert (421, "application/problem+json") == (answer.status, answer.headers["Content-Type"])
-    assert {} == {port: to for port, to in composed.inspect("service")["NetworkSettings"]["Ports"].items() if to}
-    for name in ("service", "proxy"):
+    assert {} == {port: to for port, to in composed.inspect(names.COMPOSE)["NetworkSettings"]["Ports"].items() if to}
+    for name in (names.COMPOSE, "proxy"):
         host = composed.inspect(name)["HostConfig"]
         assert (True, ["ALL"]) == (host["ReadonlyRootfs"], host["CapDrop"])
 
@@ -229,4 +230,4 @@ def test_compose_yaml_serves_no_other_name_and_nothing_around_nginx(
 def test_compose_stop_ends_both_with_0(composed: Stack) -> None:
     composed.run("stop")
 
-    assert [0, 0] == [composed.inspect(name)["State"]["ExitCode"] for name in ("service", "proxy")]
+    assert [0, 0] == [composed.inspect(name)["State"]["ExitCode"] for name in (names.COMPOSE, "proxy")]

@@ -10,6 +10,7 @@ import pytest
 
 from flask_ops.core.settings import Settings
 from tests.process import REPOSITORY
+from tests.repository import names
 from tests.repository.adopted import refused
 from tests.repository.deploy.kubernetes import (
     CONTAINER,
@@ -174,7 +175,7 @@ def test_production_leaves_the_number_of_pods_to_the_autoscaler(objects: list[Ob
     for autoscaler in of_kind(objects, "HorizontalPodAutoscaler"):
         assert "replicas" not in deployment["spec"]
         target = autoscaler["spec"]["scaleTargetRef"]
-        assert (deployment["apiVersion"], deployment["kind"], "service") == (*target.values(),)
+        assert (deployment["apiVersion"], deployment["kind"], names.KUBERNETES) == (*target.values(),)
         assert autoscaler["spec"]["minReplicas"] >= 2
 
 

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from tests.programs import require
+from tests.repository import names
 from tests.repository.deploy.kubernetes import KUBERNETES, OBSERVABILITY, Object, of_kind, one, rendered
 from tests.servers import serve
 
@@ -63,7 +64,10 @@ def test_the_autoscaler_asks_for_the_metric_that_the_adapter_makes_of_ours(
 
 
 def test_prometheus_finds_and_scrapes_the_pods_as_observability_says(production: list[Object]) -> None:
-    monitor, service = one(production, "ServiceMonitor")["spec"], one(production, "Service", "service-management")
+    monitor, service = (
+        one(production, "ServiceMonitor")["spec"],
+        one(production, "Service", f"{names.KUBERNETES}-management"),
+    )
     (endpoint,) = monitor["endpoints"]
     config = yaml.safe_load((OBSERVABILITY / "prometheus.yml").read_text())
     job = config["scrape_configs"][0]

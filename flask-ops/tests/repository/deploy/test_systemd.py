@@ -19,10 +19,10 @@ from flask_ops.ops import startup
 from flask_ops.servers.gunicorn.systemd import Systemd
 from tests.process import BIN, REPOSITORY, Server, started, wait_until
 from tests.programs import require
+from tests.repository.names import UNIT
 from tests.servers import COMMANDS, serve
 
-UNIT = REPOSITORY / "deploy" / "systemd" / "flask-service.service"
-HERE = "/opt/flask-service"
+HERE = f"/opt/{UNIT.stem}"
 
 
 @pytest.fixture
