@@ -11,7 +11,7 @@ install_package = { [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 	{ apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends $(1); }; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test programs drill monitor lint format manifests lock lock-service upgrade clean
+.PHONY: help install run dev test programs drill monitor lint format manifests name lock lock-service upgrade clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ format: .venv/installed-dev  ## Format the code and mend what the linter can
 
 manifests:  ## Take rules and dashboards of observability/ over into deploy/kubernetes
 	@$(PYTHON) deploy/kubernetes/manifests.py
+
+# Only from the command line: some environments have a variable NAME, WSL for example.
+name:  ## Rename the service everywhere: make name NAME=orders
+	@$(PYTHON) template/name.py $(if $(filter command,$(origin NAME)),"$$NAME")
 
 lock: lock-service  ## Take what is new in pyproject.toml into the locks; all other versions stay
 lock-service: $(BIN)/uv

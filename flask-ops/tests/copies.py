@@ -1,4 +1,4 @@
-"""Copies of the project of the tests, for tests that change it."""
+"""Copies of the project of the tests, and of the repository, for tests that change them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ import shutil
 from pathlib import Path
 
 from tests.process import PROJECT, REPOSITORY
+
+_LEFT_OUT = (".git", ".venv*", ".*_cache", ".hypothesis", ".newer", ".coverage*", "__pycache__", "dist", "tls")
+"""What is not part of the repository: versions, environments, and what tools and tests leave behind."""
+
+
+def copy_repository(folder: Path) -> Path:
+    """Copy the repository into ``folder``, as from an archive: without git and without an environment."""
+    return Path(shutil.copytree(REPOSITORY, folder, ignore=shutil.ignore_patterns(*_LEFT_OUT)))
 
 
 def copy_service(folder: Path) -> Path:

@@ -9,11 +9,11 @@ import yaml
 
 from flask_ops.core.settings import Settings
 from tests.process import REPOSITORY
+from tests.repository import names
 from tests.repository.adopted import refused
 
 MANAGEMENT_PORT = 8001
 LOOPBACK = {"127.0.0.1", "[::1]"}
-from tests.repository import names
 
 
 @pytest.fixture(scope="module")

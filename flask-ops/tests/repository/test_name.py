@@ -1,0 +1,197 @@
+"""`make name` renames the service in each place that carries its name, in no other one, and again."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.process import BIN, REPOSITORY, running
+from tests.programs import require
+from tests.repository import names
+from tests.repository.renaming import Copy
+
+NAME = "orders"
+OTHER_NAME = "shop-2"
+UNTOUCHED = ("flask-ops/", "benchmark/", "requirements", "CHANGELOG.md", "LICENSE", "tests/", "template/")
+
+
+@pytest.fixture(scope="module")
+def renamed(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    copy = Copy(tmp_path_factory.mktemp("renamed") / "copy")
+    copy.rename(NAME)
+    return copy
+
+
+def test_distribution_image_and_log_have_the_name(renamed: Copy) -> None:
+    assert NAME == tomllib.loads(renamed.text("pyproject.toml"))["project"]["name"]
+    assert f'class Settings(flask_ops.Settings, name="{NAME}", ' in renamed.text("service/settings.py")
+    assert f'LABEL org.opencontainers.image.title="{NAME}"' in renamed.text("Dockerfile")
+    assert f" --tag {NAME} .\n" in renamed.text("Dockerfile")
+    workflow = yaml.safe_load(renamed.text(".github/workflows/ci.yml"))["jobs"]["image"]
+    assert NAME == workflow["env"]["IMAGE"].partition(":")[0]
+    assert [NAME] * 4 == re.findall(
+        r"(?:--name|--time=45|\}\}'|docker logs) ([\w-]+)", yaml.safe_dump(workflow, width=1000).replace("''", "'")
+    )
+
+
+def test_the_renamed_service_serves_under_its_name(renamed: Copy, tmp_path: Path) -> None:
+    with running([BIN / "gunicorn"], tmp_path, {"SERVICE_BIND": "127.0.0.1:0"}, cwd=renamed.folder) as server:
+        assert NAME == server.get("/").json()["name"]
+        assert NAME == server.line("request", route="/")["service"]
+        assert 0 == server.stop()
+
+    assert {NAME} == {line["service"] for line in server.lines()}
+
+
+def test_compose_has_the_name_for_project_image_and_service(renamed: Copy) -> None:
+    compose = yaml.safe_load(renamed.text("compose.yaml"))
+    service = compose["services"][NAME]
+
+    assert NAME == compose["name"]
+    assert f"{NAME}:${{SERVICE_VERSION:-latest}}" == service["image"]
+    assert {NAME, "proxy"} == set(compose["services"])
+    assert {NAME} == set(compose["services"]["proxy"]["depends_on"])
+    assert f"server {NAME}:8000 " in renamed.text("deploy/compose/upstream.conf")
+    assert "build" in yaml.safe_load(renamed.text("observability/compose.yaml"))["services"][NAME]
+
+
+@pytest.mark.parametrize("overlay", ["development", "production"])
+def test_every_object_of_kubernetes_has_the_name(renamed: Copy, overlay: str) -> None:
+    before, after = (kustomize(root / "deploy/kubernetes/overlays" / overlay) for root in (REPOSITORY, renamed.folder))
+
+    assert [places(one, names.KUBERNETES) for one in before] == [places(one, NAME) for one in after]
+    (deployment,) = (one for one in after if one["kind"] == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert (NAME, f"registry.example.com/{NAME}") == (container["name"], container["image"].rpartition(":")[0])
+
+
+def kustomize(overlay: Path) -> list[dict[str, Any]]:
+    command: list[str | Path] = [require("kubectl"), "kustomize", overlay]
+    return list(yaml.safe_load_all(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+
+
+def places(item: dict[str, Any], name: str) -> list[str]:
+    """Return kind, name, namespace and labels of an object, with NAME for ``name``."""
+    metadata = item["metadata"]
+    found = [item["kind"], metadata["name"], metadata.get("namespace", ""), *metadata.get("labels", {}).values()]
+    selector = item.get("spec", {}).get("selector", {})
+    found += selector.get("matchLabels", selector).values()
+    assert metadata["name"].startswith(name)
+    return [re.sub(rf"^{name}\b", "NAME", text) for text in found]
+
+
+def test_prometheus_scrapes_the_job_that_the_rules_select(renamed: Copy) -> None:
+    observability = renamed.folder / "observability"
+    rules = "".join(path.read_text() for path in observability.glob("rules/*.yml"))
+
+    assert NAME == yaml.safe_load(renamed.text("observability/prometheus.yml"))["scrape_configs"][0]["job_name"]
+    assert {NAME} == set(re.findall(r'job="(.+?)"', rules + renamed.text("observability/runbook.md")))
+    assert f"names: [{NAME}-production]\n" in renamed.text("observability/prometheus.yml")
+    assert f"#     regex: {NAME}\n" in renamed.text("observability/prometheus.yml")
+    # Two that take seconds, and in which the name is all that it can be: a label, a selector, a word in a sentence.
+    cases = [observability / "tests" / name for name in ("recording.yml", "symptoms.yml")]
+    command: list[str | Path] = [require("promtool"), "test", "rules", *cases]
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert 0 == checked.returncode, checked.stdout + checked.stderr
+
+
+def test_what_make_manifests_makes_is_what_the_rename_has_written(renamed: Copy) -> None:
+    before = renamed.content()
+    subprocess.run([BIN / "python", renamed.folder / "deploy/kubernetes/manifests.py"], check=True, timeout=20)
+
+    assert before == renamed.content()
+
+
+def test_the_unit_of_systemd_has_the_name(renamed: Copy) -> None:
+    (unit,) = (renamed.folder / "deploy" / "systemd").iterdir()
+    lines = unit.read_text().splitlines()
+
+    assert f"{NAME}.service" == unit.name
+    for line in (f"ExecStart=/opt/{NAME}/.venv/bin/gunicorn", f"RuntimeDirectory={NAME}", f"SyslogIdentifier={NAME}"):
+        assert line in lines
+    documents = [renamed.folder / "README.md", *renamed.folder.glob("docs/**/*.md")]
+    assert f"deploy/systemd/{NAME}.service" in "".join(path.read_text() for path in documents)
+
+
+def test_each_proxy_has_the_name(renamed: Copy) -> None:
+    nginx, apache, haproxy = (
+        renamed.text(f"deploy/{path}") for path in ("nginx/nginx.conf", "apache/apache2.conf", "haproxy/haproxy.cfg")
+    )
+
+    assert [NAME] * 3 == re.findall(r"(?: upstream |proxy_pass http://|zone (?=\S+ \d))([\w-]+)", nginx)
+    assert {NAME} == set(re.findall(r"balancer://([\w-]+)", apache))
+    assert [f"{NAME}-once", NAME, NAME, f"{NAME}-once"] == re.findall(r"(?:backend|_backend) ([\w-]+)", haproxy)
+    assert [NAME] * 2 == re.findall(r" track (.+?)/", haproxy)
+
+
+def test_the_old_names_are_nowhere_left(renamed: Copy) -> None:
+    """Those that are nothing but names. `service` is also a word, the package, and a prefix."""
+    old = {name for name in (names.DISTRIBUTION, names.UNIT.stem) if "-" in name}
+    found = {
+        path: name
+        for path, content in renamed.content().items()
+        for name in old
+        if not path.startswith(UNTOUCHED) and name.encode() in content
+    }
+
+    assert {} == found
+
+
+def test_what_is_not_the_service_stays_byte_by_byte(renamed: Copy, tmp_path: Path) -> None:
+    before, after = Copy(tmp_path / "copy").content(), renamed.content()
+    untouched = {path for path in before if path.startswith(UNTOUCHED)}
+
+    assert {"requirements.txt", "requirements-dev.txt", "CHANGELOG.md", "flask-ops/pyproject.toml"} <= untouched
+    assert [] == [path for path in untouched if before[path] != after[path]]
+
+
+def test_a_second_rename_leaves_nothing_of_the_first(renamed: Copy, tmp_path: Path) -> None:
+    twice, once = Copy(tmp_path / "twice"), Copy(tmp_path / "once")
+    twice.rename(NAME)
+    assert renamed.content() == twice.content()
+
+    twice.rename(OTHER_NAME)
+    once.rename(OTHER_NAME)
+
+    assert once.content() == twice.content()
+
+
+def test_the_same_name_twice_changes_nothing(tmp_path: Path) -> None:
+    copy = Copy(tmp_path / "copy")
+    copy.rename(NAME)
+    before = copy.content()
+
+    assert f"The service is called {NAME} already. No file was changed.\n" == copy.rename(NAME)
+    assert before == copy.content()
+
+
+def test_it_prints_each_file_that_it_changes(tmp_path: Path) -> None:
+    copy = Copy(tmp_path / "copy")
+    before = copy.content()
+    printed = copy.rename(OTHER_NAME)
+    after = copy.content()
+
+    changed = {path for path, content in before.items() if after.get(path) != content}
+    assert changed == set(re.findall(r"^  ([\w./-]+\.\w+|Dockerfile)\b", printed, re.MULTILINE))
+    assert f"\n{len(changed)} files changed:\n" in printed
+
+
+def test_what_was_removed_or_changed_by_hand_stays_so(tmp_path: Path) -> None:
+    copy = Copy(tmp_path / "copy")
+    (copy.folder / "compose.yaml").unlink()
+    (copy.folder / "deploy" / "apache" / "apache2.conf").write_text("# none\n")
+    kustomization = copy.folder / "deploy/kubernetes/overlays/production/kustomization.yaml"
+    changed = re.sub(r"^namespace: .+$", "namespace: prod", kustomization.read_text(), flags=re.MULTILINE)
+    kustomization.write_text(changed, newline="\r\n")
+
+    copy.rename(OTHER_NAME)
+
+    assert "# none\n" == copy.text("deploy/apache/apache2.conf")
+    assert "namespace: prod\n" in kustomization.read_text()
+    assert f"\r\n  - name: {OTHER_NAME}-environment\r\n".encode() in kustomization.read_bytes()

@@ -1,0 +1,156 @@
+"""The places in this repository that carry the service's name, by the role that the name has there.
+
+Each pattern includes enough of the line that the English word, the package ``service``, the metrics ``service_*`` and
+the settings ``SERVICE_*`` do not match. ``@`` stands for the name; see ``role.py``.
+"""
+
+from __future__ import annotations
+
+from role import Role
+
+DOCUMENTS = ("*.md", "docs/**/*.md", "deploy/**/*.md", "observability/**/*.md")
+CHANGELOG = "CHANGELOG.md"
+"""What was, under the names of then; ``*.md`` finds it."""
+UNITS = "deploy/systemd/*.service"
+
+ROLES = (
+    Role(
+        "distribution",
+        ("pyproject.toml", r'^name = "@"'),
+        ((("Dockerfile",), (r'image\.title="@"',)),),
+    ),
+    Role(
+        "log",
+        ("service/settings.py", r'^class Settings\(.*\bname="@"'),
+        (
+            (
+                DOCUMENTS,
+                (
+                    r'"name":"@"',
+                    r'"service":"@"',
+                    r"`SERVICE_NAME` \| `@`",
+                    r"answers for @ \d",
+                    r"--tag @ \.$",
+                    r"^\$ docker run .* @$",
+                ),
+            ),
+            (("Dockerfile",), (r"--tag @ \.$",)),
+        ),
+    ),
+    Role(
+        "image",
+        ("compose.yaml", r"^    image: @:\$"),
+        (
+            (("deploy/kubernetes/base/deployment.yaml",), (r"^ +image: @$",)),
+            (
+                ("deploy/kubernetes/overlays/*/kustomization.yaml",),
+                (r"^images:\n(?: +#.*\n)*  - name: @$", r"^    newName: \S+/@$", r"set image @="),
+            ),
+            ((".github/workflows/*.yml",), (r"^ +IMAGE: @:",)),
+        ),
+    ),
+    Role("Compose project", ("compose.yaml", r"^name: @$"), ()),
+    Role(
+        "Compose service",
+        ("compose.yaml", r"^  @:\n    build:"),
+        (
+            (("compose.yaml",), (r"^    depends_on:\n      @:$",)),
+            (("observability/compose.yaml",), (r"^  @:\n    build:",)),
+            (("deploy/compose/upstream.conf",), (r"^server @:\d",)),
+        ),
+    ),
+    Role(
+        "container in CI",
+        (".github/workflows/*.yml", r"docker run --detach --name @$"),
+        (((".github/workflows/*.yml",), (r"docker stop --time=\d+ @$", r"ExitCode\}\}' @\)", r"docker logs @$")),),
+    ),
+    Role(
+        "Kubernetes",
+        ("deploy/kubernetes/base/deployment.yaml", r"^metadata:\n  name: @$"),
+        (
+            (
+                ("deploy/kubernetes/**/*.yaml",),
+                (
+                    r"^metadata:\n  name: @(?:-management)?$",
+                    r"app\.kubernetes\.io/name: @$",
+                    r"^        - name: @\n          image:",
+                    r"(?:configMapRef|secretKeyRef):\n +name: @(?:-environment)?$",
+                    r"^    kind: Deployment\n    name: @$",
+                    r"^  - name: @-environment$",
+                    r"^replicas:\n  - name: @$",
+                    r"^namespace: @-",
+                    r"^kind: Namespace\nmetadata:\n  name: @-",
+                    r"label `job` becomes `@`",
+                ),
+            ),
+            # All rules that `make manifests` has made, of rules of your own too.
+            (("deploy/kubernetes/components/monitoring/rules/*.yaml",), (r"^metadata:\n  name: @-",)),
+            (
+                ("deploy/kubernetes/manifests.py", "observability/grafana/dashboards/kustomization.yaml"),
+                (r"^metadata:\n  name: @-", r"^  - name: @-dashboards$"),
+            ),
+            (
+                ("observability/prometheus.yml",),
+                (r"io/name=@ ", r"names: \[@-", r"app_kubernetes_io_name\]\n.* regex: @$"),
+            ),
+        ),
+    ),
+    Role(
+        "Prometheus job",
+        ("observability/prometheus.yml", r"^  - job_name: @$"),
+        (
+            (
+                (
+                    "observability/*.yml",
+                    "observability/rules/*.yml",
+                    "observability/tests/*.yml",
+                    "observability/drill/*.py",
+                    "deploy/kubernetes/components/monitoring/rules/*.yaml",
+                    *DOCUMENTS,
+                ),
+                (r'\bjob=\\?"@\\?"', r"\bjob: @\b(?!-)", r"\bjob `@`"),
+            ),
+            # What the alerts say, as promtool expects it: the name is behind these words.
+            (("observability/tests/*.yml",), (r"^ +summary: .*\b(?:of|for) @(?= |$)", r"\bof the job @(?= )")),
+        ),
+    ),
+    Role(
+        "systemd unit",
+        (UNITS, r"^SyslogIdentifier=@$"),
+        (
+            (
+                (UNITS,),
+                (
+                    r"/opt/@(?=[/ \n])",
+                    r"/etc/@\.env\b",
+                    r"/run/@/",
+                    r"=%t/@$",
+                    r"^RuntimeDirectory=@$",
+                    r"deploy/systemd/@\.service\b",
+                    r"enable --now @$",
+                ),
+            ),
+            (DOCUMENTS, (r"deploy/systemd/@\.service\b",)),
+        ),
+    ),
+    Role(
+        "nginx",
+        ("deploy/nginx/nginx.conf", r"^    upstream @ \{"),
+        ((("deploy/nginx/nginx.conf",), (r"zone @ \d", r"http://@;")),),
+    ),
+    Role(
+        "Apache",
+        ("deploy/apache/apache2.conf", r"<Proxy balancer://@>"),
+        ((("deploy/apache/apache2.conf",), (r"balancer://@%", r"balancer://@/")),),
+    ),
+    Role(
+        "HAProxy",
+        ("deploy/haproxy/haproxy.cfg", r"^backend @$"),
+        (
+            (
+                ("deploy/haproxy/haproxy.cfg",),
+                (r"^backend @-once$", r"use_backend @-once ", r"default_backend @$", r" track @/"),
+            ),
+        ),
+    ),
+)
