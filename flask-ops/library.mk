@@ -24,7 +24,6 @@ test-library: .venv/installed-library programs lint
 	cd $(OPS) && $(OPS_BIN)/coverage report
 
 lint-library: .venv/installed-library
-	$(BIN)/mypy template
 	cd $(OPS) && $(OPS_BIN)/mypy
 
 test-long: .venv/installed-library programs  ## Check at full size what `make test` checks at reduced size (20 minutes)
