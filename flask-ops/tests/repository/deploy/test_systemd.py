@@ -17,7 +17,7 @@ from flask_ops.health import readiness
 from flask_ops.health.readiness import Readiness
 from flask_ops.ops import startup
 from flask_ops.servers.gunicorn.systemd import Systemd
-from tests.process import BIN, REPOSITORY, Server, started, wait_until
+from tests.process import BIN, PROJECT, REPOSITORY, Server, started, wait_until
 from tests.programs import require
 from tests.repository.names import UNIT
 from tests.servers import COMMANDS, serve
@@ -152,15 +152,8 @@ def test_the_service_is_ready_when_a_worker_serves_and_not_before(told: tuple[st
     name, listener = told
     (tmp_path / "slow.py").write_text(SLOW)
     environ = {"NOTIFY_SOCKET": name, "SERVICE_BIND": "127.0.0.1:0", "SERVICE_DRAIN_SECONDS": "0.5"}
-    options = [
-        "--config",
-        str(REPOSITORY / "gunicorn.conf.py"),
-        "--chdir",
-        str(tmp_path),
-        "--pythonpath",
-        str(REPOSITORY),
-    ]
-    with started([BIN / "gunicorn", *options, "slow:create()"], tmp_path, environ, cwd=REPOSITORY) as server:
+    options = ["--config", str(PROJECT / "gunicorn.conf.py"), "--chdir", str(tmp_path), "--pythonpath", str(PROJECT)]
+    with started([BIN / "gunicorn", *options, "slow:create()"], tmp_path, environ) as server:
         wait_until(lambda: listener.read().count("WATCHDOG=1") > 1, "the master's loop turns")
         assert "STATUS=starting" in listener.messages
         assert "READY=1" not in listener.messages
