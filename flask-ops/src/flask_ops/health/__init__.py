@@ -134,6 +134,11 @@ class Result:
     application: int = 0
 
     @property
+    def key(self) -> tuple[int, str]:
+        """Which check this is: two applications may have checks of the same name."""
+        return self.application, self.name
+
+    @property
     def age(self) -> float:
         """How many seconds ago this became known."""
         return max(time.monotonic() - self.ended, 0.0)

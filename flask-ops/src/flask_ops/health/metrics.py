@@ -70,9 +70,8 @@ class HealthMetrics:
             return readiness.combine([results], exclude=exclude)
         with contextlib.suppress(OSError):  # the pulse logs it; what was published before is the best that is known
             self.publish()
-        return readiness.of_workers(
-            store.directory(), exclude, application=None if health is None else health.application
-        )
+        application = None if health is None else health.application
+        return readiness.of_workers(store.directory(), exclude, application=application)
 
     def _living(self) -> list[Health]:
         return [health for each in self._healths if (health := each()) is not None]
@@ -82,11 +81,11 @@ class HealthMetrics:
 
     def _publish(self) -> None:
         results = self._results()
-        status = readiness.combine([results]).status
-        if status is not Status.STARTING:
+        combined = readiness.combine([results])
+        if combined.status is not Status.STARTING:
             self._ready_gauge = self._ready_gauge or self._ready()
-            self._ready_gauge.set(1 if status.is_ready else 0)
-        for result in results:
+            self._ready_gauge.set(1 if combined.status.is_ready else 0)
+        for result in combined.checks.values():
             if result.status is not Status.STARTING:
                 self._up.labels(result.name).set(0 if result.status is Status.DOWN else 1)
                 self._seconds.labels(result.name).set(result.seconds)
@@ -96,9 +95,10 @@ class HealthMetrics:
             self._published = results
 
 
-def status_elsewhere(check: str) -> Status:
-    """Return what the other processes say of a check, STARTING where they say nothing."""
+def status_elsewhere(check: str, application: int | None = None) -> Status:
+    """Return what the other processes say of a check of an application, STARTING where they say nothing."""
     if not store.is_shared():
         return Status.STARTING
-    found = readiness.combine(readiness.published(store.directory())).checks.get(check)
+    processes = readiness.published(store.directory(), application=application)
+    found = readiness.combine(processes).checks.get(check)
     return found.status if found is not None else Status.STARTING

@@ -5,10 +5,11 @@ Whoever answers a probe gives the same answer, so that it does not change with t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import orjson
 
@@ -18,13 +19,15 @@ from flask_ops.health import Result, Status
 REMEMBERED_SECONDS = 60.0
 """How old may be what a process that has ended had found, to count for its successors until they know more."""
 
+Key = TypeVar("Key", bound=Hashable)
+
 _NAME = "readiness_{}.json"
 _LAST = _NAME.format("last")
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """What all workers together say; ``checks`` by name."""
+    """What all workers together say; ``checks`` by name, the worst of those that two applications call the same."""
 
     status: Status
     checks: dict[str, Result]
@@ -36,23 +39,29 @@ def combine(processes: Iterable[Sequence[Result]], *, exclude: Collection[str] =
     A check is down where one process says so. A worker that has no result yet takes nothing from those
     that have one.
     """
-    checks: dict[str, Result] = {}
     several = list(processes)
-    for result in (result for results in several for result in results):
-        known = checks.get(result.name)
-        if known is None or _weight(result) > _weight(known):
-            checks[result.name] = result
+    found = _worst((result.key, result) for results in several for result in results)
+    checks = _worst((result.name, result) for result in found.values())
     if DRAIN:
         return Readiness(Status.DRAINING, checks)
     if not several:
         return Readiness(Status.STARTING, checks)
-    counted = [result for result in checks.values() if result.name not in exclude]
+    counted = [result for result in found.values() if result.name not in exclude]
     critical = {result.status for result in counted if result.critical}
     for status in (Status.DOWN, Status.STARTING):
         if status in critical:
             return Readiness(status, checks)
     fails = any(result.status is Status.DOWN for result in counted)
     return Readiness(Status.DEGRADED if fails else Status.OK, checks)
+
+
+def _worst(results: Iterable[tuple[Key, Result]]) -> dict[Key, Result]:
+    worst: dict[Key, Result] = {}
+    for key, result in results:
+        known = worst.get(key)
+        if known is None or _weight(result) > _weight(known):
+            worst[key] = result
+    return worst
 
 
 def _weight(result: Result) -> tuple[int, int, float]:
@@ -67,11 +76,14 @@ def publish(store: Path, owner: str, results: Sequence[Result]) -> None:
     new.replace(path)
 
 
-def published(store: Path, leaving: Collection[str] = ()) -> list[list[Result]]:
-    """Return what each process has published that lives and is not ``leaving``."""
+def published(store: Path, leaving: Collection[str] = (), application: int | None = None) -> list[list[Result]]:
+    """Return what each process has published that lives and is not ``leaving``: of one ``application``, or of all."""
     passed_over = {_LAST, *map(_NAME.format, leaving)}
     paths = [path for path in store.glob(_NAME.format("*")) if path.name not in passed_over]
-    return [results for path in paths if (results := _read(path)) is not None]
+    processes = [results for path in paths if (results := _read(path)) is not None]
+    if application is None:
+        return processes
+    return [[result for result in results if result.application == application] for results in processes]
 
 
 def remember(store: Path, owner: str) -> None:
@@ -98,21 +110,19 @@ def of_workers(
 
     Of one ``application``, or of all. A check without a result yet has that of the predecessors.
     """
-    processes = published(store, leaving)
-    if application is not None:
-        processes = [[result for result in results if result.application == application] for results in processes]
+    processes = published(store, leaving, application)
     everything = [result for results in processes for result in results]
-    known = {result.name for result in everything if result.status is not Status.STARTING}
-    if unknown := {result.name: result.critical for result in everything if result.name not in known}:
+    known = {result.key for result in everything if result.status is not Status.STARTING}
+    if unknown := {result.key: result.critical for result in everything if result.key not in known}:
         before = _predecessors(store, leaving)
-        processes.append([replace(before[name], critical=unknown[name]) for name in unknown if name in before])
+        processes.append([replace(before[key], critical=unknown[key]) for key in unknown if key in before])
     return combine(processes, exclude=exclude)
 
 
-def _predecessors(store: Path, leaving: Collection[str]) -> dict[str, Result]:
+def _predecessors(store: Path, leaving: Collection[str]) -> dict[tuple[int, str], Result]:
     """Return what those have found last, check by check, that are leaving or have ended not long ago."""
     paths = [store / _NAME.format(owner) for owner in leaving]
     paths.append(store / _LAST)  # read last: it is there before what it is made of is gone
     found = [result for path in paths for result in _read(path) or [] if result.status is not Status.STARTING]
     recent = [result for result in found if result.age < REMEMBERED_SECONDS]
-    return {result.name: result for result in sorted(recent, key=lambda result: result.ended)}
+    return {result.key: result for result in sorted(recent, key=lambda result: result.ended)}

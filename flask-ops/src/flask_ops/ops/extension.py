@@ -11,7 +11,7 @@ import structlog
 from flask import Flask
 
 from flask_ops.core.settings import Settings
-from flask_ops.health import Check, within
+from flask_ops.health import Check, Checks, within
 from flask_ops.health.engine import Health
 from flask_ops.health.metrics import status_elsewhere
 from flask_ops.health.readiness import Readiness
@@ -81,7 +81,9 @@ class Ops:
         limits: bool = False,
         modes: bool = False,
     ) -> None:
-        self._settings, self._checks = settings, checks
+        self._settings = settings
+        # Checks may still be declared until init_app(); an iterator would be empty for a second application.
+        self._checks = checks if isinstance(checks, Checks) else [*checks]
         self._probes, self._metrics, self._problems = probes, metrics, problems
         self._json, self._limits, self._modes = json, limits, modes
         if app is not None:
@@ -99,7 +101,10 @@ class Ops:
         else:
             settings = self._settings
         process = runtime.obtain(settings)
-        health = Health(within(app.app_context, [*self._checks, *faults.checks(settings)]), status_elsewhere)
+        health = Health(
+            within(app.app_context, [*self._checks, *faults.checks(settings)]),
+            lambda check: status_elsewhere(check, health.application),
+        )
         attached = Attached(settings, health, process)
         app.extensions[_NAME] = attached
         process.add_health(health)
