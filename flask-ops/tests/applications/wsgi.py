@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -47,6 +48,11 @@ def flask_application() -> Flask:
     @app.get("/exit")
     def leave() -> str:
         sys.exit(3)
+
+    @app.get("/log")
+    def log() -> str:
+        logging.getLogger("shop").warning("a line of the view")
+        return "logged"
 
     @app.get("/stream")
     def stream() -> Response:

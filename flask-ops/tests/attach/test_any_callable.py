@@ -42,3 +42,12 @@ def test_it_has_one_line_and_one_count_for_each_request(name: str, tmp_path: Pat
 
         assert_observed(server, expected)
         assert [worker] == server.children()
+
+
+@pytest.mark.parametrize("name", ["flask_application()", "copied()", "late_and_copied()"])
+def test_a_line_of_a_view_has_its_route(name: str, tmp_path: Path) -> None:
+    with attached(f"tests.applications.wsgi:{name}", tmp_path, [LOOPBACK, "-w", "1"]) as server:
+        request_id = server.get("/log").headers["X-Request-ID"]
+
+        line = server.line("a line of the view")
+        assert ("/log", request_id) == (line["route"], line["request_id"])

@@ -1,0 +1,115 @@
+"""Two applications in one process share its metrics and its management address, and have their own checks."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flask_ops.health import Result, Status
+from flask_ops.health.readiness import of_workers, publish
+from tests.attach.servers import LOOPBACK, assert_observed, attached, counts
+from tests.exposition import value
+from tests.process import Server, wait_until
+
+TWO_SHOPS = "tests.applications.two_shops:create_app()"
+ITEM = "/items/<int:number>"
+REQUESTS = 200
+"""From each of eight threads: two metric objects on one stored value lost half of 200."""
+
+
+def checks(server: Server, path: str) -> dict[str, Any]:
+    found = server.manage("/readyz?verbose") if path == "management" else server.get(f"{path}?verbose")
+    return {name: check["status"] for name, check in found.json()["checks"].items()}
+
+
+def test_no_count_is_lost(tmp_path: Path) -> None:
+    with attached(TWO_SHOPS, tmp_path, [LOOPBACK, "-w", "2"], {"SHOP_FOLDER": str(tmp_path)}) as server:
+
+        def ask(number: int) -> bytes:
+            return server.get(f"/items/{number}" if number % 2 else f"/toys/items/{number}").body
+
+        with ThreadPoolExecutor(8) as pool:
+            bodies = Counter(body.split()[0] for body in pool.map(ask, range(8 * REQUESTS)))
+
+        assert {b"books": 4 * REQUESTS, b"toys": 4 * REQUESTS} == bodies
+        assert_observed(server, Counter({("GET", ITEM, "200"): 8 * REQUESTS}))
+        for path in ("/metrics", "/toys/metrics"):
+            assert 8 * REQUESTS == counts(server.get(path).body.decode())["GET", ITEM, "200"]
+
+
+@pytest.mark.parametrize(("down", "path", "other"), [("books", "", "/toys"), ("toys", "/toys", "")])
+def test_each_has_its_own_checks_and_the_management_address_has_all(
+    down: str, path: str, other: str, tmp_path: Path
+) -> None:
+    with attached(TWO_SHOPS, tmp_path, [LOOPBACK, "-w", "2"], {"SHOP_FOLDER": str(tmp_path)}) as server:
+        assert {"database": "ok", "printer": "ok"} == checks(server, "/readyz")
+        assert {"database": "ok", "crane": "ok"} == checks(server, "/toys/readyz")
+        assert {"database": "ok", "printer": "ok", "crane": "ok"} == checks(server, "management")
+
+        (tmp_path / f"{down}-down").touch()
+        wait_until(lambda: server.get(f"{path}/readyz").status == 503, "the end of one application's readiness")
+        wait_until(lambda: server.manage("/readyz").status == 503, "the end of the service's readiness")
+        assert 200 == server.get(f"{other}/readyz").status
+        assert "ok" == checks(server, f"{other}/readyz")["database"]
+        assert "down" == checks(server, "management")["database"]
+
+        def shown() -> tuple[float, ...]:
+            text = server.manage("/metrics").body.decode()
+            return tuple(value(text, "service_health_check_up", check=name) for name in ("database", "printer"))
+
+        wait_until(lambda: shown() == (0, 1), "the metric of the check that is down")
+
+
+@pytest.mark.parametrize(
+    ("books", "toys", "expected"),
+    [
+        # The worse failure is not critical, the other one is.
+        ((Status.DOWN, False, 9), (Status.DOWN, True, 1), Status.DOWN),
+        ((Status.DOWN, False, 9), (Status.OK, True, 0), Status.DEGRADED),
+        # What one application knows says nothing of the other one.
+        ((Status.OK, True, 0), (Status.STARTING, True, 0), Status.STARTING),
+    ],
+)
+def test_checks_of_the_same_name_count_each(
+    books: tuple[Status, bool, int], toys: tuple[Status, bool, int], expected: Status, tmp_path: Path
+) -> None:
+    results = [
+        Result("database", status, critical=critical, failures=failures, ended=1.0, application=number)
+        for number, (status, critical, failures) in enumerate([books, toys], 1)
+    ]
+    publish(tmp_path, "1", results)
+
+    assert expected is of_workers(tmp_path).status
+
+
+def test_what_a_predecessor_knew_counts_for_its_own_application(tmp_path: Path) -> None:
+    now = time.monotonic()
+    publish(tmp_path, "1", [Result("database", Status.OK, ended=now, application=1)])
+    publish(tmp_path, "2", [Result("database", Status.STARTING, application=number) for number in (1, 2)])
+
+    found = {number: of_workers(tmp_path, leaving=["1"], application=number).status for number in (1, 2)}
+
+    assert {1: Status.OK, 2: Status.STARTING} == found
+
+
+def test_a_reload_does_not_mix_checks_of_the_same_name(tmp_path: Path) -> None:
+    with attached(TWO_SHOPS, tmp_path, [LOOPBACK, "-w", "1"], {"SHOP_FOLDER": str(tmp_path)}) as server:
+        (tmp_path / "toys-down").touch()
+        wait_until(lambda: server.get("/toys/readyz").status == 503, "the end of one application's readiness")
+        before = {child.pid for child in server.children()}
+        server.process.send_signal(signal.SIGHUP)
+        seen: Counter[tuple[int, int]] = Counter()
+
+        def replaced() -> bool:
+            seen[server.get("/readyz").status, server.get("/toys/readyz").status] += 1
+            now = {child.pid for child in server.children()}
+            return len(now) == 1 and not now & before
+
+        wait_until(replaced, "a new worker")
+        assert {(200, 503)} == set(seen)
