@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, got_request_exception, request, request_started
+from flask import Flask, Request, got_request_exception, request, request_started
 
 EXCHANGE = "flask_ops.exchange"
 """The key in the WSGI environment of the exchange that observes the request.
@@ -15,9 +15,10 @@ exchange is in both.
 def _note_route(_app: Flask, **_: object) -> None:
     # At the start, because a view may raise SystemExit, and because a middleware may start the response after Flask has
     # forgotten the request.
-    exchange = request.environ.get(EXCHANGE)
-    if exchange is not None and request.url_rule is not None:
-        exchange.note_route(request.url_rule.rule)
+    found: Request = request._get_current_object()  # type: ignore[attr-defined] # Flask types the proxy as the request
+    exchange = found.environ.get(EXCHANGE)
+    if exchange is not None and found.url_rule is not None:
+        exchange.note_route(found.url_rule.rule)
 
 
 def _note_exception(_app: Flask, **_: object) -> None:
