@@ -76,15 +76,16 @@ def test_an_unknown_variable_is_a_warning_with_the_nearest_name_if_there_is_one(
     assert cures == ["`python -m service --help` lists those that are known.", "Did you mean SERVICE_THREADS?"]
 
 
-@pytest.mark.parametrize("options", ["-k sync", "-k gthread", "-k gevent"])
+@pytest.mark.parametrize("options", ["-k sync", "-k gevent"])
 def test_a_worker_class_that_is_refused_is_an_error(options: str) -> None:
     found = check(environ={"GUNICORN_CMD_ARGS": options})
 
     assert 1 == len(found.texts("worker class", "error"))
 
 
-def test_one_request_at_a_time_is_in_order() -> None:
-    found = check(environ={"GUNICORN_CMD_ARGS": "-k sync --threads=1"})
+@pytest.mark.parametrize("options", ["-k gthread", "-k sync --threads=1"])
+def test_a_worker_class_of_ours_is_in_order(options: str) -> None:
+    found = check(environ={"GUNICORN_CMD_ARGS": options})
 
     assert [] == found.texts("worker class", "error")
 

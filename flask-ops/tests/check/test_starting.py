@@ -23,7 +23,7 @@ LOCAL = {"SERVICE_BIND": "127.0.0.1:0", "SERVICE_MANAGEMENT_BIND": "127.0.0.1:0"
         ("--logger-class nope.Logger", "logger_class is nope.Logger: ModuleNotFoundError: No module named 'nope'."),
         ("--certfile /nope", "certfile is /nope: FileNotFoundError: "),
         ("--keyfile /nope", "keyfile is /nope: "),
-        ("--certfile README.md", "certfile is README.md: SSLError: "),
+        ("--certfile gunicorn.conf.py", "certfile is gunicorn.conf.py: SSLError: "),
         ("--preload", "preload_app is True, which the service refuses."),
         ("--pid /nope/x.pid", "pidfile is /nope/x.pid: PermissionError: /nope is no folder where this user may write."),
     ],
@@ -35,7 +35,7 @@ def test_what_gunicorn_cannot_start_with_is_an_error(options: str, expected: str
 
     assert 1 == found.code
     assert text.startswith(f"It could not serve: {expected}")
-    if "README.md" not in options:  # Gunicorn starts with what is no certificate, and fails with each connection
+    if "gunicorn.conf.py" not in options:  # Gunicorn starts with what is no certificate, and fails with each connection
         command = [BIN / "gunicorn"]
         done = subprocess.run(command, env={**clean_environ(), **environ}, cwd=PROJECT, timeout=30, check=False)
         assert 0 != done.returncode

@@ -7,16 +7,22 @@ from pathlib import Path
 import pytest
 
 from flask_ops.ops.startup import EX_CONFIG
-from tests.process import BIN, DEADLINE, started
+from tests.exposition import scrape, value
+from tests.process import BIN, DEADLINE, running, started, wait_until
 
 ENV = {"SERVICE_BIND": "127.0.0.1:0"}
+
+
+def test_gthread_is_the_threaded_class_of_ours(tmp_path: Path) -> None:
+    """Existing command lines name it."""
+    with running([BIN / "gunicorn", "-k", "gthread", "--threads=3", "--workers=1"], tmp_path, ENV) as server:
+        wait_until(lambda: 3 == value(scrape(server), "service_worker_threads"), "three threads")
 
 
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
         (["-k", "sync"], "sync with 4 threads is another class"),
-        (["-k", "gthread"], "gthread"),
         (["-k", "gevent"], "gevent"),
         (["-k", "tornado"], "tornado"),
         (["-k", "gunicorn.workers.sync.SyncWorker", "--threads=1"], "gunicorn.workers.sync.SyncWorker"),

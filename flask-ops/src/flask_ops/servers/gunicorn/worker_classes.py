@@ -18,13 +18,13 @@ _SYNC = "flask_ops.servers.gunicorn.sync_worker.ServiceSyncWorker"
 _REFUSED = "gunicorn.workers.base.Worker"
 """Serves nothing, and loads nothing: gevent would replace half of the standard library before it is refused."""
 
-CURE = "Leave worker_class as it is in gunicorn.conf.py; or --worker-class sync --threads 1."
+CURE = "--worker-class gthread, which is the default; or --worker-class sync --threads 1."
 
 
 def name() -> None:
-    """Have Gunicorn take ours by the name ``sync``, and none of its own by another one."""
+    """Let Gunicorn take our classes by the names ``gthread`` and ``sync``, and none of its own by another name."""
     classes: Any = SUPPORTED_WORKERS  # the stub knows its keys, which differ between versions
-    classes.update(dict.fromkeys(classes, _REFUSED), sync=_SYNC)
+    classes.update(dict.fromkeys(classes, _REFUSED), gthread=THREADED, sync=_SYNC)
 
 
 def fault(config: Any) -> str | None:
