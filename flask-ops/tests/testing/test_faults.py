@@ -38,7 +38,7 @@ def test_an_application_without_ops_is_refused(user: User) -> None:
 
     expected = (
         "\nThe application 'bare' of the fixture 'app' has no log lines, metrics and checks of flask_ops. "
-        "Call flask_ops.Ops(app) where it is made."
+        "Call flask_ops.Ops(app) in its factory."
     )
     assert 4 == said.count(expected)
 

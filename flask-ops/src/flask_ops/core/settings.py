@@ -287,7 +287,7 @@ class Settings:
 
         attached = current_app.extensions.get("flask_ops")
         if attached is None:
-            raise RuntimeError("This application has no settings. Call flask_ops.Ops(app) where it is made.")
+            raise RuntimeError("This application has no settings. Call flask_ops.Ops(app) in its factory.")
         if not isinstance(attached.settings, cls):
             found = type(attached.settings)
             raise TypeError(

@@ -90,7 +90,7 @@ class Ops:
             self.init_app(app)
 
     def init_app(self, app: Flask) -> None:
-        """Attach ``app``. See the class for what it raises."""
+        """Attach ``app``. The docstring of the class lists the errors."""
         if _NAME in app.extensions:
             raise RuntimeError(
                 f"The application {app.name!r} is attached already: call Ops(app) or init_app(app) once."

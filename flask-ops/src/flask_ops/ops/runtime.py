@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Runtime:
-    """What one process needs once, however many applications it serves."""
+    """The parts that a process has once, however many applications it serves."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -68,7 +68,7 @@ class Runtime:
         return self.observer.observe(app)
 
     def expect_routes(self, app: Flask) -> None:
-        """Let the series of all routes of ``app`` exist from the start."""
+        """Make the series of all routes of ``app``, so that the first error is seen as an increase from 0."""
         self._url_maps.add(app.url_map)
 
     def add_health(self, health: Health) -> None:
@@ -129,7 +129,7 @@ def obtain(settings: Settings) -> Runtime:
 
 
 def replace(runtime: Runtime | None) -> Runtime | None:
-    """Let ``runtime`` be the one of this process and return the one before: for tests that need their own."""
+    """Make ``runtime`` the one of this process and return the one before. For tests that need their own."""
     global _current
     before, _current = _current, runtime
     return before

@@ -19,7 +19,7 @@ def attached_to(app: object) -> Attached:
     if not isinstance(attached, Attached):
         pytest.fail(
             f"The application {app.name!r} of the fixture 'app' has no log lines, metrics and checks of flask_ops. "
-            "Call flask_ops.Ops(app) where it is made.",
+            "Call flask_ops.Ops(app) in its factory.",
             pytrace=False,
         )
     return attached

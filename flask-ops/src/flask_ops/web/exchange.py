@@ -56,7 +56,7 @@ class Exchange:
     _began = False
     _ended = False
     is_reported = False
-    """Its line was written, or is about to be by whoever has set this under ``Observer.ending``."""
+    """Its line was written, or the thread that has set this under ``Observer.ending`` is about to write it."""
 
     def __init__(
         self, observer: Observer, app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
