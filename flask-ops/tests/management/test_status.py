@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from flask_ops.core.settings import Settings
 from flask_ops.management import status
@@ -41,6 +41,20 @@ def test_requests_are_summed_up_by_route_over_methods_and_statuses() -> None:
     assert (0, 2, 2, 3, 3, 4) == tuple(
         duration["buckets"][le] for le in ("0.01", "0.025", "0.1", "0.25", "10.0", "+Inf")
     )
+
+
+def test_what_the_application_s_own_exporter_counts_by_path_is_left_out() -> None:
+    registry, own = CollectorRegistry(), CollectorRegistry()
+    RequestMetrics(registry).observe("GET", "/items", 200, 0.02, exception=False)
+    Counter("flask_http_request", "Total.", ["method", "status"], registry=own).labels("GET", "200").inc()
+    Histogram("flask_http_request_duration_seconds", "Time.", ["path"], registry=own).labels("/items").observe(1)
+    metrics = collect([registry])
+    for name, other in collect([own]).items():
+        metrics[name].samples += other.samples  # as the sums over the processes have them
+
+    found = status.document(Settings.from_environ({}), metrics.values(), fault=None, readiness={"status": "ok"})
+
+    assert {"/items"} == set(found["routes"])
 
 
 def test_what_cannot_be_told_is_null() -> None:

@@ -73,6 +73,10 @@ class _Samples:
     def of(self, name: str) -> list[Sample]:
         return self._by_name.get(name, [])
 
+    def by_route(self, name: str) -> list[Sample]:
+        """Return the samples of this library; an application's own exporter counts under the same names by path."""
+        return [sample for sample in self.of(name) if "route" in sample.labels]
+
     def total(self, name: str) -> float | None:
         found = self.of(name)
         return sum(sample.value for sample in found) if found else None
@@ -87,19 +91,19 @@ class _Samples:
 
 def _routes(samples: _Samples) -> dict[str, Any]:
     routes: dict[str, Any] = {}
-    for sample in samples.of("flask_http_request_total"):
+    for sample in samples.by_route("flask_http_request_total"):
         route = routes.setdefault(sample.labels["route"], _nothing())
         status_class = f"{sample.labels['status'][0]}xx"
         route["requests"][status_class] = route["requests"].get(status_class, 0) + int(sample.value)
         if status_class == "5xx":
             route["errors"] += int(sample.value)
     duration = "flask_http_request_duration_seconds"
-    for sample in samples.of(f"{duration}_bucket"):
+    for sample in samples.by_route(f"{duration}_bucket"):
         buckets = routes.setdefault(sample.labels["route"], _nothing())["duration_seconds"]["buckets"]
         buckets[sample.labels["le"]] = buckets.get(sample.labels["le"], 0) + int(sample.value)
-    for sample in samples.of(f"{duration}_sum"):
+    for sample in samples.by_route(f"{duration}_sum"):
         routes[sample.labels["route"]]["duration_seconds"]["sum"] += sample.value
-    for sample in samples.of(f"{duration}_count"):
+    for sample in samples.by_route(f"{duration}_count"):
         routes[sample.labels["route"]]["duration_seconds"]["count"] += int(sample.value)
     return routes
 
