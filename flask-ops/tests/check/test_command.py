@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 from pathlib import Path
@@ -118,3 +119,19 @@ def test_a_free_port_of_everybody_is_taken_only_while_it_is_looked_at() -> None:
     assert f"127.0.0.1:{port} is free." in check(environ=environ).texts("port", "ok")
     with socket.create_server(("127.0.0.1", port)):
         assert [f"127.0.0.1:{port}: Address already in use."] == check(environ=environ).texts("port", "error")
+
+
+@pytest.mark.parametrize("configured", [True, False])
+def test_the_application_of_the_command_line_is_the_one_that_is_checked(configured: bool, tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text("from flask import Flask\n\napp = Flask(__name__)\n")
+    if configured:
+        (tmp_path / "gunicorn.conf.py").write_text("from flask_ops.gunicorn import *\n")
+
+    def faults(application: str) -> list[str]:
+        command = [str(BIN / "python"), "-m", "flask_ops", "check", application, "--json"]
+        done = subprocess.run(command, cwd=tmp_path, env=clean_environ(), capture_output=True, text=True, check=False)
+        found = json.loads(done.stdout)["findings"]
+        return [each["text"] for each in found if (each["subject"], each["severity"]) == ("application", "error")]
+
+    assert [] == faults("shop:app")
+    assert ["It cannot be loaded: ModuleNotFoundError: No module named 'nosuch'"] == faults("nosuch:app")

@@ -52,13 +52,12 @@ def _read_gunicorn(target: str, configuration: str) -> tuple[str, dict[str, Any]
     from flask_ops.servers.gunicorn import connections  # noqa: PLC0415 - as WSGIApplication
 
     startup.open_store = _leave_nothing  # configure() calls it
-    if configuration.startswith("python:") and not Path("gunicorn.conf.py").exists():
+    is_given = configuration.startswith("python:")  # by the command line, so the file need not name an application
+    if is_given and not Path("gunicorn.conf.py").exists():
         os.environ["GUNICORN_CMD_ARGS"] = f"--config={configuration} {os.environ.get('GUNICORN_CMD_ARGS', '')}"
-        sys.argv = ["gunicorn", target]
-    else:
-        sys.argv = ["gunicorn"]
+    sys.argv = ["gunicorn", *([target] if is_given else [])]
     config = WSGIApplication("%(prog)s [OPTIONS] [APP_MODULE]", prog="gunicorn").cfg
-    return str(config.wsgi_app or target), {
+    return target if is_given else str(config.wsgi_app or target), {
         "addresses": config.address,
         "workers": config.workers,
         "threads": config.threads,
