@@ -11,12 +11,14 @@ install_package = { [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 	{ apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends $(1); }; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test programs drill monitor lint format manifests name lock lock-service upgrade clean
+.PHONY: help install install-dev run dev test programs drill monitor lint format manifests name lock lock-service upgrade clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: .venv/installed  ## Create .venv with the locked, hash-checked dependencies
+
+install-dev: .venv/installed-dev  ## Create .venv with pytest, linters and type checker too
 
 run: install  ## Serve with Gunicorn, in the foreground
 	@exec $(BIN)/gunicorn

@@ -32,6 +32,7 @@ ROLES = (
                     r"answers for @ \d",
                     r"--tag @ \.$",
                     r"^\$ docker run .* @$",
+                    r"--job @$",
                 ),
             ),
             (("Dockerfile",), (r"--tag @ \.$",)),
