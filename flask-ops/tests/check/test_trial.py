@@ -20,6 +20,11 @@ def load(*, with_gunicorn: bool = True, **environ: str) -> Trial:
     return trial.run("service.app:create_app()", {**clean_environ(), **environ}, with_gunicorn=with_gunicorn)
 
 
+@pytest.fixture(autouse=True)
+def _in_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+
+
 @pytest.fixture
 def copy(tmp_path: Path) -> Iterator[Path]:
     """A copy of the service, to be broken; the test runs in it."""

@@ -443,7 +443,7 @@ def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
 
 def test_a_relative_directory_is_one_of_where_the_server_was_started(tmp_path: Path) -> None:
     options = ["--chdir", str(PROJECT), "--config", str(PROJECT / "gunicorn.conf.py")]
-    env = {**FREE, "PROMETHEUS_MULTIPROC_DIR": "metrics", "PYTHONPATH": str(PROJECT)}
+    env = {**FREE, "PROMETHEUS_MULTIPROC_DIR": "metrics", "PYTHONPATH": f"{PROJECT}:{PROJECT.parents[1]}"}
     with running([*COMMANDS["gunicorn"], *options], tmp_path, env, cwd=tmp_path) as server:
         server.get("/")
         wait_until(lambda: value(scrape(server), "flask_http_request_total", route="/") == 1, "one request")
@@ -476,7 +476,7 @@ def test_two_servers_in_one_directory_count_both(name: str, tmp_path: Path) -> N
 
 
 def test_a_command_beside_a_server_leaves_nothing_in_its_directory(tmp_path: Path) -> None:
-    env = {**FREE, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "mine"), "PYTHONPATH": str(PROJECT)}
+    env = {**FREE, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "mine"), "PYTHONPATH": f"{PROJECT}:{PROJECT.parents[1]}"}
     with running(COMMANDS["gunicorn"], tmp_path, env, ready="/readyz") as server:
         wait_until(lambda: gauge(server, "service_worker_threads") == 8, "both workers")
         subprocess.run(
