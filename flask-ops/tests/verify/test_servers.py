@@ -130,7 +130,7 @@ def test_a_management_address_that_clients_reach_fails(tmp_path: Path) -> None:
 
 
 def test_what_is_no_management_address_fails(tmp_path: Path) -> None:
-    with serve("waitress-serve", tmp_path) as server, impostor() as other:
+    with serve("waitress", tmp_path) as server, impostor() as other:
         found = verify(f"http://127.0.0.1:{server.port}", "--management", other.url)
 
     assert [f"{other.url} is no management address."] == found.texts("management", "error")
@@ -138,7 +138,7 @@ def test_what_is_no_management_address_fails(tmp_path: Path) -> None:
 
 
 def test_it_is_a_command_with_a_table_for_people(tmp_path: Path) -> None:
-    with serve("waitress-serve", tmp_path) as server:
+    with serve("waitress", tmp_path) as server:
         settle(server)
         done = subprocess.run(
             [BIN / "python", "-m", "service", "verify", *at(server)],
