@@ -13,6 +13,7 @@ def slowed(deployment: Deployment) -> list[str]:
     return [
         str(BIN / "gunicorn"),
         f"--config={ROOT / 'gunicorn.conf.py'}",
+        f"--pythonpath={ROOT / 'flask-ops'}",  # for this package of tests
         *deployment.gunicorn,
         "tests.repository.benchmark.slowed:create_app()",
     ]

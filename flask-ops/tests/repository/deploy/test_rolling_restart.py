@@ -60,8 +60,7 @@ class Instance:
         directory.mkdir(parents=True)
         bind = f"127.0.0.1:{self.port}"
         env = {"SERVICE_BIND": bind, "SERVICE_DRAIN_SECONDS": "1.5", "SERVICE_LOG_LEVEL": "info"}
-        options = [f"--listen={bind}"] if self._name == "waitress" else []
-        self.server = self._stack.enter_context(serve(self._name, directory, env, options))
+        self.server = self._stack.enter_context(serve(self._name, directory, env))
         wait_until(lambda: self.server is not None and self.server.get("/readyz").status == 200, "ready")
 
     def restart(self) -> None:
