@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -51,13 +51,13 @@ def test_the_server_starts_answers_and_stops(environ: dict[str, str], tmp_path: 
             stderr=subprocess.STDOUT,
         )
     try:
-        port = int(wait_for(lambda: LISTENING.search(log.read_text()), "the port")[1])
+        port = int(wait_for(server, lambda: LISTENING.search(log.read_text()), "the port")[1])
 
         assert {"/": 200, "/healthz": 200, "/metrics": 200} == {
             path: get(port, path)[0] for path in ("/", "/healthz", "/metrics")
         }
         # Checks may fail where tests run, without the database for example. But they run.
-        wait_for(lambda: json.loads(get(port, "/readyz")[1])["status"] != "starting", "the first results of checks")
+        wait_for(server, lambda: json.loads(get(port, "/readyz")[1])["status"] != "starting", "the first check results")
 
         server.terminate()
         assert STOPPED == server.wait(DEADLINE)
@@ -74,11 +74,12 @@ def get(port: int, path: str) -> tuple[int, bytes]:
             return answer.status, answer.read()
 
 
-def wait_for(condition: Callable[[], T | None], what: str) -> T:
-    """Return the first true value of ``condition``; fail after the deadline."""
+def wait_for(server: subprocess.Popen[bytes], condition: Callable[[], T | None], what: str) -> T:
+    """Return the first true value of ``condition``. Fail after the deadline, or as soon as the server has ended."""
     end = time.monotonic() + DEADLINE
     while time.monotonic() < end:
         if value := condition():
             return value
-        time.sleep(0.05)
+        with suppress(subprocess.TimeoutExpired):
+            raise AssertionError(f"the server exited with {server.wait(0.05)} before {what}")
     raise AssertionError(f"not within {DEADLINE:g} s: {what}")
