@@ -219,6 +219,7 @@ def fork() -> str:
 
 
 @sample.get("/occupied")
+# The exporter has no annotations.
 @exporter.gauge("sample_occupied", "Requests of this route that are being served.")  # type: ignore[untyped-decorator]
 def occupied() -> str:
     return slow()

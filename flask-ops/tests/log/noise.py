@@ -94,7 +94,7 @@ def every_way() -> None:
         structlog.get_logger("ours").exception("a group")
     Unhappy()
     for module in (builtins, sys):
-        module._last = Last()  # type: ignore[attr-defined]
+        module._last = Last()  # type: ignore[attr-defined]  # the test adds it
     thread = threading.Thread(target=fail, args=("in a thread",), name="noisy thread")
     thread.start()
     thread.join()

@@ -34,7 +34,7 @@ class AllocatedFile(mmap_dict.MmapedDict):
                     if size == 0:  # an empty one would be found to be damaged
                         Path(filename).unlink(missing_ok=True)
                     raise
-        super().__init__(filename, read_mode)  # type: ignore[no-untyped-call]
+        super().__init__(filename, read_mode)  # type: ignore[no-untyped-call]  # it has no annotations
 
     def _init_value(self, key: str) -> None:
         needed = self._used + len(key.encode()) + 32  # length, padding, value and timestamp
@@ -43,7 +43,7 @@ class AllocatedFile(mmap_dict.MmapedDict):
             capacity *= 2
         if capacity > self._capacity:
             store_folder.allocate(self._f.fileno(), capacity)
-        super()._init_value(key)  # type: ignore[no-untyped-call]
+        super()._init_value(key)  # type: ignore[no-untyped-call]  # it has no annotations
 
 
 def install(identity: Callable[[], str]) -> None:

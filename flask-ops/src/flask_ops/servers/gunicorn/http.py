@@ -61,6 +61,6 @@ def http_date(timestamp: float | None = None) -> str:
 
 def install() -> None:
     """Have Gunicorn use what is here, in this process: it looks these up in its modules at each use."""
-    wsgi.Response = ServiceResponse  # type: ignore[misc]
+    wsgi.Response = ServiceResponse  # type: ignore[misc]  # a class is replaced at run time
     RequestParser.mesg_class = ServiceRequest
     util.http_date = http_date
