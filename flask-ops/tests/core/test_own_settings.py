@@ -169,7 +169,7 @@ def test_where_there_are_no_settings_or_others_the_error_says_so() -> None:
     with pytest.raises(RuntimeError, match="Working outside of application context"):
         Settings.current()
     bare, other = Flask("bare"), Flask("other")
-    with bare.app_context(), pytest.raises(RuntimeError, match=r"has no settings\. Call flask_ops\.Ops\(app\) where"):
+    with bare.app_context(), pytest.raises(RuntimeError, match=r"has no settings\. Call flask_ops\.Ops\(app\) in"):
         Settings.current()
     Ops(other, OtherSettings.from_environ({}))
     expected = (
