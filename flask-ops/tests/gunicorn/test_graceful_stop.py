@@ -181,10 +181,13 @@ def test_sigint_stops_without_a_drain(tmp_path: Path) -> None:
 
 
 def test_a_store_that_is_gone_is_no_reason_not_to_drain(tmp_path: Path) -> None:
-    """What the lines count is there. A worker makes the folder anew, half a second later at most."""
+    """The lines count what is there. A worker makes the folder again, within half a second."""
     with serve("gunicorn", tmp_path, {"SERVICE_DRAIN_SECONDS": "1"}, ready="/readyz") as server:
+        wait_until(lambda: len(server.lines("readiness check passed")) == 2 * len([*CHECKS]), "each worker is ready")
         (store,) = (tmp_path / "tmp").glob("service-metrics-*")
         shutil.rmtree(store)
+        server.children()[0].kill()  # the master looks into the folder for what the worker has left
+        wait_until(lambda: server.lines("worker ended", reason="signal"), "the worker has ended")
         assert 0 == server.stop()
         for event in ("draining", "stopping", "stopped"):
             server.line(event)

@@ -122,10 +122,11 @@ def forget_the_dead() -> None:
 
 
 def forget(slot: str) -> None:
-    """Drop what the owner of a slot was measuring at the moment; what it has counted stays."""
-    for path in directory().iterdir():
-        if _MOMENTARY.fullmatch(path.name) and owner_of(path) == slot:
-            path.unlink(missing_ok=True)
+    """Remove the live gauges and the notes of a slot. Its counts stay."""
+    with suppress(FileNotFoundError):  # the store was removed: that must not end the master, which calls this
+        for path in directory().iterdir():
+            if _MOMENTARY.fullmatch(path.name) and owner_of(path) == slot:
+                path.unlink(missing_ok=True)
 
 
 def owner_of(path: Path) -> str:
