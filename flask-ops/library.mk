@@ -17,6 +17,8 @@ lint: lint-library
 lock: lock-library
 clean: clean-library
 
+# An absolute path: processes that tests start in other folders write their data there too.
+test-library: export COVERAGE_FILE := $(CURDIR)/$(OPS)/.coverage
 test-library: .venv/installed-library programs lint
 	cd $(OPS) && $(OPS_BIN)/coverage erase
 	cd $(OPS) && $(OPS_BIN)/coverage run -m pytest --numprocesses=3 --dist=loadfile
