@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 
 process_is_leaving = threading.Event()
@@ -12,7 +13,10 @@ process_is_leaving = threading.Event()
 def ends_the_process(error: BaseException) -> bool:
     """Tell an exception that has to reach the server from one that is the application's fault."""
     if isinstance(error, KeyboardInterrupt):
-        # Ctrl-C is raised in the main thread, and only where nobody has a handler of their own, as Gunicorn has.
+        # Python raises Ctrl-C in the main thread, unless the server has a handler of its own. uWSGI has one in C, which
+        # getsignal() does not know. Its main threads serve requests.
+        if "uwsgi" in sys.modules:
+            return False
         in_main_thread = threading.current_thread() is threading.main_thread()
         return in_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     return isinstance(error, SystemExit) and process_is_leaving.is_set()
