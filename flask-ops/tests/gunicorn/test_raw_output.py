@@ -92,7 +92,10 @@ def test_a_child_that_writes_without_end_is_read_and_hinders_nobody(server: Serv
 
 def test_a_child_that_stays_does_not_hold_up_the_stop(server: Server) -> None:
     server.get("/leave")
-    (child,) = [child for child in server.children() if child.name() == "sleep"]
+    child = wait_until(
+        lambda: next((child for child in server.children() if child.name() == "sleep"), None), "the shell becomes sleep"
+    )
+    assert child is not None
     began = time.monotonic()
     try:
         assert 0 == server.stop()
