@@ -17,7 +17,8 @@ import pytest
 from flask_ops.core.settings import Settings
 from flask_ops.health import Status
 from flask_ops.health.readiness import Readiness
-from flask_ops.management.listener import Request
+from flask_ops.management.answers import SharedAnswer
+from flask_ops.management.listener import Request, Response
 from flask_ops.management.routes import Management
 from tests.exposition import value
 from tests.process import BIN, DEADLINE, PROJECT, Server, clean_environ, running, started, wait_until
@@ -287,6 +288,24 @@ def ask(
     )
     response = management.answer(Request(method, path, "", {}, b""))
     return response.status, dict(response.headers), response.body
+
+
+def test_scrapes_that_wait_at_the_same_time_share_one_answer() -> None:
+    made: list[Request] = []
+
+    def handler(request: Request) -> Response:
+        made.append(request)
+        return Response(200)
+
+    def request(received: float, accept: str = "*/*") -> Request:
+        return Request("GET", "/metrics", "", {"accept": accept}, b"", received)
+
+    share = SharedAnswer(handler)
+    waiting, next_one, other = request(0), request(time.monotonic() + 60), request(0, "text/plain")
+    answers = [share(each) for each in (waiting, waiting, next_one, other)]
+
+    assert [waiting, next_one, other] == made
+    assert answers[0] is answers[1]
 
 
 def test_without_a_living_worker_it_is_not_alive() -> None:

@@ -5,8 +5,9 @@ h11 reads and writes, the handler answers. (RFC 9110, RFC 9112.)
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.client import responses
 from urllib.parse import unquote
@@ -28,8 +29,8 @@ _log = structlog.stdlib.get_logger(__name__)
 class Request:
     """A request that has arrived as a whole.
 
-    ``path`` is percent-decoded, ``query`` is not. The names of the headers are in lower case;
-    the values of those that came several times are joined by a comma.
+    ``path`` is percent-decoded, ``query`` is not. Names of headers are in lower case; the values of a repeated
+    header are joined by a comma. ``received`` is the time of the monotonic clock, in seconds.
     """
 
     method: str
@@ -37,6 +38,7 @@ class Request:
     query: str
     headers: Mapping[str, str]
     body: bytes
+    received: float = field(default_factory=time.monotonic, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

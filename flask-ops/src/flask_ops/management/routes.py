@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
 import structlog
@@ -15,7 +14,7 @@ from flask_ops.core.draining import DRAIN
 from flask_ops.core.settings import Settings
 from flask_ops.health.answer import Find, UnknownCheckError, answer, as_json
 from flask_ops.management import levels, page, status
-from flask_ops.management.answers import json_answer, problem_answer
+from flask_ops.management.answers import SharedAnswer, json_answer, problem_answer
 from flask_ops.management.listener import Handler, Listener, Request, Response
 from flask_ops.metrics import scrape
 from flask_ops.metrics.sources import server_name
@@ -28,44 +27,39 @@ _FORBIDDEN = problem_answer(403, "A page of another site may not do this.")
 _log = structlog.stdlib.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
 class Management:
     """Answers the requests of the management listener.
 
     ``fault`` returns why the service is not alive, None if it is. ``readiness`` asks no dependency.
     """
 
-    settings: Settings
-    fault: Callable[[], str | None]
-    readiness: Find
-    sources: Sequence[Collector]
-    _page: Mapping[str, Mapping[str, Handler]] = field(default_factory=page.routes, repr=False)
+    def __init__(
+        self, settings: Settings, fault: Callable[[], str | None], readiness: Find, sources: Sequence[Collector]
+    ) -> None:
+        self.settings, self.fault, self.readiness, self.sources = settings, fault, readiness, sources
+        self._routes: Mapping[str, Mapping[str, Handler]] = {
+            "/livez": {"GET": self._livez},
+            "/readyz": {"GET": self._readyz},
+            "/drain": {"POST": self._drain},
+            "/resume": {"POST": self._resume},
+            "/loglevel": {"GET": levels.show, "PUT": _change_level},
+            scrape.PATH: {"GET": SharedAnswer(self._metrics)},
+            "/info": {"GET": self._info},
+            status.PATH: {"GET": SharedAnswer(self._status)},
+            **page.routes(),
+        }
 
     def answer(self, request: Request) -> Response:
         """Return the response to one request."""
-        routes = self._routes()
-        route = routes.get(request.path)
+        route = self._routes.get(request.path)
         if route is None:
-            names = ", ".join(path for path in routes if not path.startswith(page.ASSETS))
+            names = ", ".join(path for path in self._routes if not path.startswith(page.ASSETS))
             return problem_answer(404, f"There is only {names}.")
         allowed = [*route, "HEAD"] if "GET" in route else [*route]
         if request.method not in allowed:
             names = ", ".join(allowed)
             return problem_answer(405, f"Allowed here: {names}.", ("Allow", names))
         return route["GET" if request.method == "HEAD" else request.method](request)
-
-    def _routes(self) -> Mapping[str, Mapping[str, Handler]]:
-        return {
-            "/livez": {"GET": self._livez},
-            "/readyz": {"GET": self._readyz},
-            "/drain": {"POST": self._drain},
-            "/resume": {"POST": self._resume},
-            "/loglevel": {"GET": levels.show, "PUT": _change_level},
-            scrape.PATH: {"GET": self._metrics},
-            "/info": {"GET": self._info},
-            status.PATH: {"GET": self._status},
-            **self._page,
-        }
 
     def _livez(self, _request: Request) -> Response:
         fault = self.fault()
