@@ -142,7 +142,7 @@ def test_help_lists_every_setting() -> None:
 def test_flask_run_is_refused_in_production(options: list[str], tmp_path: Path) -> None:
     with started([BIN / "flask", "--app", "service.app", *options], tmp_path) as server:
         assert server.process.wait(DEADLINE) == 78
-        assert server.line(level="critical")["event"] == "the development server does not serve production"
+        assert server.line(level="critical")["event"] == "flask run is disabled outside development"
 
 
 def test_flask_run_serves_development(tmp_path: Path) -> None:

@@ -220,7 +220,7 @@ def test_a_worker_that_cannot_start_is_tried_again_while_another_one_serves(serv
 
     victim.kill()
 
-    wait_until(lambda: server.lines("worker could not start"), "the line")
+    wait_until(lambda: server.lines("worker failed to start"), "the line")
     assert 200 == server.get("/").status
     assert {"signal", "boot"} == {line["reason"] for line in server.lines("worker ended")}
     views.write_text(good)

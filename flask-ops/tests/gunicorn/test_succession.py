@@ -94,7 +94,7 @@ def test_old_workers_go_on_where_new_ones_cannot_start(copy: Path, tmp_path: Pat
         before = workers(server)
         good = append(copy, f"{IN_WORKERS}{BROKEN}")
         server.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: len(server.lines("worker could not start")) >= 4, "two tries")
+        wait_until(lambda: len(server.lines("worker failed to start")) >= 4, "two tries")
 
         assert before <= workers(server)
         assert 200 == server.get("/").status
@@ -113,8 +113,8 @@ def test_workers_that_end_before_they_serve_are_started_more_and_more_seldom(
         append(copy, f"import os\n{ending}\n")
         server.children()[0].kill()
 
-        wait_until(lambda: len(server.lines("worker could not start")) >= 2, "two tries")
-        assert [2, 4] == [line["retry_seconds"] for line in server.lines("worker could not start")[:2]]
+        wait_until(lambda: len(server.lines("worker failed to start")) >= 2, "two tries")
+        assert [2, 4] == [line["retry_seconds"] for line in server.lines("worker failed to start")[:2]]
         assert {"signal", "boot"} == {line["reason"] for line in server.lines("worker ended")}
         assert 200 == server.get("/").status
 
@@ -126,7 +126,7 @@ def test_where_no_process_can_be_forked_the_others_serve_on(copy: Path, tmp_path
         told.touch()
         server.children()[0].kill()
 
-        wait_until(lambda: server.lines("worker could not start"), "the line")
+        wait_until(lambda: server.lines("worker failed to start"), "the line")
         assert 200 == server.get("/").status
 
         told.unlink()
@@ -155,7 +155,7 @@ def test_workers_are_replaced_while_one_that_was_replaced_finishes(copy: Path, t
         good = append(copy, BROKEN)
         for pid in workers(server) - before:
             psutil.Process(pid).kill()
-        wait_until(lambda: server.lines("worker could not start"), "no new worker")
+        wait_until(lambda: server.lines("worker failed to start"), "no new worker")
 
         assert 503 == server.manage("/readyz").status, "who leaves answers nobody"
         wait_until(lambda: "no worker is alive" in server.manage("/livez").body.decode(), "the same of liveness")

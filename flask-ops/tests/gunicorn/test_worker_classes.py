@@ -34,5 +34,5 @@ def test_it_is_refused_in_one_line_with_the_cure(options: list[str], reason: str
 
         line = server.line("worker_class cannot be used")
         assert reason in line["reason"]
-        assert "--worker-class sync --threads 1" in line["instead"]
+        assert "--worker-class sync --threads 1" in line["hint"]
         assert "Traceback" not in server.text()

@@ -336,7 +336,7 @@ checks.add("late")(list)
 """
     (line,) = run(program)
 
-    assert ("readiness check is added too late", "late") == (line["event"], line["check"])
+    assert ("readiness check added too late", "late") == (line["event"], line["check"])
 
 
 def test_checks_are_declared_by_a_decorator() -> None:

@@ -245,7 +245,7 @@ def test_a_damaged_file_costs_no_scrape_and_is_told_once(tmp_path: Path) -> None
         for _ in range(5):
             assert 1 == value(scrape(server), "service_metrics_store_errors_total")
 
-        server.line("metrics file is damaged and was set aside", file="counter_99.db")
+        server.line("damaged metrics file set aside", file="counter_99.db")
 
 
 def test_a_successor_survives_the_damaged_file_of_the_one_before(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def test_a_damaged_file_that_cannot_be_set_aside_is_told_and_counted_once(tmp_pa
             assert 1 == value(scrape(tmp_path), "service_metrics_store_errors_total")
             assert 1 == value(scrape(tmp_path), "hits_total")
 
-    assert ["metrics file is damaged and cannot be set aside"] == [line["event"] for line in lines]
+    assert ["failed to set aside damaged metrics file"] == [line["event"] for line in lines]
 
 
 def test_any_cut_and_any_flipped_byte_is_survived(tmp_path: Path) -> None:

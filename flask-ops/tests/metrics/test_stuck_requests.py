@@ -79,7 +79,7 @@ def test_a_worker_whose_threads_are_all_stuck_is_replaced(name: str, tmp_path: P
     with serve(name, tmp_path, {**SOON, "SERVICE_THREADS": "1", "SERVICE_LOG_LEVEL": "info"}) as server:
         wait_until(lambda: server.get("/readyz").status == 200, "ready")
         with asking(server, "/slow?s=3600") as statuses:
-            lost = server.line("worker is stuck and is replaced")
+            lost = server.line("replacing worker: all threads stuck")
             wait_until(lambda: metric(server, "service_worker_exits_total", reason="stuck") == 1, "the metric")
 
         assert [0] == statuses
@@ -111,7 +111,7 @@ def test_what_a_client_saw_is_what_its_line_says(tmp_path: Path) -> None:
 
             assert sorted(status for (status,) in seen) == sorted(0 if "outcome" in line else 200 for line in lines)
             named = {
-                lost["request_id"] for lost in server.lines("worker is stuck and is replaced")[-1]["requests_lost"]
+                lost["request_id"] for lost in server.lines("replacing worker: all threads stuck")[-1]["requests_lost"]
             }
             assert named == {line["request_id"] for line in lines if line.get("outcome") == "aborted"}
 
@@ -126,7 +126,7 @@ def test_connections_that_wait_in_a_worker_that_is_replaced_are_answered_and_cou
         server.line("slow view")
         waiting = [stack.enter_context(asking(server, "/whoami")) for _ in range(3)]
 
-        report = server.line("worker is stuck and is replaced")
+        report = server.line("replacing worker: all threads stuck")
         wait_until(lambda: [[0], *[[503]] * 3] == [lost, *waiting], f"all have an answer {waiting}")
 
         assert (1, 3) == (len(report["requests_lost"]), report["connections_refused"])
@@ -138,7 +138,7 @@ def test_connections_that_wait_in_a_worker_that_is_replaced_are_answered_and_cou
 def test_a_request_that_lets_no_other_code_run_is_told_with_its_stack(tmp_path: Path) -> None:
     with serve("gunicorn", tmp_path, options=["--timeout=2"]) as server:
         with asking(server, "/backtrack") as statuses:
-            (stack,) = server.line("worker is silent and is replaced")["stacks"]
+            (stack,) = server.line("replacing unresponsive worker")["stacks"]
 
         assert [0] == statuses
         assert ("sample.py", "backtrack") in [(Path(frame["file"]).name, frame["function"]) for frame in stack]

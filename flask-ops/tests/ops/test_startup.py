@@ -155,10 +155,10 @@ def test_flask_run_does_not_serve_production() -> None:
     """The development server has a debugger and no way to stop in order; one line says what to do instead."""
     done = run(FLASK.format(command="run"), {})
     (line,) = [json.loads(each) for each in done.out.splitlines()]
-    expected = (78, "critical", "the development server does not serve production")
+    expected = (78, "critical", "flask run is disabled outside development")
 
     assert expected == (done.code, line["level"], line["event"])
-    assert "SERVICE_ENV=development" in line["instead"]
+    assert "SERVICE_ENV=development" in line["hint"]
 
 
 @pytest.mark.parametrize(("command", "mode"), [("run", "development"), ("shell", "production")])

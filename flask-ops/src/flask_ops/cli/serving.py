@@ -29,7 +29,7 @@ def run(application: str, settings: type[Settings], *, default_mode: Mode) -> in
     else:
         # Before the application, whose metrics say which server runs.
         if importlib.util.find_spec("waitress") is None:
-            _log.critical("Waitress is not installed", instead="the extra `waitress` of flask-ops, or Gunicorn")
+            _log.critical("Waitress is not installed", hint="the extra `waitress` of flask-ops, or Gunicorn")
             return 1
         from flask_ops.servers.waitress.server import serve  # noqa: PLC0415 - development does without it
     app = load_application(application)

@@ -96,9 +96,7 @@ class Checks:
             check = Check(probe.__name__ if name is None else name, probe, **options)
             self._checks.append(check)
             if self._are_taken:
-                _log.warning(
-                    "readiness check is added too late", check=check.name, instead="add it before create_app()"
-                )
+                _log.warning("readiness check added too late", check=check.name, hint="add it before create_app()")
             return probe
 
         return register

@@ -139,7 +139,7 @@ def _run(find: ref[Runner]) -> None:
             runner.run()
         except BaseException as error:  # noqa: BLE001 - else nobody would run the check any more, and "ok" would stay
             runner.fail(error)
-            _log.error("readiness check could not be run", check=runner.check.name, exc_info=error)
+            _log.error("failed to run readiness check", check=runner.check.name, exc_info=error)
         pause = runner.check.interval * _random.uniform(1 - JITTER, 1 + JITTER)
         del runner  # nobody is to be kept by who sleeps
         time.sleep(pause)

@@ -145,7 +145,7 @@ class Management:
                 "cannot listen for management",
                 bind=str(bind),
                 reason=error.strerror or str(error),
-                instead="stop the other instance, or set another SERVICE_MANAGEMENT_BIND and SERVICE_BIND",
+                hint="stop the other instance, or set another SERVICE_MANAGEMENT_BIND and SERVICE_BIND",
             )
             raise SystemExit(1) from None
         _log.info("management listening", address=str(listener.address))

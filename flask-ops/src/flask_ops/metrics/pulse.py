@@ -48,7 +48,7 @@ class Pulse(Collector):
             self.beat()
         except Exception:  # noqa: BLE001 - a full disk, say: it is told, and tried again
             if not self._failing:  # once, until it works again
-                _log.exception("metrics cannot be published")
+                _log.exception("failed to publish metrics")
             self._failing = True
         else:
             self._failing = False

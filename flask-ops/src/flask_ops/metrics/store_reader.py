@@ -145,6 +145,6 @@ def _set_aside(path: Path, error: Exception) -> None:
     except OSError as reason:
         if path not in _stuck:
             _stuck.add(path)
-            _log.error("metrics file is damaged and cannot be set aside", file=path.name, reason=str(reason))
+            _log.error("failed to set aside damaged metrics file", file=path.name, reason=str(reason))
         return
-    _log.error("metrics file is damaged and was set aside", file=path.name, reason=str(error))
+    _log.error("damaged metrics file set aside", file=path.name, reason=str(error))

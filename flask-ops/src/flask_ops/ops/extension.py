@@ -160,6 +160,6 @@ class _Entrance:
         if not environ["wsgi.multiprocess"]:
             return
         if store.is_shared():  # by a server that does not know it: what its workers have counted ends with them
-            _log.warning("counts of ended workers are lost", instead="gunicorn -c python:flask_ops.gunicorn")
+            _log.warning("counts of ended workers are lost", hint="gunicorn -c python:flask_ops.gunicorn")
         else:
-            _log.warning("each worker shows its own metrics only", instead="gunicorn -c python:flask_ops.gunicorn")
+            _log.warning("each worker shows its own metrics only", hint="gunicorn -c python:flask_ops.gunicorn")

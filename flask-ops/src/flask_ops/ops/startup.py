@@ -44,8 +44,8 @@ def start(
     logger = structlog.stdlib.get_logger(__name__)
     if read.mode is not Mode.DEVELOPMENT and _is_flask_run():
         logger.critical(
-            "the development server does not serve production",
-            instead="a production server, or SERVICE_ENV=development",
+            "flask run is disabled outside development",
+            hint="a production server, or SERVICE_ENV=development",
         )
         raise SystemExit(EX_CONFIG)
     for name, nearest in unknown_variables(environ, settings).items():

@@ -101,7 +101,7 @@ class Observer:
             # A new series, and no room for it in the store; or prometheus_client's files are closed, and cannot be
             # opened again for now. The line is all there is.
             if not self._is_blind:
-                _log.exception("requests cannot be counted")
+                _log.exception("failed to record request metrics")
             self._is_blind = True
         else:
             self._is_blind = False

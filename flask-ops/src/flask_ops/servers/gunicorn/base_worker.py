@@ -43,7 +43,7 @@ class BaseWorker(Worker):
             _log.critical(
                 "on_starting was replaced",
                 reason="flask_ops works from this hook, and another one took its place",
-                instead="call flask_ops.gunicorn.on_starting(server) in your on_starting",
+                hint="call flask_ops.gunicorn.on_starting(server) in your on_starting",
             )
             raise SystemExit(78)
         self.master.before_fork(self)

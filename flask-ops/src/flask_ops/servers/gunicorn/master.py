@@ -106,11 +106,11 @@ class Master:
         """Take note of a worker that was reaped; of one that was stuck, with what it took down."""
         lost = stuck_requests.taken_down(store.directory(), worker.slot)
         if lost:
-            _log.error("worker is stuck and is replaced", worker_pid=worker.pid, **lost)
+            _log.error("replacing worker: all threads stuck", worker_pid=worker.pid, **lost)
             self._exits.expect([worker.pid], "stuck")
         stacks = silent_worker.stacks(worker.stacks)
         if stacks:
-            _log.error("worker is silent and is replaced", worker_pid=worker.pid, stacks=stacks)
+            _log.error("replacing unresponsive worker", worker_pid=worker.pid, stacks=stacks)
             self._timed_out.inc(len(stacks))
         readiness.remember(store.directory(), worker.slot)
         store.forget(worker.slot)

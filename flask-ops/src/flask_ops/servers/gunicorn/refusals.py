@@ -22,10 +22,10 @@ def refuse(cfg: Any) -> None:
         _refuse(
             "preload_app cannot be used",
             reason="the threads that run checks and publish metrics would not survive the fork of the workers",
-            instead="leave it off: workers share what the master has loaded as it is",
+            hint="leave it off: workers share what the master has loaded as it is",
         )
     if fault := worker_classes.fault(cfg):
-        _refuse("worker_class cannot be used", reason=fault, instead=worker_classes.CURE)
+        _refuse("worker_class cannot be used", reason=fault, hint=worker_classes.CURE)
 
 
 def try_out(server: Any) -> None:
@@ -40,7 +40,7 @@ def try_out(server: Any) -> None:
         _refuse(
             "bind cannot change with a reload",
             reason="what waits in the queue of the old listener would be reset",
-            instead="SIGUSR2, or a restart",
+            hint="SIGUSR2, or a restart",
         )
     WorkerTmp(new)  # the file for signs of life
     if new.is_ssl:

@@ -34,7 +34,7 @@ class StartFailures:
             self._in_a_row += 1
             self._retry_at = time.monotonic() + min(2.0**self._in_a_row, RETRY_SECONDS)
         pause = round(self._retry_at - time.monotonic(), 1)
-        _log.error("worker could not start", retry_seconds=pause, workers_left=workers_left, **why)
+        _log.error("worker failed to start", retry_seconds=pause, workers_left=workers_left, **why)
 
     def forget(self) -> None:
         """Begin with short pauses again: all workers have started."""
