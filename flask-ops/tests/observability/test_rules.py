@@ -126,7 +126,8 @@ def test_panels_that_show_the_budget_tell_of_how_many_days_it_is() -> None:
     ]
 
     assert showing
-    assert all(f"{days} days, or of as many as Prometheus has" in panel["description"] for panel in showing)
+    assert all(f"of {days} days that is left" in panel["description"] for panel in showing)
+    assert all("With less data, the panel covers fewer days." in panel["description"] for panel in showing)
 
 
 def test_the_bound_of_the_latency_is_one_of_the_buckets() -> None:
