@@ -27,6 +27,7 @@ test-library: .venv/installed-library programs lint
 
 lint-library: .venv/installed-library
 	cd $(OPS) && $(OPS_BIN)/mypy
+	cd $(OPS) && $(OPS_BIN)/lint-imports --no-cache
 
 test-long: .venv/installed-library programs  ## Check at full size what `make test` checks at reduced size (20 minutes)
 	cd $(OPS) && RECYCLED=2000 SCANNED_URLS=100000 SCANNED_METHODS=1000 FORKS=300 ROUNDS=10 STALLED_SECONDS=60 \

@@ -15,10 +15,12 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.workers.gthread import PollableMethodQueue, TConn
 
-from flask_ops.metrics import store, stuck_requests
+from flask_ops.core import multiprocess
+from flask_ops.metrics import store
 from flask_ops.servers.gunicorn import stuck_worker
 from flask_ops.servers.gunicorn.serving_threads import ServingThreads
 from flask_ops.servers.gunicorn.worker import ServiceWorker
+from flask_ops.web import stuck_requests
 from tests.process import DEADLINE, wait_until
 
 
@@ -115,7 +117,7 @@ def test_nothing_is_decided_where_the_main_loop_does_not_stand_still(
 def test_who_waits_is_answered_and_the_master_is_told(
     worker: Worker, kills: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv(store.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(multiprocess.VARIABLE, str(tmp_path))
     monkeypatch.setattr(store, "identity", lambda: "7")
     ours, theirs = socket.socketpair()
     theirs.sendall(b"GET / HTTP/1.1\r\n\r\n")

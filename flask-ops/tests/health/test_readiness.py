@@ -12,11 +12,11 @@ from typing import Any
 import orjson
 import pytest
 
+from flask_ops.core import multiprocess
 from flask_ops.health import Result, Status
-from flask_ops.health.answer import HEALTH_JSON, UnknownCheckError, answer
 from flask_ops.health.metrics import status_elsewhere
 from flask_ops.health.readiness import REMEMBERED_SECONDS, Readiness, combine, of_workers, publish, remember
-from flask_ops.metrics import store
+from flask_ops.web.health_answer import HEALTH_JSON, UnknownCheckError, answer
 from tests.process import wait_until
 from tests.servers import serve
 
@@ -138,7 +138,7 @@ def test_who_knows_nothing_yet_is_not_remembered(tmp_path: Path) -> None:
 
 
 def test_the_first_result_counts_at_once_whatever_was_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(store.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(multiprocess.VARIABLE, str(tmp_path))
     publish(tmp_path, "1", [result("a", OK, ended=time.monotonic())])
     end(tmp_path, "1")
     publish(tmp_path, "2", [result("a", STARTING)])

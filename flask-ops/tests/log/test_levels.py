@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from flask_ops.core import multiprocess
+from flask_ops.core.http import Request
 from flask_ops.core.settings import LogLevel
 from flask_ops.log import levels
 from flask_ops.management.levels import change, show
-from flask_ops.management.listener import Request
-from flask_ops.metrics import store
 from tests.log.test_phases import COMMANDS, ENV
 from tests.process import Server, running, wait_until
 
@@ -23,7 +23,7 @@ NAME = "tests.levels"
 @pytest.fixture(autouse=True)
 def _restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Levels are the process's."""
-    monkeypatch.setenv(store.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(multiprocess.VARIABLE, str(tmp_path))
     root = logging.getLogger().level
     yield
     for name in list(levels.overrides()):
@@ -147,7 +147,7 @@ def test_there_is_an_end_to_what_can_be_overridden() -> None:
 
 
 def test_a_store_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(store.VARIABLE, "/nowhere")
+    monkeypatch.setenv(multiprocess.VARIABLE, "/nowhere")
 
     assert (503, "The other processes cannot be told: No such file or directory.") == put(b'{"level": "debug"}')
 

@@ -24,7 +24,8 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from flask_ops.core import fork_gate
 from flask_ops.core.address import Address
-from flask_ops.management.listener import Listener, Response
+from flask_ops.core.http import Response
+from flask_ops.management.listener import Listener
 
 warnings.simplefilter("error", ResourceWarning)
 

@@ -16,8 +16,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from flask_ops.core.address import Address
+from flask_ops.core.http import Handler, Request, Response
 from flask_ops.management import listener_loop, peer
-from flask_ops.management.listener import Handler, Listener, Request, Response
+from flask_ops.management.listener import Listener
 from tests.process import DEADLINE, wait_until
 
 LOOPBACK = Address("127.0.0.1", 0)
@@ -507,7 +508,8 @@ def test_only_a_listening_socket_is_inherited() -> None:
 
 INHERIT = """
 import sys
-from flask_ops.management.listener import Listener, Response
+from flask_ops.core.http import Response
+from flask_ops.management.listener import Listener
 listener = Listener.inherit(int(sys.argv[1]), lambda request: Response(200, b"heir"))
 listener.start()
 sys.stdin.read()

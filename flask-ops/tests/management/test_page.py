@@ -16,11 +16,12 @@ from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.registry import Collector
 
 from flask_ops.core.address import Address
+from flask_ops.core.http import Request, Response
 from flask_ops.core.settings import Settings
 from flask_ops.health import Result, Status
 from flask_ops.health.readiness import Readiness
 from flask_ops.management import page
-from flask_ops.management.listener import Listener, Request, Response
+from flask_ops.management.listener import Listener
 from flask_ops.management.routes import Management
 from flask_ops.metrics.requests import DURATION_BUCKETS, RequestMetrics
 from service import __version__

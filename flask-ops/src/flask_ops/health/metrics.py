@@ -10,6 +10,7 @@ from weakref import ref
 
 from prometheus_client import CollectorRegistry, Gauge
 
+from flask_ops.core import multiprocess
 from flask_ops.health import Result, Status, readiness
 from flask_ops.health.engine import Health
 from flask_ops.health.readiness import Readiness
@@ -65,13 +66,13 @@ class HealthMetrics:
 
     def readiness(self, exclude: Collection[str] = (), health: Health | None = None) -> Readiness:
         """Return what all processes say, this one as of now: of all applications, or only of the one of ``health``."""
-        if not store.is_shared():
+        if not multiprocess.is_shared():
             results = self._results() if health is None else health.results()
             return readiness.combine([results], exclude=exclude)
         with contextlib.suppress(OSError):  # the pulse logs it; what was published before is the best that is known
             self.publish()
         application = None if health is None else health.application
-        return readiness.of_workers(store.directory(), exclude, application=application)
+        return readiness.of_workers(multiprocess.directory(), exclude, application=application)
 
     def _living(self) -> list[Health]:
         return [health for each in self._healths if (health := each()) is not None]
@@ -89,16 +90,16 @@ class HealthMetrics:
             if result.status is not Status.STARTING:
                 self._up.labels(result.name).set(0 if result.status is Status.DOWN else 1)
                 self._seconds.labels(result.name).set(result.seconds)
-        if store.is_shared() and (results != self._published or store.identity() != self._owner):
+        if multiprocess.is_shared() and (results != self._published or store.identity() != self._owner):
             self._owner = store.identity()
-            readiness.publish(store.directory(), self._owner, results)
+            readiness.publish(multiprocess.directory(), self._owner, results)
             self._published = results
 
 
 def status_elsewhere(check: str, application: int | None = None) -> Status:
     """Return what the other processes say of a check of an application, STARTING where they say nothing."""
-    if not store.is_shared():
+    if not multiprocess.is_shared():
         return Status.STARTING
-    processes = readiness.published(store.directory(), application=application)
+    processes = readiness.published(multiprocess.directory(), application=application)
     found = readiness.combine(processes).checks.get(check)
     return found.status if found is not None else Status.STARTING

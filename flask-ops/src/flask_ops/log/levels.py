@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from flask_ops.core import multiprocess
 from flask_ops.core.settings import LogLevel
-from flask_ops.metrics import store
 
 ROOT = "root"
 """The name of the logger above all others."""
@@ -72,7 +72,7 @@ def override(name: str, level: LogLevel | None, seconds: float | None = None) ->
             wanted[name] = Override(level, None if seconds is None else time.time() + seconds)
         if len(wanted) > MAX_OVERRIDES:
             raise TooManyOverridesError
-        if store.is_shared():
+        if multiprocess.is_shared():
             _publish(wanted)
         _apply(wanted)
 
@@ -82,8 +82,8 @@ def refresh() -> None:
     global _seen
     with _lock:
         wanted: Mapping[str, Override] = _overrides
-        if store.is_shared():
-            path = store.directory() / _FILE
+        if multiprocess.is_shared():
+            path = multiprocess.directory() / _FILE
             try:
                 status = path.stat()
             except FileNotFoundError:  # nobody has asked for anything
@@ -123,7 +123,7 @@ def _apply(wanted: Mapping[str, Override]) -> None:
 
 
 def _publish(wanted: Mapping[str, Override]) -> None:
-    path = store.directory() / _FILE
+    path = multiprocess.directory() / _FILE
     new = path.with_suffix(f".{os.getpid()}")
     try:
         new.write_text(json.dumps({name: asdict(each) for name, each in wanted.items()}))

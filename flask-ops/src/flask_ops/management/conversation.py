@@ -5,9 +5,7 @@ h11 reads and writes, the handler answers. (RFC 9110, RFC 9112.)
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection
 from email.utils import formatdate
 from http.client import responses
 from urllib.parse import unquote
@@ -16,6 +14,7 @@ import h11
 import structlog
 
 from flask_ops.core import problem
+from flask_ops.core.http import Handler, Request, Response
 
 HEAD_BYTES = 16 * 1024
 BODY_BYTES = 64 * 1024
@@ -23,34 +22,6 @@ _OURS = frozenset({"connection", "content-length", "date", "server", "transfer-e
 _BODILESS = frozenset({204, 304})
 
 _log = structlog.stdlib.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request that has arrived as a whole.
-
-    ``path`` is percent-decoded, ``query`` is not. Names of headers are in lower case; the values of a repeated
-    header are joined by a comma. ``received`` is the time of the monotonic clock, in seconds.
-    """
-
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    body: bytes
-    received: float = field(default_factory=time.monotonic, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """The answer to a request; what frames it (Content-Length, Connection, Date) is added when it is sent."""
-
-    status: int
-    body: bytes = b""
-    headers: Sequence[tuple[str, str]] = ()
-
-
-Handler = Callable[[Request], Response]
 
 
 class Conversation:

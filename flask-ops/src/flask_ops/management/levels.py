@@ -10,11 +10,11 @@ from typing import Any
 
 import structlog
 
+from flask_ops.core.http import Request, Response
 from flask_ops.core.settings import LogLevel
 from flask_ops.log import levels
 from flask_ops.log.levels import MAX_OVERRIDES, ROOT, TooManyOverridesError
-from flask_ops.management.answers import json_answer, problem_answer
-from flask_ops.management.listener import Request, Response
+from flask_ops.web.answers import json_answer, problem_answer
 
 _LONGEST_SECONDS = 7 * 86400
 _FORM = 'Expected a JSON object like {"level": "debug", "logger": "sqlalchemy", "seconds": 600}'

@@ -14,11 +14,9 @@ from concurrent.futures import Future
 
 from flask_ops.core.address import Address
 from flask_ops.core.fork_gate import FORK_GATE
-from flask_ops.management.conversation import Handler, Request, Response
+from flask_ops.core.http import Handler
 from flask_ops.management.listener_loop import Loop
 from flask_ops.management.listening_socket import address_of, bind, inherit, remove_abandoned
-
-__all__ = ["Handler", "Listener", "Request", "Response"]
 
 STOP_SECONDS = 5.0
 """How long ``stop`` waits for a handler."""

@@ -16,7 +16,7 @@ from functools import partial
 import structlog
 
 from flask_ops.core.fork_gate import FORK_GATE
-from flask_ops.management.conversation import Handler
+from flask_ops.core.http import Handler
 from flask_ops.management.peer import Peer
 
 CONNECTIONS = 512 if sys.platform != "win32" else 500  # select() of Windows knows 512 sockets

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 from importlib.resources import files
 
+from flask_ops.core.http import Handler, Request, Response
 from flask_ops.management import status
-from flask_ops.management.listener import Handler, Request, Response
 
 PATH = "/"
 ASSETS = f"{status.PATH}/"

@@ -8,7 +8,8 @@ import socket
 import time
 from collections.abc import Collection
 
-from flask_ops.management.conversation import Conversation, Handler
+from flask_ops.core.http import Handler
+from flask_ops.management.conversation import Conversation
 
 REQUEST_SECONDS = 5.0
 """For a whole request, from its first byte, for the first one from connecting."""

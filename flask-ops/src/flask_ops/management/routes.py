@@ -11,13 +11,15 @@ import structlog
 from prometheus_client.registry import Collector
 
 from flask_ops.core.draining import DRAIN
+from flask_ops.core.http import Handler, Request, Response
 from flask_ops.core.settings import Settings
-from flask_ops.health.answer import Find, UnknownCheckError, answer, as_json
 from flask_ops.management import levels, page, status
-from flask_ops.management.answers import SharedAnswer, json_answer, problem_answer
-from flask_ops.management.listener import Handler, Listener, Request, Response
+from flask_ops.management.listener import Listener
+from flask_ops.management.shared_answer import SharedAnswer
 from flask_ops.metrics import scrape
 from flask_ops.metrics.sources import server_name
+from flask_ops.web.answers import json_answer, problem_answer
+from flask_ops.web.health_answer import Find, UnknownCheckError, answer, as_json
 
 INHERITED = "MANAGEMENT_FD"
 """The variable that tells a master (SIGUSR2) the descriptor of the socket of the one before."""

@@ -8,8 +8,8 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter
 
+from flask_ops.core import multiprocess
 from flask_ops.log import sink
-from flask_ops.metrics import store
 
 Publish = Callable[[], None]
 
@@ -17,7 +17,7 @@ Publish = Callable[[], None]
 def counters(registry: CollectorRegistry) -> list[Publish]:
     """Return what brings each of these counters up to date."""
     followers = [dropped_lines(registry)]
-    if store.is_shared():  # in a single process, prometheus_client's own collector has them
+    if multiprocess.is_shared():  # in a single process, prometheus_client's own collector has them
         followers += _collections(registry)
     return followers
 

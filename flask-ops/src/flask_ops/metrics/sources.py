@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from flask_ops.core import multiprocess
 from flask_ops.core.draining import DRAIN
 from flask_ops.core.settings import Settings
 from flask_ops.metrics import slots, store, store_folder
@@ -22,12 +23,12 @@ from flask_ops.metrics.store_reader import StoreCollector
 def sources(settings: Settings) -> list[Collector]:
     """Return what a scrape collects, apart from the metrics of one application."""
     everywhere: list[Collector] = [BuildInfo(settings), Draining(), AcceptQueue()]
-    if store.is_shared():
-        signed = partial(slots.signed, store.directory())
+    if multiprocess.is_shared():
+        signed = partial(slots.signed, multiprocess.directory())
         processes = ProcessMetrics(
             store_folder.main_process, serving=partial(signed, store.WORKER), masters=partial(signed, store.MASTER)
         )
-        return [*everywhere, processes, StoreCollector(store.directory())]
+        return [*everywhere, processes, StoreCollector(multiprocess.directory())]
     return [*everywhere, ProcessMetrics(store_folder.main_process), REGISTRY]
 
 

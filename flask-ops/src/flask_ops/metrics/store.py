@@ -9,55 +9,18 @@ so that their number depends on how many workers live at one time.
 from __future__ import annotations
 
 import os
-import re
 from contextlib import suppress
-from pathlib import Path
 
-from flask_ops.metrics import slots
+from flask_ops.core import multiprocess
+from flask_ops.metrics import slots, store_layout
 
-VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-DAMAGED = "damaged"
-"""The folder in the store for files that could not be read."""
 WORKER, MASTER = "worker", "master"
 """What processes sign their slots as."""
-
-_METRICS = re.compile(r"(?:counter|histogram|summary|gauge_[a-z]+)_[0-9A-Za-z]+\.db")
-"""What prometheus_client calls its files. A folder of the user's may hold others, which are none of our business."""
-_NOTES = re.compile(r"(?:(?:readiness|stuck)_[0-9A-Za-z]+|log-levels)\.(?:json|new)|slot-[0-9A-Za-z]+")
-"""What the processes of a server tell each other."""
-_MOMENTARY = re.compile(r"gauge_live[a-z]+_[0-9A-Za-z]+\.db|(?:readiness|stuck)_[0-9A-Za-z]+\.json")
-_SET_ASIDE = re.compile(r"[0-9]+-.*\.db")
 
 _identity: str | None = ""
 """None in a process that has just been forked, and has no name in the store yet."""
 _named = 0
 """The pid of the process that has this identity: uWSGI forks without Python's hooks."""
-
-
-def is_shared() -> bool:
-    """Tell whether several processes keep their metrics together."""
-    return bool(os.environ.get(VARIABLE))
-
-
-def directory() -> Path:
-    """Return the folder of the store. Raises KeyError where there is none."""
-    return Path(os.environ[VARIABLE])
-
-
-def files(directory: Path) -> list[Path]:
-    """Return the files in which processes count. Raises OSError where the folder cannot be read."""
-    # Not glob(), which for Python 3.13 a folder that cannot be read is an empty one.
-    return sorted(path for path in directory.iterdir() if _METRICS.fullmatch(path.name))
-
-
-def set_aside(directory: Path) -> list[Path]:
-    """Return the files that could not be read, where they are now."""
-    return [path for path in (directory / DAMAGED).glob("*") if _SET_ASIDE.fullmatch(path.name)]
-
-
-def is_ours(path: Path) -> bool:
-    """Tell whether a file in the store is one of those that are removed before it is used again."""
-    return bool(_METRICS.fullmatch(path.name) or _NOTES.fullmatch(path.name))
 
 
 def identity() -> str:
@@ -69,7 +32,7 @@ def identity() -> str:
     global _identity  # noqa: PLW0603 - one identity a process
     if _identity is None:
         slots.keep_only()
-        _identity = slots.take(directory(), slots.STRAY)
+        _identity = slots.take(multiprocess.directory(), slots.STRAY)
     return _identity
 
 
@@ -84,7 +47,7 @@ def settle(*, parent_serves: bool) -> None:
     if _named != os.getpid():
         for name in () if parent_serves else slots.held():
             forget(name)  # what the master has made by loading the application
-        slot = slots.take(directory())
+        slot = slots.take(multiprocess.directory())
         slots.keep_only(slot)
         prepare(slot)
         identify(slot)
@@ -111,27 +74,22 @@ def prepare(slot: str) -> None:
     from flask_ops.metrics.store_reader import read  # noqa: PLC0415 - with prometheus_client, after the folder is made
 
     forget(slot)
-    for path in files(directory()):
-        if owner_of(path) == slot and read(path) is None and path.exists():
+    for path in store_layout.files(multiprocess.directory()):
+        if store_layout.owner_of(path) == slot and read(path) is None and path.exists():
             path.unlink()  # empty: its owner was killed as it was made
 
 
 def forget_the_dead() -> None:
     """Drop the momentary values of processes that nobody has said goodbye for: those of a master that was killed."""
-    slots.visit_free(directory(), forget)
+    slots.visit_free(multiprocess.directory(), forget)
 
 
 def forget(slot: str) -> None:
     """Remove the live gauges and the notes of a slot. Its counts stay."""
     with suppress(FileNotFoundError):  # the store was removed: that must not end the master, which calls this
-        for path in directory().iterdir():
-            if _MOMENTARY.fullmatch(path.name) and owner_of(path) == slot:
+        for path in multiprocess.directory().iterdir():
+            if store_layout.MOMENTARY.fullmatch(path.name) and store_layout.owner_of(path) == slot:
                 path.unlink(missing_ok=True)
-
-
-def owner_of(path: Path) -> str:
-    """Return the name of the process that a file in the store belongs to."""
-    return path.stem.rpartition("_")[2]
 
 
 def _become_nobody() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from prometheus_client import mmap_dict, values
 
-from flask_ops.metrics import store, store_folder
+from flask_ops.core import disk, multiprocess
 
 _closure: dict[str, Any] = {}
 """What the functions of prometheus_client's value class share: ``files`` by kind, ``lock``, ``pid`` and ``values``."""
@@ -29,7 +29,7 @@ class AllocatedFile(mmap_dict.MmapedDict):
             with Path(filename).open("ab") as file:
                 size = os.fstat(file.fileno()).st_size
                 try:
-                    store_folder.allocate(file.fileno(), size or mmap_dict._INITIAL_MMAP_SIZE)
+                    disk.allocate(file.fileno(), size or mmap_dict._INITIAL_MMAP_SIZE)
                 except OSError:
                     if size == 0:  # an empty one would be found to be damaged
                         Path(filename).unlink(missing_ok=True)
@@ -42,7 +42,7 @@ class AllocatedFile(mmap_dict.MmapedDict):
         while needed > capacity:
             capacity *= 2
         if capacity > self._capacity:
-            store_folder.allocate(self._f.fileno(), capacity)
+            disk.allocate(self._f.fileno(), capacity)
         super()._init_value(key)  # type: ignore[no-untyped-call]  # it has no annotations
 
 
@@ -73,7 +73,7 @@ def reopen_lost() -> None:
             return
         _is_reopening = True
         _closure["pid"]["value"] = None  # as after a fork: the next use of a value opens all files
-    store.directory().mkdir(mode=0o700, exist_ok=True)
+    multiprocess.directory().mkdir(mode=0o700, exist_ok=True)
     for value in _closure["values"][:1]:
         value.get()
     _is_reopening = False

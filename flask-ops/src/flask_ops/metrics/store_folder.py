@@ -14,7 +14,8 @@ import time
 from functools import partial
 from pathlib import Path
 
-from flask_ops.metrics import slots, store
+from flask_ops.core import disk, multiprocess
+from flask_ops.metrics import slots, store, store_layout
 
 OWNED = "METRICS_STORE_TO_REMOVE"
 """Names the store that we have made: for the master that replaces this one, and for deploy/uwsgi.ini,
@@ -42,10 +43,10 @@ def make() -> None:
     global _opened, _made, _main  # noqa: PLW0603 - one store a process
     if _opened:
         return
-    directory = os.environ.get(store.VARIABLE)
+    directory = os.environ.get(multiprocess.VARIABLE)
     if directory:
         path = Path(directory).absolute()  # before somebody changes to another folder
-        os.environ[store.VARIABLE] = str(path)
+        os.environ[multiprocess.VARIABLE] = str(path)
         _made = not path.exists()
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         in_use = slots.hold_shared(path / _LOCK, if_unused=partial(_empty, path))
@@ -53,9 +54,9 @@ def make() -> None:
         _remove_abandoned(Path(tempfile.gettempdir()))
         path, in_use = _new_store()
         _made = True
-        os.environ[store.VARIABLE] = os.environ[OWNED] = str(path)
+        os.environ[multiprocess.VARIABLE] = os.environ[OWNED] = str(path)
     _leave_at_exit(path, in_use, owned=os.environ.get(OWNED) == str(path) and path.name.startswith(_PREFIX))
-    reserve(path, _RESERVED_BYTES)
+    disk.reserve(path, _RESERVED_BYTES)
     store.identify(slots.take(path))
     _opened, _main = True, _loader()
     # prometheus_client looks for the variable when it is imported, which may have been before.
@@ -64,31 +65,10 @@ def make() -> None:
     store_files.install(store.identity)
 
 
-def reserve(folder: Path, size: int) -> None:
-    """Take so many bytes in a file without a name and give them back; quotas count here, too. Raises OSError."""
-    try:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            allocate(file.fileno(), size)
-    except OSError as error:
-        error.filename = str(folder)
-        raise
-
-
-def allocate(descriptor: int, size: int) -> None:
-    """Make ``size`` bytes of an open file the disk's. Raises OSError where it has no room for them."""
-    if not hasattr(os, "posix_fallocate"):  # macOS
-        return
-    try:
-        os.posix_fallocate(descriptor, 0, size)
-    except OSError as error:
-        if error.errno not in {errno.EOPNOTSUPP, errno.EINVAL}:  # a file system that cannot, with musl as the C library
-            raise
-
-
 def give_to(user: int, group: int) -> None:
     """Let workers that give up root for this user use the store, if we have made it."""
     if _made:
-        os.chown(store.directory(), user, group)
+        os.chown(multiprocess.directory(), user, group)
 
 
 def _loader() -> int:
@@ -134,9 +114,9 @@ def _empty(path: Path) -> None:
     """Remove the metrics of a server that no longer lives."""
     mine = str(os.getpid())  # a metric that was made before this was called
     for file in path.iterdir():
-        if store.is_ours(file) and store.owner_of(file) != mine:
+        if store_layout.is_ours(file) and store_layout.owner_of(file) != mine:
             file.unlink(missing_ok=True)
-    for file in store.set_aside(path):
+    for file in store_layout.set_aside(path):
         file.unlink(missing_ok=True)
 
 

@@ -21,7 +21,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from flask_ops.metrics import slots, store
+from flask_ops.metrics import slots, store_layout
 
 _integer = struct.Struct("i").unpack_from
 _two_doubles = struct.Struct("dd").unpack_from
@@ -50,7 +50,7 @@ class StoreCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """Yield the sums, and how many files had to be set aside."""
         metrics: dict[str, Metric] = {}
-        for path in store.files(self._directory):
+        for path in store_layout.files(self._directory):
             kind, _, rest = path.stem.partition("_")
             mode, _, owner = rest.rpartition("_")
             if kind == "gauge" and owner.startswith(slots.STRAY):
@@ -69,7 +69,7 @@ class StoreCollector(Collector):
                     metric.add_sample(name, labels, value)
         # How the values of several processes become one depends on type and mode, and is left to its author.
         yield from MultiProcessCollector._accumulate_metrics(metrics, accumulate=True)
-        damaged = len(store.set_aside(self._directory)) + len(_stuck)
+        damaged = len(store_layout.set_aside(self._directory)) + len(_stuck)
         yield CounterMetricFamily(
             "service_metrics_store_errors", "Files of the metrics store that could not be read.", value=damaged
         )
@@ -99,7 +99,7 @@ def read(path: Path) -> list[tuple[Any, float, float]] | None:
 def total(directory: Path, name: str, owners: Collection[str] | None = None) -> float:
     """Return the sum of all samples called ``name``, of these owners where they are given."""
     found = 0.0
-    for path in store.files(directory):
+    for path in store_layout.files(directory):
         if owners is None or path.stem.rpartition("_")[2] in owners:
             found += sum(value for (_, sample, _, _), value, _ in read(path) or () if sample == name)
     return found
@@ -136,7 +136,7 @@ def _parse(key: bytes) -> tuple[str, str, tuple[tuple[str, str], ...], str]:
 
 
 def _set_aside(path: Path, error: Exception) -> None:
-    target = path.parent / store.DAMAGED
+    target = path.parent / store_layout.DAMAGED
     try:
         target.mkdir(mode=0o700, exist_ok=True)
         path.rename(target / f"{time.time_ns()}-{path.name}")

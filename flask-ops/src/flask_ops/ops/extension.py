@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import structlog
 from flask import Flask
 
+from flask_ops.core import multiprocess
 from flask_ops.core.settings import Settings
 from flask_ops.health import Check, Checks, within
 from flask_ops.health.engine import Health
 from flask_ops.health.metrics import status_elsewhere
 from flask_ops.health.readiness import Readiness
-from flask_ops.metrics import store
 from flask_ops.ops import runtime
 from flask_ops.ops.runtime import Runtime
 from flask_ops.ops.startup import open_store, start
@@ -159,7 +159,7 @@ class _Entrance:
         self._is_checked = True
         if not environ["wsgi.multiprocess"]:
             return
-        if store.is_shared():  # by a server that does not know it: what its workers have counted ends with them
+        if multiprocess.is_shared():  # by a server that does not know it: what its workers have counted ends with them
             _log.warning("counts of ended workers are lost", hint="gunicorn -c python:flask_ops.gunicorn")
         else:
             _log.warning("each worker shows its own metrics only", hint="gunicorn -c python:flask_ops.gunicorn")

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import Map
 
-from flask_ops.core import background
+from flask_ops.core import background, multiprocess
 from flask_ops.core.settings import Settings
 from flask_ops.health.engine import Health
 from flask_ops.health.metrics import HealthMetrics
@@ -25,9 +25,9 @@ from flask_ops.log import RequestLog, levels
 from flask_ops.metrics import following, store, store_files
 from flask_ops.metrics.pulse import Pulse
 from flask_ops.metrics.requests import RequestMetrics
-from flask_ops.metrics.saturation import Saturation
 from flask_ops.metrics.sources import sources
 from flask_ops.web.observer import Observer
+from flask_ops.web.saturation import Saturation
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -51,7 +51,7 @@ class Runtime:
                 self._health.publish,
                 *following.counters(registry),
                 levels.refresh,
-                *([store_files.reopen_lost] if store.is_shared() else []),
+                *([store_files.reopen_lost] if multiprocess.is_shared() else []),
             ]
         )
         self.sources = [self._pulse, *sources(settings), registry]

@@ -11,8 +11,9 @@ import click
 import structlog
 
 from flask_ops import log
+from flask_ops.core import multiprocess
 from flask_ops.core.settings import Mode, Settings, SettingsError, unknown_variables
-from flask_ops.metrics import store, store_folder
+from flask_ops.metrics import store_folder
 
 EX_CANTCREAT = 73
 """Exit code for a metrics store that cannot be written (sysexits.h)."""
@@ -78,7 +79,7 @@ def open_store(*, if_chosen: bool = False) -> None:
 
     ``if_chosen`` is for servers with one process, which need none: only if ``PROMETHEUS_MULTIPROC_DIR`` is set.
     """
-    if if_chosen and not store.is_shared():
+    if if_chosen and not multiprocess.is_shared():
         return
     try:
         store_folder.make()

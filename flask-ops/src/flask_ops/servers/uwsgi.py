@@ -15,6 +15,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from flask_ops import log
+from flask_ops.core import multiprocess
 from flask_ops.core.loading import load_application
 from flask_ops.core.settings import Settings
 from flask_ops.health.readiness import of_workers
@@ -131,7 +132,7 @@ def serve_management(settings: Settings, process: Runtime) -> None:
     def fault() -> str | None:
         return None if any(worker["pid"] for worker in uwsgi.workers()) else "no worker is alive"
 
-    readiness = partial(of_workers, store.directory())
+    readiness = partial(of_workers, multiprocess.directory())
     listener = Management(settings, fault, readiness, process.sources).listen()
     if listener is None:
         return

@@ -20,9 +20,9 @@ from flask_ops.web.sent_file import SentFile
 from flask_ops.web.signals import EXCHANGE
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from contextlib import AbstractContextManager
 
-    from flask_ops.web.observer import Observer
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 CLIENT_CLOSED_REQUEST = 499
 """The status of a response that the client did not wait for; nginx's code, for there is no standard one."""
@@ -36,7 +36,7 @@ class EscapedError(RuntimeError):
 
 
 class Exchange:
-    """The response that the server iterates over and closes; it reports to its observer once."""
+    """The response that the server iterates over and closes; it is recorded once."""
 
     # On the class, because each assignment in __init__ would cost each request.
     route = UNMATCHED
@@ -56,17 +56,23 @@ class Exchange:
     _began = False
     _ended = False
     is_reported = False
-    """Its line was written, or the thread that has set this under ``Observer.ending`` is about to write it."""
+    """Its line was written, or the thread that set this while it held ``ending`` is about to write it."""
 
     def __init__(
-        self, observer: Observer, app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
+        self,
+        app: WSGIApplication,
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+        *,
+        ending: AbstractContextManager[bool],
+        record: Callable[[Exchange, float], None],
     ) -> None:
         self.started = perf_counter()
         self.context = copy_context()
         self.environ = environ
         self.ids = RequestContext.from_environ(environ)
         self.thread = get_ident()
-        self._observer, self._app = observer, app
+        self._app, self._ending, self._record = app, ending, record
         self._server_start_response = start_response
         self._chunks: Iterator[bytes] = _NOTHING
 
@@ -197,7 +203,7 @@ class Exchange:
         return b"" if self.environ["REQUEST_METHOD"] == "HEAD" else body
 
     def _report(self) -> None:
-        with self._observer.ending:
+        with self._ending:
             if self.is_reported:
                 return
             self.is_reported = True
@@ -208,4 +214,4 @@ class Exchange:
         self._tell()
 
     def _tell(self) -> None:
-        self._observer.report(self, perf_counter() - self.started)
+        self._record(self, perf_counter() - self.started)

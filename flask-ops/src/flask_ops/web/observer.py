@@ -46,7 +46,7 @@ class Observer:
         self._trust_request_start = trust_request_start
         self._running: dict[int, Exchange] = {}
         self.ending = threading.RLock()  # a signal handler, too, reports what its thread may be just reporting
-        """Held by whoever decides that it is the one to report an exchange: its own thread, or one that aborts it."""
+        """Held by the thread that decides to record an exchange: its own one, or one that aborts it."""
         self._is_blind = False
 
     def observe(self, app: WSGIApplication) -> WSGIApplication:
@@ -59,7 +59,7 @@ class Observer:
                 seconds = waited(environ["HTTP_X_REQUEST_START"], time.time())
                 if seconds is not None:
                     self._metrics.waited(seconds)
-            exchange = Exchange(self, app, environ, start_response)
+            exchange = Exchange(app, environ, start_response, ending=self.ending, record=self.record)
             self._running[id(exchange)] = exchange
             # In a context of its own, so that nothing leaks into the next request.
             return exchange.context.run(exchange.respond)
@@ -90,8 +90,8 @@ class Observer:
         for exchange in running:
             exchange.abort()
 
-    def report(self, exchange: Exchange, seconds: float) -> None:
-        """Turn one finished request into its observation and its line."""
+    def record(self, exchange: Exchange, seconds: float) -> None:
+        """Turn one finished request into its observation and its line. Nothing else does."""
         self._running.pop(id(exchange), None)
         environ, status, outcome = exchange.environ, exchange.status, exchange.outcome
         method, route = environ["REQUEST_METHOD"], exchange.route

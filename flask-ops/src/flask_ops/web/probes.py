@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from flask import Blueprint, Response, abort, jsonify, request
 from prometheus_client.registry import Collector
 
-from flask_ops.health.answer import Find, UnknownCheckError, answer
 from flask_ops.metrics import scrape
+from flask_ops.web.health_answer import Find, UnknownCheckError, answer
 
 LIVENESS = "/healthz"
 READINESS = "/readyz"

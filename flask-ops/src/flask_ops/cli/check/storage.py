@@ -10,7 +10,8 @@ from pathlib import Path
 
 from flask_ops.cli.check.deployment import Deployment
 from flask_ops.cli.findings import Finding, error, note, ok, warning
-from flask_ops.metrics import store, store_folder
+from flask_ops.core import disk, multiprocess
+from flask_ops.metrics import store_layout
 
 _IN_MEMORY = {"tmpfs", "ramfs", "devtmpfs"}
 _BYTES_A_PROCESS = 2**20
@@ -23,7 +24,7 @@ _CURE = "TMPDIR=/dev/shm, or a tmpfs of its own there or at PROMETHEUS_MULTIPROC
 
 def look(deployment: Deployment) -> Iterator[Finding]:
     """Yield what is found about both folders; one process keeps its metrics in its own memory."""
-    chosen = deployment.environ.get(store.VARIABLE, "").strip()
+    chosen = deployment.environ.get(multiprocess.VARIABLE, "").strip()
     if deployment.server != "waitress" or chosen:
         yield from _store(deployment, Path(chosen) if chosen else None)
     heartbeat = deployment.gunicorn.heartbeat_directory if deployment.gunicorn else None
@@ -48,7 +49,7 @@ def _store(deployment: Deployment, chosen: Path | None) -> Iterator[Finding]:
     folder = next(place for place in [folder.absolute(), *folder.absolute().parents] if place.exists())
     need = deployment.processes * _BYTES_A_PROCESS
     try:
-        store_folder.reserve(folder, need)
+        disk.reserve(folder, need)
     except OSError as fault:
         if fault.errno in {errno.ENOSPC, errno.EDQUOT}:
             text = f"{folder} has less than {need // 2**20} MiB left: a worker would be killed (SIGBUS) as it counts."
@@ -70,11 +71,11 @@ def _store(deployment: Deployment, chosen: Path | None) -> Iterator[Finding]:
 
 
 def _foreign_files(folder: Path) -> Iterator[Finding]:
-    doomed = {path.name for path in folder.glob("*") if store.is_ours(path)}
+    doomed = {path.name for path in folder.glob("*") if store_layout.is_ours(path)}
     if doomed and not (folder / _OURS).exists():
         yield warning(
             "store",
-            f"{store.VARIABLE} is {folder}, where {min(doomed)} of another program would be removed at the start.",
+            f"{multiprocess.VARIABLE} is {folder}, where {min(doomed)} of another program would be removed.",
             "A folder of its own.",
         )
 

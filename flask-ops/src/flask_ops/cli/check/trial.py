@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flask_ops.core import multiprocess
 from flask_ops.core.address import Address
-from flask_ops.metrics import store
 
 SECONDS = 30.0
 """For all of it: Gunicorn gives a worker as long to start."""
@@ -62,7 +62,7 @@ def run(
     store made.
     """
     # Adopters make metrics where they import: those are not to be written into a store that is in use.
-    child = {name: value for name, value in environ.items() if name != store.VARIABLE}
+    child = {name: value for name, value in environ.items() if name != multiprocess.VARIABLE}
     command = [
         sys.executable,
         "-m",

@@ -17,9 +17,10 @@ from typing import Any
 import structlog
 from gunicorn.arbiter import Arbiter
 
+from flask_ops.core import multiprocess
 from flask_ops.core.closing import admit_no_more
 from flask_ops.core.draining import DRAIN
-from flask_ops.metrics import store, store_reader
+from flask_ops.metrics import store_reader
 
 LAST_WORDS_SECONDS = 0.5
 """How long workers that did not finish in time have to say what is cut off."""
@@ -112,5 +113,5 @@ def _answered() -> float:
 
 def _total(name: str, owners: Collection[str] | None = None) -> float:
     with contextlib.suppress(OSError):  # no descriptor left, say: to stop well is more than to say what was stopped
-        return store_reader.total(store.directory(), name, owners)
+        return store_reader.total(multiprocess.directory(), name, owners)
     return 0

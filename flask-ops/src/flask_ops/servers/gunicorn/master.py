@@ -17,18 +17,20 @@ from gunicorn.workers.gthread import ThreadWorker
 from prometheus_client import Counter
 
 from flask_ops import log
+from flask_ops.core import multiprocess
 from flask_ops.core.settings import Mode, Settings
 from flask_ops.health import readiness
 from flask_ops.log import levels
 from flask_ops.log.line import Lines
 from flask_ops.management.routes import INHERITED, Management
-from flask_ops.metrics import capacity, following, listening, slots, store, store_folder, stuck_requests
+from flask_ops.metrics import following, listening, slots, store, store_folder
 from flask_ops.metrics.sources import sources
 from flask_ops.servers.gunicorn import rejections, silent_worker, stuck_worker
 from flask_ops.servers.gunicorn.early_signals import EarlySignals, let_sigterm_end_while_it_loads
 from flask_ops.servers.gunicorn.raw_output import RawOutput
 from flask_ops.servers.gunicorn.succession import Succession
 from flask_ops.servers.gunicorn.worker_exits import WorkerExits
+from flask_ops.web import capacity, stuck_requests
 
 HEARTBEAT_SECONDS = 10.0
 """A threaded worker gives a sign of life each second, however busy its threads are. After so many seconds
@@ -73,8 +75,8 @@ class Master:
         """Take a slot for the worker, after those of workers that ended unnoticed are given back."""
         living = {living.slot for living in self._server.WORKERS.values()}
         slots.release(slots.held() - living - self._mine)
-        store.directory().mkdir(mode=0o700, exist_ok=True)  # should somebody have cleaned up
-        worker.slot = slots.take(store.directory())
+        multiprocess.directory().mkdir(mode=0o700, exist_ok=True)  # should somebody have cleaned up
+        worker.slot = slots.take(multiprocess.directory())
         store.prepare(worker.slot)
         # Gunicorn waits without end for a worker's first sign of life: its heartbeat file begins with the
         # wall clock's time, which is compared with the monotonic one. From here on `timeout` bounds its start.
@@ -104,7 +106,7 @@ class Master:
 
     def ended(self, worker: Any) -> None:
         """Take note of a worker that was reaped; of one that was stuck, with what it took down."""
-        lost = stuck_requests.taken_down(store.directory(), worker.slot)
+        lost = stuck_requests.taken_down(multiprocess.directory(), worker.slot)
         if lost:
             _log.error("replacing worker: all threads stuck", worker_pid=worker.pid, **lost)
             self._exits.expect([worker.pid], "stuck")
@@ -112,7 +114,7 @@ class Master:
         if stacks:
             _log.error("replacing unresponsive worker", worker_pid=worker.pid, stacks=stacks)
             self._timed_out.inc(len(stacks))
-        readiness.remember(store.directory(), worker.slot)
+        readiness.remember(multiprocess.directory(), worker.slot)
         store.forget(worker.slot)
         slots.release([worker.slot])
         _close(worker.stacks)
@@ -121,7 +123,7 @@ class Master:
     def handed_over(self) -> Iterator[None]:
         """Let the next master (SIGUSR2), which is forked and executed in the block, go on with the same store."""
         environ = self._server.cfg.env_orig
-        for name in (store.VARIABLE, store_folder.OWNED):
+        for name in (multiprocess.VARIABLE, store_folder.OWNED):
             if name in os.environ:
                 environ[name] = os.environ[name]
         if self._listener is None:
@@ -162,7 +164,7 @@ class Master:
         """Return what all workers say but those that are about to end."""
         serving = {worker.slot for worker in self._succession.serving()}
         leaving = {worker.slot for worker in list(self._server.WORKERS.values())} - serving
-        return readiness.of_workers(store.directory(), exclude, leaving)
+        return readiness.of_workers(multiprocess.directory(), exclude, leaving)
 
     def fault(self) -> str | None:
         """Return why no worker can answer, None if one can."""

@@ -16,9 +16,9 @@ import structlog
 from gunicorn.arbiter import Arbiter
 from prometheus_client import Counter
 
+from flask_ops.core import multiprocess
 from flask_ops.core.draining import DRAIN
 from flask_ops.log import sink
-from flask_ops.metrics import store
 from flask_ops.servers.gunicorn import refusals
 from flask_ops.servers.gunicorn.master import Master
 from flask_ops.servers.gunicorn.succession import Succession
@@ -40,7 +40,7 @@ class ReloadTrial:
         self._answer = -1
         self._deadline = 0.0
         self._is_asked = False
-        self._scratch = store.directory() / f"trial-{os.getpid()}"
+        self._scratch = multiprocess.directory() / f"trial-{os.getpid()}"
         self._failures = Counter(
             "service_reload_failures", "Reloads that were refused because of the new code.", registry=None
         )
@@ -149,7 +149,7 @@ class ReloadTrial:
                 signal.signal(number, signal.SIG_DFL)
             self._master.let_go()
             # What the application measures here must not reach the metrics of the service.
-            os.environ[store.VARIABLE] = str(self._scratch)
+            os.environ[multiprocess.VARIABLE] = str(self._scratch)
             self._server.app.reload()
             refusals.try_out(self._server)
             self._server.app.wsgi()

@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from flask_ops.metrics.stuck_requests import FRAMES
+from flask_ops.web.stuck_requests import FRAMES
 
 _SIGNAL = getattr(signal, "SIGRTMIN", None)
 """Nobody else's: Gunicorn, which sends its workers most others, resets none of these. Linux."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, MutableMapping
 
 from flask_ops.core.draining import DRAIN
 from flask_ops.health import Status
-from flask_ops.health.answer import Find
+from flask_ops.web.health_answer import Find
 
 VARIABLE = "NOTIFY_SOCKET"
 

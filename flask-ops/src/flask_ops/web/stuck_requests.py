@@ -15,7 +15,9 @@ import orjson
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
-from flask_ops.metrics import capacity, store
+from flask_ops.core import multiprocess
+from flask_ops.metrics import store
+from flask_ops.web import capacity
 from flask_ops.web.exchange import Exchange
 from flask_ops.web.observer import Observer
 
@@ -64,7 +66,7 @@ class StuckRequests:
 
 def leave(**lost: Any) -> None:
     """Tell the master why this process ends, and what is lost with it."""
-    (store.directory() / _NAME.format(store.identity())).write_bytes(orjson.dumps(lost))
+    (multiprocess.directory() / _NAME.format(store.identity())).write_bytes(orjson.dumps(lost))
 
 
 def taken_down(directory: Path, owner: object) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from urllib.parse import parse_qs
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
+from flask_ops.core.http import Response
 from flask_ops.health import Result, Status
 from flask_ops.health.readiness import Readiness
-from flask_ops.management.answers import json_answer
-from flask_ops.management.listener import Response
+from flask_ops.web.answers import json_answer
 
 HEALTH_JSON = "application/health+json"
 """Source: the Internet-Draft "Health Check Response Format for HTTP APIs" (draft-inadarei-api-health-check)."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Gauge
 
 from flask_ops.core.settings import Settings
-from flask_ops.metrics import capacity
-from flask_ops.metrics.stuck_requests import StuckRequests
+from flask_ops.web import capacity
 from flask_ops.web.observer import Observer
+from flask_ops.web.stuck_requests import StuckRequests
 
 
 class Saturation:
