@@ -1,7 +1,7 @@
-"""Make what Prometheus's operator and Grafana's sidecar read from the files of observability/: `make manifests`.
+"""`make manifests`: make manifests for Prometheus's operator and Grafana's sidecar from the files of observability/.
 
-A rule file is what a PrometheusRule has as its ``spec``, so it is put there as text, with its comments. The
-dashboards stay where they are: kustomize makes a ConfigMap of them.
+The content of a rule file is a valid ``spec`` of a PrometheusRule. It is copied as text, with its comments. The
+dashboards stay in their folder: kustomize makes a ConfigMap of them.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _KUSTOMIZATION = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomizati
 
 
 def made() -> dict[Path, str]:
-    """Return the content of each file that is made, by its path in the repository."""
+    """Return the content of each generated file, by its path in the repository."""
     rules = sorted((ROOT / RULES).glob("*.yml"))
     dashboards = sorted(path.name for path in (ROOT / DASHBOARDS).glob("*.json"))
     return {
         **{PROMETHEUS_RULES / f"{path.stem}.yaml": _prometheus_rule(path) for path in rules},
         PROMETHEUS_RULES / "kustomization.yaml": _list_of_rules(path.stem for path in rules),
-        # Beside them, for kustomize reads no file outside of the folder it is in.
+        # In the folder of the dashboards, because kustomize reads no file outside of its own folder.
         DASHBOARDS / "kustomization.yaml": _config_map(dashboards),
     }
 
@@ -52,7 +52,7 @@ resources:
 
 
 def _config_map(files: Iterable[str]) -> str:
-    # The label is that by which the sidecar of Grafana's Helm chart finds dashboards.
+    # The sidecar of Grafana's Helm chart finds dashboards by this label.
     head = f"""{_MADE.format(DASHBOARDS)}
 {_KUSTOMIZATION}
 configMapGenerator:
