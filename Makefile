@@ -1,9 +1,9 @@
-# `make` lists the targets. The environment is .venv; PYTHON chooses the interpreter it is made with.
+# `make` lists the targets. The environment is .venv. PYTHON sets the interpreter that creates it.
 
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# $(call compile,FOLDER) locks for every platform; FOLDER leads from the current one to this one.
+# $(call compile,FOLDER) locks for every platform. FOLDER is the path from the current folder to this one.
 compile = $(1)/$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-emit-package flask-ops $(UPGRADE)
 
@@ -18,7 +18,7 @@ help:  ## List the targets
 
 install: .venv/installed  ## Create .venv with the locked, hash-checked dependencies
 
-install-dev: .venv/installed-dev  ## Create .venv with pytest, linters and type checker too
+install-dev: .venv/installed-dev  ## Create .venv with pytest, linters and the type checker as well
 
 run: install  ## Serve with Gunicorn, in the foreground
 	@exec $(BIN)/gunicorn
@@ -34,7 +34,7 @@ programs:
 		$(call install_package,$(word 2,$(subst :, ,$(program)))) ;)
 
 drill monitor: PROGRAMS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanager
-drill: .venv/installed-dev programs  ## Inject faults, and see that the right alerts arrive (11 minutes)
+drill: .venv/installed-dev programs  ## Inject faults, and check that the right alerts arrive (11 minutes)
 	@$(BIN)/python -m observability.drill
 
 monitor: .venv/installed-dev programs  ## Serve, with Prometheus and Alertmanager from this machine, until Ctrl-C
@@ -45,44 +45,44 @@ lint: .venv/installed-dev  ## Check format, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-format: .venv/installed-dev  ## Format the code and mend what the linter can
+format: .venv/installed-dev  ## Format the code, and fix it with the linter
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-manifests:  ## Take rules and dashboards of observability/ over into deploy/kubernetes
+manifests:  ## Copy the rules and dashboards of observability/ into deploy/kubernetes
 	@$(PYTHON) deploy/kubernetes/manifests.py
 
-# Only from the command line: some environments have a variable NAME, WSL for example.
+# NAME counts only on the command line, because some environments set a variable NAME, for example WSL.
 name:  ## Rename the service everywhere: make name NAME=orders
 	@$(PYTHON) template/name.py $(if $(filter command,$(origin NAME)),"$$NAME")
 
-lock: lock-service  ## Take what is new in pyproject.toml into the locks; all other versions stay
+lock: lock-service  ## Update the locks after a change in pyproject.toml; all other versions stay
 lock-service: $(BIN)/uv
 	$(call compile,.) --output-file requirements.txt
 	$(call compile,.) --group dev --constraints requirements.txt --output-file requirements-dev.txt
 
 upgrade: UPGRADE := --upgrade
-upgrade: lock  ## Take the newest versions into the locks
+upgrade: lock  ## Update the locks to the newest versions
 
-clean:  ## Remove .venv and what the tools left behind
+clean:  ## Remove .venv, dist and the caches of the tools
 	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
-# The parts below may add locks to the prerequisites.
+# The files that are included below may add locks to the prerequisites.
 .venv/installed: requirements.txt | $(BIN)/python
 	$(PIP) install --require-hashes $(addprefix --requirement ,$^)
 	@touch $@
 
-# The dev lock holds every pin of the other one, so both may be installed into one environment.
+# The dev lock has every pin of the other lock, so both fit into one environment.
 .venv/installed-dev: requirements-dev.txt .venv/installed
 	$(PIP) install --require-hashes --requirement requirements-dev.txt
 	@touch $@
 
-# uv alone: it makes the locks, so it must not depend on whether they can be installed.
+# Install uv alone. It makes the locks, so it must work even if the locks cannot be installed.
 $(BIN)/uv: | $(BIN)/python
 	awk '/^[^ #]/ { uv = /^uv==/ } uv' requirements-dev.txt | $(PIP) install --require-hashes --requirement /dev/stdin
 
-# The parts of this repository that can be removed bring their own targets.
+# Removable parts of this repository have their own targets.
 include $(sort $(wildcard */*.mk))

@@ -8,14 +8,15 @@ globals().update(configure(Settings))
 
 wsgi_app = "service.app:create_app()"
 
-# The number of trusted proxies is set in one place, SERVICE_TRUSTED_PROXIES. To Gunicorn, every client of a Unix
-# socket is a trusted proxy.
+# SERVICE_TRUSTED_PROXIES alone sets the number of trusted proxies. Gunicorn itself trusts every client of a Unix
+# socket, so these options turn its trust off.
 forwarded_allow_ips = ""
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
 
-# A little more than the proxies of deploy/ let pass, which add headers: what is too large is refused there, as a
-# problem, and not here, with a page of HTML. A line of 8190 bytes is the most that Gunicorn takes.
+# These limits are slightly higher than the limits of the proxies in deploy/, because the proxies add headers. So a
+# proxy refuses a request that is too large, with a problem document. Gunicorn would send an HTML page. 8190 is the
+# longest request line that Gunicorn accepts.
 limit_request_line = 8190
 limit_request_field_size = 8200
 limit_request_fields = 128

@@ -1,6 +1,6 @@
-"""A Flask service for production: health-checked, monitored, one JSON line a request.
+"""A Flask service for production: health checks, monitoring, one JSON line per request.
 
-This package is called ``service`` whatever name the service has: `make name` leaves it, metrics and settings alone.
+This package is always called ``service``. `make name` does not rename the package, its metrics or its settings.
 """
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""The readiness checks of this service. Add yours: a function that returns if all is well and raises if not."""
+"""The readiness checks of this service. Add your own functions: each raises an exception if its check fails."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from flask_ops.checks import log_directory, temporary_directory
 
 CHECKS = Checks()
 CHECKS.add()(temporary_directory)
-CHECKS.add(critical=False)(log_directory)  # requests are answered all the same
+CHECKS.add(critical=False)(log_directory)  # the service still answers requests without its log

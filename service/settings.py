@@ -1,4 +1,4 @@
-"""The settings of this service, which are environment variables. To add one, add a field."""
+"""The settings of this service, read from environment variables. To add a setting, add a field."""
 
 import flask_ops
 
@@ -6,8 +6,8 @@ from service import __version__
 
 
 class Settings(flask_ops.Settings, name="service", version=__version__):
-    """What ``flask_ops`` reads, and what this service reads itself.
+    """The settings of ``flask_ops``, and the fields of this class.
 
-    A setting of your own: ``database: str = setting("SERVICE_DATABASE", text(r".+", "a path"), help="The database.")``,
-    with ``setting`` and ``text`` from ``flask_ops.settings``. Without ``default=`` it is required.
+    For example: ``database: str = setting("SERVICE_DATABASE", text(r".+", "a path"), help="The database.")``. Import
+    ``setting`` and ``text`` from ``flask_ops.settings``. Without ``default=`` the setting is required.
     """

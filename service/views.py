@@ -11,6 +11,6 @@ views = Blueprint("views", __name__)
 
 @views.get("/")
 def index() -> Response:
-    """Tell who answers, in which version."""
+    """Return the name and the version of the service."""
     settings = Settings.current()
     return jsonify(name=settings.name, version=settings.version)

@@ -17,7 +17,7 @@ _SUFFIXES = (".whl", ".tar.gz", ".zip")
 
 
 class RefusedError(Exception):
-    """A request that cannot be fulfilled. The message says why and what to do; nothing has been changed."""
+    """The command is refused, and nothing was changed. The message gives the reason and the next step."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,14 @@ class Archive:
     """An archive of the library, pinned by its hash."""
 
     requirement: str
-    """What pip and uv install, without the hash."""
+    """The requirement that pip and uv install, without the hash."""
     source: str
     """The value of ``flask-ops`` in ``[tool.uv.sources]`` of pyproject.toml."""
     sha256: str
     wheel: bool
-    """Whether it needs no build."""
+    """True if the archive needs no build."""
     vendored: bool
-    """Whether it lies in this clone."""
+    """True if the archive is in this clone."""
 
     def lock(self) -> str:
         """Return the text of requirements-library.txt, exactly as ``make lock`` writes it."""
@@ -40,7 +40,7 @@ class Archive:
 
 
 def from_wheel(wheel: Path) -> Archive:
-    """Describe a wheel that lies in ``vendor/`` under the name of ``wheel``."""
+    """Describe the wheel ``wheel`` as a file in ``vendor/`` with the same name."""
     path = f"vendor/{wheel.name}"
     return Archive(
         f"./{path}", f'{{ path = "{path}" }}', hashlib.sha256(wheel.read_bytes()).hexdigest(), wheel=True, vendored=True
@@ -50,7 +50,7 @@ def from_wheel(wheel: Path) -> Archive:
 def from_url(url: str, pin: str | None) -> Archive:
     """Describe a released archive. Download it to compute its hash, unless ``pin`` gives it as ``sha256:HEX``.
 
-    Raises RefusedError for a URL that is not the https address of an archive, an invalid ``pin``, or a failed download.
+    Raises RefusedError if ``url`` is not the https address of an archive, ``pin`` is invalid, or the download fails.
     """
     address, subdirectory = _checked(url)
     if pin is not None and not re.fullmatch("sha256:[0-9a-f]{64}", pin):
@@ -90,7 +90,7 @@ def _checked(url: str) -> tuple[str, str]:
 
 
 class _OnlyHttps(urllib.request.HTTPRedirectHandler):
-    """A redirect to plain http is refused: pip would follow it too."""
+    """Refuse a redirect to plain http. pip would follow it."""
 
     def redirect_request(
         self,
@@ -107,7 +107,7 @@ class _OnlyHttps(urllib.request.HTTPRedirectHandler):
 
 
 def _download(address: str) -> str:
-    """Return the SHA-256 of what ``address`` answers."""
+    """Return the SHA-256 of the content at ``address``."""
     digest = hashlib.sha256()
     try:
         with urllib.request.build_opener(_OnlyHttps).open(address, timeout=TIMEOUT_SECONDS) as answer:

@@ -1,7 +1,7 @@
 """Marked blocks: the lines of a text file that belong to the library's sources.
 
-A block begins with a line that has nothing but the comment ``library: begin``, and ends with ``library: end``. The
-comment is one of Python, make, YAML and Dockerfiles, or one of Markdown.
+A block begins with a line that has only the comment ``library: begin``, and ends with ``library: end``. The comment
+starts with ``#``, as in Python, make, YAML and Dockerfiles, or it is a Markdown comment.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _MENTION = re.compile(rf"flask-ops/|\bbenchmark/|\.venv-bench|requirements-build
 
 
 def texts(root: Path) -> Iterator[tuple[Path, str]]:
-    """Yield each text file of the clone with its text, without tools' folders and what will be removed."""
+    """Yield each text file of the clone with its text. Skip the folders of tools and the folders in GONE."""
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if name not in _SKIPPED and not name.endswith("_cache"))
         for name in sorted(names):
             file = Path(folder, name)
             if file.is_file() and not file.is_symlink():
-                with contextlib.suppress(UnicodeDecodeError):  # not a text
-                    yield file, file.read_bytes().decode()  # line ends as they are
+                with contextlib.suppress(UnicodeDecodeError):  # a binary file
+                    yield file, file.read_bytes().decode()  # keeps the line ends
 
 
 def replace(text: str, replacement: str, name: str) -> str | None:
-    """Return ``text`` with ``replacement`` instead of its first block and without the others; None without a block.
+    """Replace the first block of ``text`` with ``replacement``, and remove the others. Return None without a block.
 
-    ``name`` is the file's, for messages. Raises RefusedError if a block does not end, or ends before it begins.
+    ``name`` is the name of the file, for messages. Raises RefusedError if a marker has no counterpart.
     """
     kept: list[str] = []
     inside = found = ended = False
@@ -44,7 +44,7 @@ def replace(text: str, replacement: str, name: str) -> str | None:
     for number, line in enumerate(text.splitlines(keepends=True), 1):
         marker = _MARKER.fullmatch(line)
         if marker is None:
-            # A block between two empty lines takes one of them with it.
+            # If a block was between two empty lines, remove one of them too.
             doubled = ended and not line.strip() and bool(kept) and not kept[-1].strip()
             if not inside and not doubled:
                 kept.append(line)
@@ -63,11 +63,11 @@ def replace(text: str, replacement: str, name: str) -> str | None:
 
 
 def mentions(root: Path) -> list[str]:
-    """Return where texts still mention what is gone, as ``file:line: text``."""
+    """Return the lines that still mention removed files, as ``file:line: text``."""
     return [
         f"{file.relative_to(root)}:{number}: {line.strip()[:100]}"
         for file, text in texts(root)
-        if file.name != "CHANGELOG.md"  # tells of the past
+        if file.name != "CHANGELOG.md"  # describes the past
         for number, line in enumerate(text.splitlines(), 1)
         if _MENTION.search(line)
     ]

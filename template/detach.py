@@ -1,7 +1,7 @@
-"""``make detach``: replace the library's sources in this clone by one archive, pinned by its hash.
+"""``make detach``: replace the library's sources in this clone with one archive, pinned by its hash.
 
-It needs the standard library alone, no git, and a network only to compute the hash of a released archive. It removes
-itself at the end.
+It needs only the standard library, and no git. It needs a network only to compute the hash of a released archive. It
+removes itself at the end.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COPY requirements-library.txt ./
 
 
 def replacements(archive: Archive) -> dict[str, str]:
-    """Return what comes in the place of a file's first block."""
+    """Return the replacement of the first block of each file, by the file's name."""
     dockerfile = DOCKERFILE.format(
         what="as a wheel" if archive.vendored else "from where it is released",
         vendor="COPY vendor vendor\n" if archive.vendored else "",
@@ -41,7 +41,7 @@ def replacements(archive: Archive) -> dict[str, str]:
 
 
 def detach(root: Path, archive: Archive, wheel: Path | None) -> None:
-    """Change the clone at ``root``. Raises RefusedError before the first change, or makes all of them."""
+    """Change the clone at ``root``. Raises RefusedError only before the first change."""
     wanted = replacements(archive)
     own = [root / "template" / name for name in OWN]
     changed = {}
@@ -76,7 +76,7 @@ def detach(root: Path, archive: Archive, wheel: Path | None) -> None:
 
 
 def main() -> int:
-    """Do what the command line says. Return the exit code."""
+    """Run the command line, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--wheel", type=Path, help="a wheel of the library, which goes to vendor/")
@@ -92,7 +92,7 @@ def main() -> int:
         print(f"make detach: {refused}", file=sys.stderr)
         return 1
     if left := blocks.mentions(ROOT):
-        print("These lines still mention what is gone:", *left, sep="\n  ")
+        print("These lines still mention removed files:", *left, sep="\n  ")
     print("Next: `make test`, then commit. How to upgrade the library: docs/upgrading.md.")
     return 0
 

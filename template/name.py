@@ -1,7 +1,7 @@
-"""``make name NAME=orders``: give the service a name of its own, in every file that carries it.
+"""``make name NAME=orders``: rename the service in every file that contains its name.
 
-It can run again with another name. It needs the standard library alone and no git. It changes the files that
-``places.py`` lists and no others.
+You can run it again with another name. It needs only the standard library, and no git. It changes only the files that
+``places.py`` lists.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ and SERVICE_NAME."""
 NEXT = """
 Unchanged: the Python package service/, metrics service_*, settings SERVICE_*, CHANGELOG.md, LICENSE and the lock files.
 Next:
-  git diff      what has changed
+  git diff      shows the changes
   make test
   make lock     puts the new name into the comments of the lock files
-What is deployed keeps its old name: remove its unit, containers or Kubernetes objects when the new ones serve."""
+A running deployment keeps its old name. Remove its unit, containers or Kubernetes objects when the new ones serve."""
 
 
 class RefusedError(Exception):
-    """The service cannot have this name; the message says why."""
+    """The service cannot have this name. The message gives the reason."""
 
 
 @dataclass
@@ -41,12 +41,12 @@ class Plan:
     old: dict[str, str] = field(default_factory=dict)
     """The current name by role, for the roles that change."""
     texts: dict[Path, str] = field(default_factory=dict)
-    """New content."""
+    """The new content of each changed file."""
     moves: dict[Path, Path] = field(default_factory=dict)
 
 
 def plan(root: Path, name: str) -> Plan:
-    """Return what has to change, and change nothing. Raises RefusedError."""
+    """Return the changes for ``name`` without making them. Raises RefusedError if the name is invalid."""
     reason = refusal(name, root)
     if reason:
         raise RefusedError(f"{name!r} is not a valid name: {reason}.\nExpected: {RULE}.")
@@ -73,7 +73,7 @@ def plan(root: Path, name: str) -> Plan:
 
 
 def apply(root: Path, made: Plan) -> None:
-    """Write what was planned. Line ends stay as they are."""
+    """Write the planned changes. Keep the line ends."""
     for path, text in made.texts.items():
         windows = b"\r\n" in (root / path).read_bytes()
         (root / path).write_text(text, "utf-8", newline="\r\n" if windows else "\n")
@@ -82,7 +82,7 @@ def apply(root: Path, made: Plan) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Return 0, or 2 if nothing was changed because the name is missing or refused."""
+    """Return 0, or 2 if the name is missing or refused. In that case nothing is changed."""
     if len(arguments) != 1:
         print(USAGE, file=sys.stderr)
         return REFUSED

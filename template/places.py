@@ -1,7 +1,7 @@
-"""The places in this repository that carry the service's name, by the role that the name has there.
+"""The places in this repository that contain the service's name, sorted by the role of the name.
 
-Each pattern includes enough of the line that the English word, the package ``service``, the metrics ``service_*`` and
-the settings ``SERVICE_*`` do not match. ``@`` stands for the name; see ``role.py``.
+Each pattern includes much of its line. So it does not match the English word, the package ``service``, the metrics
+``service_*`` or the settings ``SERVICE_*``. ``@`` stands for the name: see ``role.py``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from role import Role
 
 DOCUMENTS = ("*.md", "docs/**/*.md", "deploy/**/*.md", "observability/**/*.md")
 CHANGELOG = "CHANGELOG.md"
-"""What was, under the names of then; ``*.md`` finds it."""
+"""The changelog keeps old names. The glob ``*.md`` matches it, so `make name` skips it."""
 UNITS = "deploy/systemd/*.service"
 
 ROLES = (
@@ -84,7 +84,7 @@ ROLES = (
                     r"label `job` becomes `@`",
                 ),
             ),
-            # All rules that `make manifests` has made, of rules of your own too.
+            # All files that `make manifests` has made, also from your own rules.
             (("deploy/kubernetes/components/monitoring/rules/*.yaml",), (r"^metadata:\n  name: @-",)),
             (
                 ("deploy/kubernetes/manifests.py", "observability/grafana/dashboards/kustomization.yaml"),
@@ -111,7 +111,7 @@ ROLES = (
                 ),
                 (r'\bjob=\\?"@\\?"', r"\bjob: @\b(?!-)", r"\bjob `@`"),
             ),
-            # What the alerts say, as promtool expects it: the name is behind these words.
+            # The summaries of alerts that promtool expects. The name follows these words.
             (("observability/tests/*.yml",), (r"^ +summary: .*\b(?:of|for) @(?= |$)", r"\bof the job @(?= )")),
         ),
     ),

@@ -1,6 +1,6 @@
-"""A role of the service's name, as which it is read and replaced in the files that carry it.
+"""The roles of the service's name. Each role is read and replaced in its own files.
 
-A pattern is a regular expression without groups in which ``@`` stands for the name.
+A pattern is a regular expression without groups. ``@`` stands for the name.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ _NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
 
 @dataclass(frozen=True)
 class Role:
-    """A use of the name. Roles are read and replaced one by one: in the template their names differ."""
+    """A use of the name. Roles are read and replaced one by one, because their names differ in the template."""
 
     title: str
     first: tuple[str, str]
-    """The files (a glob) and the pattern that tell the current name."""
+    """The files (a glob) and the pattern that give the current name."""
     places: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
     """Globs of files, and the patterns to replace in them."""
 
@@ -42,7 +42,7 @@ class Role:
 
 
 def replace(text: str, patterns: tuple[str, ...], old: str, new: str) -> str:
-    """Return ``text`` with the name ``new`` where a pattern finds ``old``."""
+    """Replace ``old`` with ``new`` in each match of a pattern in ``text``."""
     for pattern in patterns:
         before, after = pattern.split("@")
         text = re.sub(f"({before}){re.escape(old)}(?={after})", lambda found: found[1] + new, text, flags=re.MULTILINE)

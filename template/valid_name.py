@@ -1,4 +1,4 @@
-"""The rule for the service's name. One name has to fit everything that is called by it."""
+"""The rule for the service's name. One name must be valid for every use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 LONGEST = 51
-"""With ``-development`` behind it, the name is a namespace of Kubernetes: a DNS label of at most 63 characters."""
+"""NAME-development is a Kubernetes namespace, which is a DNS label of at most 63 characters."""
 RULE = f"1 to {LONGEST} lower-case letters, digits and single hyphens; a letter first, no hyphen last"
 
 _FORMS = (
@@ -24,7 +24,7 @@ _SYSTEM = frozenset(
     {"apache2", "containerd", "credentials", "cron", "dbus", "docker", "haproxy", "initctl", "lock", "log", "mount"}
     | {"network", "nginx", "private", "shm", "ssh", "sshd", "sudo", "systemd", "udev", "user", "utmp"}
 )
-"""Folders in ``/run``, some of which are also units of systemd."""
+"""Folders in ``/run``. Some are also units of systemd."""
 
 
 def refusal(name: str, root: Path) -> str | None:
@@ -55,7 +55,7 @@ def _dependencies(root: Path) -> set[str]:
 
 def _neighbours(root: Path) -> set[str]:
     files = (path for path in (root / "compose.yaml", root / "observability" / "compose.yaml") if path.exists())
-    # The service itself is the one that is built here.
+    # The service itself has `build:` first, so this pattern does not match it.
     return _found(files, r"^  ([\w-]+):\n(?:    #.*\n)*    (?:image|command|container_name):")
 
 

@@ -16,7 +16,7 @@ pytest_plugins = ["flask_ops.testing"]
 
 @pytest.fixture
 def environ() -> dict[str, str]:
-    """Return the variables that tests run with. Add those that your settings require."""
+    """Return the environment variables of the tests. Add the variables that your settings require."""
     return {"SERVICE_ENV": "testing"}
 
 
@@ -28,5 +28,5 @@ def settings(environ: dict[str, str]) -> Settings:
 
 @pytest.fixture
 def app(settings: Settings) -> Flask:
-    """Return an application that belongs to one test."""
+    """Return a new application for each test."""
     return create_app(settings)

@@ -1,4 +1,4 @@
-"""The readiness checks of this service. To test a check, let fail what it asks: here the disk."""
+"""Tests of the readiness checks. To test a check, make its dependency fail: here the disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log lines of this service: the line of a request, and those that views write."""
+"""Tests of the log lines: the line of a request, and the lines that views write."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flask_ops.testing import LogLines
 
 
 def test_a_view_adds_a_field_to_the_line_of_its_request(app: Flask, client: FlaskClient, log_lines: LogLines) -> None:
-    # With your service, this view is in `service/views.py`.
+    # In your service, this view is in `service/views.py`.
     @app.get("/test-customers/<customer>")
     def show(customer: str) -> str:
         structlog.contextvars.bind_contextvars(customer=customer)

@@ -1,4 +1,4 @@
-"""The metrics of this service: what a request counts."""
+"""Tests of the metrics: the counts of a request."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 from flask_ops.testing import MetricChanges
 from prometheus_client import Counter
 
-# With your service, this counter and the view below are in `service/`.
+# In your service, this counter and the view below are in `service/`.
 GREETINGS = Counter("test_greetings", "Greetings given.", ["language"])
 
 

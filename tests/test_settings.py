@@ -1,4 +1,4 @@
-"""The settings of this service: read from a mapping, so that tests need no environment variables."""
+"""Tests of the settings. They read a mapping, so they need no environment variables."""
 
 from __future__ import annotations
 

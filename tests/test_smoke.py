@@ -1,4 +1,4 @@
-"""The real server: it starts, answers, and stops when it is asked to."""
+"""A test of the real server: it starts, answers requests, and stops on request."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from typing import TypeVar
 
 ROOT = Path(__file__).parents[1]
 DEADLINE = 30.0
-"""Seconds until what the test waits for counts as failed."""
+"""Seconds after which a wait of the test fails."""
 
 GUNICORN = [str(Path(sys.executable).with_name("gunicorn"))]  # with gunicorn.conf.py
 WAITRESS = [sys.executable, "-m", "service"]
 ON_WINDOWS = sys.platform == "win32"
 STOPPED = 1 if ON_WINDOWS else 0
-"""The exit code after ``terminate()``, which is no signal on Windows."""
+"""The exit code after ``terminate()``. Windows has no SIGTERM, so the process ends with 1 there."""
 LISTENING = re.compile(r'"(?:Listening at: http://|listening",.*"address":")127\.0\.0\.1:([0-9]+)')
-"""How Gunicorn and Waitress tell their port."""
+"""The log lines in which Gunicorn and Waitress report their port."""
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ def test_the_server_starts_answers_and_stops(environ: dict[str, str], tmp_path: 
         assert {"/": 200, "/healthz": 200, "/metrics": 200} == {
             path: get(port, path)[0] for path in ("/", "/healthz", "/metrics")
         }
-        # Checks may fail where tests run, without the database for example. But they run.
+        # Checks may fail in a test environment, for example without a database. But they must have run.
         wait_for(server, lambda: json.loads(get(port, "/readyz")[1])["status"] != "starting", "the first check results")
 
         server.terminate()

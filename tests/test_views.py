@@ -1,4 +1,4 @@
-"""The routes of this service. Replace them with yours, as `service/views.py`."""
+"""Tests of the routes. Replace them with yours, together with `service/views.py`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-# The library: a released archive, pinned in requirements-library.txt. See docs/upgrading.md.
+# The library is a released archive, pinned in requirements-library.txt. See docs/upgrading.md.
 
-# The requirement, from the address in pyproject.toml.
+# Builds the requirement from the address in pyproject.toml.
 define requirement
 import tomllib; source = tomllib.load(open("pyproject.toml", "rb"))["tool"]["uv"]["sources"]["flask-ops"]; \
 print("flask-ops @", source["url"] + "".join("#subdirectory=" + source[key] for key in source if key != "url"))

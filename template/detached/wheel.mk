@@ -1,4 +1,4 @@
-# The library: a wheel in vendor/, pinned in requirements-library.txt. See docs/upgrading.md.
+# The library is a wheel in vendor/, pinned in requirements-library.txt. See docs/upgrading.md.
 
 WHEEL = $(wildcard vendor/flask_ops-*.whl)
 
