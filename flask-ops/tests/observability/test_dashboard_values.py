@@ -62,7 +62,7 @@ def test_no_legend_adds_up_points_that_look_back_over_the_same_time() -> None:
     }
     for panel in counting:
         assert "sum" not in panel["options"]["legend"]["calcs"], panel["title"]
-        assert "in the last minute or more before each point" in panel["description"], panel["title"]
+        assert "ach point covers the last minute or more" in panel["description"], panel["title"]
 
 
 def test_each_start_is_an_annotation_however_long_the_service_was_gone_before(tmp_path: Path) -> None:
