@@ -1,4 +1,4 @@
-"""What this service costs beside what one would otherwise run: `make bench`.
+"""A benchmark of this service against other common setups: `make bench`.
 
-It needs Linux (``/proc``) and wrk, and otherwise the standard library. All traffic is on loopback.
+It needs Linux (``/proc``) and wrk. The harness uses only the standard library. All traffic is on loopback.
 """

@@ -1,4 +1,4 @@
-"""``python -m benchmark``: measure, show the tables, write the results."""
+"""``python -m benchmark``: the command that measures, prints the tables and writes the results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmark.wrk import MissingError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Return the exit code: 1, after a line that says why, where something could not be measured."""
+    """Return the exit code. Print the reason and return 1 if a measurement fails."""
     plan = Plan.parse(arguments)
     where = {**machine.describe(), "rounds": plan.rounds, "seconds": plan.seconds}
     results = {}
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if name in plan.series:
                 begin = time.monotonic()
                 results[name] = list(module.measure(plan))
-                tables = write(plan.output, where, results)  # should the next one fail, this much is there
+                tables = write(plan.output, where, results)  # so they are saved if the next series fails
                 print(f"{name}: {time.monotonic() - begin:.0f} s", file=sys.stderr)
     except (FailedError, MissingError) as error:
         print("\n".join([f"benchmark: {error}", *getattr(error, "__notes__", ())]), file=sys.stderr)

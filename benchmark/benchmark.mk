@@ -1,4 +1,4 @@
-# `make bench` compares in an environment of its own. Short: make bench ROUNDS=1 SECONDS=1 SUBJECTS=bare,service
+# `make bench` uses a separate virtual environment. A short run: make bench ROUNDS=1 SECONDS=1 SUBJECTS=bare,service
 
 BENCH := .venv-bench
 BENCH_OPTIONS := $(if $(ROUNDS),--rounds=$(ROUNDS)) $(if $(SECONDS),--seconds=$(SECONDS)) \
@@ -12,10 +12,10 @@ clean-benchmark:
 	rm -rf $(BENCH)
 
 bench bench-short: PROGRAMS := wrk:wrk
-bench: $(BENCH)/installed programs  ## Measure beside bare Flask, exporter, structlog, OpenTelemetry, uWSGI (half an hour)
+bench: $(BENCH)/installed programs  ## Compare with bare Flask, exporter, structlog, OpenTelemetry, uWSGI (half an hour)
 	$(BENCH)/bin/python -m benchmark $(BENCH_OPTIONS)
 
-bench-short: .venv/installed-library programs  ## Compare the CPU of a request with bare Flask (15 seconds)
+bench-short: .venv/installed-library programs  ## Compare the CPU per request with bare Flask (15 seconds)
 	$(BIN)/python -m benchmark.guard
 
 lock: lock-benchmark

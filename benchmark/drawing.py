@@ -1,4 +1,4 @@
-"""The few shapes of SVG that the picture needs."""
+"""The SVG shapes that the picture needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif"
 
 
 class Canvas:
-    """A picture in the making; ``height`` may be set until it is rendered. Lengths in pixels."""
+    """An SVG picture. You can set ``height`` until you render it. Lengths are in pixels."""
 
     def __init__(self, width: float) -> None:
         self.width = width
@@ -30,7 +30,7 @@ class Canvas:
         anchor: str = "start",
         fill: str = INK,
     ) -> None:
-        """Write; ``y`` is the line that letters stand on."""
+        """Draw text. ``y`` is its baseline."""
         element = self._add("text", x=x, y=y, fill=fill)
         element.text = text
         element.attrib |= {"font-size": str(size), "font-weight": weight, "text-anchor": anchor}
@@ -45,7 +45,7 @@ class Canvas:
         element.attrib |= {"stroke-width": str(width), "stroke-dasharray": dashes or "none"}
 
     def path(self, points: Sequence[tuple[float, float]], stroke: str) -> None:
-        """Connect points."""
+        """Draw a line through these points."""
         element = self._add("polyline", fill="none", stroke=stroke)
         element.attrib |= {
             "points": " ".join(f"{x:.1f},{y:.1f}" for x, y in points),
@@ -53,7 +53,7 @@ class Canvas:
         }
 
     def render(self) -> str:
-        """Return the picture."""
+        """Return the picture as SVG."""
         size = {"width": f"{self.width:g}", "height": f"{self.height:g}"}
         box = f"0 0 {self.width:g} {self.height:g}"
         root = ET.Element("svg", size, xmlns="http://www.w3.org/2000/svg", viewBox=box)
@@ -65,7 +65,7 @@ class Canvas:
 
     @staticmethod
     def decades(low: float, high: float) -> float:
-        """Return how many powers of ten lie between two values, for a logarithmic scale."""
+        """Return the number of powers of ten between two values, for a logarithmic scale."""
         return math.log10(high / low)
 
     def _add(self, shape: str, **attributes: float | str) -> ET.Element:

@@ -1,4 +1,4 @@
-"""How cost, memory, start and scrape grow with routes, with workers, and with the size of the log."""
+"""Growth of CPU, memory, start time and scrape time with routes, workers and the size of the log."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from benchmark.subject import REFERENCE, Subject
 from benchmark.summary import Summary
 
 Row = dict[str, Any]
-"""``subject``, ``title``, ``what`` grows, ``size``; ``cpu_us``, ``first_answer_ms``, the sizes of memory, and the
-fields of a scrape where there is one."""
+"""``subject``, ``title``, ``what`` (it grows), ``size``, ``cpu_us``, ``first_answer_ms``, and the sizes of memory. If
+the subject has metrics, also the fields of a scrape."""
 
 
 def measure(plan: Plan) -> Iterator[Row]:
@@ -56,7 +56,7 @@ def _grown(subject: Subject, seconds: int, *, routes: int = 0, workers: int = 2,
 
 
 def visit(server: Server, routes: int) -> None:
-    """Ask for every route once, so that each has its series."""
+    """Request every route once, so that each has its metric series."""
     connection = HTTPConnection(LOOPBACK, server.deployment.port, timeout=ANSWER_SECONDS)
     try:
         for number in range(routes):
@@ -67,8 +67,8 @@ def visit(server: Server, routes: int) -> None:
 
 
 def report(rows: Sequence[Row]) -> str:
-    """Return a table for each thing that grows."""
-    titles = {"routes": "Routes", "workers": "Workers", "log_bytes": "Bytes that the log already has"}
+    """Return a table for each growing quantity."""
+    titles = {"routes": "Routes", "workers": "Workers", "log_bytes": "Bytes already in the log"}
     text = ""
     for what, title in titles.items():
         these = [row for row in rows if row["what"] == what]
@@ -78,7 +78,7 @@ def report(rows: Sequence[Row]) -> str:
 
 
 def _table(title: str, rows: Sequence[Row]) -> str:
-    head = ("", title, "CPU a request, µs", "first 200, ms", "a worker, MiB", "all, MiB", "a scrape, ms", "KiB")
+    head = ("", title, "CPU per request, µs", "first 200, ms", "one worker, MiB", "all, MiB", "one scrape, ms", "KiB")
     return table(
         head,
         [

@@ -1,8 +1,8 @@
-"""``python -m benchmark.guard``: has a request become grossly dearer? Seconds long, for every run of the gate.
+"""``python -m benchmark.guard``: a check that fails if the CPU per request rises a lot. It takes seconds.
 
-Bare Flask and this service run side by side, one worker each, and are loaded in turns by one client that
-waits for each answer: nothing is hoarded and no thread contends for the GIL, so that CPU time scatters
-little even on a machine that is busy otherwise. Contention is for `make bench` to measure.
+Bare Flask and this service run at the same time, with one worker each. One client loads them in turns and waits for
+each response. So no thread contends for the GIL, and the CPU time varies little even on a busy machine. `make bench`
+measures contention.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from benchmark.summary import Summary, ratios
 from benchmark.wrk import MissingError
 
 LIMIT = 1.5
-"""Times the CPU of bare Flask. Far beyond what a request costs, so that noise never reaches it."""
+"""Limit as a multiple of bare Flask's CPU. It is far above the usual cost, so noise does not exceed it."""
 ROUNDS = 5
 ONE_AT_A_TIME = 1
 
 
 def check(subject: Subject, rounds: int = ROUNDS, tell: Callable[[str], object] = print) -> bool:
-    """Compare and tell; where the ratio is beyond the limit, do so once more before it counts."""
+    """Compare, report the ratio, and return whether it is within the limit. If it is not, try once more."""
     with ExitStack() as stack:
         reference, other = [stack.enter_context(serving(one, workers=1)) for one in (SUBJECTS[REFERENCE], subject)]
         for server in (reference, other):
@@ -34,7 +34,7 @@ def check(subject: Subject, rounds: int = ROUNDS, tell: Callable[[str], object] 
             theirs, ours = zip(*pairs, strict=True)
             ratio = ratios(ours, theirs)
             tell(
-                f"CPU a request: bare Flask {Summary.of(theirs).show(0)} us, {subject.title} "
+                f"CPU per request: bare Flask {Summary.of(theirs).show(0)} us, {subject.title} "
                 f"{Summary.of(ours).show(0)} us: {ratio.show(2)} times as much; more than {LIMIT:.2f} fails"
             )
             if ratio.median <= LIMIT:

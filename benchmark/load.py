@@ -1,4 +1,4 @@
-"""The comparison: every subject under the same load, in turns, so that what disturbs one round disturbs all."""
+"""The comparison of all subjects under the same load, in turns, so a disturbance affects all of them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Row = dict[str, Any]
 """One window: ``variant``, ``subject``, ``title``, ``round``, the fields of Window, ``lines_per_request``."""
 
 HOARDED = 0.9
-"""From which share of the CPU time on, one worker counts as having hoarded the connections."""
+"""If one worker has at least this share of the CPU time, it counts as holding most of the connections."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way of running all of them; ``gunicorn`` are more options for those that Gunicorn serves."""
+    """One way to run all subjects. ``gunicorn`` has more options for subjects that run under Gunicorn."""
 
     name: str
     title: str
@@ -39,7 +39,7 @@ VARIANTS = (
     Variant("pipe", "Log to a pipe", lambda _: pipe_sink()),
     Variant(
         "shared",
-        "Log to a file, connections shared out by `--worker-connections=20` everywhere: no worker can hoard them",
+        "Log to a file, with `--worker-connections=20` for all: no worker can hold most of the connections",
         lambda directory: file_sink(directory / "log"),
         ("--worker-connections=20",),
     ),
@@ -47,10 +47,10 @@ VARIANTS = (
 
 
 def measure(plan: Plan) -> Iterator[Row]:
-    """Yield one row for each window: all subjects, then all again."""
+    """Yield one row for each window: all subjects, then all of them again."""
     for turn in range(plan.rounds):
         for variant in VARIANTS:
-            # Each place in the order is each one's in its turn.
+            # Each round shifts the order, so each subject takes each position in turn.
             shift = turn % len(plan.subjects)
             for subject in [*plan.subjects[shift:], *plan.subjects[:shift]]:
                 row = {"variant": variant.name, "subject": subject.name, "title": subject.title, "round": turn}
@@ -78,14 +78,14 @@ def report(rows: Sequence[Row]) -> str:
 def _table(rows: Sequence[Row]) -> str:
     head = (
         "",
-        "CPU a request, µs",
+        "CPU per request, µs",
         "to bare Flask",
         "requests/s",
         "to bare Flask",
         "p50, ms",
         "p99, ms",
         "on one worker",
-        "lines a request",
+        "lines per request",
         "failed",
     )
     body = []
@@ -110,10 +110,10 @@ def _table(rows: Sequence[Row]) -> str:
 
 
 def values(rows: Sequence[Row], subject: str, field: str) -> list[float]:
-    """Return a field of a subject's windows, by round."""
+    """Return one field of all windows of a subject, in the order of rounds."""
     return [row[field] for row in sorted(rows, key=lambda row: row["round"]) if row["subject"] == subject]
 
 
 def against_reference(rows: Sequence[Row], subject: str, field: str) -> Summary:
-    """Return the ratio to bare Flask, round by round. All ``rows`` are of one variant."""
+    """Summarise the ratio to bare Flask in each round. All ``rows`` must have the same variant."""
     return ratios(values(rows, subject, field), values(rows, REFERENCE, field))

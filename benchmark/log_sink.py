@@ -1,4 +1,4 @@
-"""Where a server's output goes while it is measured: into a file, or into a pipe that is read."""
+"""Destinations for the output of a measured server: a file, or a pipe with a reader."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ CHUNK_BYTES = 1024 * 1024
 
 
 class LogSink:
-    """``descriptor`` is to be the server's standard output; ``lines`` is complete once the server has ended."""
+    """A destination for log lines. ``descriptor`` becomes the standard output of the server.
+
+    The result of ``lines`` is complete after the server ends.
+    """
 
     def __init__(self, descriptor: int, count: Callable[[], int]) -> None:
         self.descriptor = descriptor
         self._count = count
 
     def lines(self) -> int:
-        """Return how many lines have been written."""
+        """Return the number of lines that the server wrote."""
         return self._count()
 
 
 @contextlib.contextmanager
 def file_sink(path: Path, size: int = 0) -> Iterator[LogSink]:
-    """Append to a file that already has ``size`` bytes, none of which takes room on the disk."""
+    """Append to a sparse file that already has ``size`` bytes. They use no disk space."""
     path.touch()
     os.truncate(path, size)
     with path.open("ab") as file:
@@ -35,7 +38,7 @@ def file_sink(path: Path, size: int = 0) -> Iterator[LogSink]:
 
 @contextlib.contextmanager
 def pipe_sink() -> Iterator[LogSink]:
-    """Write into a pipe whose reader keeps up, as a collector of logs does."""
+    """Write to a pipe with a fast reader, like a log collector."""
     reader, writer = os.pipe()
     counted = 0
 
@@ -49,7 +52,7 @@ def pipe_sink() -> Iterator[LogSink]:
 
     def count() -> int:
         nonlocal writer
-        if writer >= 0:  # the server's copies closed as it ended; with this one closed, the reader sees the end
+        if writer >= 0:  # the last copy after the server has ended: closing it ends the reader
             os.close(writer)
             writer = -1
             thread.join()

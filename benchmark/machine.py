@@ -1,4 +1,4 @@
-"""On what was measured, and with which versions."""
+"""Description of the machine, and the versions of packages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PACKAGES = (
 
 
 def describe() -> dict[str, Any]:
-    """Return the facts that a figure needs beside it; ``load`` is the machine's load of the last minute."""
+    """Return the facts that belong to a result. ``load`` is the load average of the last minute."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": _cpu(),
@@ -54,6 +54,6 @@ def _version(name: str) -> str | None:
 
 
 def _commit() -> str:
-    """Return the commit, with ``-dirty`` where files differ from it; nothing outside of a checkout."""
+    """Return the commit, with ``-dirty`` if files differ from it. Outside of a checkout, return an empty text."""
     command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()

@@ -1,4 +1,4 @@
-"""Tables in Markdown."""
+"""Markdown tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table whose first column is text and whose others are figures."""
+    """Return a table. The first column has text, and the other columns have figures."""
     lines = [list(head), ["---", *["---:"] * (len(head) - 1)], *([str(cell) for cell in row] for row in rows)]
     if any(len(line) != len(head) for line in lines):
         raise ValueError(f"each row must have {len(head)} cells")

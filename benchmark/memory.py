@@ -1,4 +1,4 @@
-"""Memory, once everything has been used: proportional set sizes, in which shared pages count once."""
+"""Memory after a warm-up, as proportional set sizes, in which shared pages count once."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ MIB = 1024 * 1024
 
 
 def sizes(server: Server) -> Row:
-    """Return what a worker of this server takes, and what all of it takes."""
+    """Return the memory of one worker, and the memory of all processes of this server."""
     workers = process_tree.pss_bytes(server.workers())
     tree = process_tree.pss_bytes([server.process.pid, *process_tree.descendants(server.process.pid)])
     return {"worker_bytes": sum(workers) / len(workers), "tree_bytes": sum(tree)}
 
 
 def measure(plan: Plan) -> Iterator[Row]:
-    """Yield one row a subject and round."""
+    """Yield one row for each subject and round."""
     for turn in range(plan.rounds):
         for subject in plan.subjects:
             with serving(subject) as server:
@@ -42,7 +42,7 @@ def report(rows: Sequence[Row]) -> str:
 
     titles = {row["subject"]: row["title"] for row in rows}
     return table(
-        ("", "a worker, MiB", "to bare Flask", "all processes, MiB", "to bare Flask"),
+        ("", "one worker, MiB", "to bare Flask", "all processes, MiB", "to bare Flask"),
         [
             (
                 title,

@@ -1,4 +1,4 @@
-"""The picture of the results, as SVG: bars of ratios to bare Flask, and the scrape's time over recycled workers."""
+"""The results as an SVG picture: ratios to bare Flask, and scrape durations after recycled workers."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _PLOT = 220
 
 
 def draw(results: Rows, caption: str) -> str:
-    """Return the picture; what was not measured is left out."""
+    """Return the picture. It leaves out series that were not measured."""
     canvas = Canvas(WIDTH)
-    canvas.text(24, 36, "What a request costs beside bare Flask under Gunicorn", size=20, weight="bold")
+    canvas.text(24, 36, "Cost of a request compared to bare Flask under Gunicorn", size=20, weight="bold")
     canvas.text(24, 58, caption, size=12, fill=PALE)
     y = 96.0
     windows = [dict(row) for row in results.get("load", ()) if row["variant"] == "file"]
     for title, field in (
-        ("CPU a request, to bare Flask (less is better)", "cpu_us"),
-        ("Requests a second, to bare Flask (more is better)", "requests_per_second"),
+        ("CPU per request, relative to bare Flask (less is better)", "cpu_us"),
+        ("Requests per second, relative to bare Flask (more is better)", "requests_per_second"),
     ):
         if windows:
             y = _bars(canvas, y, title, windows, field)
@@ -55,10 +55,10 @@ def _bars(canvas: Canvas, y: float, title: str, rows: list[load.Row], field: str
 
 
 def _scrapes(canvas: Canvas, y: float, rows: Sequence[Mapping[str, Any]]) -> float:
-    """Draw a line for each subject; the steps have equal distances, the times are on a logarithmic scale."""
+    """Draw a line for each subject. The steps have equal distances, and the times have a logarithmic scale."""
     counts = sorted({row["recycled"] for row in rows})
     times = {(row["subject"], row["recycled"]): Summary.of(row["scrape_ms"]).median for row in rows}
-    canvas.text(24, y, "Time of a scrape by workers recycled before (less is better)", size=15, weight="bold")
+    canvas.text(24, y, "Duration of a scrape after recycled workers (less is better)", size=15, weight="bold")
     top, bottom = y + 44, y + 44 + _PLOT
     low, high = 1.0, 10.0
     while low > min(times.values()):

@@ -1,4 +1,4 @@
-"""What is to be measured, how often and for how long."""
+"""The plan of a benchmark run: the series, the subjects, the rounds and the durations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``seconds`` is the length of one window of load; ``recycled`` are the numbers of workers to have ended."""
+    """The options of a run. ``seconds`` is the length of one window of load.
+
+    ``recycled`` has the numbers of recycled workers after which scrapes are measured.
+    """
 
     subjects: Sequence[Subject]
     series: Sequence[str]
@@ -28,24 +31,38 @@ class Plan:
     output: Path
 
     def scraped(self) -> list[Subject]:
-        """Return the subjects whose metrics are summed up over all workers."""
+        """Return the subjects whose metrics cover all workers."""
         return [subject for subject in self.subjects if subject.scrape]
 
     @classmethod
     def parse(cls, arguments: Sequence[str] | None = None) -> Plan:
-        """Read the command line. Raises SystemExit where it makes no sense, after a line that says why."""
+        """Parse the command line. If it is invalid, print the reason and raise SystemExit."""
         parser = argparse.ArgumentParser(prog="python -m benchmark", description=__doc__)
-        parser.add_argument("--rounds", type=_number(1, 100), default=5, help="interleaved rounds (%(default)s)")
-        parser.add_argument("--seconds", type=_number(1, 60), default=6, help="of load a window (%(default)s)")
-        parser.add_argument("--subjects", type=_names(SUBJECTS), default=",".join(SUBJECTS), help="of %(default)s")
-        parser.add_argument("--series", type=_names(SERIES), default=",".join(SERIES), help="of %(default)s")
-        parser.add_argument("--recycled", type=_numbers(0, 10_000), default="0,50,500,2000", help="(%(default)s)")
-        parser.add_argument("--routes", type=_numbers(0, 5_000), default="10,100,1000", help="(%(default)s)")
-        parser.add_argument("--workers", type=_numbers(1, 32), default="1,2,4,8", help="(%(default)s)")
         parser.add_argument(
-            "--log-bytes", type=_numbers(0, 2**36), default="0,1073741824", help="already in the log (%(default)s)"
+            "--rounds", type=_number(1, 100), default=5, help="number of interleaved rounds (default: %(default)s)"
         )
-        parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
+        parser.add_argument(
+            "--seconds", type=_number(1, 60), default=6, help="length of a load window (default: %(default)s)"
+        )
+        parser.add_argument("--subjects", type=_names(SUBJECTS), default=",".join(SUBJECTS), help="some of %(default)s")
+        parser.add_argument("--series", type=_names(SERIES), default=",".join(SERIES), help="some of %(default)s")
+        parser.add_argument(
+            "--recycled",
+            type=_numbers(0, 10_000),
+            default="0,50,500,2000",
+            help="recycled workers (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--routes", type=_numbers(0, 5_000), default="10,100,1000", help="routes (default: %(default)s)"
+        )
+        parser.add_argument("--workers", type=_numbers(1, 32), default="1,2,4,8", help="workers (default: %(default)s)")
+        parser.add_argument(
+            "--log-bytes",
+            type=_numbers(0, 2**36),
+            default="0,1073741824",
+            help="bytes already in the log (default: %(default)s)",
+        )
+        parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the results")
         options = parser.parse_args(arguments)
         if REFERENCE not in options.subjects:
             options.subjects.insert(0, REFERENCE)
@@ -55,7 +72,7 @@ class Plan:
 def _number(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not text.isdecimal() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} is no number from {low} to {high}")
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low} to {high}")
         return int(text)
 
     return parse

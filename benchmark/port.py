@@ -1,4 +1,4 @@
-"""Ports of the kernel's choice for servers that have to be told theirs before they start."""
+"""Free ports for servers that need their port number before they start."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ LOOPBACK = "127.0.0.1"
 def reserved() -> Iterator[int]:
     """Hold a free port of the loopback interface until the block ends.
 
-    The socket that holds it is bound and never listens. With SO_REUSEADDR on both sides, as servers
-    have it, Linux lets one of them bind and listen beside it, and gives the port to nobody who asks
-    for a free one.
+    A bound socket holds the port and never listens. It sets SO_REUSEADDR, as servers do, so Linux lets a
+    server bind and listen on the same port. Linux gives the port to no process that asks for a free one.
     """
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

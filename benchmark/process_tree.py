@@ -1,4 +1,4 @@
-"""What a process and all that it has forked take of the machine, read from ``/proc``.
+"""CPU time and memory of a process and its descendants, read from ``/proc``.
 
 Source of the fields: proc(5), ``/proc/pid/stat`` and ``/proc/pid/smaps_rollup``.
 """
@@ -16,20 +16,20 @@ _TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """Of ``/proc/pid/stat``: the parent, and CPU seconds, those of children that were waited for included."""
+    """Fields of ``/proc/pid/stat``: the parent, and CPU seconds that include reaped children."""
 
     parent: int
     cpu_seconds: float
 
 
 def parse_stat(text: str) -> Stat:
-    """Read one ``stat``. The name of the program, in brackets, may itself have brackets and spaces."""
+    """Parse one ``stat``. The program name, in brackets, can have brackets and spaces itself."""
     fields = text.rpartition(")")[2].split()
     return Stat(int(fields[1]), sum(map(int, fields[11:15])) * _TICK_SECONDS)
 
 
 def parse_pss(text: str) -> int:
-    """Return the proportional set size in bytes: pages that are shared count in shares. From ``smaps_rollup``."""
+    """Return the proportional set size from ``smaps_rollup``, in bytes. It divides shared pages among processes."""
     for line in text.splitlines():
         name, _, value = line.partition(":")
         if name == "Pss":
@@ -38,21 +38,21 @@ def parse_pss(text: str) -> int:
 
 
 def cpu_seconds(root: int) -> dict[int, float]:
-    """Return the CPU seconds, user and system, of ``root`` and of each living descendant, by pid.
+    """Return the user and system CPU seconds of ``root`` and of each running descendant, by pid.
 
-    A child that has ended and was waited for counts with its parent, so that the sum loses nothing.
+    A reaped child counts with its parent, so the sum is complete.
     """
     stats = _stats()
     return {pid: stats[pid].cpu_seconds for pid in _tree(root, stats)}
 
 
 def descendants(root: int) -> list[int]:
-    """Return the pids of the living descendants of ``root``."""
+    """Return the pids of the running descendants of ``root``."""
     return _tree(root, _stats())[1:]
 
 
 def children(root: int) -> list[int]:
-    """Return the pids of the living children of ``root``: of a server, its workers."""
+    """Return the pids of the running children of ``root``. For a server, these are the workers."""
     return [pid for pid, stat in _stats().items() if stat.parent == root]
 
 
@@ -67,13 +67,13 @@ def _stats() -> dict[int, Stat]:
         if entry.name.isdecimal():
             try:
                 found[int(entry.name)] = parse_stat((entry / "stat").read_text(errors="replace"))
-            except (FileNotFoundError, ProcessLookupError):  # it has just ended
+            except (FileNotFoundError, ProcessLookupError):  # the process has just ended
                 continue
     return found
 
 
 def _tree(root: int, stats: dict[int, Stat]) -> list[int]:
     family = [root] if root in stats else []
-    for member in family:  # grows as it is walked
+    for member in family:  # the loop also visits the entries that it adds
         family += [pid for pid, stat in stats.items() if stat.parent == member]
     return family

@@ -1,4 +1,4 @@
-"""The results as files: JSON with every measurement, Markdown with the tables, SVG with the picture."""
+"""The result files: JSON with every measurement, Markdown with the tables, SVG with the picture."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ _TITLES = {
     "growth": "Growth",
 }
 _EXPLANATION = """\
-Medians, with the range in brackets; ratios are taken round by round. CPU is user and system time of all processes of
-the server, from `/proc`; load is wrk's. "On one worker" counts the rounds in which one worker had nine tenths of the
-work: it has hoarded the connections then, and its throughput is that of one process.
+Figures are medians, with the range in brackets. Ratios are computed for each round. CPU is the user and system time of
+all server processes, from `/proc`. wrk generates the load. "On one worker" counts the rounds in which one worker did
+nine tenths of the work. In such a round this worker held most of the connections, and the server was only as fast as
+one process.
 """
 
 
 def write(folder: Path, machine: Mapping[str, Any], results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """Write ``results.json``, ``results.md`` and ``results.svg``; return the Markdown."""
+    """Write ``results.json``, ``results.md`` and ``results.svg``, and return the Markdown."""
     folder.mkdir(parents=True, exist_ok=True)
     text = render(machine, results)
     (folder / "results.json").write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
@@ -43,7 +44,7 @@ def write(folder: Path, machine: Mapping[str, Any], results: Mapping[str, Sequen
 
 
 def render(machine: Mapping[str, Any], results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """Return all tables."""
+    """Return the Markdown with all tables."""
     parts = ["# Results of `make bench`", f"{_caption(machine)}.", _packages(machine), _EXPLANATION.rstrip()]
     for name, module in MODULES.items():
         if results.get(name):

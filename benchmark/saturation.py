@@ -1,4 +1,4 @@
-"""Probes and scrapes while every thread that serves is busy."""
+"""Probes and scrapes while every worker thread is busy."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from benchmark.subject import Subject
 from benchmark.summary import Summary, percentile
 
 Row = dict[str, Any]
-"""``subject``, ``title``, ``path``, ``asked``, and ``answered_ms``: the milliseconds of those that were answered."""
+"""``subject``, ``title``, ``path``, ``asked``, and ``answered_ms``: the duration of each response in milliseconds."""
 
 VIEW_SECONDS = 2
 CONNECTIONS = 64
-"""Each with a request at any time: eight for each thread."""
+"""Number of connections that always have a request: eight for each thread."""
 SHARED = ("--worker-connections=40",)
-"""So that no worker can take all of them and leave the threads of the other one idle."""
+"""Gunicorn options that stop one worker from taking all connections, while the other worker is idle."""
 EVERY_SECONDS = 0.1
 TIMEOUT_SECONDS = 1.0
-"""After how long a prober gives up: Kubernetes' default."""
+"""Timeout of a probe, with the default of Kubernetes."""
 SETTLE_SECONDS = 1.0
 PROBING_SECONDS = 10
 
@@ -44,7 +44,7 @@ def measure(plan: Plan) -> Iterator[Row]:
             finally:
                 load.kill()
                 load.wait()
-                server.stop(patience=0.0)  # it has a quarter of a minute of requests before it
+                server.stop(patience=0.0)  # requests for a quarter of a minute are still waiting
 
 
 def _paths(subject: Subject) -> dict[str, bool]:
@@ -52,9 +52,10 @@ def _paths(subject: Subject) -> dict[str, bool]:
 
 
 def probe(server: Server, paths: dict[str, bool], seconds: float) -> dict[str, list[float | None]]:
-    """Ask for each path (is it on the port beside?) ten times a second, whether the last one was answered or not.
+    """Request each path ten times a second, without waiting for the previous response.
 
-    Return the seconds that each answer took, None where none came in time.
+    ``paths`` says for each path if it is on the port ``aside``. Return the duration of each response in seconds, or
+    None if it did not arrive in time.
     """
     taken: dict[str, list[float | None]] = {path: [] for path in paths}
 

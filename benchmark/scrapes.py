@@ -1,4 +1,4 @@
-"""What a scrape takes, and how it grows with the workers that have ended."""
+"""Duration of a scrape, and its growth with the number of recycled workers."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ SCRAPES = 31
 REQUESTS_OF_A_WORKER = 5
 CLIENTS = 4
 SECONDS_A_WORKER = 2.0
-"""After how long, for each worker to be recycled, the attempt is given up."""
+"""Time limit for each worker to be recycled."""
 
 
 def scrape(server: Server, times: int = SCRAPES) -> Row:
-    """Scrape some times, one after the other. Raises FailedError where no scrape is answered."""
+    """Scrape several times, one after the other. Raise FailedError if no scrape succeeds."""
     milliseconds = []
     size = failed = 0
     for _ in range(times):
@@ -39,12 +39,12 @@ def scrape(server: Server, times: int = SCRAPES) -> Row:
         else:
             milliseconds.append((time.perf_counter() - begin) * 1e3)
     if not milliseconds:
-        raise FailedError(f"{server.subject.name} answered none of {times} scrapes")
+        raise FailedError(f"{server.subject.name}: all {times} scrapes failed")
     return {"scrape_ms": milliseconds, "bytes": size, "failed": failed}
 
 
 def measure(plan: Plan) -> Iterator[Row]:
-    """Recycle the workers of each subject that has metrics, and scrape it on the way."""
+    """Recycle the workers of each subject that has metrics, and scrape it at each step of the plan."""
     options = (f"--max-requests={REQUESTS_OF_A_WORKER}",)
     for subject in plan.scraped():
         with TemporaryDirectory(prefix="bench-") as directory:
@@ -57,24 +57,24 @@ def measure(plan: Plan) -> Iterator[Row]:
 
 
 def recycle(server: Server, log: Path, count: int) -> None:
-    """Send requests until ``count`` workers have ended. Raises FailedError where that takes too long."""
+    """Send requests until ``count`` workers have ended. Raise FailedError if it takes too long."""
     deadline = time.monotonic() + 60 + count * SECONDS_A_WORKER
 
     def ask(_: int) -> None:
         try:
             server.get("/")
-        except (OSError, HTTPException):  # that connection was still with a worker that ended
+        except (OSError, HTTPException):  # the connection belonged to a worker that ended
             return
 
     with ThreadPoolExecutor(CLIENTS) as clients:
         while ended(log, server.deployment.workers) < count:
             if time.monotonic() > deadline:
-                raise FailedError(f"{server.subject.name}: not {count} workers recycled in time")
+                raise FailedError(f"{server.subject.name}: timed out before {count} workers were recycled")
             list(clients.map(ask, range(CLIENTS * REQUESTS_OF_A_WORKER)))
 
 
 def ended(log: Path, workers: int) -> int:
-    """Return how many workers have ended, from Gunicorn's lines about those that it has started."""
+    """Return the number of ended workers, counted by the lines that Gunicorn logs for started workers."""
     return max(0, log.read_bytes().count(b"Booting worker with pid") - workers)
 
 
@@ -82,7 +82,7 @@ def report(rows: Sequence[Row]) -> str:
     """Return the table."""
     fresh = {row["subject"]: Summary.of(row["scrape_ms"]).median for row in reversed(rows)}
     return table(
-        ("", "recycled workers", "a scrape, ms", "to the first row", "KiB", "failed"),
+        ("", "recycled workers", "one scrape, ms", "relative to first row", "KiB", "failed"),
         [
             (
                 row["title"],

@@ -1,4 +1,4 @@
-"""A subject that serves: started, timed until its first answer, and ended for sure."""
+"""A server process of a subject: its start, the time to its first response, and its end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmark.subject import ROOT, Deployment, Subject
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
-"""How long a server may take to stop by itself."""
+"""Time limit for a server to stop after SIGTERM."""
 ANSWER_SECONDS = 30.0
 
 _POLL_SECONDS = 0.001
@@ -27,17 +27,17 @@ _CONFIGURE = ("SERVICE_", "FLASK_", "PROMETHEUS_", "GUNICORN_", "UWSGI_", "OTEL_
 _CONFIGURE_TOO = {
     "PORT",
     "WEB_CONCURRENCY",
-    # What is installed, by pip or in an image, has been compiled; a checkout should be, after its first start.
+    # Installed packages have compiled bytecode. Without this variable, a checkout has it too after its first start.
     "PYTHONDONTWRITEBYTECODE",
 }
 
 
 class FailedError(RuntimeError):
-    """A server that could not be measured."""
+    """A server could not be measured."""
 
 
 class Server:
-    """``first_answer`` is the time in seconds from its start to the first response with status 200."""
+    """A running server. ``first_answer`` is the time from start to the first response with status 200, in seconds."""
 
     def __init__(self, process: subprocess.Popen[bytes], deployment: Deployment, subject: Subject) -> None:
         self.process = process
@@ -46,11 +46,11 @@ class Server:
         self.first_answer = 0.0
 
     def url(self, path: str = "/") -> str:
-        """Return the address of a path of the application."""
+        """Return the URL of a path of the application."""
         return f"http://{LOOPBACK}:{self.deployment.port}{path}"
 
     def get(self, path: str, *, aside: bool = False, timeout: float = ANSWER_SECONDS) -> bytes:
-        """Return the body of a response with status 200. Raises OSError or HTTPException where there is none."""
+        """Return the body of a response. Raise OSError or HTTPException if the status is not 200."""
         port = self.deployment.aside if aside else self.deployment.port
         connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout)
         try:
@@ -60,15 +60,15 @@ class Server:
         finally:
             connection.close()
         if response.status != 200:
-            raise http.client.HTTPException(f"{path} answered {response.status}")
+            raise http.client.HTTPException(f"{path}: expected status 200, got {response.status}")
         return body
 
     def workers(self) -> list[int]:
-        """Return the pids of the processes that serve."""
+        """Return the pids of the worker processes."""
         return process_tree.children(self.process.pid)
 
     def wait(self, started: float) -> None:
-        """Wait for the first answer, then for the other workers. Raises FailedError where there is none."""
+        """Wait for the first response, then for the other workers. Raise FailedError without a response."""
         while True:
             if self.process.poll() is not None:
                 raise FailedError(f"{self.subject.name} ended with {self.process.returncode}")
@@ -76,14 +76,14 @@ class Server:
                 self.get("/")
                 break
             if time.perf_counter() - started > START_SECONDS:
-                raise FailedError(f"{self.subject.name} did not answer within {START_SECONDS:g} s")
+                raise FailedError(f"{self.subject.name} sent no response within {START_SECONDS:g} s")
             time.sleep(_POLL_SECONDS)
         self.first_answer = time.perf_counter() - started
         while len(self.workers()) < self.deployment.workers and time.perf_counter() - started < START_SECONDS:
             time.sleep(_POLL_SECONDS)
 
     def stop(self, patience: float = STOP_SECONDS) -> None:
-        """End the server and its descendants, by their ids; those that take longer than ``patience`` are killed."""
+        """Stop the server and its descendants. Kill those that take longer than ``patience`` seconds."""
         if self.process.returncode is not None:
             return
         family = process_tree.descendants(self.process.pid)
@@ -107,10 +107,10 @@ def serving(
     routes: int = 0,
     gunicorn: Sequence[str] = (),
 ) -> Iterator[Server]:
-    """Serve a subject until the block ends, with its output in ``sink``, else in a file.
+    """Run the server of a subject until the block ends. Its output goes to ``sink`` if given, otherwise to a file.
 
-    It runs in a temporary folder, so that no configuration is found by chance. Raises FailedError,
-    with the end of the output if that is a file of ours.
+    It runs in a temporary folder, so it finds no other configuration. Raise FailedError if it fails. The error includes
+    the end of the output if that is a file.
     """
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))

@@ -15,11 +15,11 @@ Row = dict[str, Any]
 """``subject``, ``title``, ``round``, ``first_answer_ms``."""
 
 STARTS = 4
-"""Starts a round: they are quick, and scatter."""
+"""Starts per round. Starts are quick, and their times vary."""
 
 
 def measure(plan: Plan) -> Iterator[Row]:
-    """Yield one row a start, after one that compiles what was not compiled yet."""
+    """Yield one row for each start. A first start, without a row, compiles the bytecode."""
     for subject in plan.subjects:
         with serving(subject):
             pass

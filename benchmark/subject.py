@@ -1,4 +1,4 @@
-"""What is compared: by which command each is served, and where it is probed and scraped."""
+"""The subjects of the comparison, with their commands and the paths of probes and scrapes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BIN = Path(sys.executable).parent
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """How a subject is to be served. ``aside`` is the port for what is answered beside the application."""
+    """The options of a server. ``aside`` is the port of the management or metrics listener."""
 
     port: int
     aside: int
@@ -24,12 +24,12 @@ class Deployment:
     threads: int = 4
     routes: int = 0
     gunicorn: Sequence[str] = ()
-    """More options for those that Gunicorn serves."""
+    """More options for subjects that run under Gunicorn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One row of the comparison. ``probes`` and ``scrapes`` are paths, asked on ``aside`` if ``is_aside`` is true."""
+    """One row of the comparison. ``probes`` are paths. If ``probes_aside`` is true, they are on the port ``aside``."""
 
     name: str
     title: str
@@ -38,13 +38,16 @@ class Subject:
     probes: Sequence[str] = ("/healthz",)
     probes_aside: bool = False
     scrape: str = ""
-    """The path on the port beside; empty where there are no metrics of all workers, or those of another subject."""
+    """Path of the metrics on the port ``aside``.
+
+    It is empty if the metrics do not cover all workers, or if they are the same as for another subject.
+    """
 
 
 def gunicorn(application: str, *options: str) -> Callable[[Deployment], list[str]]:
-    """Return the command of an application under Gunicorn as `pip install gunicorn` leaves it.
+    """Return a function that builds the command of an application under plain Gunicorn.
 
-    That has no compiled parser; should this environment have one, it is left aside.
+    `pip install gunicorn` brings no compiled HTTP parser. If this environment has one, the command does not use it.
     """
 
     def command(deployment: Deployment) -> list[str]:
@@ -69,7 +72,7 @@ def _this_service(deployment: Deployment) -> list[str]:
 
 
 def service_environ(deployment: Deployment) -> dict[str, str]:
-    """Return the settings of this service; only the drain is left out, for nobody waits for it here."""
+    """Return the settings of this service. It stops without a drain, because no load balancer needs one here."""
     return {
         "SERVICE_BIND": f"{LOOPBACK}:{deployment.port}",
         "SERVICE_MANAGEMENT_BIND": f"{LOOPBACK}:{deployment.aside}",
@@ -133,4 +136,4 @@ SUBJECTS: dict[str, Subject] = {
     )
 }
 REFERENCE = "bare"
-"""The subject that all others are divided by."""
+"""The subject that all ratios compare with."""

@@ -1,4 +1,4 @@
-"""A server under full load for some seconds, and what that took."""
+"""One measurement of a server under full load for some seconds."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from benchmark import process_tree, wrk
 from benchmark.server import FailedError, Server
 
 CONNECTIONS = 32
-"""How many connections stay open: more than the threads that serve, as behind a proxy."""
+"""Number of open connections. There are more connections than threads, as behind a proxy."""
 WARM_UP_SECONDS = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One measurement. CPU in microseconds a request, of all processes of the server; times in milliseconds."""
+    """One measurement. CPU covers all server processes, in microseconds per request. Times are in milliseconds."""
 
     cpu_us: float
     requests: int
@@ -23,21 +23,21 @@ class Window:
     p99_ms: float
     failed: int
     largest_share: float
-    """Of the workers' CPU time, what the busiest one had: near 1 where it has hoarded the connections."""
+    """Share of the busiest worker in the CPU time of all workers. Near 1, it held most of the connections."""
 
 
 def warm_up(server: Server, connections: int = CONNECTIONS) -> int:
-    """Load a server until everything that is made once is made; return the number of requests."""
+    """Load a server until its lazy initialisation is done. Return the number of requests."""
     return wrk.run(server.url(), WARM_UP_SECONDS, connections).requests
 
 
 def measure(server: Server, seconds: int, connections: int = CONNECTIONS) -> Window:
-    """Load a server and measure. Raises FailedError where it answered nothing."""
+    """Load a server and measure it. Raise FailedError if it completes no request."""
     before = process_tree.cpu_seconds(server.process.pid)
     load = wrk.run(server.url(), seconds, connections)
     after = process_tree.cpu_seconds(server.process.pid)
     if not load.requests:
-        raise FailedError(f"{server.subject.name} answered no request within {seconds} s")
+        raise FailedError(f"{server.subject.name} completed no request within {seconds} s")
     spent = {pid: after[pid] - before.get(pid, 0.0) for pid in after}
     workers = [spent[pid] for pid in spent if pid != server.process.pid]
     return Window(

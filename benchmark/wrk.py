@@ -1,4 +1,4 @@
-"""Load from wrk, and what it reports."""
+"""Load generation with wrk, and a parser for its report."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import subprocess
 from dataclasses import dataclass
 
 MARGIN_SECONDS = 20.0
-"""How much longer than told wrk may take before it is ended."""
+"""Extra time for wrk after its duration, before it is killed."""
 
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = r"([0-9.]+)(us|ms|s|m|h)"
 
 
 class MissingError(RuntimeError):
-    """wrk is not installed, or its output is not what it was."""
+    """wrk is not installed, or its output has an unknown format."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One run of wrk: durations in seconds; ``failed`` are socket errors and responses other than 2xx and 3xx."""
+    """One run of wrk. Durations are in seconds. ``failed`` counts socket errors and responses except 2xx and 3xx."""
 
     requests: int
     seconds: float
@@ -30,15 +30,15 @@ class Load:
 
 
 def command(url: str, seconds: int, connections: int) -> list[str]:
-    """Return the command of a run. One thread of wrk loads more than any server here can serve."""
+    """Return the command of a run. One thread of wrk sends more than any of these servers can handle."""
     program = shutil.which("wrk")
     if program is None:
-        raise MissingError("wrk is missing: apt-get install --no-install-recommends wrk")
+        raise MissingError("wrk is not installed: apt-get install --no-install-recommends wrk")
     return [program, "--threads=1", f"--connections={connections}", f"--duration={seconds}s", "--latency", url]
 
 
 def run(url: str, seconds: int, connections: int) -> Load:
-    """Ask for ``url`` on ``connections`` connections that stay open, without a pause, for ``seconds``."""
+    """Request ``url`` without pauses for ``seconds``, on ``connections`` connections that stay open."""
     done = subprocess.run(
         command(url, seconds, connections),
         capture_output=True,
@@ -50,10 +50,10 @@ def run(url: str, seconds: int, connections: int) -> Load:
 
 
 def parse(output: str) -> Load:
-    """Read what ``wrk --latency`` prints. Raises MissingError where it does not say what it should."""
+    """Parse the output of ``wrk --latency``. Raise MissingError if a figure is missing."""
     total = re.search(rf"(\d+) requests in {_DURATION},", output)
     if total is None:
-        raise MissingError(f"wrk did not say how many requests it made:\n{output}")
+        raise MissingError(f"the output of wrk has no number of requests:\n{output}")
     failed = sum(map(int, re.findall(r"(?:connect|read|write|timeout) (\d+)", output)))
     failed += sum(map(int, re.findall(r"Non-2xx or 3xx responses: (\d+)", output)))
     return Load(int(total[1]), _seconds(total[2], total[3]), _percentile(output, 50), _percentile(output, 99), failed)
@@ -62,7 +62,7 @@ def parse(output: str) -> Load:
 def _percentile(output: str, percent: int) -> float:
     found = re.search(rf"^\s+{percent}%\s+{_DURATION}$", output, re.MULTILINE)
     if found is None:
-        raise MissingError(f"wrk did not give the {percent}th percentile:\n{output}")
+        raise MissingError(f"the output of wrk has no {percent}th percentile:\n{output}")
     return _seconds(found[1], found[2])
 
 

@@ -1,1 +1,1 @@
-"""What monitors the service, and the drill that shows that it does."""
+"""Monitoring of the service, and a drill that tests the alerts."""

@@ -1,4 +1,4 @@
-"""Prometheus's configuration of this folder, aimed at programs that the drill or ``make monitor`` starts."""
+"""The Prometheus configuration of this folder, adapted to programs of the drill or ``make monitor``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import yaml
 
 
 def aimed(path: Path, target: str, alertmanager: str) -> dict[str, Any]:
-    """Return the configuration at ``path`` for one target, which is ``host:port`` as is ``alertmanager``.
+    """Return the configuration at ``path`` with a single target.
 
-    The first job is the service. However its targets are found, and whatever else is scraped, is left out.
+    ``target`` and ``alertmanager`` have the form ``host:port``. The result keeps only the first job, which is the
+    service, and drops its service discovery.
     """
     config: dict[str, Any] = yaml.safe_load(path.read_text())
     config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
@@ -24,5 +25,5 @@ def aimed(path: Path, target: str, alertmanager: str) -> dict[str, Any]:
 
 
 def job(path: Path) -> str:
-    """Return the name of the service's job, which rules select."""
+    """Return the job name of the service, which the rules select."""
     return str(yaml.safe_load(path.read_text())["scrape_configs"][0]["job_name"])

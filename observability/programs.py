@@ -1,4 +1,4 @@
-"""The programs on this machine that the drill and ``make monitor`` start, and end for sure."""
+"""Local programs that the drill and ``make monitor`` start, and always end."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _signals: list[int] = []
 
 
 class MissingProgramError(RuntimeError):
-    """A program is not installed; the message says how to get it."""
+    """A program is not installed. The message says how to install it."""
 
 
 class Interrupted(BaseException):
-    """A signal has told this process to end; ``number`` is the signal."""
+    """A signal asked this process to end. ``number`` is the signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -35,7 +35,7 @@ class Interrupted(BaseException):
 
 
 class Program:
-    """A program that runs with all that it starts in a process group of its own; its output goes to a file."""
+    """A program in a new process group, together with its children. Its output goes to a file."""
 
     def __init__(
         self,
@@ -44,12 +44,12 @@ class Program:
         env: Mapping[str, str] | None = None,
         stdout: int | None = None,
     ) -> None:
-        """Start it, with ``env`` as its whole environment if given.
+        """Start the program, with ``env`` as its whole environment if given.
 
-        With ``stdout``, a descriptor, only its standard error goes to ``output``.
+        If ``stdout`` is given, a descriptor, it receives standard output. Only standard error goes to ``output`` then.
         """
         with output.open("ab") as file:
-            self.process = subprocess.Popen(  # noqa: S603 - the commands are ours
+            self.process = subprocess.Popen(  # noqa: S603 - no command comes from a user
                 [str(part) for part in command],
                 stdin=subprocess.DEVNULL,
                 stdout=file if stdout is None else stdout,
@@ -61,7 +61,7 @@ class Program:
         self.output = output
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """End it and what it has started: what does not go by itself is killed after GRACE_SECONDS."""
+        """End the program and its children. Kill those that do not end within GRACE_SECONDS."""
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -71,24 +71,24 @@ class Program:
         self.process.wait()
 
     def wait_for(self, url: str, seconds: float = 30.0) -> None:
-        """Return when ``url`` answers with 200. Raises RuntimeError with the end of its output if it does not."""
+        """Wait until ``url`` responds with 200. If it does not, raise RuntimeError with the end of the output."""
         with contextlib.suppress(TimeoutError):
             wait_until(lambda: self.process.poll() is not None or answers(url), url, seconds)
         if self.process.poll() is not None or not answers(url):
             text = self.output.read_text(errors="backslashreplace")[-4000:]
-            raise RuntimeError(f"{self.process.args!r} does not answer {url}:\n{text}")
+            raise RuntimeError(f"{self.process.args!r}: no response from {url}:\n{text}")
 
 
 def environ_without_settings() -> dict[str, str]:
-    """Return the environment without what would configure the service."""
+    """Return the environment without the variables that configure the service."""
     ours = ("SERVICE_", "PROMETHEUS_", "GUNICORN_", "PORT", "WEB_CONCURRENCY", "FLASK_")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
 def find(package: str, *others: str) -> Path:
-    """Return the path of a program, called as its package of Debian or as one of ``others``.
+    """Return the path of a program. Its name is the Debian package name or one of ``others``.
 
-    Raises MissingProgramError.
+    Raise MissingProgramError if it is not installed.
     """
     for name in (package, *others):
         if found := shutil.which(name):
@@ -111,7 +111,7 @@ def prometheus(directory: Path, port: int, *more: str) -> list[str | Path]:
 
 
 def alertmanager(directory: Path, port: int) -> list[str | Path]:
-    """Return the command that runs Alertmanager, alone, with ``directory``/alertmanager.yml."""
+    """Return the command that runs one Alertmanager, without a cluster, with ``directory``/alertmanager.yml."""
     return [
         find("prometheus-alertmanager", "alertmanager"),
         f"--config.file={directory / 'alertmanager.yml'}",
@@ -123,10 +123,10 @@ def alertmanager(directory: Path, port: int) -> list[str | Path]:
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody else gets while this process lives.
+    """Return a loopback port that the kernel gives to no other process while this process runs.
 
-    A socket stays bound to it. Servers say SO_REUSEADDR, and so may listen there all the same; without it, the
-    kernel soon gives the port to some client's connection.
+    A socket stays bound to the port. Servers can still listen there, because they set SO_REUSEADDR. Without the bound
+    socket, the kernel would soon give the port to the connection of a client.
     """
     held = socket.socket()
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -136,32 +136,31 @@ def free_port() -> int:
 
 
 def occupied(port: int) -> bool:
-    """Tell whether something listens on this port of loopback."""
+    """Return whether a program listens on this loopback port."""
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def answers(url: str) -> bool:
-    """Tell whether ``url`` answers with 200."""
+    """Return whether ``url`` responds with 200."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - only addresses of ours
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - no address comes from a user
             return bool(answer.status == 200)
     except (OSError, urllib.error.HTTPError):
         return False
 
 
 def end_by_signal() -> None:
-    """Have SIGINT, SIGTERM and SIGHUP end what waits here, now or next, by Interrupted.
+    """Make SIGINT, SIGTERM and SIGHUP raise Interrupted in the current or next call of ``wait``.
 
-    Only what waits: raised while a program is being started, or while some are being ended, an exception would leave
-    programs behind of which nobody knows.
+    The handlers themselves raise nothing. An exception while a program starts or ends would leave programs running.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: _signals.append(number))
 
 
 def wait(seconds: float) -> None:
-    """Return after so many seconds. Raises Interrupted, see ``end_by_signal``."""
+    """Wait for this time. Raise Interrupted after a signal, see ``end_by_signal``."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         if _signals:
@@ -170,12 +169,12 @@ def wait(seconds: float) -> None:
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float) -> None:
-    """Return as soon as ``condition`` holds.
+    """Wait until ``condition`` is true.
 
-    Raises TimeoutError, which says ``what``, after so many seconds, and Interrupted.
+    Raise TimeoutError with the text ``what`` after this time, and Interrupted after a signal.
     """
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
-            raise TimeoutError(f"not within {seconds:g} s: {what}")
+            raise TimeoutError(f"timed out after {seconds:g} s: {what}")
         wait(0.05)

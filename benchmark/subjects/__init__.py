@@ -1,1 +1,1 @@
-"""The applications that are compared, each as the page of its tool shows it."""
+"""The applications of the comparison, each set up as the documentation of its tool shows."""

@@ -1,4 +1,4 @@
-"""Flask and nothing else."""
+"""Plain Flask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""prometheus-flask-exporter, as its page has it for Gunicorn; the hooks are in ``exporter_gunicorn.py``."""
+"""prometheus-flask-exporter, as documented for Gunicorn. The hooks are in ``exporter_gunicorn.py``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The exporter, and structlog as its pages have it for Flask and the standard library.
+"""The exporter with structlog, as documented for Flask and the standard library.
 
-``ProcessorFormatter`` renders the lines of structlog and of ``logging`` alike, as JSON; a handler of
-``request_started`` binds what is known of the request; one line is logged for each.
+``ProcessorFormatter`` renders the lines of structlog and of ``logging`` as JSON. A handler of ``request_started`` binds
+the fields of the request. Each request logs one line.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ log = structlog.stdlib.get_logger("requests")
 
 
 @request_started.connect_via(app)
-def bind_request_details(sender: Flask, **extra: Any) -> None:  # noqa: ARG001 - the signal prescribes them
-    """Bind what every line of this request shall have."""
+def bind_request_details(sender: Flask, **extra: Any) -> None:  # noqa: ARG001 - the signal defines them
+    """Bind the fields for every line of this request."""
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(
         request_id=request.headers.get("X-Unique-ID", "NONE"), peer=request.remote_addr

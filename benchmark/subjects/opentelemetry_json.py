@@ -1,8 +1,8 @@
 """OpenTelemetry's instrumentation of Flask, with python-json-logger.
 
-As the pages of the instrumentations have it: metrics for Prometheus to fetch, spans that nothing is
-done with (which an exporter would add to), their ids in every record of ``logging``, one line of JSON
-a request. The providers are made in each worker, for what they start does not survive a fork.
+The setup follows the documentation of the instrumentations. Prometheus can scrape the metrics. Spans have no exporter,
+which would add cost. Every record of ``logging`` has the ids of the span. Each request logs one line of JSON. Each
+worker creates the providers, because their threads do not survive a fork.
 """
 
 from __future__ import annotations
@@ -50,5 +50,5 @@ def log_request(response: Response) -> Response:
 
 @app.get("/metrics")
 def show_metrics() -> Response:
-    """Show the metrics of the worker that answers."""
+    """Return the metrics of the worker that responds."""
     return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)

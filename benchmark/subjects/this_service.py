@@ -1,4 +1,4 @@
-"""A service with everything on, as the template is, with the views that all subjects have."""
+"""A service with all features, like the template, and with the same views as all subjects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmark.subjects.views import add_load, index
 
 
 def create_app() -> Flask:
-    """Build it as Gunicorn does, with a check that asks nobody."""
+    """Build the application for Gunicorn, with a check that always passes."""
     app = Flask("service", static_folder=None)
     app.add_url_rule("/", "index", index)
     add_load(app)

@@ -1,4 +1,4 @@
-"""The views that all subjects have, so that they differ in nothing else."""
+"""The views of all subjects. They are the same, so only the setup differs."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ LONGEST_SECONDS = 10.0
 
 
 def add_index(app: Flask) -> None:
-    """Add ``/``, and a liveness route as one writes it."""
+    """Add ``/`` and a typical liveness route."""
     app.add_url_rule("/", "index", index)
     app.add_url_rule("/healthz", "healthz", lambda: "ok")
 
 
 def add_load(app: Flask) -> None:
-    """Add ``/slow``, which takes a thread, and ``BENCHMARK_ROUTES`` routes from ``/route/0`` on."""
+    """Add ``/slow``, which holds a thread, and ``BENCHMARK_ROUTES`` routes that start at ``/route/0``."""
     app.add_url_rule("/slow", "slow", slow)
     for number in range(int(os.environ.get("BENCHMARK_ROUTES", "0"))):
         app.add_url_rule(f"/route/{number}", f"route_{number}", partial(jsonify, number=number))
 
 
 def index() -> Response:
-    """Answer with a little JSON."""
+    """Return a small JSON response."""
     return jsonify(name="service", version="0.1.0")
 
 
 def slow() -> str:
-    """Wait for ``?seconds=``, as a view waits for a database."""
+    """Sleep for ``?seconds=``, like a view that waits for a database."""
     time.sleep(min(float(request.args["seconds"]), LONGEST_SECONDS))
     return "slow"

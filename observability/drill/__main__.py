@@ -1,4 +1,4 @@
-"""``python -m observability.drill [FAULT ...]``: run the drill and print a table."""
+"""``python -m observability.drill [FAULT ...]``: the command that runs the drill and prints a table."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _FORMAT = "{:<19} {:<43} {:<45} {:>7}  {:<8}"
 
 
 def main() -> int:
-    """Return 0 if every expected alert has arrived and been resolved, and no other alert of flask_ops has.
+    """Return 0 if every expected alert arrives and is resolved, and no other alert of flask_ops arrives.
 
-    Return 128 and its number after a signal.
+    After a signal, return 128 plus its number.
     """
     names = [fault.name for fault in FAULTS]
     parser = argparse.ArgumentParser("observability.drill", description=__doc__)
-    parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"of {', '.join(names)}; default: all of them")
+    parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"one of {', '.join(names)}; default: all of them")
     chosen = parser.parse_args().faults
     if unknown := [name for name in chosen if name not in names]:
-        parser.error(f"there is no fault called {', '.join(unknown)}; there are {', '.join(names)}")
+        parser.error(f"unknown fault: {', '.join(unknown)}; expected one of {', '.join(names)}")
     end_by_signal()
     try:
         return drill([fault for fault in FAULTS if not chosen or fault.name in chosen])
@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def drill(faults: list[Fault]) -> int:
-    """Run these faults one after the other, and a healthy service under load beside them."""
+    """Run these faults one after the other. At the same time, run a healthy service under load."""
     _say(_FORMAT.format("fault", "alerts expected", "alerts received", "seconds", "resolved"))
     outcomes = []
     begin = time.monotonic()
@@ -81,7 +81,7 @@ def _row(outcome: Outcome) -> str:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - the table is what the command is for
+    print(text, flush=True)  # noqa: T201 - the output of the command
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The service that is broken: without checks of its own, so that only faults make the difference."""
+"""The service of the drill. It has no checks, so only the injected faults have an effect."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from flask_ops import Ops
 
 
 def create_app() -> Flask:
-    """Build it as Gunicorn does, with one view."""
+    """Build the application for Gunicorn, with one view."""
     app = Flask("service", static_folder=None)
     app.add_url_rule("/", "index", lambda: "well")
     Ops(app, probes=True, metrics=True, problems=True, json=True, limits=True, modes=True)

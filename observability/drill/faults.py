@@ -1,4 +1,4 @@
-"""The faults: how each is injected and ended, and which alerts it has to raise."""
+"""The faults of the drill, each with the code that injects and ends it, and the alerts that it must raise."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Inject = Callable[[Stack], AbstractContextManager[object]]
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault, which lasts as long as the block of ``inject``.
+    """A fault that lasts as long as the ``with`` block of ``inject``.
 
-    ``expected`` are titles of alerts that must arrive; ``allowed`` are those that may, each with the reason.
+    ``expected`` has the titles of alerts that must arrive. ``allowed`` has alerts that may arrive, with the reason.
     """
 
     name: str
@@ -29,19 +29,19 @@ class Fault:
     expected: frozenset[str] = frozenset()
     allowed: Mapping[str, str] = field(default_factory=dict)
     deadline: float = 60.0
-    """Seconds in which the expected alerts must arrive."""
+    """Time limit for the expected alerts, in seconds."""
 
 
 UNTRIED = {
     "ServiceErrorBudgetGoneIn10Days": "its windows take the longest",
     "ServiceErrorBudgetGoneIn30Days": "its windows take the longest",
-    "ServiceScrapesSlow": "its two seconds are longer than a scrape of the drill may last",
+    "ServiceScrapesSlow": "a scrape of the drill cannot last two seconds",
 }
-"""The alerts that no fault has to raise, each with the reason: promtool has seen them fire."""
+"""Alerts that no fault raises, each with the reason. The unit tests of promtool cover them."""
 
 
 def _slower_burns(slo: str, *slower: int) -> dict[str, str]:
-    reason = "tells the same and is silent only while a faster burn has been told"
+    reason = "reports the same problem, and is inhibited only while a faster burn is active"
     return {f"ServiceErrorBudgetGoneIn{days}Days{{{slo}}}": reason for days in slower or (5, 10, 30)}
 
 
@@ -58,15 +58,15 @@ def _process_gone(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def _restart_loop(stack: Stack) -> Iterator[None]:
-    """Kill the service whenever a scrape has seen it, until that has been told.
+    """Kill the service after each successful scrape, until the alert arrives.
 
-    The hour in which five starts are too many lasts 12 seconds here: where a start takes two, it is not told.
+    The alert needs five starts within an hour, which is 12 seconds here. If a start takes two seconds, this fails.
     """
     for _ in range(20):
         before = _start_seen(stack)
         stack.service.stop(signal.SIGKILL)
         stack.start_service()
-        with suppress(TimeoutError):  # the outcome says so
+        with suppress(TimeoutError):  # the outcome reports it
             wait_until(partial(_seen_since, stack, before), "a scrape", 10)
         if "ServiceRestarting" in stack.webhook.arrived():
             break
@@ -74,7 +74,7 @@ def _restart_loop(stack: Stack) -> Iterator[None]:
 
 
 def _start_seen(stack: Stack) -> list[str]:
-    """Return when the service started that the last scrape has seen; nothing where that has failed."""
+    """Return the start time of the service from the last scrape. The list is empty if the scrape failed."""
     return [str(sample["value"][1]) for sample in stack.query(f'process_start_time_seconds{{job="{stack.job}"}}')]
 
 
@@ -91,12 +91,12 @@ def _dependency_down(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def _log_reader_stalled(stack: Stack) -> Iterator[None]:
-    """Start the service with a pipe for its log of which nobody reads, and at the end with a file again."""
+    """Start the service with a log pipe that no process reads. At the end, start it with a log file again."""
     reader, writer = os.pipe()
     try:
         stack.service.stop()
         stack.start_service(writer)
-        # Each request is a line; what the pipe takes is used up by paths that are long.
+        # Each request writes a line. Long paths fill the buffer of the pipe quickly.
         with Load(lambda number: ask(stack.port, "GET", f"/{number:0800}"), clients=2, pause=0.02):
             yield
     finally:
@@ -131,7 +131,7 @@ def _target_absent(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def _descriptors_leak(stack: Stack) -> Iterator[None]:
-    """Leak under a limit of 1000, for that of the machine may be a million; a reload begins anew."""
+    """Leak descriptors under a limit of 1000, because the default may be a million. At the end, reload the service."""
     for worker in stack.workers():
         _, hard = resource.prlimit(worker, resource.RLIMIT_NOFILE)
         resource.prlimit(worker, resource.RLIMIT_NOFILE, (1000, hard))
@@ -142,7 +142,7 @@ def _descriptors_leak(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def _series_without_bound(stack: Stack) -> Iterator[None]:
-    """Have nearly 5000 series, from which on a scrape fails; a restart begins anew."""
+    """Create nearly 5000 series, the limit above which a scrape fails. At the end, restart the service."""
     ask(stack.port, "POST", "/faults/series?count=4000")
     yield
     stack.service.stop()
@@ -163,7 +163,7 @@ FAULTS = (
         frozenset({"ServiceErrorBudgetGoneIn2Days{availability}"}),
         _slower_burns("availability"),
     ),
-    # Never five within 12 seconds, which are the hour of the fastest burn.
+    # Fewer than five errors within 12 seconds, which stand for the hour of the fastest burn.
     Fault(
         "few errors",
         _asks("POST", "/faults/error", pause=3.7),
@@ -179,7 +179,7 @@ FAULTS = (
     ),
     Fault(
         "workers busy",
-        # More than the workers accept, which is five connections a thread: the others wait in the kernel.
+        # Workers accept five connections per thread. The other connections wait in the kernel.
         _asks("POST", "/faults/slow?seconds=2", clients=5 * THREADS + 20, pause=0),
         frozenset(
             {

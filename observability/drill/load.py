@@ -1,4 +1,4 @@
-"""Traffic for the service: what users ask, and what a fault asks beside them."""
+"""Traffic for the service: requests of users, and requests of a fault."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from observability.programs import wait
 
 
 def ask(port: int, method: str, path: str, timeout: float = 60.0) -> int:
-    """Send one request on a connection of its own and return the status; 0 where there was no answer."""
+    """Send one request on a new connection and return the status, or 0 without a response."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         connection.request(method, path)
@@ -28,9 +28,9 @@ def ask(port: int, method: str, path: str, timeout: float = 60.0) -> int:
 
 
 class Load:
-    """Clients that ask again and again while the ``with`` block runs.
+    """Clients that send requests while the ``with`` block runs.
 
-    Each of ``clients`` calls ``request`` with a number that grows, and waits ``pause`` seconds in between.
+    Each of the ``clients`` calls ``request`` with an increasing number, and waits ``pause`` seconds between two calls.
     """
 
     def __init__(self, request: Callable[[int], object], *, clients: int = 1, pause: float = 0.1) -> None:
@@ -45,7 +45,7 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Have the clients stop; one that waits for an answer does so when that has come."""
+        """Stop the clients. A client that waits for a response stops after it arrives."""
         self._over.set()
 
     def _run(self) -> None:
@@ -57,13 +57,13 @@ class Load:
 
 
 def users(port: int) -> Load:
-    """Return the traffic that a healthy service has: 20 requests a second, some for what is not there."""
+    """Return the traffic of a healthy service: 20 requests per second, some of them for missing pages."""
     paths = ("/", "/", "/", "/nothing-here")
     return Load(lambda number: ask(port, "GET", paths[number % len(paths)]), clients=2)
 
 
 def warm_up(port: int, seconds: float) -> None:
-    """Ask for so long, so that rates have something to begin with."""
+    """Send requests for this time, so that rates have data at the start."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         ask(port, "GET", "/")

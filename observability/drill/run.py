@@ -1,4 +1,4 @@
-"""One fault from its injection until all is well again, and what that showed."""
+"""One run of a fault, from its injection to its recovery, and the outcome."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from observability.programs import wait, wait_until
 
 WARM_UP_SECONDS = 5.0
 QUIET_SECONDS = 6.0
-"""How long a fault goes on when all has arrived that is expected, so that what is not expected can, too."""
+"""How long a fault continues after all expected alerts, so that unexpected alerts can arrive too."""
 RESOLVED_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a fault has led to. ``detected`` are the seconds until the last expected alert; None without one."""
+    """The outcome of a fault. ``detected`` is the time until the last expected alert in seconds, or None."""
 
     fault: Fault
     arrived: frozenset[str]
@@ -40,17 +40,17 @@ class Outcome:
 
     @property
     def own(self) -> frozenset[str]:
-        """The alerts that arrived and are your own, of which the drill does not know when they should."""
+        """The alerts that arrived and are your own. The drill does not know if they should arrive."""
         return self.arrived - shipped(self.arrived)
 
     @property
     def passed(self) -> bool:
-        """Whether everything was as it should be."""
+        """Whether the right alerts arrived and were resolved, and no others."""
         return not self.missing and not self.wrong and self.resolved
 
 
 def run(fault: Fault) -> Outcome:
-    """Inject a fault into a stack of its own, under load."""
+    """Inject a fault into a new stack under load, and return the outcome."""
     with Stack() as stack, users(stack.port):
         warm_up(stack.port, WARM_UP_SECONDS)
         began = time.monotonic()
@@ -69,5 +69,5 @@ def run(fault: Fault) -> Outcome:
 
 
 def _wait(condition: Callable[[], bool], seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):  # the outcome says so
+    with contextlib.suppress(TimeoutError):  # the outcome reports it
         wait_until(condition, "the alerts", seconds)

@@ -1,4 +1,4 @@
-"""Shortens every duration of the configuration, from one place."""
+"""Shorter durations for the whole configuration, all scaled here."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ import yaml
 from observability.configuration import aimed
 
 FACTOR = 300
-"""What takes an hour takes 12 seconds, three days 14 minutes."""
+"""An hour becomes 12 seconds, and three days become 14 minutes."""
 SCRAPE_SECONDS = 1
-"""Between two scrapes, and two evaluations. The service publishes its gauges every half second."""
+"""The interval of scrapes and of evaluations. The service publishes its gauges every half second."""
 LEAST_SECONDS = 4 * SCRAPE_SECONDS
-"""No range and no ``for`` is shorter: a rate needs samples, and one late scrape must not set off an alert."""
+"""The minimum of every range and ``for``. A rate needs samples, and one late scrape must not raise an alert."""
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 _DURATION = r"(?:[0-9]+(?:ms|[smhdwy]))+"
 
 
 def seconds(duration: str) -> float:
-    """Return the seconds of a duration of Prometheus, ``1h30m`` for example."""
+    """Return the seconds of a Prometheus duration, for example ``1h30m``."""
     return sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"([0-9]+)(ms|[smhdwy])", duration))
 
 
 def shortened(duration: str, least: float = LEAST_SECONDS) -> str:
-    """Return the duration divided by FACTOR, but at least ``least`` seconds; 0 stays 0."""
+    """Return the duration divided by FACTOR, but at least ``least`` seconds. 0 stays 0."""
     length = seconds(duration)
     return f"{round(max(length / FACTOR, least) * 1000) if length else 0}ms"
 
 
 def flags() -> list[str]:
-    """Return Prometheus's options with their defaults shortened."""
+    """Return Prometheus options that shorten defaults."""
     return [
         f"--query.lookback-delta={shortened('5m')}",
         f"--rules.alert.resend-delay={shortened('1m', least=SCRAPE_SECONDS)}",
@@ -42,7 +42,7 @@ def flags() -> list[str]:
 
 
 def expression(query: str) -> str:
-    """Return a query with its ranges, subqueries and offsets shortened. The names of series stay."""
+    """Return a query with shorter ranges, subqueries and offsets. Names of series stay the same."""
 
     def replace(found: re.Match[str]) -> str:
         text = found[0]
@@ -52,7 +52,7 @@ def expression(query: str) -> str:
 
 
 def rules(text: str) -> str:
-    """Return a file of rules with everything shortened."""
+    """Return a rule file in which all durations are shorter."""
     file = yaml.safe_load(text)
     for group in file["groups"]:
         group["interval"] = f"{SCRAPE_SECONDS}s"
@@ -64,7 +64,7 @@ def rules(text: str) -> str:
 
 
 def prometheus(path: Path, target: str, alertmanager: str) -> str:
-    """Return Prometheus's configuration for one target, which is ``host:port`` as is ``alertmanager``."""
+    """Return the Prometheus configuration for one target. Addresses have the form ``host:port``."""
     config = aimed(path, target, alertmanager)
     durations = {key for key, value in config["global"].items() if re.fullmatch(_DURATION, str(value))}
     config["global"] |= dict.fromkeys(durations, f"{SCRAPE_SECONDS}s")
@@ -72,10 +72,10 @@ def prometheus(path: Path, target: str, alertmanager: str) -> str:
 
 
 def alertmanager(text: str, webhook: str) -> str:
-    """Return Alertmanager's configuration in which each receiver is told at ``webhook``/NAME."""
+    """Return the Alertmanager configuration. Each receiver gets its alerts at ``webhook``/NAME."""
     config = yaml.safe_load(text)
     _shorten_routes(config["route"], lambda duration: shortened(duration, least=0.1))
-    # Nothing else stays in a receiver: a drill must not wake whomever yours tell.
+    # This removes your real receivers: a drill must not wake anybody.
     config["receivers"] = [
         {"name": name, "webhook_configs": [{"url": f"{webhook}/{name}", "send_resolved": True}]}
         for name in (receiver["name"] for receiver in config["receivers"])
@@ -91,7 +91,7 @@ def _shorten_routes(route: dict[str, Any], shorten: Callable[[str], str]) -> Non
 
 
 def write(source: Path, directory: Path, *, target: str, alertmanager_address: str, webhook: str) -> None:
-    """Write the configuration in ``source``, shortened, to ``directory``."""
+    """Write the configuration of ``source`` to ``directory``, with shorter durations."""
     (directory / "rules").mkdir()
     for path in (source / "rules").glob("*.yml"):
         (directory / "rules" / path.name).write_text(rules(path.read_text()))

@@ -1,4 +1,4 @@
-"""The alerts that ``flask_ops`` ships, which are those that the drill judges."""
+"""The alerts that ``flask_ops`` ships. The drill judges only these."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ SHIPPED = _alerts()
 
 
 def shipped(titles: Iterable[str]) -> frozenset[str]:
-    """Return those of the titles, ``Alert`` or ``Alert{objective}``, that are not of an alert of your own."""
+    """Return the titles of shipped alerts, without your own. A title is ``Alert`` or ``Alert{objective}``."""
     return frozenset(title for title in titles if title.partition("{")[0] in SHIPPED)

@@ -21,13 +21,13 @@ from observability.programs import Program, free_port
 SOURCE = Path(__file__).parent.parent
 THREADS = 8
 REQUEST_TIMEOUT_SECONDS = 5
-"""After so long a request is stuck."""
+"""A request that runs for longer is stuck."""
 
 
 class Stack:
-    """Runs as long as the ``with`` block.
+    """A service with its monitoring, which runs as long as the ``with`` block.
 
-    ``env`` are further settings of the service; ``source`` is the folder with rules and configuration.
+    ``env`` has more settings of the service. ``source`` is the folder with rules and configuration.
     """
 
     def __init__(self, env: dict[str, str] | None = None, source: Path = SOURCE) -> None:
@@ -59,7 +59,7 @@ class Stack:
         self._temporary.cleanup()
 
     def start_service(self, stdout: int | None = None) -> None:
-        """Start the service, anew if it has been stopped; its log goes to ``stdout``, a descriptor, if given."""
+        """Start the service, again if it was stopped. Write its log to the descriptor ``stdout`` if given."""
         temporary = self.directory / "tmp"
         temporary.mkdir(exist_ok=True)
         self.service = Program(
@@ -85,14 +85,14 @@ class Stack:
         self.service.wait_for(f"http://127.0.0.1:{self.management_port}/readyz")
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """Return the vector that a query gives now."""
+        """Return the current result of a query, a vector."""
         url = f"{self.prometheus_url}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
         with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - loopback
             found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
             return found
 
     def scrape(self, *targets: str) -> None:
-        """Have Prometheus scrape these and no others from now on."""
+        """Make Prometheus scrape only these targets from now on."""
         path = self.directory / "prometheus.yml"
         config = yaml.safe_load(path.read_text())
         config["scrape_configs"][0]["static_configs"] = [{"targets": list(targets)}]
@@ -100,12 +100,12 @@ class Stack:
         self._prometheus.process.send_signal(signal.SIGHUP)
 
     def workers(self) -> list[int]:
-        """Return the process ids of the service's workers; Linux."""
+        """Return the process ids of the workers. It works on Linux only."""
         master = self.service.process.pid
         return [int(pid) for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split()]
 
     def store(self) -> Path:
-        """Return the folder in which the service's workers keep their metrics."""
+        """Return the folder in which the workers keep their metrics."""
         (found,) = (self.directory / "tmp").glob("service-metrics-*")
         return found
 
@@ -125,7 +125,8 @@ class Stack:
         notifying.wait_for(f"http://127.0.0.1:{alertmanager}/-/ready")
         self._prometheus.wait_for(f"{self.prometheus_url}/-/ready")
         programs.wait_until(lambda: self.query(f'up{{job="{self.job}"}} == 1'), "the first scrape", 30)
-        # Prometheus takes five seconds to find its target, however short the durations are: it is absent so long.
+        # Prometheus takes five seconds to find its target, and no setting shortens that. Until then,
+        # ServiceTargetAbsent can fire.
         programs.wait_until(lambda: shipped(self._firing(alertmanager)) == {WATCHDOG}, "nothing but the watchdog", 60)
         self.webhook.forget()
         programs.wait_until(lambda: WATCHDOG in self.webhook.arrived(), "the watchdog", 30)

@@ -1,4 +1,4 @@
-"""Where Alertmanager tells of alerts: what has arrived, and when."""
+"""A webhook for Alertmanager that records which alerts arrived, and when."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def title(labels: dict[str, str]) -> str:
-    """Return the name of an alert, with the objective or the check that it is about in braces."""
+    """Return the name of an alert, followed by its objective or check in braces."""
     about = labels.get("slo") or labels.get("check")
     return labels["alertname"] + (f"{{{about}}}" if about else "")
 
@@ -33,30 +33,30 @@ class Webhook:
                 self.end_headers()
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, args=[0.1], daemon=True).start()
 
     def arrived(self) -> dict[str, float]:
-        """Return the title of each alert that has arrived, with the monotonic time at which it did first."""
+        """Return the title of each alert that arrived, with the monotonic time of its first arrival."""
         with self._changing:
             return dict(self._arrived)
 
     def resolved(self) -> set[str]:
-        """Return the titles of alerts that have arrived and are over."""
+        """Return the titles of alerts that arrived and are resolved."""
         with self._changing:
             return set(self._resolved)
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Forget all alerts."""
         with self._changing:
             self._arrived.clear()
             self._resolved.clear()
 
     def stop(self) -> None:
-        """Listen no longer."""
+        """Stop the server."""
         self._server.shutdown()
         self._server.server_close()
 

@@ -25,10 +25,10 @@ def test_the_reference_is_always_there() -> None:
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ("--rounds=0", "'0' is no number from 1 to 100"),
-        ("--seconds=x", "'x' is no number from 1 to 60"),
+        ("--rounds=0", "'0' is not a number from 1 to 100"),
+        ("--seconds=x", "'x' is not a number from 1 to 60"),
         ("--subjects=bare,django", "django: expected some of bare, access-log"),
-        ("--recycled=1,99999", "'99999' is no number from 0 to 10000"),
+        ("--recycled=1,99999", "'99999' is not a number from 0 to 10000"),
     ],
 )
 def test_what_makes_no_sense_is_refused(option: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -101,7 +101,7 @@ def test_a_fault_raises_every_alert_but_those_that_are_named() -> None:
 def test_a_fault_that_there_is_not_is_said(tmp_path: Path) -> None:
     with started([BIN / "python", "-m", "observability.drill", "flood"], tmp_path, cwd=REPOSITORY) as drill:
         assert 2 == drill.process.wait(DEADLINE)
-        assert "there is no fault called flood; there are errors, few errors" in drill.text()
+        assert "unknown fault: flood; expected one of errors, few errors" in drill.text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

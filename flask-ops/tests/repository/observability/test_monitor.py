@@ -84,10 +84,10 @@ def test_a_port_that_is_taken_is_said_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"alertmanager": "9090"}, "two of them cannot share a port"),
-        ({"service": "70000"}, "'70000' is no port"),
-        ({"management": "0"}, "'0' is no port"),
-        ({"management": "x"}, "'x' is no port"),
+        ({"alertmanager": "9090"}, "two programs cannot share a port"),
+        ({"service": "70000"}, "'70000' is not a port"),
+        ({"management": "0"}, "'0' is not a port"),
+        ({"management": "x"}, "'x' is not a port"),
     ],
     ids=["shared", "too large", "0", "no number"],
 )
