@@ -7,8 +7,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 compile = $(1)/$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-emit-package flask-ops $(UPGRADE)
 
-install_package = { [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
-	{ apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends $(1); }; }
+# The programs that targets use beside Python, as program:package of Debian. Only `make programs` installs any.
+PROMETHEUS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanager
+PROGRAMS := $(PROMETHEUS)
+# $(call require,LIST) names each missing program of the list, and fails if there is one.
+require = missing=; for each in $(1); do command -v "$${each%%:*}" >/dev/null || { missing=1; \
+	echo "$${each%%:*} is missing. Install it: make programs (Debian package $${each\#*:})" >&2; }; done; [ -z "$$missing" ]
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev run dev test programs drill monitor lint format manifests name lock lock-service upgrade clean
@@ -26,18 +30,20 @@ run: install  ## Serve with Gunicorn, in the foreground
 dev: install  ## Serve with reloader and debugger, on loopback only, with readable logs
 	@SERVICE_ENV=development exec $(BIN)/python -m service
 
-test: .venv/installed-dev lint  ## Check everything: lint, types, tests
+test: .venv/installed-dev lint  ## Check lint, types and tests
 	$(BIN)/python -m pytest
 
-programs:
-	@$(foreach program,$(PROGRAMS),command -v $(word 1,$(subst :, ,$(program))) >/dev/null || \
-		$(call install_package,$(word 2,$(subst :, ,$(program)))) ;)
+programs:  ## Install the programs that other targets use, with apt-get, as root
+	@packages=$$(for each in $(PROGRAMS); do command -v "$${each%%:*}" >/dev/null || echo "$${each#*:}"; done | sort -u); \
+	[ -z "$$packages" ] || { command -v apt-get >/dev/null || { echo "No apt-get here. Install by hand:" $$packages >&2; exit 1; }; \
+	apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends $$packages; }
 
-drill monitor: PROGRAMS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanager
-drill: .venv/installed-dev programs  ## Inject faults, and check that the right alerts arrive (11 minutes)
+drill: .venv/installed-dev  ## Inject faults, and check that the right alerts arrive (11 minutes)
+	@$(call require,$(PROMETHEUS))
 	@$(BIN)/python -m observability.drill
 
-monitor: .venv/installed-dev programs  ## Serve, with Prometheus and Alertmanager from this machine, until Ctrl-C
+monitor: .venv/installed-dev  ## Serve, with Prometheus and Alertmanager from this machine, until Ctrl-C
+	@$(call require,$(PROMETHEUS))
 	@exec $(BIN)/python -m observability.monitor
 
 lint: .venv/installed-dev  ## Check format, lint and types

@@ -4,24 +4,42 @@ OPS := flask-ops
 OPS_BIN := ../$(BIN)
 DIST ?= dist
 
-# What the tests use beside Python, as program:package of Debian. Where `make` may not install it, the
-# tests that need it are skipped, and say so; under CI=true they fail.
-PROGRAMS := promtool:prometheus amtool:prometheus-alertmanager haproxy:haproxy nginx:nginx-light apache2:apache2 \
+# The programs that `make test-all` needs.
+PROGRAMS += promtool:prometheus amtool:prometheus-alertmanager haproxy:haproxy nginx:nginx-light apache2:apache2 \
 	slowhttptest:slowhttptest openssl:openssl chromium:chromium docker-compose:docker-compose dockerd:docker.io \
 	docker:docker.io ip:iproute2 iptables:iptables kubectl:kubernetes-client systemd-analyze:systemd wrk:wrk
 
-.PHONY: test-library lint-library test-long test-newer rules rules-compared wheel detach lock-library clean-library
+.PHONY: test-library test-all test-pythons coverage lint-library test-long test-newer rules rules-compared wheel detach lock-library clean-library
 
 test: test-library
 lint: lint-library
 lock: lock-library
 clean: clean-library
 
+# Three files of tests at a time: real processes mostly wait.
+PYTEST := -m pytest --numprocesses=3 --dist=loadfile
+
+test-library: .venv/installed-library lint
+	cd $(OPS) && $(OPS_BIN)/python $(PYTEST) -m "not system" --timeout=30
+
+test-all: .venv/installed-library  ## Check the library with real servers, proxies, Prometheus, containers (16 minutes)
+	@$(call require,$(PROGRAMS))
+	cd $(OPS) && $(OPS_BIN)/python $(PYTEST) -m system
+	@$(MAKE) test-pythons
+
+test-pythons: flask-ops/requirements-dev.txt $(BIN)/python  ## Run the quick tests of the library with each other Python from 3.11 up
+	@for minor in 11 12 13 14 15; do \
+		python=python3.$$minor; $$python -c '' 2>/dev/null || continue; \
+		$(BIN)/python -c "import sys; sys.exit(sys.version_info[1] == $$minor)" || continue; \
+		echo "Python 3.$$minor:"; $(OPS)/tests/other_python.sh $$python .venv-pythons/3.$$minor || exit 1; \
+	done
+
 # An absolute path: processes that tests start in other folders write their data there too.
-test-library: export COVERAGE_FILE := $(CURDIR)/$(OPS)/.coverage
-test-library: .venv/installed-library programs lint
+coverage: export COVERAGE_FILE := $(CURDIR)/$(OPS)/.coverage
+coverage: .venv/installed-library  ## Run all tests of the library and measure their coverage (30 minutes)
+	@$(call require,$(PROGRAMS))
 	cd $(OPS) && $(OPS_BIN)/coverage erase
-	cd $(OPS) && $(OPS_BIN)/coverage run -m pytest --numprocesses=3 --dist=loadfile
+	cd $(OPS) && $(OPS_BIN)/coverage run $(PYTEST)
 	cd $(OPS) && $(OPS_BIN)/coverage combine --quiet
 	cd $(OPS) && $(OPS_BIN)/coverage report
 
@@ -29,7 +47,8 @@ lint-library: .venv/installed-library
 	cd $(OPS) && $(OPS_BIN)/mypy
 	cd $(OPS) && $(OPS_BIN)/lint-imports --no-cache
 
-test-long: .venv/installed-library programs  ## Check at full size what `make test` checks at reduced size (20 minutes)
+test-long: .venv/installed-library  ## Check at full size what `make test-all` checks at reduced size (20 minutes)
+	@$(call require,$(PROGRAMS))
 	cd $(OPS) && RECYCLED=2000 SCANNED_URLS=100000 SCANNED_METHODS=1000 FORKS=300 ROUNDS=10 STALLED_SECONDS=60 \
 		FUZZ_EXAMPLES=5000 $(OPS_BIN)/python -m pytest -rP --timeout=3600 \
 		-k "recycled_workers or scanner or children_forked or one_after_the_other or reload_and_scaling \
@@ -37,9 +56,9 @@ test-long: .venv/installed-library programs  ## Check at full size what `make te
 
 # What of observability/ another Prometheus, Alertmanager or Grafana may see otherwise.
 NEWER := .newer
-test-newer: PROGRAMS := npm:npm
-test-newer: .venv/installed-library programs $(NEWER)/usr/bin/prometheus  ## Check observability/ with Prometheus 3 from Debian unstable, and Grafana's types (4 minutes)
-	cd $(OPS) && PATH="$(CURDIR)/$(NEWER)/usr/bin:$$PATH" CI=true $(OPS_BIN)/python -m pytest \
+test-newer: .venv/installed-library $(NEWER)/usr/bin/prometheus  ## Check observability/ with Prometheus 3 from Debian unstable, and Grafana's types (4 minutes)
+	@$(call require,npm:npm)
+	cd $(OPS) && PATH="$(CURDIR)/$(NEWER)/usr/bin:$$PATH" $(OPS_BIN)/python -m pytest \
 		$(addprefix tests/observability/,\
 		test_rules.py test_rules_changed.py test_dashboard_values.py test_queries.py grafana_types.py) \
 		$(addprefix tests/repository/observability/,test_prometheus.py test_alertmanager.py test_monitor.py test_drill.py)
@@ -78,7 +97,7 @@ lock-library: lock-service
 	cd $(OPS) && $(subst pyproject.toml,--group build,$(call compile,..)) --constraints requirements-dev.txt --output-file requirements-build.txt
 
 clean-library:
-	rm -rf .newer $(OPS)/.coverage* $(OPS)/.hypothesis $(OPS)/.mypy_cache $(OPS)/.pytest_cache $(OPS)/.ruff_cache
+	rm -rf .newer .venv-pythons $(OPS)/.coverage* $(OPS)/.hypothesis $(OPS)/.mypy_cache $(OPS)/.pytest_cache $(OPS)/.ruff_cache
 
 # Editable: what you change in its sources is what runs. Nothing of it comes from an index but the build backend.
 .venv/installed: | .venv/library

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from archive import RefusedError
 
-GONE = ("flask-ops", "benchmark", ".venv-bench", ".newer")
+GONE = ("flask-ops", "benchmark", ".venv-bench", ".venv-pythons", ".newer")
 """The folders that are removed with the library's sources."""
 _SKIPPED = {*GONE, ".git", ".venv", "__pycache__", "build", "dist", "vendor", "node_modules"}
 _MARKER = re.compile(r"\s*(?:#|<!--) library: (begin|end)(?: -->)?\s*")
-_TARGETS = "bench|bench-short|wheel|detach|test-library|test-long|test-newer"
-_MENTION = re.compile(rf"flask-ops/|\bbenchmark/|\.venv-bench|requirements-build|\bmake (?:{_TARGETS})\b")
+_TARGETS = "bench|bench-short|wheel|detach|test-library|test-all|test-pythons|coverage|test-long|test-newer"
+_MENTION = re.compile(rf"flask-ops/|\bbenchmark/|\.venv-(?:bench|pythons)|requirements-build|\bmake (?:{_TARGETS})\b")
 
 
 def texts(root: Path) -> Iterator[tuple[Path, str]]:

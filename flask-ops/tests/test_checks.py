@@ -7,10 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from flask_ops.cli.healthcheck import _Connection
 from flask_ops.core.address import Address
 from tests.namespaces import in_namespace
 from tests.process import BIN, started, wait_until
+
+pytestmark = pytest.mark.system
 
 APPLICATION = """
 from flask import Flask

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 import flask_ops
 from tests.process import BIN, DEADLINE, REPOSITORY, running, started
 
@@ -86,6 +88,7 @@ def test_a_required_setting_that_is_missing_stops_the_start(tmp_path: Path) -> N
     assert ["SERVICE_DATABASE is not set, expected a path"] == line["problems"]
 
 
+@pytest.mark.system
 def test_a_configuration_with_hooks_of_its_own_works_as_written(tmp_path: Path) -> None:
     files = {**snippets(section("Differences from stock Gunicorn")), "yourapp.py": APPLICATION}
     folder = write(

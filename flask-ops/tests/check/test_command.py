@@ -16,6 +16,8 @@ from tests.ports import free_port
 from tests.process import BIN, PROJECT, clean_environ, wait_until
 from tests.servers import serve
 
+pytestmark = pytest.mark.system
+
 GOOD = {"SERVICE_BIND": "127.0.0.1:0", "SERVICE_MANAGEMENT_BIND": "127.0.0.1:0"}
 
 

@@ -27,6 +27,7 @@ def test_a_server_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.
     assert ["error"] == severities(look(deployment(server="waitress")), "server")
 
 
+@pytest.mark.system
 def test_in_a_folder_without_gunicorns_configuration_that_is_said(tmp_path: Path) -> None:
     found = check(environ={"PYTHONPATH": str(PROJECT)}, cwd=tmp_path)
     (cure,) = [each["cure"] for each in found.findings if each["subject"] == "application"]
@@ -77,6 +78,7 @@ def test_an_unknown_variable_is_a_warning_with_the_nearest_name_if_there_is_one(
 
 
 @pytest.mark.parametrize("options", ["-k sync", "-k gevent"])
+@pytest.mark.system
 def test_a_worker_class_that_is_refused_is_an_error(options: str) -> None:
     found = check(environ={"GUNICORN_CMD_ARGS": options})
 
@@ -84,6 +86,7 @@ def test_a_worker_class_that_is_refused_is_an_error(options: str) -> None:
 
 
 @pytest.mark.parametrize("options", ["-k gthread", "-k sync --threads=1"])
+@pytest.mark.system
 def test_a_worker_class_of_ours_is_in_order(options: str) -> None:
     found = check(environ={"GUNICORN_CMD_ARGS": options})
 

@@ -66,6 +66,7 @@ def test_waitress_is_one_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("workers", "limit"), [(2, 60), (8, 150), (12, 256), (16, 256)])
+@pytest.mark.system
 def test_what_has_served_within_a_limit_is_no_error(
     workers: int, limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

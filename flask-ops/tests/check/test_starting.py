@@ -11,6 +11,8 @@ from tests.check.checking import check
 from tests.process import BIN, PROJECT, clean_environ
 from tests.programs import require
 
+pytestmark = pytest.mark.system
+
 LOCAL = {"SERVICE_BIND": "127.0.0.1:0", "SERVICE_MANAGEMENT_BIND": "127.0.0.1:0"}
 
 

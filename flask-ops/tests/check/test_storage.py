@@ -6,6 +6,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from flask_ops.cli.check.storage import file_system, look
 from tests.check.checking import check, deployment, only
 from tests.namespaces import in_namespace
@@ -77,6 +79,7 @@ def test_one_process_has_no_store_unless_it_is_told_to(tmp_path: Path) -> None:
     assert [] != [*look(deployment({VARIABLE: str(tmp_path)}, "waitress"))]
 
 
+@pytest.mark.system
 def test_a_heartbeat_that_cannot_be_written_is_an_error() -> None:
     found = check(environ={"GUNICORN_CMD_ARGS": "--worker-tmp-dir /nowhere"})
 

@@ -15,6 +15,8 @@ from flask_ops.core.address import Address
 from tests.check.checking import check
 from tests.process import PROJECT, clean_environ
 
+pytestmark = pytest.mark.system
+
 
 def load(*, with_gunicorn: bool = True, **environ: str) -> Trial:
     return trial.run("service.app:create_app()", {**clean_environ(), **environ}, with_gunicorn=with_gunicorn)

@@ -25,6 +25,7 @@ def check(env: Mapping[str, str]) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("interface", ["127.0.0.1", "0.0.0.0"])
+@pytest.mark.system
 def test_it_asks_the_management_address(interface: str, tmp_path: Path) -> None:
     with running([BIN / "gunicorn"], tmp_path, {**FREE, "SERVICE_MANAGEMENT_BIND": f"{interface}:0"}) as server:
         address = f"{interface}:{server.management_port}"
@@ -37,6 +38,7 @@ def test_it_asks_the_management_address(interface: str, tmp_path: Path) -> None:
     assert (1, f"{address}/livez does not answer: timed out\n") == silent
 
 
+@pytest.mark.system
 def test_it_asks_on_a_unix_socket_too(tmp_path: Path) -> None:
     address = {"SERVICE_MANAGEMENT_BIND": f"unix:{tmp_path}/management"}
 
@@ -46,6 +48,7 @@ def test_it_asks_on_a_unix_socket_too(tmp_path: Path) -> None:
     assert 1 == check(address)[0]
 
 
+@pytest.mark.system
 def test_without_a_management_address_it_asks_the_application(tmp_path: Path) -> None:
     with running([BIN / "gunicorn"], tmp_path, {**FREE, "SERVICE_MANAGEMENT_BIND": ""}) as server:
         here = {"SERVICE_MANAGEMENT_BIND": "", "SERVICE_BIND": f"127.0.0.1:{server.port}"}

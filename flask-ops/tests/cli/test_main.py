@@ -16,6 +16,8 @@ from tests.copies import copy_service
 from tests.ports import free_port
 from tests.process import BIN, DEADLINE, PROJECT, Server, clean_environ, running, started, wait_until
 
+pytestmark = pytest.mark.system
+
 COMMAND: list[str | Path] = [BIN / "python", "-m", "service"]
 WARNING = "WARNING: This is a development server. Do not use it in a production deployment."
 FREE = {"SERVICE_BIND": "127.0.0.1:0"}

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.process import BIN, running
+
+pytestmark = pytest.mark.system
 
 UNIX_ONLY = "fcntl grp pwd resource termios tty pty posix_ipc syslog spwd crypt gunicorn uwsgi"
 

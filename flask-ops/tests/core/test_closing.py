@@ -13,6 +13,8 @@ import pytest
 from flask_ops.core.closing import admit_no_more
 from tests.process import BIN, DEADLINE, running
 
+pytestmark = pytest.mark.system
+
 
 @pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
 def test_who_was_connected_is_served_and_who_comes_later_is_refused_and_not_reset(

@@ -236,6 +236,7 @@ def test_gunicorn_does_not_start_without_a_required_setting(project: Path) -> No
     ] == line["problems"]
 
 
+@pytest.mark.system
 def test_gunicorn_serves_with_own_settings(project: Path) -> None:
     """Only the misspelt variable has a warning."""
     env = {**BIND, "SERVICE_DATABASE": "sqlite://file", "SERVICE_BATCH": "7", "SERVICE_BATCHES": "8"}
@@ -248,6 +249,7 @@ def test_gunicorn_serves_with_own_settings(project: Path) -> None:
     assert ("SERVICE_BATCHES", "SERVICE_BATCH") == (line["variable"], line["did_you_mean"])
 
 
+@pytest.mark.system
 def test_own_settings_are_typed(tmp_path: Path) -> None:
     """For views, and for tests that make settings; a mistake in a declaration is an error, too."""
     (tmp_path / "own.py").write_text(

@@ -9,6 +9,8 @@ import pytest
 from tests.process import BIN, DEADLINE, Server, running, started
 from tests.servers import COMMANDS
 
+pytestmark = pytest.mark.system
+
 if sys.platform != "linux":
     pytest.skip("reads /proc", allow_module_level=True)
 

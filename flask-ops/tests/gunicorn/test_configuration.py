@@ -11,6 +11,8 @@ from tests.copies import copy_service
 from tests.gunicorn.changing import serving, workers
 from tests.process import wait_until
 
+pytestmark = pytest.mark.system
+
 
 @pytest.mark.parametrize(
     ("settings", "expected"),

@@ -16,6 +16,8 @@ import pytest
 from tests.process import DEADLINE, Server, wait_until
 from tests.servers import serve
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:

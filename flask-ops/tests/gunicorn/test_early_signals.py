@@ -14,6 +14,8 @@ from tests.copies import copy_service
 from tests.gunicorn.changing import ENV, HANGS
 from tests.process import BIN, DEADLINE, PROJECT, started, wait_until
 
+pytestmark = pytest.mark.system
+
 PROGRAM = """
 import os, signal, sys
 from flask_ops.servers.gunicorn.early_signals import EarlySignals

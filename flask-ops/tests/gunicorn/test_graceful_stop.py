@@ -20,6 +20,8 @@ from tests.exposition import value
 from tests.process import DEADLINE, Answer, Server, wait_until
 from tests.servers import serve
 
+pytestmark = pytest.mark.system
+
 SERVERS = ["gunicorn", "waitress"]
 LONG = {"SERVICE_DRAIN_SECONDS": "3600"}
 """A drain that lasts until the test ends it."""

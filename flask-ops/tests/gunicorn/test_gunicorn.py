@@ -15,6 +15,8 @@ from tests.exposition import scrape, value
 from tests.process import BIN, DEADLINE, running, started, wait_until
 from tests.servers import serve
 
+pytestmark = pytest.mark.system
+
 ON_A_FREE_PORT = {"SERVICE_BIND": "127.0.0.1:0"}
 
 

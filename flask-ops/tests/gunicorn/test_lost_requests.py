@@ -15,10 +15,14 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from tests.exposition import scrape, value
 from tests.process import DEADLINE, Server, wait_until
 from tests.servers import serve
 from tests.threads import meanwhile
+
+pytestmark = pytest.mark.system
 
 ROUNDS = int(os.environ.get("ROUNDS", "2"))
 FRESH_SECONDS = 1.0

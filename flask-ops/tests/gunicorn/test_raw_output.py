@@ -17,6 +17,8 @@ from tests.exposition import value
 from tests.log.test_phases import lines
 from tests.process import BIN, DEADLINE, PROJECT, Server, clean_environ, run_python, running, wait_until
 
+pytestmark = pytest.mark.system
+
 COMMAND: list[str | Path] = [BIN / "gunicorn", "tests.gunicorn.past_python:create_app()"]
 ENV = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "1"}
 

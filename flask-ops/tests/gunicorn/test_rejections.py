@@ -67,6 +67,7 @@ def counts(server: Server) -> dict[str, float]:
         (b"GET / HTTP/1.1\r\nExpect: hunter2\r\n\r\n", "expectation", 417),
     ],
 )
+@pytest.mark.system
 def test_each_refusal_is_one_line_and_one_count(server: Server, data: bytes, reason: str, status: int) -> None:
     before, written = counts(server), len(server.text())
     assert re.match(rb"HTTP/1.1 %d " % status, send(server, data))
@@ -123,6 +124,7 @@ GOOD = st.tuples(st.binary(max_size=30), st.binary(max_size=30)).map(
 
 @fuzzed
 @given(HEADS)
+@pytest.mark.system
 def test_bytes_that_are_valid_or_not_are_answered_or_refused(server: Server, data: bytes) -> None:
     answer = send(server, data)
 

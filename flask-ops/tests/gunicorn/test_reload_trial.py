@@ -23,6 +23,8 @@ from tests.gunicorn.changing import (
 )
 from tests.process import BIN, Server, running, started, wait_until
 
+pytestmark = pytest.mark.system
+
 REAPED_BY_ANOTHER = """
 import os
 

@@ -23,6 +23,8 @@ from tests.gunicorn.changing import (
 )
 from tests.process import DEADLINE, Server, wait_until
 
+pytestmark = pytest.mark.system
+
 HELD = """
 import pathlib, time
 

@@ -9,8 +9,12 @@ import statistics
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.process import DEADLINE, wait_until
 from tests.servers import serve
+
+pytestmark = pytest.mark.system
 
 CLIENTS = 50
 REQUESTS = 200

@@ -10,6 +10,8 @@ from flask_ops.ops.startup import EX_CONFIG
 from tests.exposition import scrape, value
 from tests.process import BIN, DEADLINE, running, started, wait_until
 
+pytestmark = pytest.mark.system
+
 ENV = {"SERVICE_BIND": "127.0.0.1:0"}
 
 

@@ -526,6 +526,7 @@ assert done.wait(30)
 
 
 @pytest.mark.parametrize("end", ["pass", "raise OSError"])
+@pytest.mark.system
 def test_an_answer_that_came_too_late_is_logged_as_such(end: str) -> None:
     """With the time that it took, in milliseconds. What it says then is no longer of interest."""
     program = f"""
@@ -558,6 +559,7 @@ assert done.wait(30)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the platform does not fork")
+@pytest.mark.system
 def test_a_forked_worker_runs_its_own_checks() -> None:
     """Threads do not survive a fork; without this the worker would say for ever what its parent knew."""
     program = """

@@ -194,6 +194,7 @@ def test_excluding_what_does_not_exist_is_the_clients_fault(query: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["gunicorn", "waitress", "uwsgi"])
+@pytest.mark.system
 def test_both_addresses_answer_alike(name: str, tmp_path: Path) -> None:
     marker = tmp_path / "down"
     with serve(name, tmp_path, {"SAMPLE_DOWN_IF_EXISTS": str(marker)}) as server:
@@ -211,6 +212,7 @@ def test_both_addresses_answer_alike(name: str, tmp_path: Path) -> None:
             assert (400, "application/problem+json") == (answered.status, answered.headers["Content-Type"])
 
 
+@pytest.mark.system
 def test_the_answer_does_not_change_with_the_worker_that_is_asked(tmp_path: Path) -> None:
     marker = tmp_path / "down"
     with serve("gunicorn", tmp_path, {"SAMPLE_DOWN_IF_EXISTS": str(marker), "WEB_CONCURRENCY": "4"}) as server:
@@ -224,6 +226,7 @@ def test_the_answer_does_not_change_with_the_worker_that_is_asked(tmp_path: Path
         assert {200} == {server.get("/readyz").status for _ in range(100)}
 
 
+@pytest.mark.system
 def test_a_reload_leaves_it_ready_while_slow_checks_run_in_the_new_workers(tmp_path: Path) -> None:
     with serve("gunicorn", tmp_path, {"SAMPLE_CHECK_SECONDS": "2"}) as server:
         wait_until(lambda: server.get("/readyz").status == 200, "ready")
@@ -244,6 +247,7 @@ def test_a_reload_leaves_it_ready_while_slow_checks_run_in_the_new_workers(tmp_p
         assert {"ok"} == seen
 
 
+@pytest.mark.system
 def test_it_does_not_wait_for_a_check_that_hangs(tmp_path: Path) -> None:
     """The check opens a pipe that nobody writes to."""
     pipe = tmp_path / "pipe"

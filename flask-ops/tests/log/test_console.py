@@ -86,6 +86,7 @@ def test_a_field_called_like_a_traceback_is_a_field(name: str, value: object) ->
 
 @fuzzed
 @given(st.dictionaries(st.one_of(TEXT, st.sampled_from(NAMES)), VALUES, max_size=6))
+@pytest.mark.system
 def test_no_value_stops_it(fields: dict[str, Any]) -> None:
     fields.pop("exc_info", None)
     with on_a_pipe():

@@ -19,6 +19,7 @@ TRACEPARENT = f"00-{TRACE}-{SPAN}-01"
 
 
 @pytest.mark.parametrize("name", ["gunicorn", "waitress", "uwsgi"])
+@pytest.mark.system
 def test_every_line_names_its_request_and_nothing_leaks(name: str, tmp_path: Path) -> None:
     """Eight clients at once, each request with ids and values of its own, on threads that are used again."""
     with running(COMMANDS[name], tmp_path, ENV) as server:

@@ -85,6 +85,7 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, 
     return found
 
 
+@pytest.mark.system
 def test_ecs_lines_have_published_names_and_types_only(lines: dict[str, list[dict[str, Any]]]) -> None:
     for line in lines["ecs"]:
         assert ["@timestamp", "log.level", "message"] == list(line)[:3]

@@ -134,6 +134,7 @@ def test_a_name_that_no_text_can_have_breaks_no_answer() -> None:
         del logging.root.manager.loggerDict[name]
 
 
+@pytest.mark.system
 def test_there_is_an_end_to_what_can_be_overridden() -> None:
     for number in range(levels.MAX_OVERRIDES):
         assert 200 == put(json.dumps({"level": "debug", "logger": f"{NAME}.{number}"}).encode())[0]
@@ -166,6 +167,7 @@ def found(server: Server, workers: int, name: str = "some.library") -> set[str]:
 
 
 @pytest.mark.parametrize(("name", "workers"), [("gunicorn", 2), ("waitress", 1), ("uwsgi", 2)])
+@pytest.mark.system
 def test_a_level_changes_in_all_processes_at_once_and_falls_back(name: str, workers: int, tmp_path: Path) -> None:
     def change_to(**asked: object) -> None:
         assert 200 == server.manage("/loglevel", "PUT", body=json.dumps(asked).encode()).status

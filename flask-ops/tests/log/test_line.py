@@ -75,6 +75,7 @@ def test_the_limit_depends_on_where_the_line_goes(tmp_path: Any) -> None:
 
 @fuzzed
 @given(st.sampled_from(FORMATS), st.dictionaries(st.one_of(TEXT, st.sampled_from(NAMES)), VALUES, max_size=6), VALUES)
+@pytest.mark.system
 def test_every_line_of_every_format_is_valid_and_fits(
     log_format: LogFormat, fields: dict[str, Any], event: Any
 ) -> None:

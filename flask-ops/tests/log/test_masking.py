@@ -234,6 +234,7 @@ def test_a_query_string_is_masked(query: str, expected: str) -> None:
 
 @fuzzed
 @given(st.dictionaries(st.text(), VALUES, max_size=5))
+@pytest.mark.system
 def test_no_value_stops_it(fields: dict[str, Any]) -> None:
     masked = Mask().fields({**fields, "password": SECRET})
 

@@ -18,6 +18,8 @@ from tests.copies import copy_service
 from tests.process import BIN, DEADLINE, PROJECT, Server, running, started, wait_until
 from tests.servers import UWSGI
 
+pytestmark = pytest.mark.system
+
 NOISE = "tests.log.noise:create_app"
 ENV = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2", "SERVICE_THREADS": "2"}
 COMMANDS: dict[str, list[str | Path]] = {

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.process import wait_until
 from tests.servers import serve
+
+pytestmark = pytest.mark.system
 
 ENV = {
     "WEB_CONCURRENCY": "1",

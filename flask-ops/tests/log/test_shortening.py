@@ -151,6 +151,7 @@ def test_what_only_looks_like_an_exception_is_cut_like_all_else() -> None:
 
 @fuzzed
 @given(st.dictionaries(TEXT, VALUES, max_size=8), st.integers(1024, 5000))
+@pytest.mark.system
 def test_every_line_is_valid_and_short_enough(fields: dict[str, Any], limit: int) -> None:
     line = shortened({**BEGIN, **Mask().fields(fields)}, limit)
 

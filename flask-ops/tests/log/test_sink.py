@@ -11,6 +11,8 @@ import pytest
 
 from tests.process import DEADLINE, PROJECT, run_python, wait_until
 
+pytestmark = pytest.mark.system
+
 BEGIN = """if True:
     import os, signal, sys, threading, time
     from flask_ops.log import sink

@@ -17,9 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from tests.exposition import value
 from tests.process import BIN, DEADLINE, PROJECT, clean_environ, wait_until
+
+pytestmark = pytest.mark.system
 
 SECONDS = float(os.environ.get("STALLED_SECONDS", "3"))
 CLIENTS = 4

@@ -13,7 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.process import DEADLINE, PROJECT, Server, wait_until
+
+pytestmark = pytest.mark.system
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 

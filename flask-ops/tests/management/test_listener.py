@@ -271,6 +271,7 @@ def drip(connection: socket.socket, ended: threading.Event) -> None:
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET / HT", b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n"])
+@pytest.mark.system
 def test_a_request_that_does_not_arrive_in_time_ends_its_connection(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, begun: bytes
 ) -> None:
@@ -292,6 +293,7 @@ def test_a_request_that_does_not_arrive_in_time_ends_its_connection(
                 thread.join()
 
 
+@pytest.mark.system
 def test_the_next_request_on_a_connection_has_its_own_time(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peer, "REQUEST_SECONDS", 2.0)
     with connect(serve()) as connection:
@@ -325,6 +327,7 @@ def test_the_times_are_those_promised() -> None:
     )
 
 
+@pytest.mark.system
 def test_a_client_that_does_not_read_is_dropped_and_one_that_reads_slowly_is_not(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:

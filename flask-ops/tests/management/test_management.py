@@ -24,6 +24,8 @@ from tests.exposition import value
 from tests.process import BIN, DEADLINE, PROJECT, Server, clean_environ, running, started, wait_until
 from tests.servers import COMMANDS, serve
 
+pytestmark = pytest.mark.system
+
 SERVERS = ["gunicorn", "waitress", "uwsgi"]
 
 

@@ -31,6 +31,8 @@ from tests.process import wait_until
 from tests.programs import require
 from tests.servers import serve
 
+pytestmark = pytest.mark.system
+
 DASH = "\N{EN DASH}"
 LONG = "a_name_that_does_not_fit_into_one_line_of_a_small_screen_by_any_means"
 MARKUP = "<img src=x onerror=alert(1)>"

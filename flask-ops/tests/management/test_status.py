@@ -73,6 +73,7 @@ def test_a_status_outside_of_the_five_classes_is_counted_too() -> None:
 
 
 @pytest.mark.parametrize("name", ["gunicorn", "waitress", "uwsgi"])
+@pytest.mark.system
 def test_it_says_what_a_scrape_and_the_probes_say(name: str, tmp_path: Path) -> None:
     with serve(name, tmp_path) as server:
         for path, times in (("/items/1", 5), ("/boom", 3), ("/nowhere", 2)):

@@ -27,6 +27,8 @@ from tests.process import BIN, DEADLINE, PROJECT, Server, clean_environ, running
 from tests.programs import require
 from tests.servers import serve
 
+pytestmark = pytest.mark.system
+
 URLS = int(os.environ.get("SCANNED_URLS", "2000"))
 METHODS = int(os.environ.get("SCANNED_METHODS", "200"))
 GROWTH_BYTES = 16 * 1024 * 1024

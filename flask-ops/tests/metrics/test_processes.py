@@ -126,6 +126,7 @@ def reap(root: Path, pid: int, parent: str) -> None:
 
 
 @linux
+@pytest.mark.system
 def test_cpu_time_never_decreases_while_children_are_reaped_and_ends_at_the_truth(tmp_path: Path) -> None:
     seen: list[float | None] = []
     with started([sys.executable, "-c", STORM], tmp_path) as server:
@@ -144,6 +145,7 @@ def test_cpu_time_never_decreases_while_children_are_reaped_and_ends_at_the_trut
 
 
 @linux
+@pytest.mark.system
 def test_sums_are_over_the_master_its_workers_and_their_subprocesses(tmp_path: Path) -> None:
     with started([sys.executable, "-c", FAMILY], tmp_path) as server:
         wait_until(lambda: up(server, 3), "all are up")
@@ -166,6 +168,7 @@ def test_sums_are_over_the_master_its_workers_and_their_subprocesses(tmp_path: P
 
 
 @linux
+@pytest.mark.system
 def test_a_zombie_has_used_cpu_but_is_no_worker(tmp_path: Path) -> None:
     with started([sys.executable, "-c", ZOMBIE], tmp_path) as server:
         wait_until(lambda: up(server), "the child has ended")
@@ -179,6 +182,7 @@ def test_a_zombie_has_used_cpu_but_is_no_worker(tmp_path: Path) -> None:
 
 
 @linux
+@pytest.mark.system
 def test_the_child_of_a_thread_is_a_worker(tmp_path: Path) -> None:
     with started([sys.executable, "-c", THREAD], tmp_path) as server:
         wait_until(lambda: up(server), "the thread has forked")

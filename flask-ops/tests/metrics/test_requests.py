@@ -144,6 +144,7 @@ def test_buckets_are_those_of_opentelemetry_and_the_objective() -> None:
     assert expected == DURATION_BUCKETS
 
 
+@pytest.mark.system
 def test_threads_that_meet_in_a_new_series_lose_no_request(
     registry: CollectorRegistry, metrics: RequestMetrics
 ) -> None:
@@ -177,6 +178,7 @@ def test_two_registries_do_not_meet() -> None:
     assert {("GET", "/", "200")} == series(first, TOTAL)
 
 
+@pytest.mark.system
 def test_the_exporters_decorators_measure_a_view_and_nothing_else() -> None:
     """They register with the process, need no further step, and leave requests and `/metrics` to others.
 

@@ -28,6 +28,8 @@ from tests.process import BIN, DEADLINE, PROJECT, Answer, Server, clean_environ,
 from tests.servers import COMMANDS, serve
 from tests.threads import meanwhile
 
+pytestmark = pytest.mark.system
+
 BROKEN = (OSError, http.client.HTTPException)
 """What a client meets whose worker was killed."""
 RECYCLED = int(os.environ.get("RECYCLED", "30"))

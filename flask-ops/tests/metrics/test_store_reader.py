@@ -10,7 +10,6 @@ import struct
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -148,7 +147,7 @@ def test_a_shortage_of_the_reader_fails_its_scrape_and_spares_the_files(
     """Without one of the files the sums would be wrong."""
     write(tmp_path, "counter_1.db", 1.0)
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_bytes", partial(fail, shortage))
+        patch.setattr(Path, "read_bytes", lambda _path: fail(shortage))
         with pytest.raises(OSError, match=re.escape(os.strerror(shortage))):
             scrape(tmp_path)
 
@@ -171,6 +170,7 @@ def test_a_damaged_file_that_cannot_be_set_aside_is_told_and_counted_once(tmp_pa
     assert ["failed to set aside damaged metrics file"] == [line["event"] for line in lines]
 
 
+@pytest.mark.system
 def test_any_cut_and_any_flipped_byte_is_survived(tmp_path: Path) -> None:
     """Whatever the damage, a scrape ends and serves the other file."""
     whole = write(tmp_path, "counter_2.db", 1.0).read_bytes()[:200]

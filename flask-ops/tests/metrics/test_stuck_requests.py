@@ -17,6 +17,8 @@ from tests.exposition import value
 from tests.process import DEADLINE, Server, wait_until
 from tests.servers import serve
 
+pytestmark = pytest.mark.system
+
 SOON = {"SERVICE_REQUEST_TIMEOUT": "0.5"}
 
 

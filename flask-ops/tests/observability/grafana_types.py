@@ -1,6 +1,6 @@
 """The dashboard, held against the types that Grafana publishes of each major version: a part of `make test-newer`.
 
-Not of `make test`, for it needs npm and the network. TypeScript refuses a name that a version does not know and a
+Not of `make test-all`, for it needs npm and the network. TypeScript refuses a name that a version does not know and a
 value that it does not take, of the dashboard and of the options of each kind of panel in it.
 """
 

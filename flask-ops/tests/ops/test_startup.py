@@ -15,6 +15,8 @@ import pytest
 
 from flask_ops.ops.startup import EX_CONFIG
 
+pytestmark = pytest.mark.system
+
 START = """
 from flask_ops.core.settings import Settings
 from flask_ops.ops.startup import start

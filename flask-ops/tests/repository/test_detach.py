@@ -25,8 +25,8 @@ pytestmark = pytest.mark.timeout(500)  # the first test installs everything, twi
 WHEEL = f"flask_ops-{flask_ops.__version__}-py3-none-any.whl"
 LOCK = "requirements-library.txt"
 GONE = re.compile(
-    r"flask-ops/|\bbenchmark/|library: (?:begin|end)|requirements-build|\.venv-bench|\.newer"
-    r"|\bmake (?:bench|bench-short|wheel|detach|test-library|test-long|test-newer)\b"
+    r"flask-ops/|\bbenchmark/|library: (?:begin|end)|requirements-build|\.venv-(?:bench|pythons)|\.newer"
+    r"|\bmake (?:bench|bench-short|wheel|detach|test-library|test-all|test-pythons|coverage|test-long|test-newer)\b"
 )
 URL = "https://127.0.0.1:9/library-1.0.tar.gz"
 HASH = f"sha256:{'0' * 64}"

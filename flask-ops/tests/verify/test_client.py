@@ -171,6 +171,7 @@ def test_an_answer_is_read_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -> None
             fitting.get("/")
 
 
+@pytest.mark.system
 def test_metrics_that_take_long_to_read_are_bounded_too() -> None:
     """Sixteen MiB of them took eight seconds, for which no time of a request counted."""
     line = b'flask_http_request_total{method="GET",route="/healthz",status="200"} 1\n'
@@ -183,6 +184,7 @@ def test_metrics_that_take_long_to_read_are_bounded_too() -> None:
     assert taken < 5
 
 
+@pytest.mark.system
 def test_all_together_is_bounded() -> None:
     over = threading.Event()
 
@@ -296,6 +298,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSL
     return file, context
 
 
+@pytest.mark.system
 def test_a_certificate_that_is_valid_is_told_with_its_end(
     certificate: tuple[Path, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,8 @@ from tests.servers import serve
 from tests.verify.test_servers import settle
 from tests.verify.verifying import reach, verify
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture(scope="module", params=list(PROXIES))
 def running_site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:

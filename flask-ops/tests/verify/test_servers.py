@@ -16,6 +16,8 @@ from tests.servers import COMMANDS, serve
 from tests.verify.impostor import impostor
 from tests.verify.verifying import verify
 
+pytestmark = pytest.mark.system
+
 
 def at(server: Server) -> list[str]:
     """Return the arguments for a server with its management address."""

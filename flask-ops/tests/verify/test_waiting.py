@@ -13,6 +13,8 @@ from tests.servers import COMMANDS
 from tests.verify.impostor import Change, Reply, impostor
 from tests.verify.verifying import verify
 
+pytestmark = pytest.mark.system
+
 
 def first(count: int, status: int) -> Change:
     """Answer so many requests with ``status``, and all others as the service does."""

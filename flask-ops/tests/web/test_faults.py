@@ -33,6 +33,7 @@ def scrape(server: Server) -> str:
     return server.manage("/metrics").body.decode()
 
 
+@pytest.mark.system
 def test_faults_break_what_they_say(tmp_path: Path) -> None:
     with running(COMMANDS["gunicorn"], tmp_path, ENV, ready="/readyz") as server:
         assert 500 == server.request("POST", "/faults/error").status

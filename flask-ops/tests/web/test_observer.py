@@ -72,6 +72,7 @@ class Asked:
         ("GET", "/teapot", "/teapot", 418, "info"),
     ],
 )
+@pytest.mark.system
 def test_a_plain_request_is_one_line_and_one_observation(
     server: Server, method: str, path: str, route: str, status: int, level: str
 ) -> None:
@@ -187,6 +188,7 @@ def test_a_range_of_a_file_counts_its_own_bytes(server: Server, tmp_path: Path) 
     assert (asked.line()["status"], asked.line()["bytes"]) == (206, 3)
 
 
+@pytest.mark.system
 def test_a_file_is_still_sent_with_sendfile(server: Server, tmp_path: Path) -> None:
     """The file's bytes do not pass through Python: the worker does not grow by them."""
     with (tmp_path / "large").open("wb") as file:
@@ -274,6 +276,7 @@ def test_traceparent_is_in_the_line_if_it_is_well_formed(server: Server) -> None
     assert bad["status"] == 200
 
 
+@pytest.mark.system
 def test_every_line_logged_meanwhile_has_the_request_id_and_nothing_leaks(server: Server) -> None:
     asked = Asked(server, "GET", "/log")
 
@@ -306,6 +309,7 @@ def test_a_body_over_the_limit_is_a_413(server: Server) -> None:
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
+@pytest.mark.system
 def test_a_chunked_body_over_the_limit_is_a_413_and_not_cut_off(server: Server) -> None:
     reads_chunks = "uWSGI" not in server.text()
     for size, status in [(1000, 200), (1024 * 1024 + 1, 413), (3 * 1024 * 1024, 413)]:
