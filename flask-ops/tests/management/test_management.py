@@ -286,7 +286,11 @@ def ask(
     path: str, method: str = "GET", *, fault: str | None = None, readiness: Status = Status.STARTING
 ) -> tuple[int, dict[str, str], bytes]:
     management = Management(
-        Settings.from_environ({}), lambda: fault, lambda _exclude: Readiness(readiness, {}), sources=[]
+        Settings.from_environ({}),
+        lambda: fault,
+        lambda _exclude: Readiness(readiness, {}),
+        sources=[],
+        server="gunicorn",
     )
     response = management.answer(Request(method, path, "", {}, b""))
     return response.status, dict(response.headers), response.body

@@ -73,7 +73,9 @@ class Stage:
         self.sources: list[Collector] = []
         self.restart()
         settings = Settings.from_environ({"SERVICE_NAME": "stage"})
-        self._management = Management(settings, lambda: self.fault, lambda _: self.readiness, self.sources)
+        self._management = Management(
+            settings, lambda: self.fault, lambda _: self.readiness, self.sources, server="gunicorn"
+        )
         self.listener = Listener.bind(Address("127.0.0.1", 0), self._answer)
         self.url = f"http://{self.listener.address}/"
 

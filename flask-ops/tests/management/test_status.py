@@ -19,7 +19,9 @@ from tests.servers import PROCESSES, serve
 
 def document(registry: CollectorRegistry, fault: str | None = None) -> Any:
     metrics = collect([registry]).values()
-    return status.document(Settings.from_environ({}), metrics, fault=fault, readiness={"status": "ok"})
+    return status.document(
+        Settings.from_environ({}), metrics, server="gunicorn", fault=fault, readiness={"status": "ok"}
+    )
 
 
 def test_requests_are_summed_up_by_route_over_methods_and_statuses() -> None:
@@ -52,7 +54,9 @@ def test_what_the_application_s_own_exporter_counts_by_path_is_left_out() -> Non
     for name, other in collect([own]).items():
         metrics[name].samples += other.samples  # as the sums over the processes have them
 
-    found = status.document(Settings.from_environ({}), metrics.values(), fault=None, readiness={"status": "ok"})
+    found = status.document(
+        Settings.from_environ({}), metrics.values(), server="gunicorn", fault=None, readiness={"status": "ok"}
+    )
 
     assert {"/items"} == set(found["routes"])
 

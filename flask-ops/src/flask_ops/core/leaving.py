@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 
+from flask_ops.core.context import current_request
+
 process_is_leaving = threading.Event()
-"""Set by Gunicorn's hooks, in a signal handler: this module must import nothing that takes time."""
+"""Set by Gunicorn's hooks, in a signal handler: this module must import nothing that takes long."""
 
 
 def ends_the_process(error: BaseException) -> bool:
     """Tell an exception that has to reach the server from one that is the application's fault."""
     if isinstance(error, KeyboardInterrupt):
-        # Python raises Ctrl-C in the main thread, unless the server has a handler of its own. uWSGI has one in C, which
+        # Python raises Ctrl-C in the main thread, unless the server has its own handler. uWSGI has one in C, which
         # getsignal() does not know. Its main threads serve requests.
-        if "uwsgi" in sys.modules:
+        request = current_request.get()
+        if request is not None and "uwsgi.version" in request.environ:
             return False
         in_main_thread = threading.current_thread() is threading.main_thread()
         return in_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler

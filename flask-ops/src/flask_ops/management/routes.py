@@ -17,7 +17,6 @@ from flask_ops.management import levels, page, status
 from flask_ops.management.listener import Listener
 from flask_ops.management.shared_answer import SharedAnswer
 from flask_ops.metrics import scrape
-from flask_ops.metrics.sources import server_name
 from flask_ops.web.answers import json_answer, problem_answer
 from flask_ops.web.health_answer import Find, UnknownCheckError, answer, as_json
 
@@ -32,13 +31,21 @@ _log = structlog.stdlib.get_logger(__name__)
 class Management:
     """Answers the requests of the management listener.
 
-    ``fault`` returns why the service is not alive, None if it is. ``readiness`` asks no dependency.
+    ``fault`` returns why the service is not alive, None if it is. ``readiness`` asks no dependency. ``server`` is
+    the name of the server that runs this process.
     """
 
     def __init__(
-        self, settings: Settings, fault: Callable[[], str | None], readiness: Find, sources: Sequence[Collector]
+        self,
+        settings: Settings,
+        fault: Callable[[], str | None],
+        readiness: Find,
+        sources: Sequence[Collector],
+        *,
+        server: str,
     ) -> None:
-        self.settings, self.fault, self.readiness, self.sources = settings, fault, readiness, sources
+        self.settings, self.fault, self.readiness = settings, fault, readiness
+        self.sources, self.server = sources, server
         self._routes: Mapping[str, Mapping[str, Handler]] = {
             "/livez": {"GET": self._livez},
             "/readyz": {"GET": self._readyz},
@@ -111,7 +118,7 @@ class Management:
             "name": self.settings.name,
             "version": self.settings.version,
             "mode": self.settings.mode,
-            "server": server_name(),
+            "server": self.server,
             "python": platform.python_version(),
             "pid": os.getpid(),
         }
@@ -125,7 +132,8 @@ class Management:
         else:
             readiness = _down(fault)
         metrics = scrape.collect(self.sources).values()
-        return json_answer(200, status.document(self.settings, metrics, fault=fault, readiness=readiness))
+        document = status.document(self.settings, metrics, server=self.server, fault=fault, readiness=readiness)
+        return json_answer(200, document)
 
     def listen(self) -> Listener | None:
         """Return the listener, bound and not started; None where ``SERVICE_MANAGEMENT_BIND`` is empty.

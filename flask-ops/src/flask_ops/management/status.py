@@ -12,7 +12,6 @@ from prometheus_client.samples import Sample
 
 from flask_ops.core.settings import Settings
 from flask_ops.management import levels
-from flask_ops.metrics.sources import server_name
 
 PATH = "/status"
 
@@ -20,7 +19,7 @@ _CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 
 
 def document(
-    settings: Settings, metrics: Iterable[Metric], *, fault: str | None, readiness: Mapping[str, Any]
+    settings: Settings, metrics: Iterable[Metric], *, server: str, fault: str | None, readiness: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the document; what this platform or server cannot tell is None.
 
@@ -33,7 +32,7 @@ def document(
             "name": settings.name,
             "version": settings.version,
             "mode": settings.mode,
-            "server": server_name(),
+            "server": server,
             "started": None if started is None else _rfc3339(started),
             "uptime_seconds": None if started is None else round(time.time() - started, 1),
         },

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import platform
-import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from prometheus_client import REGISTRY
@@ -20,9 +19,12 @@ from flask_ops.metrics.process_metrics import ProcessMetrics
 from flask_ops.metrics.store_reader import StoreCollector
 
 
-def sources(settings: Settings) -> list[Collector]:
-    """Return what a scrape collects, apart from the metrics of one application."""
-    everywhere: list[Collector] = [BuildInfo(settings), Draining(), AcceptQueue()]
+def sources(settings: Settings, server: Callable[[], str]) -> list[Collector]:
+    """Return what a scrape collects, apart from the metrics of one application.
+
+    ``server`` returns the name of the server that runs this process.
+    """
+    everywhere: list[Collector] = [BuildInfo(settings, server), Draining(), AcceptQueue()]
     if multiprocess.is_shared():
         signed = partial(slots.signed, multiprocess.directory())
         processes = ProcessMetrics(
@@ -33,20 +35,21 @@ def sources(settings: Settings) -> list[Collector]:
 
 
 class BuildInfo(Collector):
-    """Which version of what runs."""
+    """The versions of this process."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, server: Callable[[], str]) -> None:
+        self._server = server
         self._labels = {
             "version": settings.version,
             "python": platform.python_version(),
             "mode": str(settings.mode),
-            "server": server_name(),
         }
 
     def collect(self) -> Iterable[Metric]:
         """Yield one sample of value 1."""
-        family = GaugeMetricFamily("service_build_info", "What runs; always 1.", labels=list(self._labels))
-        family.add_metric(list(self._labels.values()), 1)
+        labels = {**self._labels, "server": self._server()}
+        family = GaugeMetricFamily("service_build_info", "What runs; always 1.", labels=list(labels))
+        family.add_metric(list(labels.values()), 1)
         yield family
 
 
@@ -56,11 +59,3 @@ class Draining(Collector):
     def collect(self) -> Iterable[Metric]:
         """Yield one sample, 0 or 1."""
         yield GaugeMetricFamily("service_draining", "1 while the service drains.", value=int(bool(DRAIN)))
-
-
-def server_name() -> str:
-    """Return which server runs in this process."""
-    for module, name in (("uwsgi", "uwsgi"), ("gunicorn.arbiter", "gunicorn"), ("waitress", "waitress")):
-        if module in sys.modules:
-            return name
-    return "werkzeug"

@@ -8,7 +8,6 @@ import errno
 import os
 import shutil
 import stat
-import sys
 import tempfile
 import time
 from functools import partial
@@ -32,12 +31,16 @@ _made = False
 _main = 0
 
 
-def make() -> None:
+def make(loader: int | None = None) -> None:
     """Make the store of this process and of those it will fork; to be called before any metric is made.
 
     A directory that the user has set in ``PROMETHEUS_MULTIPROC_DIR`` is used, and kept at the exit.
     Without one, a directory of mode 0700 is made; it is removed when the last process that uses it
     ends, or, if that one was killed, by the next server that starts. A second call changes nothing.
+
+    ``loader`` is for workers that each load the application: the pid of the process that forks them. They meet in one
+    directory, which is named after it.
+
     Raises OSError where the store cannot be written, or has no room.
     """
     global _opened, _made, _main  # noqa: PLW0603 - one store a process
@@ -52,13 +55,13 @@ def make() -> None:
         in_use = slots.hold_shared(path / _LOCK, if_unused=partial(_empty, path))
     else:
         _remove_abandoned(Path(tempfile.gettempdir()))
-        path, in_use = _new_store()
+        path, in_use = _new_store(loader)
         _made = True
         os.environ[multiprocess.VARIABLE] = os.environ[OWNED] = str(path)
     _leave_at_exit(path, in_use, owned=os.environ.get(OWNED) == str(path) and path.name.startswith(_PREFIX))
     disk.reserve(path, _RESERVED_BYTES)
     store.identify(slots.take(path))
-    _opened, _main = True, _loader()
+    _opened, _main = True, loader or os.getpid()
     # prometheus_client looks for the variable when it is imported, which may have been before.
     from flask_ops.metrics import store_files  # noqa: PLC0415 - a server with one process has no use for it
 
@@ -71,20 +74,10 @@ def give_to(user: int, group: int) -> None:
         os.chown(multiprocess.directory(), user, group)
 
 
-def _loader() -> int:
-    """Return the pid of the process that has forked, or will fork, those that serve."""
-    uwsgi = sys.modules.get("uwsgi")
-    if uwsgi is None or uwsgi.worker_id() == 0:
-        return os.getpid()
-    # With lazy-apps each worker loads the application by itself. Where there is no master, the first one has
-    # forked the others.
-    return int(uwsgi.masterpid()) or (os.getpid() if uwsgi.worker_id() == 1 else os.getppid())
-
-
-def _new_store() -> tuple[Path, int]:
+def _new_store(loader: int | None) -> tuple[Path, int]:
     """Make a folder; return it, and the descriptor by which it is known to be in use."""
     while True:
-        path = _new_directory()
+        path = _new_directory(loader)
         try:
             return path, slots.hold_shared(path / _LOCK, if_unused=partial(_empty, path))
         except FileNotFoundError:
@@ -93,12 +86,10 @@ def _new_store() -> tuple[Path, int]:
             # Another server that starts took it for an abandoned one, between the making of its lock and the locking.
 
 
-def _new_directory() -> Path:
-    uwsgi = sys.modules.get("uwsgi")
-    if uwsgi is None or uwsgi.worker_id() == 0:
+def _new_directory(loader: int | None) -> Path:
+    if loader is None:
         return Path(tempfile.mkdtemp(prefix=_PREFIX))  # 0700
-    # uWSGI's workers, each of which comes here by itself, must meet.
-    path = Path(tempfile.gettempdir()) / f"{_PREFIX}{os.getuid()}-{_loader()}"
+    path = Path(tempfile.gettempdir()) / f"{_PREFIX}{os.getuid()}-{loader}"
     path.mkdir(mode=0o700, exist_ok=True)
     if path.is_symlink() or path.stat().st_uid != os.getuid():
         raise PermissionError(errno.EPERM, "it belongs to somebody else", str(path))

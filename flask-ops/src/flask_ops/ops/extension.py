@@ -141,22 +141,24 @@ class _Entrance:
     def __init__(self, app: WSGIApplication, process: Runtime, answers_errors: Callable[[], bool] | None) -> None:
         self._app, self._process, self._answers_errors = app, process, answers_errors
         self._observed = process.observe(self)
-        self._is_checked = False
+        self._is_known = False
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Body[bytes]:
         exchange = environ.get(EXCHANGE)
         if exchange is None:
             self._process.start()
-            self._warn_of_separate_workers(environ)
+            if not self._is_known:
+                self._is_known = True
+                self._meet_server(environ)
             return self._observed(environ, start_response)
         if self._answers_errors is not None:
             exchange.answers_errors = self._answers_errors
         return self._app(environ, start_response)
 
-    def _warn_of_separate_workers(self, environ: WSGIEnvironment) -> None:
-        if self._is_checked:
-            return
-        self._is_checked = True
+    def _meet_server(self, environ: WSGIEnvironment) -> None:
+        """Note which server this is, which does not know the library; warn if its workers are not counted together."""
+        software = environ.get("SERVER_SOFTWARE", "").partition("/")[0].lower()
+        self._process.server = "uwsgi" if "uwsgi.version" in environ else software or self._process.server
         if not environ["wsgi.multiprocess"]:
             return
         if multiprocess.is_shared():  # by a server that does not know it: what its workers have counted ends with them

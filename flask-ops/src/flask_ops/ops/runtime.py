@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 class Runtime:
     """The parts that a process has once, however many applications it serves."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, server: str) -> None:
+        self.settings, self.server = settings, server
         registry = CollectorRegistry()
         self._metrics = RequestMetrics(registry)
         self._url_maps: WeakSet[Map] = WeakSet()
@@ -54,7 +54,7 @@ class Runtime:
                 *([store_files.reopen_lost] if multiprocess.is_shared() else []),
             ]
         )
-        self.sources = [self._pulse, *sources(settings), registry]
+        self.sources = [self._pulse, *sources(settings, lambda: self.server), registry]
         self._pid = 0
         self._starting = threading.Lock()
 
@@ -119,12 +119,12 @@ def current() -> Runtime | None:
     return _current
 
 
-def obtain(settings: Settings) -> Runtime:
-    """Return the runtime of this process. The first call makes it with ``settings``, which later calls don't change."""
+def obtain(settings: Settings, server: str = "werkzeug") -> Runtime:
+    """Return the runtime of this process. The first call makes it with its arguments; later calls change nothing."""
     global _current  # noqa: PLW0603 - one runtime a process
     with _building:
         if _current is None:
-            _current = Runtime(settings)
+            _current = Runtime(settings, server)
         return _current
 
 

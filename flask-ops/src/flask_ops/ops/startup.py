@@ -74,15 +74,16 @@ def forgotten() -> Iterator[None]:
         _warned.intersection_update(warned_before)
 
 
-def open_store(*, if_chosen: bool = False) -> None:
+def open_store(*, if_chosen: bool = False, loader: int | None = None) -> None:
     """Make the metrics store. Raises SystemExit, after one line in the log, if that fails.
 
     ``if_chosen`` is for servers with one process, which need none: only if ``PROMETHEUS_MULTIPROC_DIR`` is set.
+    ``loader`` is that of ``store_folder.make``.
     """
     if if_chosen and not multiprocess.is_shared():
         return
     try:
-        store_folder.make()
+        store_folder.make(loader)
     except OSError as error:
         logger = structlog.stdlib.get_logger(__name__)
         logger.critical(

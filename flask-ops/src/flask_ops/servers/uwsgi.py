@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask_ops import log
 from flask_ops.core import multiprocess
@@ -39,34 +39,39 @@ def load(application: str, settings: type[Settings] = Settings) -> WSGIApplicati
     Raises SystemExit, after one line in the log, with code 78 for invalid settings and 73 if the metrics store cannot
     be written; RuntimeError in another program than uWSGI; what the import of the application raises.
     """
-    if "uwsgi" not in sys.modules:
-        raise RuntimeError("flask_ops.uwsgi works in uWSGI only")
+    try:
+        uwsgi: Any = importlib.import_module("uwsgi")  # uWSGI itself makes this module
+    except ImportError:
+        raise RuntimeError("flask_ops.uwsgi works in uWSGI only") from None
     read = start(settings)
     log.take_printed_lines(read)
     # uWSGI loads the application before it forks; the store must be there before any metric is made.
-    open_store()
+    open_store(loader=_loader(uwsgi))
     app = load_application(application)
     from flask_ops.ops import runtime  # noqa: PLC0415 - makes metrics, so after the store
 
-    process = runtime.obtain(read)
+    process = runtime.obtain(read, "uwsgi")
     # uWSGI's master runs no thread of Python's: what it logs is written at once.
-    in_each_worker(partial(log.serve, read))
+    in_each_worker(uwsgi, partial(log.serve, read))
     observed = correct_environ(process.observe(app))
-    in_each_worker(process.start)
-    serve_management(read, process)
-    hear_stop_missed_while_starting()
+    in_each_worker(uwsgi, process.start)
+    serve_management(uwsgi, read, process)
+    hear_stop_missed_while_starting(uwsgi)
     return observed
 
 
-def in_each_worker(start: Callable[[], None]) -> None:
-    """Call ``start`` now or, where uWSGI has loaded the application to fork it, in each worker.
+def _loader(uwsgi: Any) -> int | None:
+    """Return the pid of the process that forks the workers if each of them loads the application; else None.
 
-    Threads do not survive a fork.
+    That is so with lazy-apps. Without a master, the first worker forks the others.
     """
-    uwsgi = sys.modules.get("uwsgi")
-    if uwsgi is None:
-        start()
-        return
+    if uwsgi.worker_id() == 0:
+        return None
+    return int(uwsgi.masterpid()) or (os.getpid() if uwsgi.worker_id() == 1 else os.getppid())
+
+
+def in_each_worker(uwsgi: Any, start: Callable[[], None]) -> None:
+    """Call ``start`` in each worker: threads do not survive a fork."""
     if uwsgi.masterpid():
         # An adopter's @postfork functions: its first import, which needs a master, replaces what the hook was before.
         with suppress(ImportError):
@@ -83,19 +88,18 @@ def in_each_worker(start: Callable[[], None]) -> None:
         hook()
         return
 
-    uwsgi.post_fork_hook = hook  # type: ignore[attr-defined] # made by uWSGI, in C
+    uwsgi.post_fork_hook = hook
 
 
-def hear_stop_missed_while_starting() -> None:
+def hear_stop_missed_while_starting(uwsgi: Any) -> None:
     """End a worker that was told so before it could hear it.
 
     uWSGI's master tells its workers to finish by SIGHUP, and waits for them without end, in the handler of its SIGTERM.
     A worker ignores SIGHUP until it has its own handlers, and a signal that is ignored is lost.
     """
-    uwsgi = sys.modules.get("uwsgi")
-    if uwsgi is not None and uwsgi.masterpid() and sys.platform == "linux":
+    if uwsgi.masterpid() and sys.platform == "linux":
         stop = partial(_stop_with, uwsgi.masterpid())
-        in_each_worker(lambda: Thread(target=stop, name="missed stop", daemon=True).start())
+        in_each_worker(uwsgi, lambda: Thread(target=stop, name="missed stop", daemon=True).start())
 
 
 def _stop_with(master: int) -> None:
@@ -123,17 +127,16 @@ def _has(mask: str, number: signal.Signals, pid: int) -> bool:
     return False
 
 
-def serve_management(settings: Settings, process: Runtime) -> None:
+def serve_management(uwsgi: Any, settings: Settings, process: Runtime) -> None:
     """Answer on the management address in a thread of uWSGI's first worker; its other threads may be busy."""
-    uwsgi = sys.modules.get("uwsgi")
-    if uwsgi is None or uwsgi.worker_id() > 1:
+    if uwsgi.worker_id() > 1:
         return
 
     def fault() -> str | None:
         return None if any(worker["pid"] for worker in uwsgi.workers()) else "no worker is alive"
 
     readiness = partial(of_workers, multiprocess.directory())
-    listener = Management(settings, fault, readiness, process.sources).listen()
+    listener = Management(settings, fault, readiness, process.sources, server=process.server).listen()
     if listener is None:
         return
 
@@ -143,7 +146,7 @@ def serve_management(settings: Settings, process: Runtime) -> None:
         else:
             listener.close_in_child()
 
-    in_each_worker(start)
+    in_each_worker(uwsgi, start)
 
 
 def correct_environ(app: WSGIApplication) -> WSGIApplication:

@@ -68,7 +68,7 @@ class BaseWorker(Worker):
             raise SystemExit(_exit_code(error)) from None
         from flask_ops.ops import runtime  # noqa: PLC0415 - with Flask, which the master does not need
 
-        self._runtime = runtime.obtain(self.master.settings)
+        self._runtime = runtime.obtain(self.master.settings, "gunicorn")
         self.wsgi: Any = self._runtime.observe(self.wsgi)
         self._runtime.start()
 

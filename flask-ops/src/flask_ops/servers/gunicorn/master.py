@@ -47,7 +47,8 @@ class Master:
     ) -> None:
         self._server, self._exits, self._succession, self._signals = server, exits, succession, signals
         self.settings = settings
-        management = Management(settings, self.fault, self.readiness, sources(settings))
+        collected = sources(settings, lambda: "gunicorn")
+        management = Management(settings, self.fault, self.readiness, collected, server="gunicorn")
         self._listener = management.listen()
         self._mine = slots.held()
         slots.sign(store.identity(), store.MASTER)
