@@ -1,4 +1,4 @@
-"""The journal with the one line that attaches it."""
+"""The journal application, attached to this library in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two applications in one process, each with checks of its own, one of them of the same name."""
+"""Two applications in one process. Each has its own checks; both have a check with the same name."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def shop(name: str, checks: list[Check]) -> Flask:
 
 
 def check(name: str, marker: str) -> Check:
-    """Return a check that fails as soon as there is a file called ``marker``."""
+    """Return a check that fails if the file ``marker`` exists."""
     return Check(name, partial(_fail_if_exists, Path(os.environ["SHOP_FOLDER"]) / marker), interval=0.05, failures=1)
 
 

@@ -1,4 +1,4 @@
-"""The shop as our uWSGI entry point loads it."""
+"""The shop application, loaded as by our uWSGI entry point."""
 
 from flask_ops.uwsgi import load
 

@@ -34,7 +34,7 @@ def generator(environ: WSGIEnvironment, start_response: StartResponse) -> Iterab
 
 
 def flask_application() -> Flask:
-    """Return an application that knows nothing of this library."""
+    """Return an application that does not use this library."""
     app = Flask(__name__)
 
     @app.get("/items/<int:number>")
@@ -62,12 +62,12 @@ def flask_application() -> Flask:
 
 
 def dispatched() -> WSGIApplication:
-    """Return one application that is mounted in another one."""
+    """Return an application with a second application mounted in it."""
     return DispatcherMiddleware(function, {"/shop": flask_application()})
 
 
 def whitened() -> WSGIApplication:
-    """Return an application with static files in front of it."""
+    """Return an application wrapped in WhiteNoise."""
     app = WhiteNoise(flask_application())
     app.add_files(str(Path(__file__).parent), prefix="files/")
     found: WSGIApplication = app
@@ -75,14 +75,14 @@ def whitened() -> WSGIApplication:
 
 
 def whitened_inside() -> WSGIApplication:
-    """Return the same as most projects have it."""
+    """Return an application with WhiteNoise inside, as most projects install it."""
     app = flask_application()
     app.wsgi_app = WhiteNoise(app.wsgi_app, root=str(Path(__file__).parent), prefix="files/")  # type: ignore[method-assign] # as WhiteNoise documents it
     return app
 
 
 def copied() -> WSGIApplication:
-    """Return an application behind a middleware that passes a copy of the environment on."""
+    """Return an application behind a middleware that passes on a copy of the environment."""
     app = flask_application()
 
     def middleware(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -92,12 +92,12 @@ def copied() -> WSGIApplication:
 
 
 def late() -> WSGIApplication:
-    """Return an application behind a middleware that starts the response when the application has returned."""
+    """Return an application behind a middleware that starts the response after the application has returned."""
     return _late(flask_application())
 
 
 def late_and_copied() -> WSGIApplication:
-    """Return an application behind both."""
+    """Return an application behind both of these middlewares."""
     app = _late(flask_application())
 
     def middleware(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -1,4 +1,4 @@
-"""Answers without what differs each time: two servers must give the same."""
+"""Answers without the parts that differ each time, so that two servers give equal answers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Seen:
-    """An answer without what is different each time."""
+    """An answer without the parts that differ each time."""
 
     status: int
     reason: str
@@ -38,14 +38,14 @@ class Seen:
 
 
 class Client:
-    """Sends requests one after the other, each on a connection of its own, and keeps cookies as a browser does."""
+    """Send requests one after the other, each on its own connection, and keep cookies as a browser does."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._cookies: dict[str, str] = {}
 
     def ask(self, request: Request) -> tuple[Seen, list[str]]:
-        """Return the answer, and the request ids that it has."""
+        """Return the answer and its request ids."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=DEADLINE)
         with contextlib.closing(connection):
             headers = {"Host": HOST, "User-Agent": "test", **request.headers}
@@ -75,12 +75,12 @@ class Client:
 
 
 _ALWAYS = [
-    # When a cookie was signed, and so its signature.
+    # # The signing time of a cookie, and the signature that depends on it.
     ("Set-Cookie", re.compile(r"(session=\.?[\w-]+)\.[\w-]+\.[\w-]+"), r"\1.TIME.SIGNATURE"),
     ("Date", re.compile(r".+"), "NOW"),
 ]
 _BY_PATH = [
-    # httpbin: the moment and a random tag.
+    # httpbin sends the current time and a random tag.
     ("/cache", "Last-Modified", re.compile(r".+"), "NOW"),
     ("/cache", "ETag", re.compile(r".+"), "RANDOM"),
     ("/digest-auth", "WWW-Authenticate", re.compile(r"(nonce|opaque)=\"\w+\""), r'\1="RANDOM"'),
@@ -96,5 +96,5 @@ def _constant(request: Request, headers: list[tuple[str, str]], body: bytes) -> 
     if request.target == "/uuid":
         body = _UUID.sub(b"UUID", body)
     if ("Content-Encoding", "gzip") in headers and body:
-        body = gzip.decompress(body)  # the compressed form says when it was made
+        body = gzip.decompress(body)  # gzip stores the time of compression
     return headers, body

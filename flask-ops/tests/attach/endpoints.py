@@ -1,4 +1,4 @@
-"""Requests for every endpoint of two applications that know nothing of this library."""
+"""Requests for every endpoint of two applications that do not use this library."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ SAMPLES = {
 }
 ADDED_BY_THE_TEMPLATE = [Request("GET", path) for path in ("/healthz", "/readyz", "/metrics", "/livez")]
 LARGE = "x" * 3_000_000
-"""Over SERVICE_MAX_BODY_BYTES, which must count only where it was asked for."""
+"""More than SERVICE_MAX_BODY_BYTES, which limits only applications that asked for the limit."""
 
 
 def httpbin_requests() -> Iterator[Request]:
     without = [
-        "/bytes/<int:n>",  # random unless there is a seed
+        "/bytes/<int:n>",  # random without a seed
         "/stream-bytes/<int:n>",
         "/unstable",
         "/drip",  # takes two seconds
@@ -78,7 +78,7 @@ def journal_requests() -> Iterator[Request]:
     yield from (Request("HEAD", path) for path in ("/odd/stream", "/odd/raise", "/odd/file", "/nothing-here"))
     yield Request("POST", "/auth/register", form="name=ada&password=x")
     yield Request("POST", "/auth/register", form="name=ada&password=y")
-    yield Request("GET", "/auth/register")  # shows what the one before has left in the session
+    yield Request("GET", "/auth/register")  # shows what the previous request left in the session
     yield Request("POST", "/auth/login", form="name=ada&password=wrong")
     yield Request("POST", "/auth/login", form="name=ada")
     yield Request("POST", "/auth/login", form="name=ada&password=x")
@@ -104,7 +104,7 @@ def the_journal() -> Flask:
 
 
 def of_every_rule(app: Flask, samples: Mapping[str, Any], without: Iterable[str] = ()) -> Iterator[Request]:
-    """Yield a request for each method of each URL rule; ``samples`` has a value for each of their arguments."""
+    """Yield a request for each method of each URL rule; ``samples`` has a value for each argument."""
     for rule in app.url_map.iter_rules():
         if rule.rule in without:
             continue
@@ -116,7 +116,7 @@ def of_every_rule(app: Flask, samples: Mapping[str, Any], without: Iterable[str]
 
 
 def loaded(module: str) -> Flask:
-    """Import an application of another project, which may warn of what it likes."""
+    """Import an application of another project, and ignore its warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = __import__(module).app

@@ -14,7 +14,7 @@ from tests.process import BIN, Server, started, wait_until
 
 JOURNAL = "tests.applications.journal:create_app()"
 ATTACHED: list[str | Path] = [BIN / "gunicorn", "-c", "python:flask_ops.gunicorn"]
-"""The command of the README for an application without a line of code."""
+"""The README's command for an application without a line of code."""
 STOCK: list[str | Path] = [BIN / "gunicorn", "--worker-class=gthread", "--threads=4", "--no-control-socket"]
 LOOPBACK = "--bind=127.0.0.1:0"
 
@@ -28,7 +28,7 @@ def attached(
     *,
     command: Sequence[str | Path] = ATTACHED,
 ) -> Iterator[Server]:
-    """Serve ``application`` under our Gunicorn until the block ends; entered when the management address is ready."""
+    """Serve ``application`` under our Gunicorn during the block, which begins when the management address is ready."""
     with started([*command, *options, application], directory, _environ(directory, env), cwd=directory) as server:
         wait_until(lambda: is_ready(server), "readiness")
         (server.port,) = server.listening_ports() - {server.management_port}
@@ -37,7 +37,7 @@ def attached(
 
 @contextlib.contextmanager
 def served(command: Sequence[str | Path], directory: Path, env: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """Run a server that is not ours until the block ends; entered when it answers, which a request has found out."""
+    """Run a server that is not ours during the block, which begins when the server answers a request."""
     with started(command, directory, _environ(directory, env), cwd=directory) as server:
         wait_until(lambda: _answers(server), "an answer")
         yield server
@@ -57,7 +57,7 @@ def lines(server: Server) -> Counter[tuple[str, str, str]]:
 
 
 def counts(exposition: str) -> Counter[tuple[str, str, str]]:
-    """Return what was counted by method, route and status; both the counter and the histogram must say it."""
+    """Return the counts by method, route and status; the counter and the histogram must agree."""
     found: dict[str, Counter[tuple[str, str, str]]] = {"total": Counter(), "count": Counter()}
     for family in text_string_to_metric_families(exposition):
         for sample in family.samples:
@@ -70,12 +70,12 @@ def counts(exposition: str) -> Counter[tuple[str, str, str]]:
 
 
 def counted(server: Server) -> Counter[tuple[str, str, str]]:
-    """Return what the management address shows of requests."""
+    """Return the request counts of the management address."""
     return counts(server.manage("/metrics").body.decode())
 
 
 def assert_observed(server: Server, expected: Counter[tuple[str, str, str]]) -> None:
-    """Wait until all requests are over, then compare lines and counts with what was sent."""
+    """Wait until all requests are over, then compare the lines and counts with the requests sent."""
     wait_until(lambda: lines(server).total() >= expected.total(), f"{expected.total()} lines")
     assert expected == lines(server)
     assert expected == counted(server)
@@ -84,7 +84,7 @@ def assert_observed(server: Server, expected: Counter[tuple[str, str, str]]) -> 
 def _environ(directory: Path, env: Mapping[str, str] | None) -> dict[str, str]:
     journal = directory / "journal"
     journal.mkdir(exist_ok=True)
-    # Flask lists the methods of the header Allow in the order of a set.
+    # Flask lists the methods of the Allow header in the order of a set.
     return {"JOURNAL_FOLDER": str(journal), "PYTHONHASHSEED": "0", **(env or {})}
 
 

@@ -1,4 +1,4 @@
-"""Any WSGI callable gets one line and one count for each request, and the route if Flask knows one."""
+"""Any WSGI callable has one line and one count for each request, and the route if Flask knows one."""
 
 from __future__ import annotations
 

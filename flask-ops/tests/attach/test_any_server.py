@@ -1,4 +1,4 @@
-"""``Ops(app)`` observes each request once, under servers that this library starts and under those that it does not."""
+"""``Ops(app)`` observes each request once, under the servers that this library starts and under others."""
 
 from __future__ import annotations
 

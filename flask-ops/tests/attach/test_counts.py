@@ -1,4 +1,4 @@
-"""Each request of an application that knows nothing of this library is one line and one count."""
+"""Each request of an application that does not use this library has one line and one count."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Key = tuple[str, str, str]
 
 
 def ask(server: Server, method: str, path: str) -> None:
-    """Send one request; some of these answers break off."""
+    """Send one request; some of the answers end early."""
     with contextlib.suppress(http.client.IncompleteRead):
         server.request(method, path)
 
@@ -65,7 +65,7 @@ def test_lines_and_counts_are_exact_over_two_workers(tmp_path: Path) -> None:
         assert_observed(server, expected)
         outcomes = {line["outcome"] for line in server.lines("request", route="/odd/endless")}
         assert {"client_disconnected"} == outcomes
-        assert 2 == len(server.children())  # a view that raised SystemExit has ended none
+        assert 2 == len(server.children())  # a view that raises SystemExit ends no worker
 
 
 def test_each_endpoint_of_httpbin_is_counted_under_its_own_route(tmp_path: Path) -> None:

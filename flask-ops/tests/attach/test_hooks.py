@@ -1,4 +1,4 @@
-"""Hooks in a project's own gunicorn.conf.py are called, and take nothing away."""
+"""Hooks in a project's own gunicorn.conf.py run in addition to the library's."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COMMAND = [*ATTACHED[:2], "own.conf.py"]
 
 
 def configuration(more: str) -> str:
-    """Return a gunicorn.conf.py whose hooks note that they are called."""
+    """Return a gunicorn.conf.py whose hooks record their calls."""
     parts = ["from flask_ops.gunicorn import *", "def note(name):\n    open('called', 'a').write(f'{name}\\n')"]
     for name in HOOKS:
         number = 1 if name in ONE_ARGUMENT else ARGUMENTS.get(name, 2)
@@ -69,7 +69,7 @@ def pids(server: Server) -> set[int]:
 
 
 def replace(server: Server, send: Callable[[], object]) -> None:
-    """Let ``send`` end the one worker, and wait until another one answers."""
+    """End the only worker with ``send``, and wait until its replacement answers."""
     before = pids(server)
     send()
     wait_until(lambda: len(pids(server)) == 1 and not pids(server) & before, "another worker")

@@ -1,4 +1,4 @@
-"""The life of an application that knows nothing of this library: drain, reload, recycling, replacement of workers."""
+"""The life of an application that does not use this library: drain, reload, recycling, replacement of workers."""
 
 from __future__ import annotations
 

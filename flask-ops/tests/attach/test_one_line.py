@@ -1,4 +1,4 @@
-"""``Ops(app)`` attaches an application once, and changes nothing of it that was not asked for."""
+"""``Ops(app)`` attaches an application once, and changes only what you asked for."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Flask:
 def state(app: Flask) -> dict[str, Any]:
     kept = {name: value for name, value in vars(app).items() if name not in {"wsgi_app", "extensions"}}
     kept["rules"] = [repr(rule) for rule in kept.pop("url_map").iter_rules()]
-    # Copies of what can change in place; what it holds stays the same.
+    # Copy the containers that can change in place. Their contents stay the same.
     return {name: copy.copy(value) if isinstance(value, (dict, list)) else value for name, value in kept.items()}
 
 

@@ -1,4 +1,4 @@
-"""Options that an operator gives to Gunicorn win over the settings of this library."""
+"""Gunicorn options set by the operator override the settings of this library."""
 
 from __future__ import annotations
 

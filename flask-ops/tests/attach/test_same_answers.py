@@ -1,4 +1,4 @@
-"""An attached application answers as it does without this library."""
+"""An attached application gives the same answers as without this library."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Serve = Callable[[str, Path], AbstractContextManager[Server]]
 
 @contextlib.contextmanager
 def zero_lines(application: str, directory: Path) -> Iterator[Server]:
-    # The settings of the template must not reach an application that asks for nothing.
+    # The template's settings must not affect an application that asks for nothing.
     settings = {"SERVICE_BIND": "127.0.0.1:0", "SERVICE_MAX_BODY_BYTES": "1000", "WEB_CONCURRENCY": "1"}
     with attached(application, directory, [], settings) as server:
         yield server
@@ -60,5 +60,5 @@ def test_every_endpoint_answers_as_under_stock_gunicorn(
 
     different = {name: (seen, actual[name][0]) for name, (seen, _) in expected.items() if seen != actual[name][0]}
     assert {} == different
-    # The one difference: each answer has an id, once, even if the view has set one.
+    # The one difference: each answer has exactly one id, even if the view has set one.
     assert {1} == {ids for _, ids in actual.values()}

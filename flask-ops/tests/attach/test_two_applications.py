@@ -1,4 +1,4 @@
-"""Two applications in one process share its metrics and its management address, and have their own checks."""
+"""Two applications in one process share metrics and the management address, and have their own checks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.process import Server, wait_until
 TWO_SHOPS = "tests.applications.two_shops:create_app()"
 ITEM = "/items/<int:number>"
 REQUESTS = 200
-"""From each of eight threads: two metric objects on one stored value lost half of 200."""
+"""Sent from each of eight threads. With two metric objects on one stored value, half of 200 counts were lost."""
 
 
 def checks(server: Server, path: str) -> dict[str, Any]:
@@ -69,10 +69,10 @@ def test_each_has_its_own_checks_and_the_management_address_has_all(
 @pytest.mark.parametrize(
     ("books", "toys", "expected"),
     [
-        # The worse failure is not critical, the other one is.
+        # The worse failure is not critical; the other failure is.
         ((Status.DOWN, False, 9), (Status.DOWN, True, 1), Status.DOWN),
         ((Status.DOWN, False, 9), (Status.OK, True, 0), Status.DEGRADED),
-        # What one application knows says nothing of the other one.
+        # The result of one application does not stand for the other.
         ((Status.OK, True, 0), (Status.STARTING, True, 0), Status.STARTING),
     ],
 )

@@ -1,4 +1,4 @@
-"""An application that knows nothing of this library, laid out like the one of Flask's tutorial."""
+"""An application that does not use this library, laid out like the application of Flask's tutorial."""
 
 from __future__ import annotations
 

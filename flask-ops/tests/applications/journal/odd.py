@@ -1,4 +1,4 @@
-"""Views that stream, fail, wait, or tell how the application is set up."""
+"""Views that stream, fail, wait, or return the application's setup."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def own_id() -> tuple[str, dict[str, str]]:
 
 @blueprint.get("/wait")
 def wait() -> str:
-    """Answer as soon as there is a file at ``until``, or after ``s`` seconds."""
+    """Answer as soon as the file ``until`` exists, or after ``s`` seconds."""
     end, until = time.monotonic() + float(request.args.get("s", "60")), Path(request.args["until"])
     until.with_name(f"waiting-{request.args.get('name', '')}").touch()
     while time.monotonic() < end and not until.exists():
@@ -87,7 +87,7 @@ def pid() -> str:
 
 @blueprint.get("/setup")
 def setup() -> Response:
-    """Tell what an extension might have changed."""
+    """Return the parts of the application that an extension could have changed."""
     app = current_app
     return jsonify(
         rules=sorted(f"{rule.rule} {sorted(rule.methods or ())}" for rule in app.url_map.iter_rules()),
