@@ -1,4 +1,4 @@
-"""``python -m service check`` and its parts, called as tests need them."""
+"""``python -m service check`` and its parts, called as the tests need them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.process import BIN, DEADLINE, PROJECT, clean_environ
 
 @dataclass(frozen=True)
 class Checked:
-    """What a run of the command has left: its exit code, what it wrote, and the findings read from that."""
+    """The result of one run of the command: exit code, output, and the findings read from the output."""
 
     code: int
     out: str
@@ -30,7 +30,7 @@ class Checked:
 
 
 def check(*arguments: str, environ: Mapping[str, str] | None = None, cwd: Path = PROJECT) -> Checked:
-    """Run the command with ``--json`` in a process of its own."""
+    """Run the command with ``--json`` in its own process."""
     done = subprocess.run(
         [BIN / "python", "-m", "service", "check", "--json", *arguments],
         env={**clean_environ(), **(environ or {})},
@@ -52,13 +52,13 @@ def deployment(
     trial: Trial | None = None,
     grace: float | None = None,
 ) -> Deployment:
-    """Return what would serve with these variables alone."""
+    """Return the deployment that these variables alone describe."""
     settings, problems = read_settings(Settings, environ or {}, server)
     return assemble(environ or {}, server, settings, problems, trial, grace)
 
 
 def severities(findings: Iterable[Finding], subject: str) -> list[str]:
-    """Return how bad each finding on this subject is."""
+    """Return the severity of each finding on this subject."""
     return [str(finding.severity) for finding in findings if finding.subject == subject]
 
 

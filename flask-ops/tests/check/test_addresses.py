@@ -1,4 +1,4 @@
-"""What `check` says of who reaches the addresses, and of proxies."""
+"""Findings of `check` about proxies and about the clients that can reach the addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `check` says of the clock."""
+"""Findings of `check` about the clock."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_what_the_kernel_says_is_told(answer: bool | None, severity: str) -> Non
 
 
 def test_the_kernel_is_asked() -> None:
-    """timedatectl asks it the same; in most containers it has no bus to be asked by itself."""
+    """timedatectl asks the kernel too, but most containers have no bus that it could use."""
     answer = is_synchronised()
     told = {"no\n": False, "yes\n": True}
     if shutil.which("timedatectl"):

@@ -1,4 +1,4 @@
-"""What `check` says of the settings."""
+"""Findings of `check` about the settings."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_any_other_mode_is_an_error(mode: str) -> None:
 
 
 def test_where_nothing_is_set_python_m_service_would_serve_for_development() -> None:
-    """`waitress-serve` and the others take production, `python -m service` does not."""
+    """`python -m service` defaults to development; `waitress-serve` and the other servers default to production."""
     assert "takes where SERVICE_ENV is not set" in only(look(deployment(server="waitress")), "mode").text
     assert ["ok"] == severities(look(deployment({"SERVICE_ENV": "production"}, "waitress")), "mode")
     assert ["ok"] == severities(look(deployment()), "mode")

@@ -1,4 +1,4 @@
-"""Whether `check` knows an address that can be had."""
+"""Findings of `check` about addresses that are free or in use."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_port_whose_last_connections_are_being_forgotten_is_free() -> None:
         client = socket.create_connection(server.getsockname())
         accepted, _ = server.accept()
         bind = f"127.0.0.1:{server.getsockname()[1]}"
-        accepted.close()  # first, so that TIME_WAIT is on the port of the server
+        accepted.close()  # first, so that the server's port is in TIME_WAIT
         client.close()
 
     assert ["ok", "ok"] == severities(look(deployment({**LOCAL, "SERVICE_BIND": bind})), "port")

@@ -1,4 +1,4 @@
-"""What `check` says of memory, CPUs and open files."""
+"""Findings of `check` about memory, CPUs and open files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MIB = 2**20
 
 
 def memory(root: Path, limit: str, name: str = "memory.max", workers: int = 2, server: str = "gunicorn") -> Finding:
-    """Return the finding where a process has loaded 35 MiB, and Gunicorn's master 25, on a machine of 1000."""
+    """Return the finding for a process of 35 MiB, a Gunicorn master of 25, and a machine of 1000."""
     group = root / "sys/fs/cgroup" / ("memory" if name == "memory.limit_in_bytes" else "")
     for directory in (group / "a", root / "proc/self"):
         directory.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def test_without_a_limit_it_is_the_machine_that_counts(name: str, limit: str, tm
 
 
 def test_the_cure_is_how_many_workers_fit(tmp_path: Path) -> None:
-    """Three quarters of 134 MiB are the master's 25 and three workers of 20, and some rest."""
+    """Three quarters of 134 MiB hold the master's 25, three workers of 20, and a remainder."""
     finding = memory(tmp_path, str(134 * MIB), workers=8)
 
     assert ("error", "WEB_CONCURRENCY=3, or more memory.") == (finding.severity, finding.cure)
@@ -70,7 +70,7 @@ def test_waitress_is_one_process(tmp_path: Path) -> None:
 def test_what_has_served_within_a_limit_is_no_error(
     workers: int, limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The service as it is was seen to serve in cgroups of so many MiB, under 64 connections."""
+    """The service served 64 connections in cgroups of these sizes, in MiB."""
     monkeypatch.chdir(PROJECT)
     memory(tmp_path, str(limit * MIB))
     tried = replace(trial.run("service.app:create_app()", clean_environ(), with_gunicorn=True), gunicorn=None)
@@ -98,7 +98,7 @@ def test_more_workers_than_cpus_are_a_warning(
 
 def test_a_worker_must_be_able_to_open_what_it_accepts() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    threads = {"SERVICE_THREADS": "100"}  # of uWSGI, which has a connection for each
+    threads = {"SERVICE_THREADS": "100"}  # uWSGI serves one connection in each thread
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (532, hard))
         enough = only(resources.look(deployment(threads, "uwsgi")), "descriptors")

@@ -1,4 +1,4 @@
-"""What Gunicorn would find out only when it starts, and `check` before."""
+"""Errors that Gunicorn reports only when it starts, found earlier by `check`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_what_gunicorn_cannot_start_with_is_an_error(options: str, expected: str
 
     assert 1 == found.code
     assert text.startswith(f"It could not serve: {expected}")
-    if "gunicorn.conf.py" not in options:  # Gunicorn starts with what is no certificate, and fails with each connection
+    if "gunicorn.conf.py" not in options:  # Gunicorn starts with an invalid certificate, and fails with each connection
         command = [BIN / "gunicorn"]
         done = subprocess.run(command, env={**clean_environ(), **environ}, cwd=PROJECT, timeout=30, check=False)
         assert 0 != done.returncode

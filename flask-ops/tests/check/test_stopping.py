@@ -1,4 +1,4 @@
-"""Drain, graceful time and the supervisor's grace."""
+"""Drain, graceful time and the supervisor's grace period."""
 
 from __future__ import annotations
 

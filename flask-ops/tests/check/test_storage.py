@@ -1,4 +1,4 @@
-"""What `check` says of the metrics store and the heartbeat."""
+"""Findings of `check` about the metrics store and the heartbeat."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_disk_is_a_warning(tmp_path: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written_is_an_error() -> None:
-    """Even for root."""
+    """Root is no exception."""
     finding = only(look(deployment({VARIABLE: "/proc/store"})), "store")
 
     assert "error" == finding.severity
@@ -43,7 +43,7 @@ def test_a_place_that_cannot_be_written_is_an_error() -> None:
 
 
 def test_a_file_system_that_is_full_is_an_error() -> None:
-    """On a tmpfs of its own, in a namespace of its own; 2 of 3 MiB are there."""
+    """A tmpfs in its own namespace, with 2 of 3 MiB used."""
     script = f"""
         mount -t tmpfs -o size=2m tmpfs /mnt
         TMPDIR=/mnt {BIN}/python -m service check

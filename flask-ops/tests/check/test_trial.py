@@ -1,4 +1,4 @@
-"""Gunicorn's configuration as it would be, and whether the application can be loaded."""
+"""The effective configuration of Gunicorn, and a trial load of the application."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _in_project(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Iterator[Path]:
-    """A copy of the service, to be broken; the test runs in it."""
+    """Return a copy of the service for the test to break, and run the test in it."""
     shutil.copytree(PROJECT / "service", tmp_path / "service", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(PROJECT / "gunicorn.conf.py", tmp_path)
     before = Path.cwd()

@@ -1,4 +1,4 @@
-"""`python -m flask_ops healthcheck` tells whether the service on this machine is alive."""
+"""`python -m flask_ops healthcheck` reports if the service on this machine is alive."""
 
 from __future__ import annotations
 

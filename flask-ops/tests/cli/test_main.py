@@ -24,7 +24,7 @@ FREE = {"SERVICE_BIND": "127.0.0.1:0"}
 
 
 def debugger_answers(server: Server) -> bool:
-    """Werkzeug's debugger serves its own files wherever it is on."""
+    """Return True if Werkzeug's debugger is on: it then serves its own files."""
     return server.get("/?__debugger__=yes&cmd=resource&f=style.css").headers["Content-Type"].startswith("text/css")
 
 
@@ -77,7 +77,7 @@ def test_development_reloads_when_a_file_changes(tmp_path: Path) -> None:
 def answers_name(server: Server) -> object:
     try:
         return server.get("/").json()["name"]
-    except (OSError, http.client.HTTPException):  # between two processes
+    except (OSError, http.client.HTTPException):  # one process has ended, and the next does not listen yet
         return None
 
 
@@ -125,7 +125,7 @@ def test_a_port_that_is_taken_ends_the_start_with_one_message(mode: str, tmp_pat
 
 def test_ctrl_c_in_development_is_no_error(tmp_path: Path) -> None:
     with running(COMMAND, tmp_path, FREE) as server:
-        for child in server.children():  # a terminal signals the whole group
+        for child in server.children():  # a terminal signals the whole process group
             child.send_signal(signal.SIGINT)
         server.stop(signal.SIGINT)
 

@@ -1,4 +1,4 @@
-"""Nothing that only Unix has is imported on the way to Waitress, which therefore runs on Windows."""
+"""Waitress runs on Windows, so nothing that it imports may need Unix."""
 
 from __future__ import annotations
 
