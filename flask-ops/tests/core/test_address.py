@@ -26,7 +26,7 @@ def test_each_form_of_an_address_is_read(text: str, expected: Address) -> None:
 
 @pytest.mark.parametrize(("expected", "address"), FORMS)
 def test_an_address_is_written_in_the_form_it_is_read_in(expected: str, address: Address) -> None:
-    """What `str` gives can be read again; an IPv6 address keeps its brackets."""
+    """`str` returns a text that can be parsed again; an IPv6 address keeps its brackets."""
     assert expected == str(address)
 
 
@@ -62,7 +62,7 @@ def test_an_address_is_written_in_the_form_it_is_read_in(expected: str, address:
     ],
 )
 def test_what_is_no_address_is_refused_with_the_forms_that_are(text: str) -> None:
-    """The error's text is what was expected, so that a caller can say it."""
+    """The error's text is the expected form, so that a caller can quote it."""
     expected = "host:port, [ipv6]:port or unix:/path"
 
     with pytest.raises(ValueError, match="host:port") as raised:
@@ -95,7 +95,7 @@ def test_loopback_is_where_only_this_machine_can_connect(text: str, expected: bo
 
 
 def test_equal_addresses_are_one_key() -> None:
-    """Addresses are values: they cannot change, so they can be compared and hashed."""
+    """Addresses are immutable values, so they can be compared and hashed."""
     expected = {Address("::1", 80)}
 
     assert expected == {Address.parse("[::1]:80"), Address.parse("[::1]:80")}

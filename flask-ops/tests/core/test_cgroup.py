@@ -1,4 +1,4 @@
-"""Which cgroups limit a process."""
+"""The cgroups that limit a process."""
 
 from __future__ import annotations
 

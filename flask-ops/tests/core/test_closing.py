@@ -1,4 +1,4 @@
-"""Nobody is reset who has connected before a listener closes."""
+"""A client that connected before a listener closes is not reset."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ listener.setblocking(True)  # Gunicorn has changed that for both
 connection, _ = listener.accept()
 connection.sendall(b"the next one")
 """
-"""What systemd does for a service with a socket unit, or another supervisor: the socket outlives the service."""
+"""The socket outlives the service: systemd with a socket unit and other supervisors do this."""
 
 
 @pytest.mark.parametrize(("activated", "options"), [("1", []), ("", ["--bind=fd://3"])])

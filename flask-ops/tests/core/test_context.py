@@ -23,7 +23,7 @@ def test_a_well_formed_request_id_is_taken_over(request_id: str) -> None:
 
 @pytest.mark.parametrize("sent", [None, "", " ", "x" * 129, "a b", "a\n", "a\x1b[31m", '"', "{}", "\N{SNOWMAN}", "a/b"])
 def test_any_other_request_id_is_replaced(sent: str | None) -> None:
-    """What a client sends gets into the log and into a header, so nothing but plain text passes."""
+    """A client's value reaches the log and a header, so only plain text passes."""
     context = RequestContext.from_environ({} if sent is None else {"HTTP_X_REQUEST_ID": sent})
     expected = 7
 
@@ -66,7 +66,7 @@ def test_traceparent_is_read_as_the_w3c_writes_it(header: str, expected: tuple[s
     ],
 )
 def test_a_request_has_the_trace_of_its_caller_or_none(environ: dict[str, str], expected: tuple[str, str]) -> None:
-    """No trace is made up: nobody would find its other spans."""
+    """The library invents no trace: no other span would belong to it."""
     context = RequestContext.from_environ(environ)
 
     assert expected == (context.trace_id, context.span_id)
@@ -88,7 +88,7 @@ def test_a_new_request_id_is_a_uuid_of_version_7() -> None:
 
 
 def test_a_new_request_id_holds_the_time_it_was_made() -> None:
-    """The first 48 bits are Unix time in milliseconds."""
+    """The first 48 bits are the Unix time in milliseconds."""
     before = time.time_ns() // 1_000_000
     made = uuid.UUID(new_request_id()).int >> 80
     after = time.time_ns() // 1_000_000
@@ -97,7 +97,7 @@ def test_a_new_request_id_holds_the_time_it_was_made() -> None:
 
 
 def test_a_later_request_id_sorts_after_an_earlier_one() -> None:
-    """Sorted as text, ids are in the order of the milliseconds in which they were made."""
+    """Sorted as text, ids are in the order of their creation, to the millisecond."""
     expected = []
     for _ in range(5):
         millisecond = time.time_ns() // 1_000_000
@@ -109,7 +109,7 @@ def test_a_later_request_id_sorts_after_an_earlier_one() -> None:
 
 
 def test_request_ids_are_unique_across_threads() -> None:
-    """Threads that make ids at once never make the same."""
+    """Threads that create ids at the same time never create the same id."""
     made: list[str] = []
     barrier = threading.Barrier(8)
 
@@ -129,7 +129,7 @@ def test_request_ids_are_unique_across_threads() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the platform does not fork")
 def test_forked_workers_make_different_request_ids() -> None:
-    """Workers that inherit a random state would otherwise repeat one another's ids."""
+    """Workers with an inherited random state would otherwise create the same ids."""
     program = """
 import os
 from flask_ops.core.context import new_request_id
@@ -150,7 +150,7 @@ os.write(1, (new_request_id() + "\\n").encode())
 
 
 def test_outside_of_a_request_there_is_none() -> None:
-    """A thread of its own, such as a health check's, serves no request, even while another one does."""
+    """A separate thread, for example of a health check, serves no request, even while another thread does."""
     seen: list[object] = []
 
     def serve() -> None:

@@ -9,11 +9,11 @@ import pytest
 from flask_ops.core.cpus import usable_cpus
 
 CPUS = 8
-"""What the tests with a quota pretend that the scheduler grants; few machines have as many to spare."""
+"""The number of CPUs that the tests with a quota simulate; few machines have as many."""
 
 
 def machine(root: Path, cgroups: str, files: Mapping[str, str]) -> Path:
-    """Lay out a machine below ``root``: the cgroups of the process, and files below ``/sys/fs/cgroup``."""
+    """Create a machine's files below ``root``: the cgroups of the process, and files below ``/sys/fs/cgroup``."""
     for name, content in {"proc/self/cgroup": cgroups, **{f"sys/fs/cgroup/{k}": v for k, v in files.items()}}.items():
         file = root / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ def v1(group: str, quota: str, period: str = "100000\n") -> dict[str, str]:
 
 @pytest.fixture
 def eight_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the scheduler grant eight CPUs, on any platform."""
+    """Simulate eight CPUs, on any platform."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(CPUS)), raising=False)
 
 
@@ -65,7 +65,7 @@ def eight_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_quota_of_cgroup_version_2_limits(
     tmp_path: Path, cgroups: str, files: Mapping[str, str], expected: int
 ) -> None:
-    """The smallest quota on the way up from the group counts, rounded up."""
+    """The smallest quota between the group and the root counts, rounded up."""
     assert expected == usable_cpus(machine(tmp_path, cgroups, files))
 
 
@@ -90,7 +90,7 @@ def test_a_quota_of_cgroup_version_2_limits(
 def test_a_quota_of_cgroup_version_1_limits(
     tmp_path: Path, cgroups: str, files: Mapping[str, str], expected: int
 ) -> None:
-    """Only the hierarchy with the cpu controller says how many CPUs there are."""
+    """Only the hierarchy with the cpu controller limits the CPUs."""
     assert expected == usable_cpus(machine(tmp_path, cgroups, files))
 
 
@@ -112,7 +112,7 @@ def test_a_quota_of_cgroup_version_1_limits(
     ],
 )
 def test_a_quota_that_cannot_be_read_limits_nothing(tmp_path: Path, cgroups: str, files: Mapping[str, str]) -> None:
-    """Then the scheduler's grant is all that is known."""
+    """The scheduler's number then counts."""
     expected = CPUS
 
     assert expected == usable_cpus(machine(tmp_path, cgroups, files))
@@ -120,7 +120,7 @@ def test_a_quota_that_cannot_be_read_limits_nothing(tmp_path: Path, cgroups: str
 
 @pytest.mark.usefixtures("eight_cpus")
 def test_an_unreadable_quota_does_not_hide_another(tmp_path: Path) -> None:
-    """The levels above an unreadable one still limit."""
+    """The levels above an unreadable quota still limit."""
     expected = 3
     root = machine(tmp_path, "0::/a/b\n", {"a/cpu.max": "300000 100000\n", "a/b/cpu.max": "many\n"})
 
@@ -137,7 +137,7 @@ def test_without_proc_the_scheduler_decides(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the platform has no CPU affinity")
 def test_a_process_bound_to_one_cpu_may_use_one(tmp_path: Path) -> None:
-    """The affinity counts, not what the machine has."""
+    """The affinity counts, not the number of CPUs of the machine."""
     expected = 1
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
@@ -153,7 +153,7 @@ def test_a_process_bound_to_one_cpu_may_use_one(tmp_path: Path) -> None:
 def test_without_affinity_the_machine_decides(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int | None, expected: int
 ) -> None:
-    """Where neither affinity nor the number of CPUs is known, there is one."""
+    """If neither affinity nor the number of CPUs is known, there is one."""
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: count)
 
@@ -161,5 +161,5 @@ def test_without_affinity_the_machine_decides(
 
 
 def test_the_machine_itself_is_asked_by_default() -> None:
-    """Without a root the real files are read, and something sensible comes out."""
+    """Without a root, the real files are read and give a plausible number."""
     assert usable_cpus() in range(1, (os.cpu_count() or 1) + 1)

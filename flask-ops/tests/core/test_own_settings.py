@@ -49,7 +49,7 @@ def test_own_settings_are_read_beside_those_of_the_library() -> None:
 
 
 def test_the_class_has_defaults_for_name_and_version() -> None:
-    """The environment still decides, and other classes keep theirs."""
+    """The environment overrides them, and other classes keep their own."""
     assert ("orders", "1.2.0") == (settings().name, settings().version)
     assert ("shop", "2") == (settings(SERVICE_NAME="shop").name, settings(SERVICE_VERSION="2").version)
     assert "service" == OtherSettings.from_environ({}).name
@@ -102,7 +102,7 @@ def test_a_parser_that_breaks_on_no_value_does_not_hide_that_the_setting_is_miss
 
 
 def test_variables_of_own_settings_are_known() -> None:
-    """Those that stand in for others, too."""
+    """This includes fallback variables."""
     environ = dict.fromkeys(["SERVICE_DATABASE", "SERVICE_QUEUE", "SERVICE_BROKER", "SERVICE_THREADS"], "1")
 
     assert {} == unknown_variables(environ, Settings)
@@ -224,7 +224,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_gunicorn_does_not_start_without_a_required_setting(project: Path) -> None:
-    """One line names every problem; exit code 78 tells a supervisor that a restart does not help."""
+    """One line names every problem. Exit code 78 tells a supervisor not to restart."""
     with started([BIN / "gunicorn"], project, {**BIND, "SERVICE_BATCH": "many"}, cwd=project) as server:
         assert 78 == server.process.wait(DEADLINE)
         line = server.line("settings cannot be used")
@@ -238,7 +238,7 @@ def test_gunicorn_does_not_start_without_a_required_setting(project: Path) -> No
 
 @pytest.mark.system
 def test_gunicorn_serves_with_own_settings(project: Path) -> None:
-    """Only the misspelt variable has a warning."""
+    """Only the misspelt variable causes a warning."""
     env = {**BIND, "SERVICE_DATABASE": "sqlite://file", "SERVICE_BATCH": "7", "SERVICE_BATCHES": "8"}
     with running([BIN / "gunicorn"], project, env, cwd=project) as server:
         expected = {"database": "sqlite://file", "batch": 7, "name": "orders"}
@@ -251,7 +251,7 @@ def test_gunicorn_serves_with_own_settings(project: Path) -> None:
 
 @pytest.mark.system
 def test_own_settings_are_typed(tmp_path: Path) -> None:
-    """For views, and for tests that make settings; a mistake in a declaration is an error, too."""
+    """Views and tests that create settings are checked. A mistake in a declaration is an error, too."""
     (tmp_path / "own.py").write_text(
         OWN
         + """

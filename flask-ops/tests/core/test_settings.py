@@ -13,14 +13,14 @@ SECRET = "correct horse battery"
 
 
 def problems_of(environ: Mapping[str, str], default_mode: Mode = Mode.PRODUCTION) -> list[str]:
-    """Return what is wrong with this environment."""
+    """Return the problems of this environment."""
     with pytest.raises(SettingsError) as raised:
         Settings.from_environ(environ, default_mode=default_mode)
     return raised.value.problems
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
-    """The service starts without a single variable, in production."""
+    """The service starts in production without any variable."""
     expected = replace(
         Settings.from_environ({}),
         mode=Mode.PRODUCTION,
@@ -53,7 +53,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
 
 
 def test_each_variable_is_read_into_its_setting() -> None:
-    """Space around a value does not count."""
+    """Surrounding whitespace is ignored."""
     expected = replace(
         Settings.from_environ({}),
         mode=Mode.TESTING,
@@ -115,7 +115,7 @@ def test_each_variable_is_read_into_its_setting() -> None:
 
 @pytest.mark.parametrize("value", ["", " ", "\t\n"])
 def test_an_empty_variable_counts_as_not_set(value: str) -> None:
-    """Compose files and CI pass empty variables on; they mean nothing, but for one that says what it means."""
+    """Compose files and CI pass empty variables on. They count as not set, unless empty has a meaning."""
     expected = Settings.from_environ({})
     names = [name for name, _, _ in documentation() if name != "SERVICE_MANAGEMENT_BIND"]
 
@@ -137,7 +137,7 @@ def test_an_empty_variable_counts_as_not_set(value: str) -> None:
     ],
 )
 def test_flask_env_counts_only_without_service_env(environ: Mapping[str, str], default: Mode, expected: Mode) -> None:
-    """`FLASK_ENV` is read where `SERVICE_ENV` is not set; where neither is, the caller's default counts."""
+    """`FLASK_ENV` is read if `SERVICE_ENV` is not set. If neither is set, the caller's default counts."""
     assert expected is Settings.from_environ(environ, default_mode=default).mode
 
 
@@ -159,21 +159,21 @@ def test_flask_env_counts_only_without_service_env(environ: Mapping[str, str], d
     ],
 )
 def test_where_the_service_listens(environ: Mapping[str, str], expected: str) -> None:
-    """`SERVICE_BIND` goes before `PORT`, and in development no default is reachable from elsewhere."""
+    """`SERVICE_BIND` overrides `PORT`. In development, other machines cannot reach the default address."""
     assert expected == str(Settings.from_environ(environ).bind)
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0:5000", "[::]:5000", "192.0.2.1:5000", "example.org:5000"])
 @pytest.mark.parametrize("name", ["SERVICE_ENV", "FLASK_ENV"])
 def test_development_refuses_an_address_that_others_can_reach(name: str, bind: str) -> None:
-    """The debugger runs code for everybody who can connect, so an explicit address has to be loopback."""
+    """The debugger runs code for every client, so an explicit address must be loopback."""
     (problem,) = problems_of({name: "development", "SERVICE_BIND": bind})
 
     assert problem.startswith(f"SERVICE_BIND is '{bind}', expected a loopback address in development")
 
 
 def test_every_wrong_variable_is_named_at_once() -> None:
-    """One start shows all that has to be mended: name, value and what was expected."""
+    """One start shows every problem: name, value and expected form."""
     environ = {
         "SERVICE_ENV": "staging",
         "SERVICE_NAME": "9 lives",
@@ -211,7 +211,7 @@ def test_every_wrong_variable_is_named_at_once() -> None:
 
 
 def test_a_wrong_stand_in_is_named_by_its_own_name() -> None:
-    """Who has set `PORT` looks for `PORT` in the message, not for `SERVICE_BIND`."""
+    """If you set `PORT`, the message names `PORT`, not `SERVICE_BIND`."""
     expected = [
         "FLASK_ENV is 'staging', expected one of development, testing, production",
         "PORT is '65536', expected a whole number from 1 to 65535",
@@ -221,7 +221,7 @@ def test_a_wrong_stand_in_is_named_by_its_own_name() -> None:
 
 
 def test_the_error_says_all_problems_in_its_text() -> None:
-    """The text alone is enough where nobody looks at the attribute."""
+    """The text alone is enough for readers that ignore the attribute."""
     problems = ["A is 1, expected 2", "B is 3, expected 4"]
     expected = "A is 1, expected 2; B is 3, expected 4"
 
@@ -229,7 +229,7 @@ def test_the_error_says_all_problems_in_its_text() -> None:
 
 
 def test_a_secret_is_shown_nowhere() -> None:
-    """Neither a refused value nor an accepted one appears in a message or in a repr."""
+    """No message and no repr contains a secret, refused or accepted."""
     with pytest.raises(SettingsError) as raised:
         Settings.from_environ({"SERVICE_SECRET_KEY": "hunter2"})
 
@@ -245,7 +245,7 @@ def test_a_secret_is_shown_nowhere() -> None:
 
 @pytest.mark.parametrize("attribute", [field.name for field in fields(Settings)])
 def test_settings_do_not_change(attribute: str) -> None:
-    """What was read at the start holds until the end."""
+    """Settings read at the start hold until the end."""
     settings = Settings.from_environ({})
 
     with pytest.raises(FrozenInstanceError):
@@ -271,12 +271,12 @@ def test_the_debugger_is_for_development_only(mode: str, expected: bool) -> None
 def test_people_read_the_log_in_development_and_machines_elsewhere(
     environ: Mapping[str, str], expected: LogFormat
 ) -> None:
-    """The format follows the mode until it is set."""
+    """The format depends on the mode, unless it is set."""
     assert expected is Settings.from_environ(environ).log_format
 
 
 def test_unknown_variables_come_with_the_nearest_known_name() -> None:
-    """A slip of the pen is found; what resembles nothing has no suggestion, and others' variables are left alone."""
+    """A typo has a suggestion, a name unlike any other has none, and variables of others are ignored."""
     environ = {
         "SERVICE_TREADS": "8",
         "SERVICE_LOGLEVEL": "",
@@ -296,14 +296,14 @@ def test_unknown_variables_come_with_the_nearest_known_name() -> None:
 
 
 def test_known_variables_are_not_unknown() -> None:
-    """Every variable that is documented is known."""
+    """Every documented variable is known."""
     expected: dict[str, str | None] = {}
 
     assert expected == unknown_variables({name: "1" for name, _, _ in documentation()})
 
 
 def test_the_documentation_has_a_row_for_each_setting() -> None:
-    """A setting cannot be added without its row: name, default and meaning."""
+    """Every setting has a row with name, default and meaning."""
     expected = [field.metadata["variable"].name for field in fields(Settings)]
     rows = documentation()
 
@@ -323,7 +323,7 @@ def test_the_documentation_has_a_row_for_each_setting() -> None:
     ],
 )
 def test_the_documentation_shows_the_default_as_one_would_set_it(name: str, expected: str) -> None:
-    """Not as Python would write it; a default that depends on others is described."""
+    """The default is not in Python's form. If it depends on other settings, the text describes it."""
     defaults = {variable: default for variable, default, _ in documentation()}
 
     assert expected == defaults[name]

@@ -18,7 +18,7 @@ CLOSING = {"output": ">&-", "error": "2>&-", "all": "<&- >&- 2>&-"}
 
 
 def descriptors(server: Server) -> list[str]:
-    """Return which files the standard descriptors of each process are; those of Gunicorn's workers are pipes."""
+    """Return the files behind the standard descriptors of each process; those of Gunicorn's workers are pipes."""
     processes = [psutil.Process(server.process.pid), *server.children()]
     found = [str(Path(f"/proc/{process.pid}/fd/{number}").readlink()) for process in processes for number in range(3)]
     return [file for file in found if not file.startswith("pipe:")]
@@ -27,7 +27,7 @@ def descriptors(server: Server) -> list[str]:
 @pytest.mark.parametrize("closed", CLOSING)
 @pytest.mark.parametrize("name", ["gunicorn", "waitress"])
 def test_a_closed_stream_is_no_other_file(name: str, closed: str, tmp_path: Path) -> None:
-    """What the service opens, the store of the metrics and its sockets, takes none of the three numbers."""
+    """The service's own files, such as the metrics store and the sockets, must not get these three numbers."""
     command: list[str | Path] = ["sh", "-c", f'exec "$0" "$@" {CLOSING[closed]}', *COMMANDS[name]]
     with running(command, tmp_path, {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2"}) as server:
         found = descriptors(server)

@@ -45,7 +45,7 @@ WORD = text(r"[a-z]{2,4}", "2 to 4 small letters")
     ],
 )
 def test_a_value_of_the_expected_form_is_read(parse: Parse, value: str, expected: object) -> None:
-    """The value has the type that it stands for, not only the same look."""
+    """The value has the expected type, not only the same text."""
     read = parse(value)
 
     assert expected == read
@@ -77,7 +77,7 @@ def test_a_value_of_the_expected_form_is_read(parse: Parse, value: str, expected
     ],
 )
 def test_any_other_value_is_refused_with_what_was_expected(parse: Parse, expected: str, values: list[str]) -> None:
-    """The error's text is what was expected, so that a caller can say it; a newline at the end does not slip in."""
+    """The error's text is the expected form, so that a caller can quote it. A trailing newline is refused, too."""
     for value in values:
         with pytest.raises(ValueError, match=r".+") as raised:
             parse(value)
@@ -96,7 +96,7 @@ class Sample:
 
 
 def test_the_declaration_stands_in_the_field() -> None:
-    """Whoever reads the environment finds the declaration in the field's metadata."""
+    """The field's metadata holds the declaration."""
     declared: list[Variable] = [field.metadata["variable"] for field in fields(Sample)]
     expected: list[tuple[Any, ...]] = [
         ("SAMPLE_COLOUR", Colour.RED, "Its colour.", None, False),
@@ -107,14 +107,14 @@ def test_the_declaration_stands_in_the_field() -> None:
 
 
 def test_the_declared_parser_is_the_one_given() -> None:
-    """The parser stands in the declaration and reads the variable's text."""
+    """The declaration holds the parser, which reads the variable's text."""
     declared: list[Variable] = [field.metadata["variable"] for field in fields(Sample)]
 
     assert Colour.GREEN is declared[0].parse("green")
 
 
 def test_a_secret_is_not_in_the_repr() -> None:
-    """A secret's field is left out; another one is shown."""
+    """A secret's field is left out; other fields are shown."""
     shown = repr(Sample(colour=Colour.GREEN, password="abcd"))
 
     assert "abcd" not in shown
@@ -122,13 +122,13 @@ def test_a_secret_is_not_in_the_repr() -> None:
 
 
 def test_a_declared_field_has_to_be_given() -> None:
-    """The default is the environment's, not the constructor's, so that no setting is forgotten."""
+    """The default belongs to the environment, not to the constructor, so you cannot forget a setting."""
     with pytest.raises(TypeError, match="colour"):
         Sample(password="abcd")
 
 
 def test_a_derived_default_is_computed_from_what_is_known() -> None:
-    """The function gets the settings that were declared before."""
+    """The function gets the settings declared before it."""
     expected = 6
     doubled = Derived(lambda known: 2 * known["threads"], "twice the threads")
 
