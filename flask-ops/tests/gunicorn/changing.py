@@ -13,7 +13,7 @@ ENV = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2"}
 BROKEN = "import a_module_that_does_not_exist\n"
 HANGS = "import threading\nthreading.Event().wait()\n"
 IN_WORKERS = "import os\nif 'trial' not in os.environ['PROMETHEUS_MULTIPROC_DIR']:\n    "
-"""What begins a line that a trial does not run."""
+"""The beginning of a line that a trial does not run."""
 FORKS_NOTHING_IF_TOLD = """
 import errno, os
 from pathlib import Path
@@ -32,7 +32,7 @@ def when_ready(server):
 
 @contextmanager
 def serving(copy: Path, directory: Path, options: tuple[str, ...] = (), **env: str) -> Iterator[Server]:
-    """Run the copy; entered when both workers serve."""
+    """Run the copy during the block, which begins when both workers serve."""
     with running([BIN / "gunicorn", *options], directory, {**ENV, **env}, cwd=copy) as server:
         wait_until(lambda: metric(server, "service_worker_threads") == 8, "both workers have loaded the code")
         yield server

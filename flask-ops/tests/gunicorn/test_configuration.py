@@ -1,4 +1,4 @@
-"""A configuration that Gunicorn's master could not use is refused before it is used."""
+"""Configurations that Gunicorn's master could not use, refused at the start."""
 
 from __future__ import annotations
 

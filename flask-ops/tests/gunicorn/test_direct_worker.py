@@ -1,4 +1,4 @@
-"""Connections that a thread hands back to the poller itself."""
+"""Connections that a worker thread returns to the poller directly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A signal that comes while a worker is being forked, or loads the application, ends it."""
+"""A signal ends a worker that is still being forked or is loading the application."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ print(ended, noted)
 @pytest.mark.skipif(sys.platform == "win32", reason="the platform does not fork")
 @pytest.mark.parametrize(("kind", "expected"), [("worker", "-15 [1]"), ("other", "7 [1]")])
 def test_it_ends_the_worker_and_nothing_else(kind: str, expected: str) -> None:
-    """The parent, and children that are no workers, keep their handlers, and nothing stays blocked."""
+    """The parent, and children that are not workers, keep their handlers. No signal stays blocked."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, kind], cwd=PROJECT, capture_output=True, text=True, timeout=DEADLINE, check=True
     )

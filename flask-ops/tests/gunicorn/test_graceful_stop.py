@@ -1,4 +1,4 @@
-"""A stop in phases, as a load balancer, a client and an operator see it; for Gunicorn and Waitress alike."""
+"""A stop in phases, as seen by a load balancer, a client and an operator, for Gunicorn and Waitress."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def get(connection: http.client.HTTPConnection, path: str = "/whoami") -> Answer
 
 
 def held(directory: Path) -> str:
-    """Return the path of a request that takes until it is released."""
+    """Return the path of a request that runs until the test releases it."""
     return f"/slow?s=60&until={directory / 'release'}"
 
 
@@ -109,7 +109,7 @@ def test_the_drain_ends_by_itself(name: str, tmp_path: Path) -> None:
     with serve(name, tmp_path, {"SERVICE_DRAIN_SECONDS": "1.5"}) as server:
         drain(server)
         answered = 0
-        with contextlib.suppress(ConnectionRefusedError):  # anything else would be a lost request
+        with contextlib.suppress(ConnectionRefusedError):  # any other error would be a lost request
             while True:
                 assert 200 == server.get("/whoami").status
                 answered += 1
@@ -165,7 +165,7 @@ def test_what_waits_in_the_kernels_queue_is_answered(name: str, tmp_path: Path) 
 @pytest.mark.parametrize("path", ["/slow?s=60", "/stream-endless"])
 def test_what_does_not_end_in_time_has_its_line_and_is_counted(name: str, path: str, tmp_path: Path) -> None:
     with serve(name, tmp_path, {"SERVICE_GRACEFUL_SECONDS": "1"}) as server, keep_alive(server) as client:
-        client.request("GET", path)  # of a stream nothing is read
+        client.request("GET", path)  # the client does not read the stream
         wait_until(lambda: in_flight(server) == 1, "it is in flight, and was published")
         server.process.send_signal(signal.SIGTERM)
 
@@ -183,12 +183,12 @@ def test_sigint_stops_without_a_drain(tmp_path: Path) -> None:
 
 
 def test_a_store_that_is_gone_is_no_reason_not_to_drain(tmp_path: Path) -> None:
-    """The lines count what is there. A worker makes the folder again, within half a second."""
+    """The assertions count the lines left. A worker creates the folder again within half a second."""
     with serve("gunicorn", tmp_path, {"SERVICE_DRAIN_SECONDS": "1"}, ready="/readyz") as server:
         wait_until(lambda: len(server.lines("readiness check passed")) == 2 * len([*CHECKS]), "each worker is ready")
         (store,) = (tmp_path / "tmp").glob("service-metrics-*")
         shutil.rmtree(store)
-        server.children()[0].kill()  # the master looks into the folder for what the worker has left
+        server.children()[0].kill()  # the master then reads the worker's files in the folder
         wait_until(lambda: server.lines("worker ended", reason="signal"), "the worker has ended")
         assert 0 == server.stop()
         for event in ("draining", "stopping", "stopped"):
@@ -197,7 +197,7 @@ def test_a_store_that_is_gone_is_no_reason_not_to_drain(tmp_path: Path) -> None:
 
 
 def test_after_an_upgrade_the_old_master_goes_at_once_and_the_new_one_answers_the_probes(tmp_path: Path) -> None:
-    """Both serve the same addresses: to be not ready would turn away the clients of the new one."""
+    """Both masters serve the same addresses. An unready old master would turn away the clients of the new one."""
     with serve("gunicorn", tmp_path, LONG) as server:
         server.process.send_signal(signal.SIGUSR2)
         wait_until(lambda: len(server.lines("Starting gunicorn 27.0.1")) == 2, "a second master")
@@ -217,7 +217,7 @@ def test_after_an_upgrade_the_old_master_goes_at_once_and_the_new_one_answers_th
 
 
 def end(pid: int) -> None:
-    """End the master that has become another process's child."""
+    """End a master that has become another process's child."""
     os.kill(pid, signal.SIGINT)
 
 

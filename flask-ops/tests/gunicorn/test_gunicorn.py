@@ -55,7 +55,7 @@ def test_a_port_that_is_taken_ends_the_start_in_json(tmp_path: Path) -> None:
 
 
 def test_what_is_set_by_env_is_no_secret_of_the_log(tmp_path: Path) -> None:
-    """At debug, Gunicorn tells its whole configuration."""
+    """At debug, Gunicorn logs its whole configuration."""
     command: list[str | Path] = [BIN / "gunicorn", "--env", "DB_PASSWORD=hunter2", "--env", "B=two\nlines"]
     with running(command, tmp_path, {**ON_A_FREE_PORT, "SERVICE_LOG_LEVEL": "debug"}) as server:
         (told,) = [line["event"] for line in server.lines(level="debug") if line["event"].startswith("Current")]
@@ -85,7 +85,7 @@ def test_two_instances_run_side_by_side(tmp_path: Path) -> None:
 
 
 def test_a_read_only_home_and_working_directory_do_not_matter(tmp_path: Path) -> None:
-    """As in a container with a read-only root: only the temporary directory can be written."""
+    """In a container with a read-only root, only the temporary directory is writable."""
     with running([BIN / "gunicorn"], tmp_path, {**ON_A_FREE_PORT, "HOME": "/proc"}) as server:
         assert server.lines(level="error") == []
 
@@ -188,7 +188,7 @@ def collect():
 
 
 def test_a_collection_of_garbage_in_a_worker_copies_little_of_what_it_shares(tmp_path: Path) -> None:
-    """Seen: 99 percent stay shared; 52 without gc.freeze() in the master."""
+    """Measured: 99 percent stay shared, and 52 percent without gc.freeze() in the master."""
     (tmp_path / "collecting.py").write_text(COLLECTING)
     command: list[str | Path] = [BIN / "gunicorn", f"--pythonpath={tmp_path}", "--workers=1", "collecting:application"]
     with running(command, tmp_path, ON_A_FREE_PORT) as server:
@@ -198,7 +198,7 @@ def test_a_collection_of_garbage_in_a_worker_copies_little_of_what_it_shares(tmp
 
 
 def test_preloading_is_refused_with_its_reason(tmp_path: Path) -> None:
-    """The threads that check and publish would be the master's alone."""
+    """The threads that run checks and publish results would exist in the master alone."""
     with started([BIN / "gunicorn", "--preload"], tmp_path, ON_A_FREE_PORT) as server:
         assert 78 == server.process.wait(DEADLINE)
         assert "preload_app cannot be used" == server.line(level="critical")["event"]
@@ -206,7 +206,7 @@ def test_preloading_is_refused_with_its_reason(tmp_path: Path) -> None:
 
 
 def test_a_configuration_that_is_not_ours_is_warned_of(tmp_path: Path) -> None:
-    """Each worker would tell its own numbers only."""
+    """Each worker would show only its own numbers."""
     (tmp_path / "other.conf.py").write_text('wsgi_app = "service.app:create_app()"\n')
     with running(
         [BIN / "gunicorn", "--config", str(tmp_path / "other.conf.py"), "--bind=127.0.0.1:0", "--workers=2"],

@@ -1,4 +1,4 @@
-"""Requests and responses of Gunicorn, with what is different here."""
+"""Requests and responses of Gunicorn, and their differences from Gunicorn alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def request(raw: bytes = REQUEST, allowed: str = "", peer: Any = ("127.0.0.1", 4
 
 
 class Sent:
-    """A response, and what arrives of it: each message is what was sent at one time."""
+    """A response, and the messages in which it arrives."""
 
     def __init__(self, raw: bytes = REQUEST) -> None:
         self._near, self._far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -99,7 +99,7 @@ def test_what_is_no_bytes_still_raises_and_the_head_is_out(sent: Sent) -> None:
     ("allowed", "peer", "scheme"),
     [
         ("", ("127.0.0.1", 4711), "http"),
-        ("", "", "http"),  # a Unix socket, whose clients Gunicorn believes all
+        ("", "", "http"),  # Gunicorn trusts all clients of a Unix socket
         ("127.0.0.1", ("127.0.0.1", 4711), "https"),
         ("10.0.0.1", ("127.0.0.1", 4711), "http"),
     ],

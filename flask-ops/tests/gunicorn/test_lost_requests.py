@@ -1,4 +1,4 @@
-"""No request is lost, whatever signals come together: of clients that keep their connection, close it, or wait long."""
+"""No request is lost under any combination of signals: with keep-alive, with close, and with long requests."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ pytestmark = pytest.mark.system
 
 ROUNDS = int(os.environ.get("ROUNDS", "2"))
 FRESH_SECONDS = 1.0
-"""How long a client keeps a connection that it does not use; Gunicorn closes it after two."""
+"""How long a client keeps an unused connection, in seconds; Gunicorn closes it after two."""
 
 SHORT, LONG = "/slow?s=0.01", "/slow?s=1.5"
 
 Seen = Counter[int | str]
-"""Answers by status; an exception's name where there was none."""
+"""Answers by status; without an answer, the name of the exception."""
 
 
 def ask(server: Server, seen: Seen, over: threading.Event, path: str, *, keep_alive: bool) -> None:
-    """Ask until it is over, or nobody listens any more."""
+    """Send requests until the test is over, or until the server no longer listens."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=DEADLINE)
     answered = time.monotonic()
     with contextlib.closing(connection):
@@ -57,7 +57,7 @@ def ask(server: Server, seen: Seen, over: threading.Event, path: str, *, keep_al
 
 @contextmanager
 def load(server: Server, *paths: str) -> Iterator[Seen]:
-    """Have clients ask during the block; what they saw is complete after it."""
+    """Run clients during the block. After it, the list of what they saw is complete."""
     each: list[Seen] = []
     over = threading.Event()
     clients = []
@@ -91,9 +91,9 @@ def test_reloads_while_workers_are_recycled(tmp_path: Path) -> None:
 
 
 def test_sigterm_to_the_master_and_each_worker(tmp_path: Path) -> None:
-    """As to a process group, by a supervisor that has no other idea of a service.
+    """Supervisors do this when they signal a whole process group.
 
-    Not with long requests: the workers finish these and take no new ones, and their master knows nothing of it.
+    Long requests are left out: the workers finish them and take no new ones, and their master does not know.
     """
     env = {"SERVICE_LOG_LEVEL": "info", "SERVICE_DRAIN_SECONDS": "2"}
     with serve("gunicorn", tmp_path, env) as server:

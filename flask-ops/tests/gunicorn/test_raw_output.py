@@ -30,12 +30,12 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 def said(server: Server) -> list[tuple[str, str]]:
-    """Return logger and event of each line, all of which have to be lines."""
+    """Return logger and event of each line; every line must be valid."""
     return [(line.get("logger", ""), line["event"]) for line in lines(server.text())]
 
 
 def test_what_is_written_past_python_is_in_the_log(server: Server) -> None:
-    """By compiled code, by child processes and at the end of a worker."""
+    """Compiled code, child processes and a worker's end all write there."""
     (worker,) = server.children()
     assert 200 == server.get("/raw").status
     server.line("ZeroDivisionError: division by zero")
@@ -79,7 +79,7 @@ def test_a_line_that_does_not_go_on_is_written(server: Server) -> None:
 
 
 def test_a_child_that_writes_without_end_is_read_and_hinders_nobody(server: Server) -> None:
-    """What is more than the log takes is dropped and counted."""
+    """Output beyond the log's limit is dropped and counted."""
     assert 200 == server.get("/flood").status
     assert 200 == server.manage("/readyz").status
 
@@ -107,7 +107,7 @@ def test_a_child_that_stays_does_not_hold_up_the_stop(server: Server) -> None:
 
 
 def test_the_next_master_has_the_output_of_this_one(server: Server) -> None:
-    """As have both of them through a reload of the workers, and its trial."""
+    """Both masters keep it through a reload of the workers, with its trial."""
     server.process.send_signal(signal.SIGHUP)
     wait_until(lambda: len(server.lines("imported")) == 3, "the trial and a new worker")
     server.process.send_signal(signal.SIGUSR2)
@@ -153,7 +153,7 @@ STALLED = """
 
 
 def test_nobody_who_writes_waits_for_the_reader_of_the_log() -> None:
-    """Nor the end of the process, for a grandchild that does not stop."""
+    """A grandchild that writes forever does not delay the process's end either."""
     reader, writer = os.pipe()
     process = subprocess.Popen([sys.executable, "-c", BEGIN + STALLED], stdout=writer, cwd=PROJECT, env=clean_environ())
     os.close(writer)
@@ -166,7 +166,7 @@ def test_nobody_who_writes_waits_for_the_reader_of_the_log() -> None:
 
 
 def test_a_child_is_forked_where_no_descriptor_is_left(tmp_path: Path) -> None:
-    """It writes where its parent does."""
+    """The child writes to its parent's output."""
     script = """
     resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")), 4096))
     raw.expect_child(dict)

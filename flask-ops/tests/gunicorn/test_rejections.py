@@ -1,4 +1,4 @@
-"""What Gunicorn refuses by itself is a line and a count, and quotes nobody."""
+"""Requests that Gunicorn itself refuses have a line and a count, which do not quote the client."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def send(server: Server, data: bytes) -> bytes:
-    """Send these bytes, and nothing after them; return the answer."""
+    """Send only these bytes, and return the answer."""
     answer = b""
     with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE) as client:
         try:
@@ -39,7 +39,7 @@ def send(server: Server, data: bytes) -> bytes:
             client.shutdown(socket.SHUT_WR)
             while part := client.recv(65536):
                 answer += part
-        except ConnectionError:  # answered and closed before it had all been sent
+        except ConnectionError:  # the server answered and closed before it had received everything
             pass
     return answer
 
@@ -141,7 +141,7 @@ def test_after_all_that_it_serves_and_every_line_was_valid(server: Server) -> No
     assert 404 == server.get("/nope", {"X-Request-ID": "the-last-one"}).status
     server.line("request", request_id="the-last-one")
 
-    for line in server.output.read_bytes().decode().split("\n")[:-1]:  # strictly
+    for line in server.output.read_bytes().decode().split("\n")[:-1]:  # strict decoding: invalid UTF-8 raises
         fields: dict[str, Any] = json.loads(line)
         assert fields["level"] in {"debug", "info", "warning"}, line
         assert isinstance(fields["event"], str)

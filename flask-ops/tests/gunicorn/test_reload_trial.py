@@ -1,4 +1,4 @@
-"""New code that cannot be loaded does not take down the service that runs."""
+"""New code that cannot be loaded does not stop the running service."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ WAITS_FOR_A_FILE = "import pathlib, time\nwhile not pathlib.Path('go').exists():
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """Return a copy of the service, to be changed."""
+    """Return a copy of the service for the test to change."""
     return copy_service(tmp_path / "copy")
 
 
@@ -90,7 +90,7 @@ def test_workers_stay_where_the_new_code_ends_its_process_with_success(ending: s
 
 
 def test_it_does_not_matter_who_reaps_a_trial(copy: Path, tmp_path: Path) -> None:
-    """Gunicorn reaps any child in a loop, and a trial may end while it is busy there with a recycled worker."""
+    """Gunicorn reaps all children in a loop. A trial can end while the loop handles a recycled worker."""
     conf, views = copy / "gunicorn.conf.py", copy / "service" / "views.py"
     conf.write_text(conf.read_text() + REAPED_BY_ANOTHER)
     with running([BIN / "gunicorn"], tmp_path, ENV, cwd=copy) as server:
@@ -141,7 +141,7 @@ def test_workers_stay_where_the_new_code_hangs(server: Server, copy: Path) -> No
     server.process.send_signal(signal.SIGHUP)
 
     wait_until(lambda: len(workers(server)) == 3, "the trial")
-    assert 2 == metric(server, "service_workers")  # it is none
+    assert 2 == metric(server, "service_workers")  # the trial is not a worker
     assert "in time" in server.line("reload refused")["reason"]
     assert before == workers(server)
 
@@ -182,7 +182,7 @@ def test_a_stop_ends_a_trial(server: Server, copy: Path) -> None:
 
 
 def test_no_reload_happens_once_the_service_drains(copy: Path, tmp_path: Path) -> None:
-    """Workers would come and go in its midst."""
+    """Otherwise, workers would start and stop during the drain."""
     with running([BIN / "gunicorn"], tmp_path, {**ENV, "SERVICE_DRAIN_SECONDS": "3600"}, cwd=copy) as server:
         views = copy / "service" / "views.py"
         views.write_text(views.read_text() + WAITS_FOR_A_FILE)
@@ -200,7 +200,7 @@ def test_no_reload_happens_once_the_service_drains(copy: Path, tmp_path: Path) -
 
 
 def test_the_last_of_several_reloads_counts(server: Server, copy: Path) -> None:
-    """The code may change while it is being tried."""
+    """The code may change during its trial."""
     before = workers(server)
     views = copy / "service" / "views.py"
     good = views.read_text()
@@ -214,7 +214,7 @@ def test_the_last_of_several_reloads_counts(server: Server, copy: Path) -> None:
 
 
 def test_a_worker_that_cannot_start_is_tried_again_while_another_one_serves(server: Server, copy: Path) -> None:
-    """As when it is recycled in the middle of a deployment."""
+    """This happens if it is recycled during a deployment."""
     views = copy / "service" / "views.py"
     good = views.read_text()
     views.write_text(good + BROKEN)
@@ -240,7 +240,7 @@ def test_a_server_of_which_no_worker_can_start_ends(code: str, copy: Path, tmp_p
 
 
 def test_a_worker_that_hangs_as_it_starts_is_ended(copy: Path, tmp_path: Path) -> None:
-    """Gunicorn alone would wait for it without end."""
+    """Gunicorn alone would wait for it forever."""
     views = copy / "service" / "views.py"
     views.write_text(views.read_text() + HANGS)
 

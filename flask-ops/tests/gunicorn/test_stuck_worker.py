@@ -1,4 +1,4 @@
-"""A worker ends itself only where it is sure that nothing of it can serve on."""
+"""A worker ends itself only if it is certain that none of its threads can serve on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ from tests.process import DEADLINE, wait_until
 
 
 class Worker(ServiceWorker):
-    """Only what is needed of one: a queue to a main loop, and one thread, which serves until it is released."""
+    """The parts of a worker that the tests need:
+
+    a queue to the main loop, and one thread that serves until released.
+    """
 
     def __init__(self) -> None:
         self.alive = True
@@ -93,7 +96,7 @@ def test_a_worker_that_is_being_ended_is_left_alone(worker: Worker, kills: list[
 
 
 def test_a_worker_that_has_served_its_requests_is_not_left_alone(worker: Worker, kills: list[int]) -> None:
-    """No other one takes its place before it has ended."""
+    """Its replacement starts only after its end."""
     worker.alive, worker.nr = False, 1
     asked = Mock(return_value=[])
 

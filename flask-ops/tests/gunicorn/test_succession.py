@@ -1,4 +1,4 @@
-"""Workers that are replaced serve until their successors do, and hold up neither the master nor anybody else."""
+"""Workers serve until their replacements do, and delay neither the master nor clients."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def held():
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """Return a copy of the service with a request that takes until it is released."""
+    """Return a copy of the service, with a request that runs until the test releases it."""
     folder = copy_service(tmp_path / "copy")
     append(folder, HELD)
     return folder
 
 
 def append(copy: Path, code: str) -> str:
-    """Add to the code of the views; return what it was before."""
+    """Append to the code of the views, and return the previous code."""
     views = copy / "service" / "views.py"
     before = views.read_text()
     views.write_text(f"{before}\n{code}")
@@ -55,7 +55,7 @@ def append(copy: Path, code: str) -> str:
 
 @contextmanager
 def held(server: Server, copy: Path) -> Iterator[list[int]]:
-    """Have a request in flight until the end of the block; the list then has its status."""
+    """Keep a request in flight during the block; after it, the list holds the request's status."""
     statuses: list[int] = []
 
     def ask() -> None:
@@ -91,7 +91,7 @@ def test_old_workers_serve_until_new_ones_do(copy: Path, tmp_path: Path) -> None
 
 
 def test_old_workers_go_on_where_new_ones_cannot_start(copy: Path, tmp_path: Path) -> None:
-    """As where they cannot have what the trial could: a lock, say, that the old ones hold."""
+    """The trial may succeed where workers fail: for example, the old workers may hold a lock."""
     with serving(copy, tmp_path) as server:
         before = workers(server)
         good = append(copy, f"{IN_WORKERS}{BROKEN}")
@@ -110,7 +110,7 @@ def test_old_workers_go_on_where_new_ones_cannot_start(copy: Path, tmp_path: Pat
 def test_workers_that_end_before_they_serve_are_started_more_and_more_seldom(
     ending: str, copy: Path, tmp_path: Path
 ) -> None:
-    """Whatever their exit code is: it was 0, and Gunicorn forked 12 in a second."""
+    """The exit code does not matter: with code 0, Gunicorn forked 12 workers in a second."""
     with serving(copy, tmp_path) as server:
         append(copy, f"import os\n{ending}\n")
         server.children()[0].kill()

@@ -1,4 +1,4 @@
-"""Clients that do not close their connection hold nobody else up."""
+"""Clients that do not close their connection delay no other client."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.system
 CLIENTS = 50
 REQUESTS = 200
 PATIENCE = 5.0
-"""Seconds. Gunicorn alone spends up to two on each such client, one after the other."""
+"""In seconds. Gunicorn alone spends up to two on each such client, one after the other."""
 
 
 def test_clients_that_never_close_stall_nobody(tmp_path: Path) -> None:
@@ -44,7 +44,10 @@ def test_clients_that_never_close_stall_nobody(tmp_path: Path) -> None:
 
 
 def test_what_a_client_still_sends_does_not_cost_it_the_answer(tmp_path: Path) -> None:
-    """The answer comes before the body was read; to close at once would reset the connection, and lose it."""
+    """The server answers before it has read the body.
+
+    Closing at once would reset the connection and lose the answer.
+    """
     with serve("gunicorn", tmp_path, {"SERVICE_MAX_BODY_BYTES": "1000"}) as server:
         for _ in range(20):
             with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE) as client:

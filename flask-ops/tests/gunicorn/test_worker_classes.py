@@ -1,4 +1,4 @@
-"""A worker class whose stop would cost requests does not start."""
+"""Worker classes whose stop would lose requests, refused at the start."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ENV = {"SERVICE_BIND": "127.0.0.1:0"}
 
 
 def test_gthread_is_the_threaded_class_of_ours(tmp_path: Path) -> None:
-    """Existing command lines name it."""
+    """Existing command lines use this name."""
     with running([BIN / "gunicorn", "-k", "gthread", "--threads=3", "--workers=1"], tmp_path, ENV) as server:
         wait_until(lambda: 3 == value(scrape(server), "service_worker_threads"), "three threads")
 

@@ -1,4 +1,4 @@
-"""Why a worker has ended is told by what is known of its end, and nothing is concluded from what is not."""
+"""The reason for a worker's end, from known facts only."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def test_one_that_ends_with_success_before_it_serves_has_failed_to_boot(monkeypa
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the platform does not fork")
 def test_one_that_ends_between_the_last_look_and_the_reaping_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may have been killed, and others are started in its place."""
+    """A signal may have killed it. A replacement starts."""
     pid = os.fork()
     if pid == 0:
         os._exit(0)
-    os.waitpid(pid, 0)  # so that nothing is known of it
+    os.waitpid(pid, 0)  # its exit status is then unknown
 
     assert reap(booting_worker(pid), monkeypatch).is_pause
