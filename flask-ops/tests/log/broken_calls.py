@@ -1,4 +1,4 @@
-"""Log calls that a program should not make, and whose line is written all the same."""
+"""Log calls that a program should not make, and that still write their line."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from werkzeug.local import LocalProxy
 
 
 class Silent:
-    """Shows itself to nobody."""
+    """An object whose repr raises."""
 
     def __repr__(self) -> str:
         raise RuntimeError("no repr")
 
 
 class Leaving:
-    """Ends the program of who looks at it."""
+    """An object whose repr raises SystemExit."""
 
     def __repr__(self) -> str:
         raise SystemExit("no repr")
 
 
 class Classless:
-    """Does not even say what it is."""
+    """An object whose class cannot be read."""
 
     @property  # type: ignore[misc] # wrong on purpose
     def __class__(self) -> type:
@@ -33,7 +33,7 @@ class Classless:
 
 
 class Undecided:
-    """Is neither true nor false."""
+    """An object whose truth value raises."""
 
     def __bool__(self) -> bool:
         raise RuntimeError("no truth")
@@ -54,7 +54,7 @@ class Fraction(float):
 
 
 class Bottomless(Mapping[str, str]):
-    """A mapping that ends the program of who reads it."""
+    """A mapping that raises SystemExit when it is read."""
 
     def __getitem__(self, key: str) -> str:
         raise SystemExit(key)
@@ -136,4 +136,4 @@ CALLS: dict[str, Callable[[], object]] = {
         logging.makeLogRecord({"msg": "x", "levelno": 30, "levelname": None})
     ),
 }
-"""What it is, and the call."""
+"""Each call, by its description."""

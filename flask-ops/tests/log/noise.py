@@ -1,4 +1,4 @@
-"""The sample application, with routes that write to the log in every way that a program has."""
+"""The sample application, with routes that write to the log in every possible way."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from flask_ops.core.context import outgoing_headers
 from tests import sample
 from tests.log.broken_calls import CALLS
 
-if "gunicorn.arbiter" in sys.modules:  # elsewhere the log is set up when the application is made
+if "gunicorn.arbiter" in sys.modules:  # other servers set the log up when they create the application
     logging.getLogger("imported").warning("while it is imported")
     print("printed while it is imported")  # noqa: T201 - this is what is tested
 
 
 class Unhappy:
-    """Cannot go in peace."""
+    """An object whose deletion raises."""
 
     def __del__(self) -> None:
         raise ValueError("in __del__")
 
 
 class Last:
-    """Outlives the modules."""
+    """An object that outlives the modules."""
 
     def __del__(self) -> None:
         print("printed at the very end")  # noqa: T201 - it is about prints
@@ -65,7 +65,7 @@ def group() -> None:
 
 
 def every_way() -> None:
-    """Write in each way there is."""
+    """Write to the log in every possible way."""
     print("printed", {"a": 1})  # noqa: T201 - it is about prints
     print("two\nlines", end="")  # noqa: T201 - it is about prints
     print(file=sys.stdout, flush=True)  # noqa: T201 - it is about prints
@@ -99,7 +99,7 @@ def every_way() -> None:
     thread.start()
     thread.join()
     logging.raiseExceptions = True
-    handler = logging.StreamHandler()  # a handler of somebody else, which prints
+    handler = logging.StreamHandler()  # another library's handler, which prints
     record = logging.LogRecord("x", logging.ERROR, __file__, 1, "%d", ("x",), None)
     handler.handle(record)
     print("not ended", end="")  # noqa: T201 - it is about prints
@@ -121,7 +121,7 @@ def create_app() -> Flask:
 
     @app.get("/hold")
     def hold() -> str:
-        """Hold the lock of the interpreter, so that nothing of Python runs."""
+        """Hold the GIL, so that no Python code runs."""
         ctypes.PyDLL(None).sleep(int(request.args["s"]))
         return "held"
 

@@ -1,4 +1,4 @@
-"""The format for people: whatever a line holds, and no longer than it may be where it goes."""
+"""The format for people: any line, and no longer than its destination allows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def console(**fields: Any) -> bytes:
 
 @contextmanager
 def on_a_pipe() -> Iterator[None]:
-    """Have a pipe as standard output meanwhile."""
+    """Use a pipe as standard output during the block."""
     reader, writer = os.pipe()
     with stdout_is(writer):
         yield

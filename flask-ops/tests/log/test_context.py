@@ -1,4 +1,4 @@
-"""Which request a line belongs to, whoever logs it, and what goes on to other services."""
+"""The request that a line belongs to, whichever code logs it, and the headers for other services."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TRACEPARENT = f"00-{TRACE}-{SPAN}-01"
 @pytest.mark.parametrize("name", ["gunicorn", "waitress", "uwsgi"])
 @pytest.mark.system
 def test_every_line_names_its_request_and_nothing_leaks(name: str, tmp_path: Path) -> None:
-    """Eight clients at once, each request with ids and values of its own, on threads that are used again."""
+    """Eight clients send requests at once, each with its own ids and values, on threads that are reused."""
     with running(COMMANDS[name], tmp_path, ENV) as server:
         answers: dict[str, Any] = {}
 
@@ -60,7 +60,7 @@ def test_every_line_names_its_request_and_nothing_leaks(name: str, tmp_path: Pat
         passed_on = {"traceparent": f"00-{traced['trace_id']}-{SPAN}-00"} if traced else {}
         assert {"X-Request-ID": f"r-{number}", **passed_on} == answer["headers"]
     for number in answers:
-        # What is logged while the response is sent, when Flask has forgotten the request.
+        # Lines written while the response is sent, after Flask has left the request.
         mine = [line for line in lines if line.get("request_id") == f"s-{number}"]
         assert [*["own", "foreign"] * 3, "closed", "request"] == [line["event"] for line in mine]
         assert {"/streamed"} == {line["route"] for line in mine}

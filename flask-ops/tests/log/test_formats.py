@@ -1,4 +1,4 @@
-"""The formats of other systems, against the field names that these publish."""
+"""The formats of other systems, compared with their published field names."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
 TRACEPARENT = f"00-{TRACE}-{SPAN}-01"
 
-# Elastic Common Schema 8.11, https://www.elastic.co/guide/en/ecs/8.11/ecs-field-reference.html: field and type.
-# The first four are what ecs-logging requires of every line, the first three in this order:
+# Fields and types of Elastic Common Schema 8.11: https://www.elastic.co/guide/en/ecs/8.11/ecs-field-reference.html
+# ecs-logging requires the first four in every line, and the first three in this order:
 # https://github.com/elastic/ecs-logging/blob/main/spec/spec.json
 ECS = {
     "@timestamp": "date",
@@ -50,7 +50,7 @@ ECS = {
 }
 PYTHON = {"date": str, "keyword": str, "match_only_text": str, "wildcard": str, "long": int, "object": dict}
 
-# OpenTelemetry's log data model, https://opentelemetry.io/docs/specs/otel/logs/data-model/: the names of its fields.
+# Field names of OpenTelemetry's log data model: https://opentelemetry.io/docs/specs/otel/logs/data-model/
 OTEL_MODEL = {
     *("Timestamp", "ObservedTimestamp", "TraceId", "SpanId", "TraceFlags", "SeverityText", "SeverityNumber", "Body"),
     *("Resource", "InstrumentationScope", "Attributes", "EventName"),
@@ -70,7 +70,7 @@ OTEL_RESOURCE = {"service.name", "service.version", "deployment.environment.name
 
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
-    """Return what a noisy server writes in each format."""
+    """Return the lines of a noisy server in each format."""
     found = {}
     for name in ("ecs", "otel"):
         directory = tmp_path_factory.mktemp(name)
@@ -142,7 +142,7 @@ PLAIN = {"thread": "main", "trace_id": TRACE, "span_id": SPAN}
 
 
 def made(log_format: str, **fields: Any) -> dict[str, Any]:
-    """Return the line that somebody's log call makes."""
+    """Return the line that a log call writes."""
     line = Lines(Settings.from_environ({"SERVICE_LOG_FORMAT": log_format}))
     found: dict[str, Any] = json.loads(line.make({"level": "info", "event": "paid", **fields}))
     return found

@@ -1,4 +1,4 @@
-"""No log call, however broken, raises, and each has its line."""
+"""No log call raises, even if it is broken, and each writes its line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAMES = {
 
 @pytest.fixture
 def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
-    """Set the log up as the only one: pytest's own handlers raise for broken calls."""
+    """Configure the log as the only one: pytest's own handlers raise for broken calls."""
     configured, configuration = structlog.is_configured(), structlog.get_config()
     root = logging.getLogger()
     level = root.level
@@ -91,7 +91,7 @@ def test_the_line_says_what_it_can(
 def test_a_level_between_is_the_lower_one(
     number: int, level: str, configure: Configure, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """There are five, whatever else a library has invented."""
+    """There are five levels, even if a library has added others."""
     configure()
     logging.getLogger().setLevel(1)
     foreign.log(number, "x")
@@ -138,7 +138,7 @@ def test_a_filter_that_fails_costs_no_line(configure: Configure, capfd: pytest.C
 def test_a_filter_may_put_another_record_in_its_place(
     configure: Configure, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """From Python 3.12 on."""
+    """This is possible from Python 3.12 on."""
     configure()
     other = logging.makeLogRecord({"msg": "other", "levelno": logging.INFO})
     monkeypatch.setattr(logging.getLogger().handlers[0], "filter", lambda _record: other)

@@ -22,7 +22,7 @@ NAME = "tests.levels"
 
 @pytest.fixture(autouse=True)
 def _restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Levels are the process's."""
+    """Restore the levels, which belong to the whole process."""
     monkeypatch.setenv(multiprocess.VARIABLE, str(tmp_path))
     root = logging.getLogger().level
     yield
@@ -58,7 +58,7 @@ def test_it_ends_by_itself_after_its_time(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_settings_do_not_end_it() -> None:
-    """A reload reads them again; they are what it falls back to."""
+    """A reload reads the settings again. They apply after the override ends."""
     logger = logging.getLogger(NAME)
     levels.override(NAME, LogLevel.DEBUG)
     levels.configure(logger, logging.WARNING)
@@ -124,7 +124,7 @@ def test_the_answer_shows_levels_and_overrides() -> None:
 
 
 def test_a_name_that_no_text_can_have_breaks_no_answer() -> None:
-    """A library may have given it; this one is forgotten again."""
+    """A library may use such a name. The test removes it again."""
     name = f"{NAME}.\ud800"
     logging.getLogger(name)
     try:
@@ -154,7 +154,7 @@ def test_a_store_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch)
 
 
 def found(server: Server, workers: int, name: str = "some.library") -> set[str]:
-    """Return the levels of that many workers."""
+    """Return the logger's levels in ``workers`` workers."""
     by_pid: dict[int, str] = {}
 
     def ask() -> bool:

@@ -43,7 +43,7 @@ def writer_to(reader: Reader, limit: int = 100) -> LineWriter:
 
 
 def stall(reader: Reader, writer: LineWriter) -> None:
-    """Have the thread wait for the reader, with one line in its hands."""
+    """Make the thread wait for the reader while it writes one line."""
     reader.reads.clear()
     reader.entered.clear()
     writer.put(b"stalled...\n")
@@ -88,7 +88,7 @@ def test_a_line_is_written_without_a_flush(reader: Reader) -> None:
 
 
 def test_what_has_no_room_is_dropped_counted_and_told_in_its_place(reader: Reader) -> None:
-    """The line in the writer's hands counts as well: 11 of 100 bytes."""
+    """The line being written counts as well: 11 of 100 bytes."""
     writer = writer_to(reader)
     stall(reader, writer)
     for number in range(20):
@@ -138,7 +138,7 @@ def test_a_flush_has_a_deadline(reader: Reader) -> None:
 
 
 def test_a_flush_writes_what_an_interrupted_put_has_left(reader: Reader) -> None:
-    """A signal handler may raise SystemExit in the middle of it; the line is written at the exit."""
+    """A signal handler may raise SystemExit during a put. The exit then writes the line."""
     writer = writer_to(reader)
     with writer._lock:
         writer._lines.append(b"left\n")

@@ -29,36 +29,36 @@ PASSWORD = "hunter2"
 
 
 class Output:
-    """What was written to file descriptor 1, which is not the same as ``sys.stdout``."""
+    """The text written to file descriptor 1, which may differ from ``sys.stdout``."""
 
     def __init__(self, capfd: pytest.CaptureFixture[str]) -> None:
         self._capfd = capfd
 
     def text(self) -> str:
-        """Return what was written since the last call."""
+        """Return the text written since the last call."""
         return self._capfd.readouterr().out
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return it as the JSON lines that it has to be."""
+        """Return that text as JSON lines; any other line is an error."""
         text = self.text()
         assert not text or text.endswith("\n")
         return [json.loads(line) for line in text.split("\n")[:-1]]
 
     def line(self) -> dict[str, Any]:
-        """Return the one line that it has to be."""
+        """Return the only line."""
         (line,) = self.lines()
         return line
 
 
 @pytest.fixture
 def output(capfd: pytest.CaptureFixture[str]) -> Output:
-    """Read what the log writes."""
+    """Read the log's output."""
     return Output(capfd)
 
 
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
-    """Give back the log, the hooks and the context as they were: all of them are the process's."""
+    """Restore the log, the hooks and the context, which belong to the whole process."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     configured, configuration = structlog.is_configured(), structlog.get_config()
@@ -83,13 +83,13 @@ def _restored() -> Iterator[None]:
 
 
 def settings(**environ: str) -> Settings:
-    """Return the settings that these variables make."""
+    """Return the settings for these variables."""
     return Settings.from_environ(environ)
 
 
 @contextlib.contextmanager
 def serving(context: RequestContext) -> Iterator[None]:
-    """Serve this request meanwhile."""
+    """Serve this request during the block."""
     token = current_request.set(context)
     try:
         yield
@@ -98,18 +98,18 @@ def serving(context: RequestContext) -> Iterator[None]:
 
 
 def own() -> structlog.stdlib.BoundLogger:
-    """Return a logger as this service's modules have one."""
+    """Return a logger like those of this service's modules."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("service.sample")
     return logger
 
 
 def foreign() -> logging.Logger:
-    """Return a logger as libraries have one."""
+    """Return a logger like those of libraries."""
     return logging.getLogger("some.library")
 
 
 def request_log() -> RequestLog:
-    """Return the writer of the requests' lines."""
+    """Return the writer of request lines."""
     return RequestLog(settings())
 
 
@@ -118,11 +118,11 @@ WRITERS = [
     pytest.param(lambda: foreign().warning("hello"), id="foreign"),
     pytest.param(lambda: request_log().write("warning", {"hello": 1}), id="request"),
 ]
-"""A line of each kind."""
+"""One writer for each kind of line."""
 
 
 def test_a_line_of_ours_has_its_fields(output: Output) -> None:
-    """The event first, what was bound, what was given; values keep their types."""
+    """The event comes first, then the bound fields, then the call's fields. Values keep their types."""
     logs.configure(settings(SERVICE_NAME="shop"))
     own().bind(order=7).info("paid", amount=1.5, currency=None)
     line = output.line()
@@ -141,7 +141,7 @@ def test_a_line_of_ours_has_its_fields(output: Output) -> None:
 
 
 def test_a_line_of_a_library_has_its_fields(output: Output) -> None:
-    """The message with its arguments, and what was passed as `extra`."""
+    """The line has the message with its arguments, and the fields of `extra`."""
     logs.configure(settings(SERVICE_NAME="shop"))
     foreign().warning("%d of %s", 2, "three", extra={"host": "db1"})
     line = output.line()
@@ -154,12 +154,12 @@ def test_a_line_of_a_library_has_its_fields(output: Output) -> None:
     }
 
     assert line.pop("timestamp")
-    line.pop("message", None)  # left in the record by a handler that came before, such as pytest's
+    line.pop("message", None)  # a handler that ran before, such as pytest's, leaves it in the record
     assert expected == line
 
 
 def test_a_line_of_ours_takes_positional_arguments(output: Output) -> None:
-    """As the standard library's loggers do."""
+    """The standard library's loggers take them, too."""
     logs.configure(settings())
     own().info("%d of %s", 2, "three")
     expected = "2 of three"
@@ -168,7 +168,7 @@ def test_a_line_of_ours_takes_positional_arguments(output: Output) -> None:
 
 
 def test_the_line_of_a_request_has_its_fields(output: Output) -> None:
-    """The caller says which; the log adds what every line has."""
+    """The caller chooses them; the log adds the fields of every line."""
     logs.configure(settings())
     RequestLog(settings(SERVICE_NAME="shop")).write("error", {"route": "/", "status": 500})
     line = output.line()
@@ -180,7 +180,7 @@ def test_the_line_of_a_request_has_its_fields(output: Output) -> None:
 
 @pytest.mark.parametrize("write", WRITERS)
 def test_every_line_begins_alike(output: Output, write: Write) -> None:
-    """Whoever wrote it: where people look first stands what they look for."""
+    """Every writer puts the fields that people look at first in front."""
     logs.configure(settings())
     write()
     expected = ["timestamp", "level", "event", "service"]
@@ -203,7 +203,7 @@ def test_every_line_says_when(output: Output, write: Write) -> None:
 
 @pytest.mark.parametrize("write", WRITERS)
 def test_a_line_within_a_request_says_which(output: Output, write: Write) -> None:
-    """The ids link what happened, here and in the services that called; without a trace there are no such fields."""
+    """The ids link the lines of this service and its callers. Without a trace, the line has no trace fields."""
     logs.configure(settings())
     with serving(RequestContext("request-1", "trace-1", "span-1")):
         write()
@@ -221,7 +221,7 @@ def test_a_line_within_a_request_says_which(output: Output, write: Write) -> Non
 
 
 def test_a_line_about_another_request_names_that_one(output: Output) -> None:
-    """What the caller says goes before what the context knows."""
+    """The call's own values override the context."""
     logs.configure(settings())
     with serving(RequestContext("request-1", "trace-1", "span-1")):
         own().info("resumed", request_id="request-0")
@@ -232,7 +232,7 @@ def test_a_line_about_another_request_names_that_one(output: Output) -> None:
 
 @pytest.mark.parametrize("write", WRITERS)
 def test_what_is_bound_to_the_context_is_in_every_line(output: Output, write: Write) -> None:
-    """A view binds a user once, and sees it in the lines of libraries and of the request too."""
+    """A view binds a user once. The lines of libraries and of the request have it, too."""
     logs.configure(settings())
     with structlog.contextvars.bound_contextvars(user="u1"):
         write()
@@ -246,7 +246,7 @@ def test_what_is_bound_to_the_context_is_in_every_line(output: Output, write: Wr
     "value", [object, 2**70, "\ud800", {1: {2, 3}}, b"\xff", "two\nlines"], ids=lambda value: type(value).__name__
 )
 def test_no_value_costs_a_line(output: Output, value: object) -> None:
-    """A line stays one line, and is JSON, whatever it holds."""
+    """Any value gives one valid line of JSON."""
     logs.configure(settings())
     own().info("odd", value=value)
     expected = "odd"
@@ -255,7 +255,7 @@ def test_no_value_costs_a_line(output: Output, value: object) -> None:
 
 
 def fail(number: int) -> None:
-    """Raise an exception with a cause, from a frame that knows a password."""
+    """Raise an exception with a cause, from a frame with a password."""
     password = PASSWORD
     try:
         raise KeyError(len(password))
@@ -264,7 +264,7 @@ def fail(number: int) -> None:
 
 
 def caught() -> ExcInfo:
-    """Return an exception as it was raised."""
+    """Return a raised exception."""
     try:
         fail(7)
     except ValueError as error:
@@ -283,7 +283,7 @@ EXCEPTIONS = [
 
 @pytest.mark.parametrize("write", EXCEPTIONS)
 def test_an_exception_is_structured(output: Output, write: Callable[[ExcInfo], object]) -> None:
-    """Type, text and frames of it and of its cause, ready to be searched, in the same line."""
+    """The same line holds type, text and frames of the exception and its cause, as searchable fields."""
     logs.configure(settings())
     write(caught())
     line = output.line()
@@ -300,7 +300,7 @@ def test_an_exception_is_structured(output: Output, write: Callable[[ExcInfo], o
 @pytest.mark.parametrize("log_format", ["json", "console"])
 @pytest.mark.parametrize("write", EXCEPTIONS)
 def test_local_variables_are_not_logged(output: Output, write: Callable[[ExcInfo], object], log_format: str) -> None:
-    """They hold passwords."""
+    """Local variables can hold passwords."""
     logs.configure(settings(SERVICE_LOG_FORMAT=log_format))
     write(caught())
     text = output.text()
@@ -326,7 +326,7 @@ def test_exception_logs_the_one_that_is_handled(
 
 
 def test_an_uncaught_exception_is_one_line(output: Output) -> None:
-    """Not a traceback of many lines on standard error."""
+    """Python would write a traceback of many lines to standard error."""
     logs.configure(settings())
     sys.excepthook(*caught())
     line = output.line()
@@ -336,7 +336,7 @@ def test_an_uncaught_exception_is_one_line(output: Output) -> None:
 
 
 def test_an_end_that_is_no_news_is_not_logged(output: Output) -> None:
-    """What is in the log already is not told twice."""
+    """The exception is in the log already."""
     logs.configure(settings())
     sys.excepthook(ReportedError, ReportedError("told before"), None)
     expected: list[dict[str, Any]] = []
@@ -345,7 +345,7 @@ def test_an_end_that_is_no_news_is_not_logged(output: Output) -> None:
 
 
 def test_an_end_by_ctrl_c_is_one_line_and_no_error(output: Output) -> None:
-    """Without a traceback, for nothing was wrong."""
+    """It has no traceback, because nothing failed."""
     logs.configure(settings())
     sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
     line = output.line()
@@ -356,7 +356,7 @@ def test_an_end_by_ctrl_c_is_one_line_and_no_error(output: Output) -> None:
 
 
 def test_an_uncaught_exception_in_a_thread_is_one_line_that_names_the_thread(output: Output) -> None:
-    """Else a background task would die unseen."""
+    """Otherwise, the failure of a background task would stay unseen."""
     logs.configure(settings())
     thread = threading.Thread(target=fail, args=(7,), name="worker-7")
     thread.start()
@@ -368,7 +368,7 @@ def test_an_uncaught_exception_in_a_thread_is_one_line_that_names_the_thread(out
 
 
 def test_a_thread_that_is_gone_has_no_name(output: Output) -> None:
-    """At the interpreter's exit the hook may get neither thread nor exception."""
+    """At the interpreter's exit, the hook may get neither thread nor exception."""
     logs.configure(settings())
     threading.excepthook(threading.ExceptHookArgs((*caught(), None)))
     threading.excepthook(threading.ExceptHookArgs((ValueError, None, None, None)))
@@ -378,7 +378,7 @@ def test_a_thread_that_is_gone_has_no_name(output: Output) -> None:
 
 
 def test_a_servers_line_about_a_reported_exception_is_dropped(output: Output) -> None:
-    """The exception it carries is in the log already; the server's other lines stay."""
+    """The server's line repeats an exception that is in the log already. The server's other lines stay."""
     logs.configure(settings())
     server = logging.getLogger("gunicorn.error")
     try:
@@ -401,7 +401,7 @@ LEVELS = ["debug", "info", "warning", "error", "critical"]
 def test_only_lines_of_the_level_or_above_are_written(
     output: Output, logger: Callable[[], structlog.stdlib.BoundLogger | logging.Logger], least: str
 ) -> None:
-    """One setting for our loggers and for those of libraries."""
+    """One setting covers our loggers and those of libraries."""
     logs.configure(settings(SERVICE_LOG_LEVEL=least))
     for level in LEVELS:
         getattr(logger(), level)("a line")
@@ -412,7 +412,7 @@ def test_only_lines_of_the_level_or_above_are_written(
 
 @pytest.mark.parametrize("least", LEVELS)
 def test_the_log_of_requests_tells_which_lines_it_would_write(least: str) -> None:
-    """So that nobody makes a line that nobody wants."""
+    """The caller can then skip lines that would not be written."""
     logs.configure(settings(SERVICE_LOG_LEVEL=least))
     log = request_log()
     expected = LEVELS[LEVELS.index(least) :]
@@ -424,7 +424,7 @@ def test_the_log_of_requests_tells_which_lines_it_would_write(least: str) -> Non
 def test_the_last_configuration_counts(
     output: Output, write: Callable[[], structlog.stdlib.BoundLogger | logging.Logger]
 ) -> None:
-    """A second application does not double the lines; a logger from before follows."""
+    """A second application does not double the lines. A logger created before also follows."""
     logs.configure(settings(SERVICE_NAME="first"))
     logger = write()
     logger.info("one")
@@ -437,7 +437,7 @@ def test_the_last_configuration_counts(
 
 
 def test_handlers_of_others_stay() -> None:
-    """An error reporter that was set up before goes on reporting."""
+    """An error reporter installed before still gets its records."""
     theirs = logging.NullHandler()
     logging.getLogger().addHandler(theirs)
     logs.configure(settings())
@@ -446,7 +446,7 @@ def test_handlers_of_others_stay() -> None:
 
 
 def test_a_configuration_of_others_that_leaves_root_alone_changes_nothing(output: Output) -> None:
-    """As the README has it."""
+    """The README recommends this configuration."""
     logs.configure(settings())
     loggers = {"some": {"level": "DEBUG", "handlers": ["theirs"]}}
     theirs = {"theirs": {"class": "logging.NullHandler"}}
@@ -465,7 +465,7 @@ def test_a_configuration_of_others_that_leaves_root_alone_changes_nothing(output
 
 
 def test_a_warning_of_python_is_a_line(output: Output) -> None:
-    """Deprecations come up in the log, as one line each."""
+    """Each deprecation is one line in the log."""
     logs.configure(settings())
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -487,7 +487,7 @@ def test_a_warning_of_python_is_a_line(output: Output) -> None:
     ids=["own", "foreign", "request"],
 )
 def test_the_console_format_is_for_people(output: Output, write: Write) -> None:
-    """One line with time, level, event and fields, without colours where no terminal reads it."""
+    """One line has time, level, event and fields. Without a terminal there are no colours."""
     logs.configure(settings(SERVICE_LOG_FORMAT="console"))
     with serving(RequestContext("request-1")):
         write()
@@ -501,7 +501,7 @@ def test_the_console_format_is_for_people(output: Output, write: Write) -> None:
 
 
 def test_the_console_format_keeps_the_order_of_the_fields(output: Output) -> None:
-    """As they were given, for that is the order in which they make sense."""
+    """The order of the call makes sense to the reader."""
     logs.configure(settings(SERVICE_LOG_FORMAT="console"))
     own().info("hello", zebra=1, ant=2, mole=3)
 
@@ -509,7 +509,7 @@ def test_the_console_format_keeps_the_order_of_the_fields(output: Output) -> Non
 
 
 def test_the_console_format_shows_a_traceback_as_python_does(output: Output) -> None:
-    """With the cause, over several lines."""
+    """The traceback has the cause, over several lines."""
     logs.configure(settings(SERVICE_LOG_FORMAT="console"))
     own().error("failed", exc_info=caught())
     text = output.text()
@@ -543,7 +543,7 @@ def test_lines_of_threads_do_not_mix(output: Output) -> None:
 
 
 def test_the_log_is_written_past_the_buffer_of_python(output: Output) -> None:
-    """A line is out when the call returns, even where `sys.stdout` was replaced or is never flushed."""
+    """The line is written when the call returns, even if `sys.stdout` was replaced or is never flushed."""
     logs.configure(settings())
     with contextlib.redirect_stdout(None):
         own().info("written")
@@ -553,7 +553,7 @@ def test_the_log_is_written_past_the_buffer_of_python(output: Output) -> None:
 
 
 def test_a_broken_log_call_of_a_library_does_not_reach_the_view(capfd: pytest.CaptureFixture[str]) -> None:
-    """The line is written as far as it goes, and the caller notices nothing."""
+    """The line holds all that could be formatted, and the caller gets no error."""
     logs.configure(settings())
     logger = logging.getLogger("a.library")
     record = logger.makeRecord("a.library", logging.WARNING, __file__, 1, "%d", ("x",), None)
@@ -569,7 +569,7 @@ def test_a_broken_log_call_of_a_library_does_not_reach_the_view(capfd: pytest.Ca
 
 
 def test_foreign_fields_do_not_hide_ours(capfd: pytest.CaptureFixture[str]) -> None:
-    """What a library calls event, level or service is not taken for ours."""
+    """A library's own fields event, level or service do not replace ours."""
     logs.configure(settings())
     extra = {"event": "other", "level": 5, "timestamp": "t", "service": "s", "logger": "z"}
     logging.getLogger("a.library").warning("message", extra=extra)
@@ -582,7 +582,7 @@ def test_foreign_fields_do_not_hide_ours(capfd: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_settings_object_in_a_line_shows_no_secret(capfd: pytest.CaptureFixture[str]) -> None:
-    """A dataclass is shown by its repr."""
+    """The line shows the repr of a dataclass."""
     logs.configure(settings())
     secret = settings(SERVICE_SECRET_KEY="0123456789abcdef-secret")
 

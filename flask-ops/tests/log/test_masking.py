@@ -36,7 +36,7 @@ class Team:
 
 @dataclass
 class Discreet:
-    """Says by its own repr what may be seen of it."""
+    """An object whose repr hides its secrets."""
 
     password: str
     key: str
@@ -102,7 +102,7 @@ def test_settings_add_names() -> None:
 
 
 def test_what_says_nothing_is_shown() -> None:
-    """That there is no token is worth knowing, and a number of tokens is no token."""
+    """A missing token is useful to see, and a number of tokens is not a token."""
     expected = {"token": None, "prompt_tokens": 512, "tokens_used": 5, "totaltokens": 7, "cookies": 2}
 
     assert expected == Mask().fields(expected)
@@ -187,7 +187,7 @@ def test_a_structure_that_holds_itself_ends() -> None:
 
 
 def test_a_structure_that_grows_without_end_is_cut() -> None:
-    """Each level holds the one below twice: 2 to the 15th lists, made of 15."""
+    """Each level holds the level below twice: 15 lists stand for 2 to the 15th."""
     value: list[Any] = []
     for _ in range(15):
         value = [value, value]
@@ -202,7 +202,7 @@ def test_what_cannot_be_read_is_said() -> None:
 
 
 def test_what_does_not_say_what_it_is_is_said() -> None:
-    """Such as a lazy value whose loader fails: it raises for whoever asks for its class."""
+    """For example, a lazy value whose loader fails raises when its class is read."""
     expected = {"a": "<Classless cannot be read>", "b": 1}
 
     assert expected == Mask().fields({"a": Classless(), "b": 1})

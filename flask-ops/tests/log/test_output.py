@@ -15,7 +15,7 @@ from tests.process import run_python, wait_until
 
 @contextlib.contextmanager
 def stdout_is(descriptor: int) -> Iterator[None]:
-    """Have this descriptor as standard output meanwhile."""
+    """Use this descriptor as standard output during the block."""
     saved = os.dup(1)
     os.dup2(descriptor, 1)
     try:
@@ -39,7 +39,10 @@ def line(letter: str, size: int) -> bytes:
 
 
 def test_lines_go_into_a_pipe_in_whole_pieces() -> None:
-    """Each write holds whole lines and no more than a pipe takes at once; in packet mode each one is read apart."""
+    """Each write holds whole lines, and at most as much as a pipe takes at once.
+
+    A pipe in packet mode returns each write separately.
+    """
     reader, writer = os.pipe2(os.O_DIRECT)
     lines = [line(letter, size) for letter, size in zip("abcdefg", [1000, 2000, 1096, 1, 4096, 500, 3597], strict=True)]
     with stdout_is(writer):
@@ -68,7 +71,7 @@ FULL = """if True:
     output, (_, hard) = Output(), resource.getrlimit(resource.RLIMIT_FSIZE)
     def limit(size): resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
 """
-"""A file with a limit, from which on the system refuses to write, stands for a disk that is full."""
+"""A file size limit stands for a full disk: the system refuses to write beyond it."""
 
 
 @pytest.mark.parametrize(
@@ -96,7 +99,7 @@ print(lost, file=sys.stderr)
 
 
 def test_a_full_disk_leaves_the_lines_of_all_processes_whole(tmp_path: Path) -> None:
-    """Each is refused in the middle of a line while others write, and goes on when there is room again."""
+    """Each process is refused within a line while others write, and continues when there is room again."""
     script = """
 import multiprocessing
 processes = multiprocessing.get_context("fork")
@@ -124,7 +127,7 @@ assert [0] * 4 == [child.exitcode for child in children]
 
 
 def test_a_pipe_that_somebody_has_made_non_blocking_is_waited_for(pipe: tuple[int, int]) -> None:
-    """The setting belongs to all who share the pipe; lines are not lost by it."""
+    """All processes that share the pipe share this setting. It must not lose lines."""
     reader, writer = pipe
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     os.set_blocking(writer, False)

@@ -1,4 +1,4 @@
-"""Every line of every phase is one JSON object, whoever writes it."""
+"""Every line of every phase is one JSON object, whichever code writes it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COMMANDS: dict[str, list[str | Path]] = {
 
 
 def lines(text: str) -> list[dict[str, Any]]:
-    """Return every line, each of which has to be what the README promises."""
+    """Return every line, each in the form that the README promises."""
     assert text.endswith("\n")
     found = []
     for line in text.split("\n")[:-1]:
@@ -50,7 +50,7 @@ def events(server: Server) -> set[str]:
 
 
 def wait_for_workers(server: Server, count: int) -> None:
-    """Wait until each worker has answered: a signal that uWSGI gets before, its worker never sees."""
+    """Wait until each worker has answered: uWSGI forwards no signal to a worker that still starts."""
     pids: set[int] = set()
 
     def ask() -> bool:
@@ -94,7 +94,7 @@ def test_every_way_to_write_ends_in_the_log(name: str, tmp_path: Path) -> None:
         server.stop()
         text = server.text()
 
-    if name == "uwsgi":  # what it says in C is text
+    if name == "uwsgi":  # its C code writes plain text
         text = "".join(f"{line}\n" for line in text.split("\n") if line.startswith("{"))
     written = lines(text)
     said = {line["event"] for line in written}
@@ -116,7 +116,7 @@ def test_every_way_to_write_ends_in_the_log(name: str, tmp_path: Path) -> None:
 
 
 def test_every_phase_of_gunicorn_is_in_json(tmp_path: Path) -> None:
-    """Boot, more and fewer workers, a crash, a hang, a kill, a reload, SIGUSR1, SIGWINCH, the stop."""
+    """Start, more and fewer workers, a crash, a hang, a kill, a reload, SIGUSR1, SIGWINCH, and the stop."""
     with running(COMMANDS["gunicorn"], tmp_path, {**ENV, "SERVICE_LOG_LEVEL": "debug"}) as server:
         for path in ("/crash", "/hold?s=60"):
             with contextlib.suppress(OSError, http.client.HTTPException):
@@ -161,7 +161,7 @@ def test_an_application_that_cannot_be_loaded_is_reported_in_json(
 
 
 def test_what_gunicorn_prints_about_its_options_is_in_json(tmp_path: Path) -> None:
-    """Once its configuration file has been read; what it finds wrong before is beyond reach."""
+    """The log starts when Gunicorn has read its configuration file. Earlier errors cannot be in JSON."""
     env = {**ENV, "GUNICORN_CMD_ARGS": "--worker-class=nonsense.Worker"}
     with started([BIN / "gunicorn"], tmp_path, env) as server:
         assert 0 != server.process.wait(DEADLINE)
@@ -191,7 +191,7 @@ def test_the_application_of_waitress_that_cannot_be_imported_is_reported_in_json
     ids=" ".join,
 )
 def test_an_interruption_while_it_starts_is_one_line(command: list[str], tmp_path: Path) -> None:
-    """While it loads the application."""
+    """The interruption comes while the application is loaded."""
     shutil.copytree(PROJECT / "service", tmp_path / "service", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(PROJECT / "gunicorn.conf.py", tmp_path)
     (tmp_path / "service" / "views.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)")
@@ -229,7 +229,7 @@ def test_what_other_servers_print_of_a_module_that_cannot_be_imported_is_in_json
         assert 0 != server.process.wait(DEADLINE)
 
     written = server.text().splitlines(keepends=True)
-    if "uwsgi" in str(command[0]):  # which begins with lines of its own
+    if "uwsgi" in str(command[0]):  # uWSGI starts with its own lines of text
         assert not [line for line in written if "Traceback" in line and not line.startswith("{")]
         written = [line for line in written if line.startswith("{")]
     assert any("nothing_there" in str(line) for line in lines("".join(written)))

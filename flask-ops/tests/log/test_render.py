@@ -14,7 +14,7 @@ import pytest
 from flask_ops.log.render import render_json
 
 BIG = 2**70
-"""An integer that orjson refuses, which sends the whole line down the slower path."""
+"""An integer that orjson refuses, so that the whole line takes the slower path."""
 
 Nested = dict[str, Any]
 
@@ -32,28 +32,28 @@ class Code(IntEnum):
 
 
 class Broken:
-    """An object that cannot even be shown."""
+    """An object whose repr raises."""
 
     def __repr__(self) -> str:
         raise RuntimeError("no repr")
 
 
 class Opaque:
-    """An object that JSON has no form for."""
+    """An object without a form in JSON."""
 
     def __repr__(self) -> str:
         return "<opaque>"
 
 
 class Surrogate:
-    """An object whose repr no encoder takes."""
+    """An object whose repr cannot be encoded."""
 
     def __repr__(self) -> str:
         return "<\ud800>"
 
 
 def rendered(fields: Mapping[str, Any]) -> Any:
-    """Render a line, and read it as a log collector would: strictly, one line a record."""
+    """Render a line, and read it as strictly as a log collector does: one record a line."""
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")
@@ -102,7 +102,7 @@ def rendered(fields: Mapping[str, Any]) -> Any:
     ],
 )
 def test_a_value_is_rendered_the_same_on_both_paths(value: object, expected: object, also: dict[str, int]) -> None:
-    """One value that orjson refuses does not change how its neighbours look."""
+    """A value that orjson refuses does not change the form of the other values."""
     line = rendered({"value": value, **also})
 
     assert {"value": expected, **also} == line
@@ -133,7 +133,7 @@ def test_a_value_is_rendered_the_same_on_both_paths(value: object, expected: obj
     ],
 )
 def test_what_orjson_refuses_is_rendered_all_the_same(value: object, expected: object) -> None:
-    """No value loses the line: not what a client can send, nor what an application can count."""
+    """No value loses the line, whether a client sends it or an application counts it."""
     fields: Mapping[str, object] = {"event": "e", "value": value, "after": 1}
 
     assert {"event": "e", "value": expected, "after": 1} == rendered(fields)
@@ -141,21 +141,21 @@ def test_what_orjson_refuses_is_rendered_all_the_same(value: object, expected: o
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_number_that_json_does_not_know_is_no_number(value: float) -> None:
-    """`NaN` and `Infinity` would make the line unreadable for strict readers."""
+    """Strict readers cannot read a line with `NaN` or `Infinity`."""
     expected = {"value": None}
 
     assert expected == rendered({"value": value})
 
 
 def test_a_time_is_rendered_in_utc() -> None:
-    """As RFC 3339 has it, with `Z`."""
+    """RFC 3339 writes it with `Z`."""
     expected = {"at": "2026-01-02T03:04:05.000006Z"}
 
     assert expected == rendered({"at": datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)})
 
 
 def test_an_id_is_rendered_as_its_usual_text() -> None:
-    """A UUID needs no `str()` at the call."""
+    """The call needs no `str()` for a UUID."""
     expected = "0190163d-8694-739b-aea5-966c26f8ad91"
 
     assert {"id": expected} == rendered({"id": uuid.UUID(expected)})
@@ -163,20 +163,20 @@ def test_an_id_is_rendered_as_its_usual_text() -> None:
 
 @pytest.mark.parametrize("last", [1, BIG], ids=["fast path", "slow path"])
 def test_fields_keep_their_order(last: int) -> None:
-    """What stands first is what the eye looks for."""
+    """The reader looks at the first fields first."""
     expected = ["timestamp", "level", "event", "a", "z", "b"]
 
     assert expected == list(rendered({"timestamp": 1, "level": 2, "event": 3, "a": 4, "z": 5, "b": last}))
 
 
 def test_text_is_rendered_readably() -> None:
-    """A log is read by people too, so text is not escaped where it need not be."""
+    """People read logs too, so text is escaped only if necessary."""
     assert "gr\N{LATIN SMALL LETTER U WITH DIAERESIS}n" in render_json({"x": "gr\xfcn"}).decode()
 
 
 @pytest.mark.parametrize("kind", ["list", "mapping"])
 def test_deep_structures_end_as_text(kind: str) -> None:
-    """The line is the first of 16 levels of structure; what is deeper is shown as text."""
+    """The line is the first of 16 levels of structure. Deeper levels become text."""
     deep: object = BIG
     for _ in range(30):
         deep = [deep] if kind == "list" else {"k": deep}
@@ -193,7 +193,7 @@ def test_deep_structures_end_as_text(kind: str) -> None:
 
 @pytest.mark.parametrize("levels", [300, 100_000])
 def test_no_depth_loses_the_line(levels: int) -> None:
-    """Neither where orjson gives up nor where Python's own recursion ends."""
+    """The depths exceed the limits of orjson and of Python's recursion."""
     deep: list[Any] = []
     for _ in range(levels):
         deep = [deep]
@@ -205,7 +205,7 @@ def test_no_depth_loses_the_line(levels: int) -> None:
 
 @pytest.mark.parametrize("kind", ["list", "mapping"])
 def test_a_structure_that_holds_itself_is_rendered(kind: str) -> None:
-    """It is cut off like any other that is too deep."""
+    """It is cut off like any other structure that is too deep."""
     circle: list[Any] = []
     ring: Nested = {}
     circle.append(circle)

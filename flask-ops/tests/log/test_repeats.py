@@ -131,7 +131,7 @@ def test_what_is_no_exception_makes_no_difference(exc_info: object) -> None:
 
 
 class Collecting(str):
-    """A name of a logger; the garbage collector, which may run at any moment, runs when it is looked up."""
+    """A logger name whose lookup runs the garbage collector, which may run at any moment."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Which requests have a line where not all have one, and what repeats."""
+"""The choice of requests that have a line, and the limit on repeated lines."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def test_successes_are_sampled_by_route_and_all_else_is_kept(tmp_path: Path) -> 
 
         assert [] == server.lines("request", route="/")
         half = server.lines("request", route="/whoami")
-        # Of 100 tosses of a coin so few or so many come once in 10^15.
+        # For 100 tosses of a coin, a result outside these bounds has a probability of 10^-15.
         assert 10 < len(half) < 90
         assert {(0.5, "api_key=[masked]&page=2")} == {(line["share"], line["query"]) for line in half}
         assert "share" not in server.lines("request", route="/log")[0]
-        # Repeated errors and warnings are limited, lines of requests are not.
+        # Repeated errors and warnings are limited; lines of requests are not.
         assert 2 == len(server.lines("unhandled exception"))
         assert 2 == len(server.lines("foreign line"))
         assert 5 == len(server.lines("own line"))

@@ -27,7 +27,7 @@ def shortened(fields: dict[str, Any], limit: int = LIMIT) -> dict[str, Any]:
 
 
 def stack(frames: int, message: str = "wrong", **more: Any) -> dict[str, Any]:
-    """Return one exception as ``flask_ops.log.tracebacks`` makes it."""
+    """Return one exception in the form of ``flask_ops.log.tracebacks``."""
     each = [
         {"filename": f"/srv/app/package/module_{n}.py", "lineno": n, "name": f"function_{n}"} for n in range(frames)
     ]
@@ -67,7 +67,7 @@ def test_most_of_the_room_is_used() -> None:
 
 @pytest.mark.parametrize("character", ["\x00", '"', "\N{SNOWMAN}", "\N{PILE OF POO}", "\ud800", "\\"])
 def test_characters_count_as_they_are_written(character: str) -> None:
-    """One of them can take six bytes in JSON."""
+    """One such character can take six bytes in JSON."""
     line = shortened({**BEGIN, "body": "a" + character * 10_000})
 
     assert ["body"] == line["shortened"]

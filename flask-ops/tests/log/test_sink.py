@@ -22,7 +22,7 @@ BEGIN = """if True:
 
 
 def written(script: str, tmp_path: Path, early: str = "") -> str:
-    """Run the script; return what it has written to standard output, a pipe. ``early`` comes before the imports."""
+    """Run the script, and return its standard output, a pipe. ``early`` comes before the imports."""
     with (tmp_path / "out").open("wb") as file:
         reader, writer = os.pipe()
         cat = subprocess.Popen(["cat"], stdin=reader, stdout=file)
@@ -34,7 +34,7 @@ def written(script: str, tmp_path: Path, early: str = "") -> str:
 
 
 def test_all_is_written_before_start_after_it_and_at_the_exit(tmp_path: Path) -> None:
-    """Also what is logged when the log has been flushed: what was registered with atexit first runs last."""
+    """This includes lines logged after the flush: atexit runs the first registered function last."""
     early = """if True:
     import atexit
     atexit.register(lambda: say("last"))
@@ -49,7 +49,7 @@ def test_all_is_written_before_start_after_it_and_at_the_exit(tmp_path: Path) ->
 
 
 def test_forks_neither_double_nor_lose_a_line(tmp_path: Path) -> None:
-    """While the parent's threads log, it forks children that log: some start a writer, some do not, some are let go."""
+    """While the parent's threads log, it forks children that log. Half of the children start a writer."""
     script = """
     start()
     def log(name):
@@ -78,7 +78,7 @@ def test_forks_neither_double_nor_lose_a_line(tmp_path: Path) -> None:
 
 
 def test_a_child_that_ends_without_an_exit_has_written_its_lines(tmp_path: Path) -> None:
-    """As those of multiprocessing do: where nobody has called start, a line is out when the call returns."""
+    """Children of multiprocessing end this way. Without a call of start, a line is written when the call returns."""
     script = """
     start()
     if os.fork() == 0:
@@ -92,7 +92,7 @@ def test_a_child_that_ends_without_an_exit_has_written_its_lines(tmp_path: Path)
 
 @pytest.mark.parametrize("begin", ["start()", "pass"])
 def test_the_exit_waits_for_a_stalled_reader_only_so_long(begin: str) -> None:
-    """A full pipe holds up neither the process, nor its child, for good."""
+    """A full pipe does not block the process or its child forever."""
     reader, writer = os.pipe()
     script = f"""
     sink.FLUSH_SECONDS = sink._process.patience = 0.3
@@ -111,7 +111,7 @@ def test_the_exit_waits_for_a_stalled_reader_only_so_long(begin: str) -> None:
 
 
 def test_who_is_killed_loses_no_more_than_the_last_moment(tmp_path: Path) -> None:
-    """All lines but those of the last fraction of a second are in the file."""
+    """The file has all lines except those of the last fraction of a second."""
     script = """
     start()
     number = 0
@@ -136,7 +136,7 @@ def test_who_is_killed_loses_no_more_than_the_last_moment(tmp_path: Path) -> Non
 
 
 def test_a_log_that_is_emptied_begins_anew(tmp_path: Path) -> None:
-    """As logrotate's copytruncate does it, whether the shell has opened the file with > or with >>."""
+    """logrotate's copytruncate does this. The shell may have opened the file with > or with >>."""
     script = """
     start()
     say("before")

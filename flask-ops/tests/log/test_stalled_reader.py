@@ -1,4 +1,4 @@
-"""A log that nobody reads stops nothing: the service under load, with standard output a pipe that is full."""
+"""The service under load while nothing reads its log: standard output is a full pipe."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ROUNDS = 4
 
 
 class Reader:
-    """Reads the pipe, or does not."""
+    """A reader of the pipe that can stop reading."""
 
     def __init__(self, descriptor: int, path: Path) -> None:
         self._descriptor, self._path = descriptor, path
@@ -48,15 +48,15 @@ class Reader:
         self._reads.set()
 
     def leave(self) -> None:
-        """Close the pipe, once what comes next has been read."""
+        """Read the next data, then close the pipe."""
         self._gone = True
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return the whole lines that were read."""
+        """Return the whole lines read so far."""
         return [json.loads(line) for line in self._path.read_bytes().split(b"\n")[:-1]]
 
     def wait(self) -> None:
-        """Wait for the end of what is to be read."""
+        """Wait for the end of the pipe."""
         self._thread.join(DEADLINE)
         assert not self._thread.is_alive()
 
@@ -135,7 +135,7 @@ def serving(directory: Path, **env: str) -> Iterator[Served]:
 
 
 def load(served: Served, seconds: float, path: str = "/") -> list[float]:
-    """Ask from several threads for so long; return the sorted latencies. Each answer has to be a 200."""
+    """Send requests from several threads for ``seconds``, and return the sorted latencies. Each status must be 200."""
     end = time.monotonic() + seconds
     latencies: list[float] = []
     faults: list[object] = []
@@ -171,7 +171,7 @@ def p99(latencies: list[float]) -> float:
 
 
 def plain_and_stalled(served: Served) -> tuple[list[float], list[float]]:
-    """Return the latencies while the log is read, and then while it is not; the reader stalls afterwards."""
+    """Return the latencies with a reading and then with a stalled reader, which stays stalled."""
 
     def keeps_up() -> bool:
         before = served.dropped()
@@ -193,10 +193,13 @@ def told(lines: list[dict[str, Any]]) -> int:
 
 
 def test_a_reader_that_stalls_fails_and_slows_no_request(tmp_path: Path) -> None:
-    """Nor a scrape, nor the master. What had no room is counted, and told when the reader is back."""
+    """It does not affect scrapes or the master either.
+
+    Dropped lines are counted, and reported when the reader is back.
+    """
     with serving(tmp_path, SERVICE_LOG_BUFFER_BYTES=str(2**18)) as served:
         load(served, 0.5)
-        for _ in range(ROUNDS):  # a machine that is busy slows one half of a round; a log that is in the way, all
+        for _ in range(ROUNDS):  # a busy machine slows one half of a round, a log that blocks slows all rounds
             plain, stalled = plain_and_stalled(served)
             figures = f"{len(plain)} requests, p99 {p99(plain):.2f} ms; stalled {len(stalled)}, {p99(stalled):.2f} ms"
             print(figures)  # noqa: T201 - quoted
@@ -208,12 +211,12 @@ def test_a_reader_that_stalls_fails_and_slows_no_request(tmp_path: Path) -> None
         os.kill(min(before), signal.SIGKILL)
         wait_until(lambda: len(served.workers() - before) == 1, "the master to replace a worker")
         lost = served.dropped()
-        # It may be the killed one that has served all connections.
+        # The killed worker may have served all connections.
         wait_until(lambda: load(served, 0.2) and served.dropped() > lost, "drops of who can tell of them")
         served.reader.go_on()
         wait_until(lambda: served.line("log lines dropped"), "the report")
         load(served, 0.2)
-        # Workers publish their counts twice a second. The one that was killed cannot tell of its own.
+        # Workers publish their counts twice a second. The killed worker cannot report its own.
         wait_until(lambda: 0 < told(served.reader.lines()) <= served.dropped(), "all that is told is counted")
         counted = served.dropped()
         served.stop()
@@ -224,7 +227,7 @@ def test_a_reader_that_stalls_fails_and_slows_no_request(tmp_path: Path) -> None
 
 
 def test_in_the_ordinary_case_every_request_has_its_line(tmp_path: Path) -> None:
-    """Several processes write into one pipe, and are stopped: none is lost, none doubled, none torn."""
+    """Several processes write into one pipe and stop. No line is lost, doubled or torn."""
     with serving(tmp_path) as served:
         latencies = load(served, SECONDS)
         served.stop()
@@ -236,8 +239,8 @@ def test_in_the_ordinary_case_every_request_has_its_line(tmp_path: Path) -> None
 
 
 def test_no_line_on_a_pipe_is_longer_than_it_takes_at_once(tmp_path: Path) -> None:
-    """Long tracebacks and large values from all workers at once: each line is whole, and has its last frames."""
-    with serving(tmp_path, SERVICE_LOG_BUFFER_BYTES=str(2**26)) as served:  # which a busy machine does not fill
+    """All workers write long tracebacks and large values at once. Each line is whole, and has its last frames."""
+    with serving(tmp_path, SERVICE_LOG_BUFFER_BYTES=str(2**26)) as served:  # even a busy machine does not fill it
         load(served, 0.3, "/noise")
         latencies = load(served, 0.5, "/large")
         served.stop()

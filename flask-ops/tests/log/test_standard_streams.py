@@ -145,7 +145,7 @@ def test_what_a_thread_has_begun_is_ended_when_its_request_ends_or_when_it_is_no
     other = threading.Thread(target=begin, args=("of a thread that lives", go_on))
     other.start()
     begun.wait(DEADLINE)
-    for number in range(2):  # the second one may have the identity of the first one
+    for number in range(2):  # the second may get the identity of the first
         ended = threading.Thread(target=begin, args=(f"of a thread that ended {number}",))
         ended.start()
         ended.join()
@@ -169,7 +169,7 @@ def _streams() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_streams")
 def test_both_streams_are_taken_once_and_keep_what_others_need_of_them(capfd: pytest.CaptureFixture[str]) -> None:
-    """Their descriptor, their encoding and their name."""
+    """They keep their descriptor, encoding and name."""
     before = sys.stdout, sys.stderr
     for name in ("first", "second"):
         log_what_is_printed(Lines(Settings.from_environ({"SERVICE_NAME": name})))

@@ -15,14 +15,14 @@ SECRET = "hunter2"
 
 
 class UnspeakableError(Exception):
-    """Cannot be shown."""
+    """An exception whose text raises."""
 
     def __str__(self) -> str:
         raise RuntimeError("no str")
 
 
 class HostileError(Exception):
-    """Has notes that are none."""
+    """An exception whose notes are invalid."""
 
     __notes__ = 7  # type: ignore[assignment] # wrong on purpose
 
@@ -44,7 +44,7 @@ def caught(error: BaseException, cause: BaseException | None = None) -> ExcInfo:
 
 
 def seen(error: BaseException, cause: BaseException | None = None) -> list[dict[str, Any]]:
-    """Return what a log reader gets."""
+    """Return the exception as a reader of the log gets it."""
     found: list[dict[str, Any]] = json.loads(render_json(structured(caught(error, cause))))
     return found
 
@@ -71,7 +71,7 @@ def test_causes_follow() -> None:
 
 
 def test_a_cause_that_was_never_raised_follows_too() -> None:
-    """`raise ... from OSError(...)`: it has no frames, and is the reason all the same."""
+    """With `raise ... from OSError(...)`, the cause has no frames, but is still the reason."""
     error = ValueError("after")
     error.__cause__ = OSError("the reason")
     error.__cause__.__cause__ = caught(KeyError("at the bottom"))[1]

@@ -1,4 +1,4 @@
-"""The noisy application as uWSGI loads it."""
+"""The noisy application, loaded as by uWSGI."""
 
 from flask_ops.uwsgi import load
 from service.settings import Settings
