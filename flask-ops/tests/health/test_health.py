@@ -22,11 +22,11 @@ SOON = 0.01
 """Seconds between two runs of a check in these tests."""
 
 NEVER = 3600.0
-"""A time in seconds that no test waits for."""
+"""More seconds than any test waits."""
 
 
 def wait_until(condition: Callable[[], bool], deadline: float = 5) -> None:
-    """Return as soon as ``condition`` holds; fail where it does not within ``deadline`` seconds."""
+    """Return as soon as ``condition`` holds; fail after ``deadline`` seconds."""
     end = time.monotonic() + deadline
     while not condition():
         assert time.monotonic() < end, f"not within {deadline:g} s"
@@ -34,7 +34,7 @@ def wait_until(condition: Callable[[], bool], deadline: float = 5) -> None:
 
 
 class Dependency:
-    """Something that a check asks, and that answers, fails or hangs as the test says."""
+    """A dependency that answers, fails or hangs, as the test requires."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -44,7 +44,7 @@ class Dependency:
         self._changed = threading.Condition()
 
     def __call__(self) -> None:
-        """Be asked."""
+        """Answer, fail or hang."""
         with self._changed:
             self.calls += 1
             while self._hangs:
@@ -55,29 +55,29 @@ class Dependency:
                 raise self.error
 
     def hang(self) -> None:
-        """Do not answer until told to."""
+        """Block all calls until ``answer`` is called."""
         with self._changed:
             self._hangs = True
 
     def answer(self) -> None:
-        """Answer again, whoever is waiting too."""
+        """Answer again, also to callers that wait."""
         with self._changed:
             self._hangs = False
             self._changed.notify_all()
 
     def wait_for_caller(self) -> None:
-        """Wait until somebody waits for the answer."""
+        """Wait until a caller waits for the answer."""
         wait_until(lambda: self._is_hanging)
 
     def wait_for_calls(self, count: int) -> None:
-        """Wait until it was asked ``count`` times more."""
+        """Wait for ``count`` more calls."""
         wanted = self.calls + count
         wait_until(lambda: self.calls >= wanted)
 
 
 @pytest.fixture
 def make() -> Iterator[Callable[[], Dependency]]:
-    """Make dependencies; at the end they fall silent, and so do the threads of their checks."""
+    """Make dependencies. After the test they block, and so do the threads of their checks."""
     made: list[Dependency] = []
 
     def dependency() -> Dependency:
@@ -90,12 +90,12 @@ def make() -> Iterator[Callable[[], Dependency]]:
 
 
 def status_of(health: Health) -> Status:
-    """Return what the checks say together."""
+    """Return the combined status of the checks."""
     return combine([health.results()]).status
 
 
 def reaches(health: Health, status: Status) -> None:
-    """Wait until the checks together say ``status``."""
+    """Wait until the combined status of the checks is ``status``."""
     wait_until(lambda: status_of(health) is status)
 
 
@@ -105,7 +105,7 @@ def test_a_service_without_checks_is_ok() -> None:
 
 
 def test_a_service_is_starting_until_its_critical_checks_have_answered(make: Callable[[], Dependency]) -> None:
-    """No request is sent to a process that does not know yet whether it can answer."""
+    """A process that does not know yet if it can answer gets no request."""
     first, second = make(), make()
     second.hang()
     health = Health([Check("first", first, timeout=NEVER), Check("second", second, timeout=NEVER)])
@@ -118,7 +118,7 @@ def test_a_service_is_starting_until_its_critical_checks_have_answered(make: Cal
 
 
 def test_a_service_does_not_wait_for_checks_that_are_not_critical(make: Callable[[], Dependency]) -> None:
-    """One that has not answered yet has not failed either."""
+    """A check without a result has not failed either."""
     optional = make()
     optional.hang()
     health = Health([Check("optional", optional, timeout=NEVER, critical=False)])
@@ -127,7 +127,7 @@ def test_a_service_does_not_wait_for_checks_that_are_not_critical(make: Callable
 
 
 def test_a_critical_check_that_fails_takes_the_service_down_until_it_recovers(make: Callable[[], Dependency]) -> None:
-    """Three failures in a row take it down, two successes bring it up."""
+    """Three failures in a row take it down. Two successes bring it up."""
     database = make()
     health = Health([Check("database", database, interval=SOON)])
     reaches(health, Status.OK)
@@ -153,7 +153,7 @@ def test_a_check_that_is_not_critical_degrades_the_service_until_it_recovers(mak
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_down_is_worse_than_degraded(make: Callable[[], Dependency], order: int) -> None:
-    """In whichever order the checks are declared."""
+    """The order of the checks does not matter."""
     database, cache = make(), make()
     database.error = cache.error = OSError("gone")
     checks = [Check("database", database, interval=SOON), Check("cache", cache, interval=SOON, critical=False)]
@@ -165,7 +165,7 @@ def test_down_is_worse_than_degraded(make: Callable[[], Dependency], order: int)
 
 
 def test_a_check_that_hangs_counts_as_failed_and_is_not_run_again(make: Callable[[], Dependency]) -> None:
-    """A probe never waits for it, and a second thread would hang as the first one does."""
+    """No probe waits for it. A second thread would hang like the first one."""
     database, other = make(), make()
     health = Health(
         [Check("database", database, timeout=0.05, interval=SOON), Check("other", other, interval=SOON, critical=False)]
@@ -185,7 +185,7 @@ def test_a_check_that_hangs_counts_as_failed_and_is_not_run_again(make: Callable
 
 
 def test_a_check_that_hangs_from_the_start_counts_as_failed(make: Callable[[], Dependency]) -> None:
-    """It does not stay with starting."""
+    """Its status does not stay at starting."""
     database = make()
     database.hang()
     health = Health([Check("database", database, timeout=0.05)])
@@ -195,7 +195,7 @@ def test_a_check_that_hangs_from_the_start_counts_as_failed(make: Callable[[], D
 
 
 def test_a_check_that_answers_too_late_has_failed(make: Callable[[], Dependency]) -> None:
-    """What it says then is no longer true; its next run will tell."""
+    """A late result is outdated. The next run gives a new one."""
     database, other = make(), make()
     database.hang()
     health = Health([Check("database", database, timeout=0.05, interval=NEVER), Check("other", other, interval=SOON)])
@@ -208,7 +208,7 @@ def test_a_check_that_answers_too_late_has_failed(make: Callable[[], Dependency]
 
 
 def test_one_failure_does_not_take_a_check_down(make: Callable[[], Dependency]) -> None:
-    """A dependency that misses one call is no outage; the result says that it was missed, and why."""
+    """One missed call is no outage. The result says that the call was missed, and why."""
     database = make()
     health = Health([Check("database", database, interval=SOON, failures=1000)])
     reaches(health, Status.OK)
@@ -224,7 +224,7 @@ def test_one_failure_does_not_take_a_check_down(make: Callable[[], Dependency]) 
 
 
 def test_one_success_does_not_bring_a_check_up(make: Callable[[], Dependency]) -> None:
-    """What answers now and then is not to be trusted with requests yet."""
+    """A dependency that answers only now and then must not get requests yet."""
     database = make()
     database.error = OSError("gone")
     health = Health([Check("database", database, interval=SOON, successes=1000)])
@@ -237,7 +237,7 @@ def test_one_success_does_not_bring_a_check_up(make: Callable[[], Dependency]) -
 
 
 def test_the_first_result_counts_at_once(make: Callable[[], Dependency]) -> None:
-    """Nothing better is known yet."""
+    """There is no better information yet."""
     database = make()
     database.error = OSError("gone")
 
@@ -245,7 +245,7 @@ def test_the_first_result_counts_at_once(make: Callable[[], Dependency]) -> None
 
 
 def test_the_first_failure_in_a_new_worker_does_not_outweigh_the_others(make: Callable[[], Dependency]) -> None:
-    """One that is recycled at a bad moment must not turn the whole service down."""
+    """A worker recycled at a bad moment must not take the whole service down."""
     database = make()
     database.error = OSError("gone")
     health = Health([Check("database", database, interval=NEVER)], others=lambda _name: Status.OK)
@@ -255,7 +255,7 @@ def test_the_first_failure_in_a_new_worker_does_not_outweigh_the_others(make: Ca
 
 
 def test_a_check_that_goes_on_hanging_goes_down(make: Callable[[], Dependency]) -> None:
-    """It counts as failed at its deadline, and whenever it would have been run again."""
+    """It counts as failed at its deadline, and again at each time of a next run."""
     database = make()
     health = Health([Check("database", database, timeout=0.05, interval=SOON, failures=5)])
     reaches(health, Status.OK)
@@ -310,7 +310,7 @@ def test_a_check_that_would_run_nothing_is_refused(probe: Callable[[], object]) 
 
 
 def test_a_check_that_has_run_nothing_is_down() -> None:
-    """A decorator, or a lambda, hides what it is."""
+    """A decorator or a lambda hides the coroutine function."""
     reaches(Health([Check("database", lambda: awaited())]), Status.DOWN)  # noqa: PLW0108 - what is tried
 
 
@@ -340,7 +340,7 @@ checks.add("late")(list)
 
 
 def test_checks_are_declared_by_a_decorator() -> None:
-    """The function's name is the check's, and the function stays what it is."""
+    """The check takes the function's name, and the function stays unchanged."""
     checks = Checks()
 
     @checks.add(timeout=2.0, critical=False)
@@ -357,7 +357,7 @@ def test_checks_are_declared_by_a_decorator() -> None:
 
 
 def test_each_check_is_run_again_after_its_own_interval(make: Callable[[], Dependency]) -> None:
-    """Often where it is cheap, seldom where it is not."""
+    """Cheap checks can run often, expensive checks seldom."""
     often, seldom = make(), make()
     health = Health([Check("often", often, interval=SOON), Check("seldom", seldom, interval=NEVER)])
     reaches(health, Status.OK)
@@ -368,7 +368,7 @@ def test_each_check_is_run_again_after_its_own_interval(make: Callable[[], Depen
 
 
 def test_a_check_whose_error_has_no_text_is_down_and_run_again(make: Callable[[], Dependency]) -> None:
-    """The error is the check's own code."""
+    """The check's own code raises this error."""
 
     class UnspeakableError(Exception):
         def __str__(self) -> str:
@@ -385,7 +385,7 @@ def test_a_check_whose_error_has_no_text_is_down_and_run_again(make: Callable[[]
 
 
 def test_a_failure_to_run_a_check_is_one_of_the_check(make: Callable[[], Dependency]) -> None:
-    """No descriptor is left to look at what other workers say, for example."""
+    """For example, no descriptor is left to read the results of other workers."""
     database, answers = make(), iter([OSError("no descriptor")])
 
     def others(_name: str) -> Status:
@@ -402,7 +402,7 @@ def test_a_failure_to_run_a_check_is_one_of_the_check(make: Callable[[], Depende
 
 
 def test_what_a_check_said_long_ago_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its thread could not be started, say."""
+    """For example, its thread could not start."""
     check = Runner(Check("database", list, timeout=SOON, interval=SOON), lambda _name: Status.STARTING)
     check.run()
     assert Status.OK is check.result().status
@@ -417,7 +417,7 @@ def test_what_a_check_said_long_ago_is_not_believed(monkeypatch: pytest.MonkeyPa
 
 
 def test_asking_for_the_status_runs_no_check(make: Callable[[], Dependency]) -> None:
-    """However many probes come, the dependency is asked at its interval only."""
+    """Any number of probes calls the dependency only at its interval."""
     database = make()
     health = Health([Check("database", database, interval=NEVER)])
     reaches(health, Status.OK)
@@ -428,7 +428,7 @@ def test_asking_for_the_status_runs_no_check(make: Callable[[], Dependency]) -> 
 
 
 def test_nothing_runs_before_it_is_started(make: Callable[[], Dependency]) -> None:
-    """An application can be built, in a parent process or a test, without asking a dependency."""
+    """A parent process or a test can build an application without calling a dependency."""
     database = make()
     before = set(threading.enumerate())
     Health([Check("database", database)])
@@ -439,7 +439,7 @@ def test_nothing_runs_before_it_is_started(make: Callable[[], Dependency]) -> No
 
 
 def test_each_check_has_one_thread_however_many_ask_at_once(make: Callable[[], Dependency]) -> None:
-    """The first probes may come together; the threads do not keep the process alive."""
+    """The first probes may arrive together. The threads do not keep the process alive."""
     dependencies = [make() for _ in range(3)]
     for dependency in dependencies:
         dependency.hang()
@@ -471,7 +471,7 @@ def test_two_checks_of_one_name_are_refused() -> None:
 
 
 def run(program: str) -> list[dict[str, Any]]:
-    """Run a program in a process of its own; return the lines it logged."""
+    """Run a program in its own process, and return the lines that it logged."""
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=PROJECT,
@@ -484,7 +484,7 @@ def run(program: str) -> list[dict[str, Any]]:
 
 
 def test_only_news_is_logged() -> None:
-    """A dependency that stays away fills no log; what is logged says which check, why, and how long it took."""
+    """A dependency that stays away does not fill the log. A line has the check, the reason and the duration."""
     program = """
 import threading
 from flask_ops.health import Check
@@ -528,7 +528,7 @@ assert done.wait(30)
 @pytest.mark.parametrize("end", ["pass", "raise OSError"])
 @pytest.mark.system
 def test_an_answer_that_came_too_late_is_logged_as_such(end: str) -> None:
-    """With the time that it took, in milliseconds. What it says then is no longer of interest."""
+    """The line has the duration in milliseconds. The late result itself is ignored."""
     program = f"""
 import threading
 from flask_ops.health import Check
@@ -561,7 +561,7 @@ assert done.wait(30)
 @pytest.mark.skipif(sys.platform == "win32", reason="the platform does not fork")
 @pytest.mark.system
 def test_a_forked_worker_runs_its_own_checks() -> None:
-    """Threads do not survive a fork; without this the worker would say for ever what its parent knew."""
+    """Threads do not survive a fork. Otherwise, the worker would report its parent's results forever."""
     program = """
 import os, time, warnings
 from flask_ops.health import Check, Status

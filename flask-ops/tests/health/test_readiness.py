@@ -1,4 +1,4 @@
-"""The readiness of several workers is one answer, in the form that the client asked for."""
+"""The readiness of several workers as one answer, in the form that the client requested."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_damaged_file_costs_no_answer(content: bytes, tmp_path: Path) -> None:
 
 
 def end(directory: Path, owner: str) -> None:
-    """End a process: it leaves what it has found, and is forgotten."""
+    """Remember the last results of a process, and remove its file."""
     remember(directory, owner)
     (directory / f"readiness_{owner}.json").unlink(missing_ok=True)
 
@@ -206,7 +206,7 @@ def test_both_addresses_answer_alike(name: str, tmp_path: Path) -> None:
         for answered in (server.get("/readyz?verbose"), server.manage("/readyz")):
             check = answered.json()["checks"]["marker"]
             assert ("down", "ConnectionError") == (check["status"], check["reason"])
-            assert str(marker) not in answered.body.decode()  # the text of an error is for the log
+            assert str(marker) not in answered.body.decode()  # the text of an error belongs in the log
         assert 200 == server.get("/readyz?exclude=marker").status == server.manage("/readyz?exclude=marker").status
         for answered in (server.get("/readyz?exclude=mark"), server.manage("/readyz?exclude=mark")):
             assert (400, "application/problem+json") == (answered.status, answered.headers["Content-Type"])
@@ -249,7 +249,7 @@ def test_a_reload_leaves_it_ready_while_slow_checks_run_in_the_new_workers(tmp_p
 
 @pytest.mark.system
 def test_it_does_not_wait_for_a_check_that_hangs(tmp_path: Path) -> None:
-    """The check opens a pipe that nobody writes to."""
+    """The check opens a pipe that has no writer."""
     pipe = tmp_path / "pipe"
     with serve("gunicorn", tmp_path, {"SAMPLE_HANGS_IF_PIPE": str(pipe)}) as server:
         wait_until(lambda: server.get("/readyz").status == 200, "ready")
