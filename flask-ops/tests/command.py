@@ -1,4 +1,4 @@
-"""The command line of the tests' project, in this process."""
+"""The command line of the tests' project, run in this process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from service.settings import Settings
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what ``python -m service`` does with these arguments."""
+    """Run ``python -m service`` with these arguments."""
     return flask_ops.main(
         arguments, prog="python -m service", settings=Settings, application="service.app:create_app()"
     )

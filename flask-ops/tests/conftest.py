@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-# Background jobs and many CI runners ignore SIGINT, and programs inherit that: Ctrl-C would not end the servers.
+# Background jobs and many CI runners ignore SIGINT, and programs inherit that. Ctrl-C would not end the servers.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _SYSTEM = {
     Path(__file__).parent / name
     for name in ("attach", "observability", "package", "repository", "testing", "uwsgi", "waitress")
 }
-"""Every test in these folders is a system test. Elsewhere the marker says it."""
+"""Every test in these folders is a system test. Elsewhere, tests have the marker."""
 
 
 def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""Copies of the project of the tests, and of the repository, for tests that change them."""
+"""Copies of the tests' project and of the repository, for tests that change them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 from tests.process import PROJECT, REPOSITORY
 
 _LEFT_OUT = (".git", ".venv*", ".*_cache", ".hypothesis", ".newer", ".coverage*", "__pycache__", "dist", "tls")
-"""What is not part of the repository: versions, environments, and what tools and tests leave behind."""
+"""Not part of the repository: versions, environments, and files that tools and tests leave behind."""
 
 
 def copy_repository(folder: Path) -> Path:
-    """Copy the repository into ``folder``, as from an archive: without git and without an environment."""
+    """Copy the repository into ``folder`` as an archive holds it: without git and without an environment."""
     return Path(shutil.copytree(REPOSITORY, folder, ignore=shutil.ignore_patterns(*_LEFT_OUT)))
 
 
 def copy_service(folder: Path) -> Path:
-    """Copy the service and what starts it into ``folder``, and return it."""
+    """Copy the service and its start files into ``folder``, and return the folder."""
     ignored = shutil.ignore_patterns("__pycache__", "tls")
     shutil.copytree(PROJECT / "service", folder / "service", ignore=ignored, dirs_exist_ok=True)
     shutil.copytree(REPOSITORY / "deploy", folder / "deploy", ignore=ignored, dirs_exist_ok=True)

@@ -1,4 +1,4 @@
-"""Read Prometheus's text format in tests."""
+"""A reader of Prometheus's text format."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.process import Server
 
 
 def value(text: str, name: str, **labels: str) -> float:
-    """Return the sum over all samples with this name and these labels; 0 where there is none."""
+    """Return the sum over all samples with this name and these labels, or 0 if there is none."""
     return sum(sample.value for sample in _samples(text).get(name, ()) if labels.items() <= sample.labels.items())
 
 
 @lru_cache(maxsize=4)
 def _samples(text: str) -> dict[str, list[Sample]]:
-    """Return the samples by name. One text is asked for many values, and its parsing takes most of the time."""
+    """Return the samples by name. They are cached, because tests read many values and parsing is slow."""
     found: dict[str, list[Sample]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -26,7 +26,7 @@ def _samples(text: str) -> dict[str, list[Sample]]:
 
 
 def scrape(server: Server) -> str:
-    """Return what ``/metrics`` says."""
+    """Return the text of ``/metrics``."""
     answer = server.get("/metrics")
     assert answer.status == 200, answer
     return answer.body.decode()

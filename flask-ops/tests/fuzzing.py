@@ -1,4 +1,4 @@
-"""Values and settings for tests by hypothesis: bounded, without a deadline, and with nothing left on the disk."""
+"""Values and settings for tests with hypothesis: bounded, without a deadline, and without files."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ fuzzed = settings(
     max_examples=EXAMPLES,
     deadline=None,
     database=None,
-    # A server is shared by all examples on purpose, and a busy machine is slow.
+    # All examples share a server on purpose, and a busy machine is slow.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-"""Decorates a test; ``FUZZ_EXAMPLES`` says how many examples it gets."""
+"""A decorator for tests; ``FUZZ_EXAMPLES`` sets the number of examples."""
 
 
 class Raises:
-    """Shows itself to nobody."""
+    """An object whose repr raises."""
 
     def __repr__(self) -> str:
         raise RuntimeError("no repr")
 
     def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
-        """Show itself to hypothesis all the same."""
+        """Give hypothesis a text to print."""
         printer.text("Raises()")
 
 
@@ -39,7 +39,7 @@ def _circle() -> list[Any]:
 
 
 TEXT = st.text(st.characters(exclude_categories=()), max_size=50)
-"""Control characters and lone surrogates included."""
+"""Text with control characters and lone surrogates."""
 
 _SCALARS = st.one_of(
     TEXT,
@@ -67,4 +67,4 @@ VALUES = st.recursive(
     ),
     max_leaves=20,
 )
-"""Values of any kind that somebody might log."""
+"""Values of any kind that a program might log."""
