@@ -1,4 +1,4 @@
-"""Where a server listens."""
+"""The address on which a server listens."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _HOST_PORT = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A TCP address or, where ``unix`` is set, the path of a Unix socket.
+    """A TCP address or, if ``unix`` is set, the path of a Unix socket.
 
     Port 0 asks the kernel for a free one.
     """
@@ -24,7 +24,7 @@ class Address:
     def parse(cls, text: str) -> Address:
         """Read ``host:port``, ``[ipv6]:port`` or ``unix:/path``.
 
-        Raises ValueError, whose text is the form that was expected.
+        Raises ValueError with the expected form as its text.
         """
         if text.startswith("unix:/"):
             return cls(unix=text.removeprefix("unix:"))
@@ -40,7 +40,7 @@ class Address:
 
     @property
     def is_loopback(self) -> bool:
-        """True where only this machine can connect."""
+        """True if only this machine can connect."""
         if self.unix or self.host == "localhost":
             return True
         try:

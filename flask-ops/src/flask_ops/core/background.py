@@ -16,7 +16,7 @@ def is_allowed() -> bool:
 @contextlib.contextmanager
 def forbidden() -> Iterator[None]:
     """Start no background threads during the block."""
-    global _forbidden  # noqa: PLW0603 - of the whole process
+    global _forbidden  # noqa: PLW0603 - one counter for the process
     _forbidden += 1
     try:
         yield

@@ -1,4 +1,4 @@
-"""The cgroups above this process, which limit what it may use."""
+"""The cgroups above this process, which limit its resources."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 def levels(controller: str, root: Path = Path("/")) -> Iterator[Path]:
     """Yield the folder of each cgroup that limits this process by ``controller``, the innermost first.
 
-    Each level of a hierarchy limits those below it. Those of version 2 and of version 1 are yielded alike, for
-    both can be there. ``root`` stands for ``/`` in tests. Source: docs.kernel.org, admin-guide/cgroup-v2 and
+    Each level of a hierarchy limits the levels below it. A system can have cgroups of version 1 and of version 2, so
+    both are included. ``root`` replaces ``/`` in tests. Source: docs.kernel.org, admin-guide/cgroup-v2 and
     admin-guide/cgroup-v1.
     """
     try:

@@ -1,10 +1,9 @@
-"""Closing a listening socket for good, without a reset for who has connected just before.
+"""A final stop of new connections, so that closing a listening socket resets none.
 
-What waits in a listener's queue when it is closed is reset by the kernel, so that a server empties the queue first.
-Between the last look and the close somebody may connect still, and with both cores busy somebody did. No call of the
-kernel does both, but a listener can be told to hear no new connection any more. Who asks meanwhile gets no answer, and
-is refused when the kernel of the client tries again, a second later. Not helped is a client whose handshake is under
-way over a network.
+When a listener closes, the kernel resets the connections in its backlog. A server therefore empties the backlog first.
+A client can still connect between the last ``accept()`` and the close; on a busy machine, one did. No system call does
+both steps, but a filter can make the listener ignore new connections. A client that connects then gets no answer. Its
+kernel tries again a second later and is refused. The filter does not help a client in the middle of its handshake.
 """
 
 from __future__ import annotations
@@ -17,23 +16,23 @@ import sys
 from typing import Any
 
 _SO_ATTACH_FILTER = 26
-"""Of asm-generic/socket.h; Python's ``socket`` has no name for it."""
+"""From asm-generic/socket.h; Python's ``socket`` has no name for it."""
 
 _INSTRUCTIONS = (
-    (0x30, 0, 0, 13),  # load the byte of the TCP header that has the flags
-    (0x54, 0, 0, 0x12),  # of which SYN and ACK
-    (0x15, 0, 1, 0x02),  # only SYN: the beginning of a new connection
-    (0x06, 0, 0, 0),  # is dropped;
-    (0x06, 0, 0, 0xFFFFFFFF),  # all else passes, the end of a handshake among it
+    (0x30, 0, 0, 13),  # load the TCP flags
+    (0x54, 0, 0, 0x12),  # keep SYN and ACK
+    (0x15, 0, 1, 0x02),  # SYN alone opens a new connection:
+    (0x06, 0, 0, 0),  # drop it
+    (0x06, 0, 0, 0xFFFFFFFF),  # pass the rest, such as the last packet of a handshake
 )
 """A classic BPF program; see the kernel's Documentation/networking/filter.rst for code, jt, jf and k."""
 
 
 def admit_no_more(listener: Any) -> None:
-    """Have ``listener``, a socket or what has its methods, hear of no new connection from here on.
+    """Make ``listener``, a socket or an object with its methods, ignore new connections.
 
-    That holds for all who have the socket open, and cannot be taken back here: it is for a socket that nobody will
-    serve any more. Where it cannot be done (a Unix socket, another system than Linux) nothing changes.
+    This affects every process that has the socket open, and this module cannot undo it. Call it only before the final
+    close. It does nothing to a Unix socket, or outside Linux.
     """
     if sys.platform != "linux":
         return

@@ -1,4 +1,4 @@
-"""Which request this thread serves: its ids, for every line that is logged meanwhile."""
+"""The request that this thread serves. Its ids go into every line logged meanwhile."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f
 
 
 _VARIANTS = "89ab"
-"""The hexadecimal digits that begin with the bits 10, which say that this is a UUID of RFC 9562."""
+"""The hexadecimal digits that begin with the bits 10, the variant of RFC 9562."""
 
 
 @dataclass(slots=True)
 class RequestContext:
-    """The ids of one request, and its route as soon as Flask has found it."""
+    """The ids of one request, and its route once Flask has found it."""
 
     request_id: str
     trace_id: str = ""
@@ -30,7 +30,7 @@ class RequestContext:
 
     @classmethod
     def from_environ(cls, environ: dict[str, Any]) -> RequestContext:
-        """Take over the client's ids where they are well formed; else make a request id."""
+        """Take the client's ids if they are well formed. Make a request id otherwise."""
         request_id = environ.get("HTTP_X_REQUEST_ID")
         if request_id is None or _REQUEST_ID.fullmatch(request_id) is None:
             request_id = new_request_id()
@@ -41,7 +41,7 @@ class RequestContext:
         return context
 
     def add_to(self, line: dict[str, Any]) -> None:
-        """Add the ids, and the route once it is known, to the fields of a log line that has none."""
+        """Add the ids and the route, if known, to a log line. Keep fields that the line already has."""
         line.setdefault("request_id", self.request_id)
         if self.trace_id:
             line.setdefault("trace_id", self.trace_id)
@@ -52,14 +52,14 @@ class RequestContext:
 
 
 current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)
-"""The request that is being served; None outside of one."""
+"""The request that is being served; None outside a request."""
 
 
 def new_request_id() -> str:
-    """Return a UUIDv7: unique, and sorted by the time it was made (RFC 9562, section 5.7).
+    """Return a UUIDv7: unique, and sortable by creation time (RFC 9562, section 5.7).
 
-    The random bits are not fit for secrets, which an id is not. Each process has its own
-    sequence: ``random`` seeds itself anew after a fork.
+    The random bits are not secure, because an id is no secret. Each process has its own sequence: Python seeds
+    ``random`` again after a fork.
     """
     time_of_it = (time.time_ns() // 1_000_000).to_bytes(6, "big").hex()
     bits = random.getrandbits(80)
@@ -68,10 +68,10 @@ def new_request_id() -> str:
 
 
 def outgoing_headers() -> dict[str, str]:
-    """Return the headers that let another service's lines be found with this request's: for calls to it.
+    """Return the headers for a call to another service, so that its log lines share this request's ids.
 
-    ``X-Request-ID`` always, ``traceparent`` and ``tracestate`` as the client sent them: this service makes no
-    spans, so it passes them on unchanged (W3C Trace Context, section 4.3), and invents none. Empty outside of a
+    ``X-Request-ID`` is always there. ``traceparent`` and ``tracestate`` are as the client sent them: this service
+    makes no spans, so it passes them on unchanged (W3C Trace Context, section 4.3) and adds none. Empty outside a
     request.
     """
     request = current_request.get()
@@ -89,8 +89,8 @@ def outgoing_headers() -> dict[str, str]:
 def parse_traceparent(header: str) -> tuple[str, str, str] | None:
     """Return the trace id, the parent's span id and the flags, in lower-case hex; None if malformed.
 
-    Source: W3C Trace Context, section 3.2. A version that is not known yet may carry more
-    fields; version 00 may not, and ff is not a version.
+    Source: W3C Trace Context, section 3.2. Future versions may have more fields, version 00 may not. ff is not a
+    version.
     """
     match = _TRACEPARENT.fullmatch(header)
     if match is None:

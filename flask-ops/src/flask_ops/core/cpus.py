@@ -1,4 +1,4 @@
-"""How many CPUs this process may use, which in a container is seldom how many there are."""
+"""The number of CPUs that this process may use. In a container, the machine often has more."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from flask_ops.core import cgroup
 
 
 def usable_cpus(root: Path = Path("/")) -> int:
-    """Return the whole CPUs that the scheduler grants: affinity and cgroup quota, at least 1.
+    """Return the number of CPUs by affinity and cgroup quota, at least 1.
 
-    A quota of 1.5 CPUs counts as 2: rounding down would leave half a CPU idle.
-    ``root`` stands for ``/`` in tests.
+    A quota of 1.5 CPUs counts as 2, because rounding down would leave half a CPU idle. ``root`` replaces ``/`` in
+    tests.
     """
     granted = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, math.ceil(min([granted or 1, *_quotas(root)])))
@@ -23,9 +23,8 @@ def usable_cpus(root: Path = Path("/")) -> int:
 def _quotas(root: Path) -> Iterator[float]:
     """Yield the CPU quota of each cgroup above this process, in CPUs.
 
-    Each level of the hierarchy limits those below it, so the smallest one counts. Source:
-    docs.kernel.org, admin-guide/cgroup-v2 (``cpu.max``) and scheduler/sched-bwc
-    (``cpu.cfs_quota_us``, version 1).
+    Each level limits the levels below it, so the smallest quota counts. Source: docs.kernel.org,
+    admin-guide/cgroup-v2 (``cpu.max``) and scheduler/sched-bwc (``cpu.cfs_quota_us``, version 1).
     """
     for group in cgroup.levels("cpu", root):
         quota = _read_quota(group)
@@ -34,7 +33,7 @@ def _quotas(root: Path) -> Iterator[float]:
 
 
 def _read_quota(group: Path) -> float | None:
-    """Return the quota of one cgroup in CPUs; None where it has none."""
+    """Return the quota of one cgroup in CPUs; None if it has none."""
     try:
         if (group / "cpu.max").exists():
             quota, period = (group / "cpu.max").read_text().split()

@@ -1,4 +1,4 @@
-"""Room on a disk, taken before it is needed."""
+"""Disk space, reserved before it is needed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def reserve(folder: Path, size: int) -> None:
-    """Take so many bytes in a file without a name and give them back; quotas count here, too. Raises OSError."""
+    """Allocate ``size`` bytes in an unnamed file and free them again. Respects quotas. Raises OSError."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             allocate(file.fileno(), size)
@@ -19,11 +19,11 @@ def reserve(folder: Path, size: int) -> None:
 
 
 def allocate(descriptor: int, size: int) -> None:
-    """Make ``size`` bytes of an open file the disk's. Raises OSError where it has no room for them."""
+    """Allocate ``size`` bytes on disk for an open file. Raises OSError if the disk is full."""
     if not hasattr(os, "posix_fallocate"):  # macOS
         return
     try:
         os.posix_fallocate(descriptor, 0, size)
     except OSError as error:
-        if error.errno not in {errno.EOPNOTSUPP, errno.EINVAL}:  # a file system that cannot, with musl as the C library
+        if error.errno not in {errno.EOPNOTSUPP, errno.EINVAL}:  # unsupported by the file system, with musl libc
             raise

@@ -1,7 +1,7 @@
-"""Whether the processes of this server are to get rid of their clients: before a stop, or because an operator said so.
+"""The drain: this server sends its clients away, before a stop or because an operator asked for it.
 
-The state is one page of memory that a server's master shares with the workers it forks, so that each
-request can look at it at no cost and no worker is told late.
+The state is one page of memory that the master shares with the workers it forks. Reading it costs a request nothing,
+and every worker sees a change at once.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ SERVING, DRAINING, STOPPING = range(3)
 
 
 class Drain:
-    """Serving; draining, which can be taken back; stopping, which cannot.
+    """The state: serving, draining (which ``end`` can undo), or stopping (which is final).
 
-    While it is not serving, readiness is 503 and each response asks its client to close the
-    connection; every request is answered all the same.
+    In the last two states readiness is 503, and each response asks its client to close the connection. Every request
+    still gets its answer.
     """
 
     def __init__(self) -> None:
@@ -28,23 +28,23 @@ class Drain:
 
     @property
     def is_final(self) -> bool:
-        """True where the server is on its way to its end."""
+        """True if the server is stopping."""
         return self._page[0] == STOPPING
 
     @property
     def seconds(self) -> float:
-        """How long it has lasted, 0 while serving. Known to the process that has begun it."""
+        """Seconds since the drain began, 0 while serving. Only the process that began it knows."""
         return time.monotonic() - self._since if self else 0.0
 
     def begin(self, *, final: bool = False) -> None:
-        """Drain; if it is ``final``, until the end. What is final stays so."""
+        """Start to drain. A ``final`` drain lasts until the process ends."""
         if not self:
             self._since = time.monotonic()
         if final or not self.is_final:
             self._page[0] = STOPPING if final else DRAINING
 
     def end(self) -> bool:
-        """Serve again; return False where that is too late."""
+        """Serve again. Return False if the drain is final."""
         if self.is_final:
             return False
         self._page[0] = SERVING
@@ -52,4 +52,4 @@ class Drain:
 
 
 DRAIN = Drain()
-"""The one of this server. A fork shares it, an exec (SIGUSR2) has its own."""
+"""The drain of this server. A fork shares it; a new master (SIGUSR2) has its own."""

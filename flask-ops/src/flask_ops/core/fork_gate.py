@@ -1,11 +1,10 @@
-"""Forks that wait until a background thread waits, too.
+"""A gate that delays forks until the background threads wait for I/O.
 
-A forked child has one thread, and every lock that another thread held at that moment (of a module
-that it imported, of standard error, of a metric) stays locked in the child for ever. A thread that
-passes through this gate is forked only while it waits for I/O, holding nothing. Where two threads
-want each other's turn, the fork goes first.
+A forked child has one thread. Locks that other threads held at the fork (of an import, of standard error, of a metric)
+stay locked in the child for ever. A thread inside this gate lets forks happen only while it waits for I/O and holds no
+lock. If a thread and a fork both wait for their turn, the fork goes first.
 
-Only forks by Python run these hooks: uWSGI, which forks in C, runs the one for the child alone.
+Only forks by Python run all hooks. uWSGI forks in C and runs only the hook of the child.
 """
 
 from __future__ import annotations
@@ -14,20 +13,20 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import thread as _executors  # noqa: F401  its own fork hook must run inside of ours
+from concurrent.futures import thread as _executors  # noqa: F401  its fork hook must run inside of ours
 from threading import get_ident
 
 import structlog  # with logging, whose fork hook must run inside of ours, too
 
 FORK_SECONDS = 5.0
-"""How long a fork waits for the threads at most. A thread may itself wait for what the forking one holds;
-then to fork as if there were no gate is the smaller evil."""
+"""How long a fork waits for the threads at most. A thread may wait for a lock of the forking thread. An unprotected
+fork is then better than a deadlock."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
 class ForkGate:
-    """What lets the forks of this process and its background threads take turns."""
+    """Makes forks and background threads of this process take turns."""
 
     def __init__(self) -> None:
         self._registered = False
@@ -42,13 +41,13 @@ class ForkGate:
 
     @contextlib.contextmanager
     def member(self, in_child: Callable[[], None]) -> Iterator[None]:
-        """Keep forks from happening in the block, but for where the thread is ``waiting``.
+        """Delay forks during the block, except while the thread is ``waiting``.
 
-        ``in_child`` is called in every child that is forked meanwhile.
+        Every child that is forked meanwhile calls ``in_child``.
         """
         with self._changed:
-            # Hooks run last in, first out: registered as late as this, ours runs before those whose locks
-            # the thread may want.
+            # Hooks run last in, first out. Registered this late, ours runs before the hooks that take locks which the
+            # thread may need.
             if not self._registered and hasattr(os, "register_at_fork"):
                 os.register_at_fork(
                     before=self._before_fork, after_in_parent=self._after_fork, after_in_child=self._in_child
@@ -64,7 +63,7 @@ class ForkGate:
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
-        """Let forks happen during the block, in which the thread must hold no lock of any kind."""
+        """Allow forks during the block. The thread must hold no lock in it."""
         self._rest()
         try:
             yield
@@ -76,7 +75,7 @@ class ForkGate:
             self._changed.wait_for(lambda: not self._forking)
             self._working.add(get_ident())
             hasty, self._hasty = self._hasty, 0
-        if hasty:  # said here because the forking thread may hold the lock of the log
+        if hasty:  # not by the forking thread, which may hold the lock of the log
             _log.warning("forked while a background thread was working", forks=hasty, waited_seconds=FORK_SECONDS)
 
     def _rest(self) -> None:
@@ -92,16 +91,16 @@ class ForkGate:
 
     def _after_fork(self) -> None:
         with self._changed:
-            with contextlib.suppress(ValueError):  # a signal handler raised before it was added
+            with contextlib.suppress(ValueError):  # a signal handler raised before the append
                 self._forking.remove(get_ident())
             self._changed.notify_all()
 
     def _in_child(self) -> None:
         members = list(self._members.values())
-        self._reset()  # with a new lock, for a thread that is no more may hold the old one
+        self._reset()  # with a new lock: a thread that the fork did not copy may hold the old one
         for in_child in members:
             in_child()
 
 
 FORK_GATE = ForkGate()
-"""The one gate of the process, because a fork copies the process as a whole."""
+"""The only gate, because a fork copies the whole process."""

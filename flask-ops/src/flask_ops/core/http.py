@@ -1,4 +1,4 @@
-"""A request and a response without a framework: for answers that do not pass through Flask."""
+"""A request and a response for answers that do not pass through Flask."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request that has arrived as a whole.
+    """A complete request.
 
-    ``path`` is percent-decoded, ``query`` is not. Names of headers are in lower case; the values of a repeated
-    header are joined by a comma. ``received`` is the time of the monotonic clock, in seconds.
+    ``path`` is percent-decoded, ``query`` is not. Header names are in lower case. A comma joins the values of a
+    repeated header. ``received`` is the time of the monotonic clock, in seconds.
     """
 
     method: str
@@ -25,7 +25,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The answer to a request; what frames it (Content-Length, Connection, Date) is added when it is sent."""
+    """The answer to a request. The sender adds Content-Length, Connection and Date."""
 
     status: int
     body: bytes = b""

@@ -1,4 +1,4 @@
-"""Ctrl-C while a server starts: a line in the log instead of a traceback, before there is a log even."""
+"""Ctrl-C during a start, reported as a log line instead of a traceback, even before the log is configured."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _STDOUT = 1
 
 
 def expect() -> None:
-    """Have the line written; ``logs.configure`` takes over from here. Python then ends the process by SIGINT."""
+    """Write the line on Ctrl-C, until ``log.configure`` replaces this hook. Python then ends the process by SIGINT."""
     earlier = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

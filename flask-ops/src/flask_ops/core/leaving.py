@@ -1,4 +1,4 @@
-"""Tell the exception with which a server ends its process from one that a view has raised."""
+"""The distinction between exceptions that end the process and exceptions of a view."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import threading
 from flask_ops.core.context import current_request
 
 process_is_leaving = threading.Event()
-"""Set by Gunicorn's hooks, in a signal handler: this module must import nothing that takes long."""
+"""Set by Gunicorn's hooks, in a signal handler. The imports of this module must be fast."""
 
 
 def ends_the_process(error: BaseException) -> bool:
-    """Tell an exception that has to reach the server from one that is the application's fault."""
+    """Tell whether ``error`` must reach the server, and is not a fault of the application."""
     if isinstance(error, KeyboardInterrupt):
         # Python raises Ctrl-C in the main thread, unless the server has its own handler. uWSGI has one in C, which
         # getsignal() does not know. Its main threads serve requests.

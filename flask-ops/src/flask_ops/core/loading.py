@@ -1,4 +1,4 @@
-"""The application and the settings that a command line names: ``module:name`` or ``module:factory()``."""
+"""Import of the application and the settings class that a command line names."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ EXPECTED = "MODULE:NAME or MODULE:FACTORY(), such as yourapp:app or yourapp:crea
 
 
 def is_target(text: str) -> bool:
-    """Tell whether ``text`` has the form of ``load_application``."""
+    """Tell whether ``text`` has the form ``module:name`` or ``module:factory()``."""
     return _TARGET.fullmatch(text) is not None
 
 
 def from_here() -> None:
-    """Let modules in the current folder be imported, as servers do."""
+    """Put the current folder on the import path, as servers do."""
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
 
 
 def load_settings(target: str) -> type[Settings]:
-    """Import the class of settings that ``target``, ``module:Class``, names.
+    """Import the settings class of ``target``, in the form ``module:Class``.
 
-    Raises ValueError for another form, TypeError for what is not derived from ``flask_ops.Settings``, ImportError or
-    AttributeError if there is no such name, and whatever the module raises.
+    Raises ValueError for another form, and ImportError or AttributeError for an unknown name. Raises TypeError if the
+    object is not derived from ``flask_ops.Settings``. Passes on exceptions of the module.
     """
     match = _TARGET.fullmatch(target)
     if match is None or match["call"]:
@@ -41,10 +41,10 @@ def load_settings(target: str) -> type[Settings]:
 
 
 def load_application(target: str) -> Any:
-    """Import the WSGI callable that ``target`` names.
+    """Import the WSGI callable of ``target``, in the form ``module:name`` or ``module:factory()``.
 
-    Raises ValueError for another form, ImportError or AttributeError if there is no such name, TypeError for what
-    cannot be called, and whatever the module or the factory raises.
+    Raises ValueError for another form, and ImportError or AttributeError for an unknown name. Raises TypeError if the
+    object is not callable. Passes on exceptions of the module and of the factory.
     """
     match = _TARGET.fullmatch(target)
     if match is None:

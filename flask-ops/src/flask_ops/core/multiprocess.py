@@ -1,4 +1,4 @@
-"""The folder that all processes of one server share, by prometheus_client's own variable."""
+"""The folder that all processes of one server share. prometheus_client's variable names it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def is_shared() -> bool:
-    """Tell whether several processes keep their metrics together."""
+    """Tell whether several processes share their metrics."""
     return bool(os.environ.get(VARIABLE))
 
 
 def directory() -> Path:
-    """Return the folder of the store. Raises KeyError where there is none."""
+    """Return the folder of the store. Raises KeyError if there is none."""
     return Path(os.environ[VARIABLE])

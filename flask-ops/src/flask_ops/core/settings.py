@@ -31,7 +31,7 @@ PREFIX = "SERVICE_"
 
 
 class Mode(StrEnum):
-    """What the process is for."""
+    """The environment in which the process runs."""
 
     DEVELOPMENT = "development"
     TESTING = "testing"
@@ -39,7 +39,7 @@ class Mode(StrEnum):
 
 
 class LogFormat(StrEnum):
-    """How a log line looks."""
+    """The format of a log line."""
 
     JSON = "json"
     CONSOLE = "console"
@@ -62,7 +62,7 @@ def _default_bind(known: Mapping[str, Any]) -> Address:
 
 
 def _port(value: str) -> Address:
-    return Address("0.0.0.0", integer(1, 65535)(value))  # noqa: S104 - what PORT means on every platform that sets it
+    return Address("0.0.0.0", integer(1, 65535)(value))  # noqa: S104 - every platform that sets PORT expects this
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(setting,))
@@ -70,39 +70,39 @@ def _port(value: str) -> Address:
 class Settings:
     """The settings of one process.
 
-    To add your own, derive a class and declare a field for each: ``database: str = setting("SERVICE_DATABASE", ...)``.
+    To add settings, derive a class and declare a field for each: ``database: str = setting("SERVICE_DATABASE", ...)``.
     ``class Settings(flask_ops.Settings, name="orders", version="1.2.0")`` changes the defaults of ``SERVICE_NAME`` and
     ``SERVICE_VERSION``.
     """
 
     _defaults: ClassVar[Mapping[str, str]] = MappingProxyType({})
-    """Defaults that a derived class has changed, by the name of the field."""
+    """Defaults that a derived class changed, by field name."""
 
     mode: Mode = setting(
         "SERVICE_ENV",
         choice(Mode),
         default=Derived(lambda known: known["default_mode"], "`production`; `development` under `python -m service`"),
-        help="`development`, `testing` or `production`. Where it is not set, `FLASK_ENV` counts.",
+        help="`development`, `testing` or `production`. If not set, `FLASK_ENV` counts.",
         fallback=("FLASK_ENV", choice(Mode)),
     )
     name: str = setting(
         "SERVICE_NAME",
         text(r"[A-Za-z][A-Za-z0-9._-]{0,62}", "1 to 63 letters, digits, '.', '_' or '-', a letter first"),
         default="service",
-        help="The name in log lines and in the answer of `/`.",
+        help="The name of the service in log lines and in the answer of `/`.",
     )
     version: str = setting(
         "SERVICE_VERSION",
         text(r"[A-Za-z0-9._+-]{1,64}", "1 to 64 letters, digits, '.', '_', '+' or '-'"),
         default="0.0.0",
-        help="What is deployed, a commit for example.",
+        help="The deployed version, for example a commit.",
     )
     bind: Address = setting(
         "SERVICE_BIND",
         Address.parse,
         default=Derived(_default_bind, "`127.0.0.1:8000`; `127.0.0.1:5000` in development"),
-        help="Where to listen: `host:port`, `[ipv6]:port` or `unix:/path`. "
-        "Where it is not set and `PORT` is, `0.0.0.0:$PORT`; in development `127.0.0.1:$PORT`.",
+        help="The address to listen on: `host:port`, `[ipv6]:port` or `unix:/path`. If only `PORT` is set: "
+        "`0.0.0.0:$PORT`, in development `127.0.0.1:$PORT`.",
         fallback=("PORT", _port),
     )
     workers: int = setting(
@@ -115,26 +115,26 @@ class Settings:
         "SERVICE_THREADS",
         integer(1, 1000),
         default=4,
-        help="Threads in each worker: requests that it serves at one time.",
+        help="Threads in each worker, each for one request at a time.",
     )
     drain_seconds: float = setting(
         "SERVICE_DRAIN_SECONDS",
         seconds(0, 3600),
         default=5.0,
-        help="How long the service goes on serving on a stop while it says that it is not ready: the time that load "
-        "balancers take to notice.",
+        help="Seconds to drain before a stop. Readiness is 503 and requests are still served, so that load balancers "
+        "notice in time.",
     )
     graceful_seconds: float = setting(
         "SERVICE_GRACEFUL_SECONDS",
         seconds(0, 3600),
         default=30.0,
-        help="How long requests in flight may take to finish on a stop, after the drain.",
+        help="Seconds that requests in flight have to finish on a stop, after the drain.",
     )
     management_bind: Address | None = setting(
         "SERVICE_MANAGEMENT_BIND",
         Address.parse,
         default=Address("127.0.0.1", 8001),
-        help="Where probes and scrapes are answered from outside the worker pool: `host:port`, `[ipv6]:port` or "
+        help="The address for probes and scrapes, answered outside the worker pool: `host:port`, `[ipv6]:port` or "
         "`unix:/path`. Empty turns it off.",
         if_empty=None,
     )
@@ -142,7 +142,7 @@ class Settings:
         "SERVICE_REQUEST_TIMEOUT",
         seconds(0.1, 86400),
         default=30.0,
-        help="After how many seconds a request counts as stuck.",
+        help="Seconds after which a request counts as stuck.",
     )
     log_level: LogLevel = setting(
         "SERVICE_LOG_LEVEL",
@@ -163,91 +163,92 @@ class Settings:
         "SERVICE_LOG_MAX_LINE_BYTES",
         integer(1024, 2**24),
         default=Derived(lambda _: None, "`65536`"),
-        help="The longest line in a file, in bytes; in a longer one fields are shortened. Where stdout is no file, a "
-        "line has at most 4096, because a pipe tears longer ones apart.",
+        help="Maximum length of a line, in bytes. Fields of longer lines are shortened. If stdout is not a file, the "
+        "limit is at most 4096, because a pipe splits longer lines.",
     )
     log_buffer_bytes: int = setting(
         "SERVICE_LOG_BUFFER_BYTES",
         integer(2**16, 2**30),
         default=2**20,
-        help="How much each process keeps, in bytes, while nobody reads its log; lines beyond are dropped and counted.",
+        help="Size of the log buffer of each process, in bytes. If the reader stalls and the buffer is full, lines are "
+        "dropped and counted.",
     )
     log_mask: tuple[str, ...] = setting(
         "SERVICE_LOG_MASK",
         names,
         default=Derived(lambda _: (), "none"),
-        help="More names of fields whose values are masked, with commas between them: `iban,ssn`.",
+        help="Additional names of fields to mask, separated by commas: `iban,ssn`.",
     )
     log_query: bool = setting(
         "SERVICE_LOG_QUERY",
         boolean,
         default=False,
-        help="Whether the line of a request has its query string, masked.",
+        help="Whether the log line of a request has its query string, masked.",
     )
     log_repeats: int = setting(
         "SERVICE_LOG_REPEATS",
         integer(0, 10**6),
         default=0,
-        help="How many warnings and errors with the same text (and exception, by type and place) each process writes a "
-        "minute; the next one says how many were left out. 0: all.",
+        help="Limit of identical warnings and errors per minute and process: same text, and same type and place of the "
+        "exception. The next line has the number left out. 0: no limit.",
     )
     log_samples: Mapping[str, float] = setting(
         "SERVICE_LOG_SAMPLES",
         shares,
         default=Derived(lambda _: {}, "none"),
-        help="The share of successful requests that have a line, by route: `/=0.1 /items/<int:number>=0.01 *=0.5`, "
-        "with `*` for all others. Errors and slow requests always have one.",
+        help="The share of successful requests to log, by route: `/=0.1 /items/<int:number>=0.01 *=0.5`, with `*` for "
+        "all others. Errors and slow requests are always logged.",
     )
     log_slow_seconds: float = setting(
         "SERVICE_LOG_SLOW_SECONDS",
         seconds(0, 3600),
         default=1.0,
-        help="From how many seconds on a request is slow.",
+        help="Seconds from which a request counts as slow.",
     )
     metrics_on_app: bool = setting(
         "SERVICE_METRICS_ON_APP",
         boolean,
         default=True,
-        help="Whether `/metrics` is served on the application's port, too.",
+        help="Whether the application's port also serves `/metrics`.",
     )
     faults: bool = setting(
         "SERVICE_FAULTS",
         boolean,
         default=False,
-        help="Whether `/faults/...` breaks things on request, for drills; not in production.",
+        help="Whether `/faults/...` causes faults on request, for drills. Not allowed in production.",
     )
     max_body_bytes: int = setting(
         "SERVICE_MAX_BODY_BYTES",
         integer(0, 2**40),
         default=1024 * 1024,
-        help="The largest request body that is read, in bytes; a larger one is answered with 413.",
+        help="Maximum size of a request body, in bytes. A larger one gets a 413.",
     )
     trusted_proxies: int = setting(
         "SERVICE_TRUSTED_PROXIES",
         integer(0, 10),
         default=0,
-        help="How many proxies in front set `X-Forwarded-For` and `-Proto`; further values are not believed.",
+        help="Number of proxies in front that set `X-Forwarded-For` and `-Proto`. Further values are ignored.",
     )
     trusted_host_proxies: int = setting(
         "SERVICE_TRUSTED_HOST_PROXIES",
         integer(0, 10),
         default=0,
-        help="How many of them set `X-Forwarded-Host` as well. With 0 it is not believed, and `Host` counts: many load "
-        "balancers pass on what the client has sent.",
+        help="Number of these proxies that also set `X-Forwarded-Host`. With 0 only `Host` counts, because many load "
+        "balancers pass on the client's `X-Forwarded-Host`.",
     )
     secret_key: str | None = setting(
         "SERVICE_SECRET_KEY",
         text(r".{16,}", "at least 16 characters"),
         default=None,
-        help="Signs Flask's session cookies. Without one, sessions are refused.",
+        help="The key that signs Flask's session cookies. Without it, sessions are refused.",
         secret=True,
     )
 
     def __init_subclass__(cls, *, name: str | None = None, version: str | None = None, **kwargs: Any) -> None:
         """Make the class a frozen dataclass. ``name`` and ``version`` are defaults.
 
-        Raises TypeError for a field that is not declared with ``setting()`` or reads the variable of another field, and
-        ValueError for a default that the variable could not have.
+        Raises TypeError if a field is not declared with ``setting()``, or reads the variable of another field. Raises
+        ValueError for an invalid default.
         """
         super().__init_subclass__(**kwargs)
         dataclass(frozen=True, kw_only=True)(cls)
@@ -269,19 +270,19 @@ class Settings:
 
     @property
     def debug(self) -> bool:
-        """Debugger and reloader: in development, never elsewhere, whatever else is set."""
+        """True in development only. Turns on debugger and reloader; no other setting can."""
         return self.mode is Mode.DEVELOPMENT
 
     @property
     def testing(self) -> bool:
-        """True in tests, where an exception reaches the test."""
+        """True in tests. Exceptions then reach the test."""
         return self.mode is Mode.TESTING
 
     @classmethod
     def current(cls) -> Self:
         """Return the settings of the application that serves the current request or runs the current check.
 
-        Raises RuntimeError outside of an application, and TypeError if its settings are of another class.
+        Raises RuntimeError outside an application, and TypeError if its settings have another class.
         """
         from flask import current_app  # noqa: PLC0415 - Gunicorn's master reads settings without Flask
 
@@ -300,7 +301,7 @@ class Settings:
     def from_environ(cls, environ: Mapping[str, str], *, default_mode: Mode = Mode.PRODUCTION) -> Self:
         """Read the settings. An empty variable counts as not set.
 
-        Raises SettingsError, which names every wrong or missing variable at once.
+        Raises SettingsError, which names every invalid or missing variable.
         """
         known: dict[str, Any] = {"default_mode": default_mode}
         problems = []
@@ -326,13 +327,13 @@ class Settings:
             if environ.get("SERVICE_BIND", "").strip():
                 problems.append(
                     f"SERVICE_BIND is {str(known['bind'])!r}, expected a loopback address in development, "
-                    "where everybody who can connect can run code in the debugger"
+                    "because every client can run code in the debugger"
                 )
             else:
                 known["bind"] = Address("127.0.0.1", known["bind"].port)
         if known["faults"] and known["mode"] is Mode.PRODUCTION and mode_is_sure:
             problems.append(
-                "SERVICE_FAULTS is 'true', expected false in production, where nothing may break on request"
+                "SERVICE_FAULTS is 'true', expected false in production, because clients could cause faults"
             )
         if problems:
             raise SettingsError(problems, cls(**known))
@@ -342,7 +343,7 @@ class Settings:
 class SettingsError(ValueError):
     """Settings are missing or invalid; ``problems`` has one sentence for each.
 
-    ``rest`` are the settings with defaults in their place, enough to log the problems in the right format.
+    ``rest`` has defaults in place of the invalid settings. Use it to log the problems in the right format.
     """
 
     def __init__(self, problems: list[str], rest: Settings) -> None:
@@ -352,7 +353,7 @@ class SettingsError(ValueError):
 
 
 def unknown_variables(environ: Mapping[str, str], settings: type[Settings] = Settings) -> dict[str, str | None]:
-    """Return the variables with our prefix that no setting reads, each with the nearest known name."""
+    """Return the variables with the prefix ``SERVICE_`` that no setting reads, each with the nearest known name."""
     known = {name for _, declared in _declared(settings) for name in _names(declared)}
     names = [name.removeprefix(PREFIX) for name in known if name.startswith(PREFIX)]
     unknown = sorted(name.removeprefix(PREFIX) for name in environ if name.startswith(PREFIX))
@@ -392,18 +393,18 @@ def _names(declared: Variable) -> Iterator[str]:
 
 
 def _expected(parse: Parse) -> str:
-    """Return what a parser says that it expects."""
+    """Return the description of valid values that ``parse`` raises."""
     try:
         parse("")
     except ValueError as expected:
         return str(expected)
-    except Exception:  # noqa: BLE001 - a parser of the user, which never gets an empty value otherwise
+    except Exception:  # noqa: BLE001 - a user's parser, which never gets an empty value elsewhere
         return "a value"
     return "a value"
 
 
 def _lookup(declared: Variable, environ: Mapping[str, str]) -> tuple[str, str | None, Any]:
-    """Return the name of the variable that counts, its text (None if not set) and its parser."""
+    """Return the name, the text (None if not set) and the parser of the variable that counts."""
     candidates = [(declared.name, declared.parse)]
     if declared.fallback is not None:
         candidates.append(declared.fallback)

@@ -1,7 +1,7 @@
-"""Descriptors 0, 1 and 2 belong to standard input, output and error, open or not.
+"""Protection of descriptors 0, 1 and 2, which belong to standard input, output and error.
 
-A process whose supervisor, or ``>&-``, has closed them gives their numbers to the first files that it opens: the log
-then goes into the store of the metrics, or into a client's connection.
+A supervisor, or ``>&-``, may have closed them. The first files that the process opens then get their numbers. The log
+would go into the metrics store, or into a client's connection.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
 def open_closed() -> None:
-    """Open those that are closed on the null device. To be called before anything opens what it keeps."""
+    """Open the closed ones on the null device. Call this before anything opens a file that it keeps."""
     for descriptor, (name, mode) in enumerate(_STREAMS):
         try:
             os.fstat(descriptor)
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
-        if getattr(sys, name) is None and sys.platform != "win32":  # where a program without a console has none
+        if getattr(sys, name) is None and sys.platform != "win32":  # on Windows, programs without a console have none
             setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - it stays open

@@ -12,12 +12,12 @@ NOT_SET = object()
 REQUIRED = object()
 
 Parse = Callable[[str], Any]
-"""Turns the text of a variable into its value. Raises ValueError with what was expected as its text."""
+"""Turns the text of a variable into its value. Raises ValueError with a description of valid values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """A default that is computed from the settings declared before; ``text`` describes it."""
+    """A default that is computed from the settings declared above it; ``text`` describes it."""
 
     compute: Callable[[Mapping[str, Any]], Any]
     text: str
@@ -48,17 +48,17 @@ def setting(
 ) -> Any:
     """Declare a field of a ``Settings`` class that is read from the environment variable ``name``.
 
-    ``parse`` turns the text into the value, and raises ValueError with what was expected. A setting without
-    ``default`` is required: the start fails if it is not set. ``help`` is one sentence for ``--help``.
-    ``fallback`` names a variable, and its parser, that counts if ``name`` is not set. The value of a ``secret`` is
-    never shown. An empty variable counts as not set, unless ``if_empty`` gives its value.
+    ``parse`` turns the text into the value, or raises ValueError with a description of valid values. A setting without
+    ``default`` is required: the start fails if it is not set. ``help`` is one sentence for ``--help``. ``fallback`` is
+    another variable and its parser, read if ``name`` is not set. The value of a ``secret`` is never shown. An empty
+    variable counts as not set, unless ``if_empty`` gives its value.
     """
     declaration = Variable(name, parse, default, help, fallback, secret, if_empty)
     return field(repr=not secret, metadata={"variable": declaration})
 
 
 def text(pattern: str, expected: str) -> Parse:
-    """Return a parser for text that matches the whole of ``pattern``; ``expected`` describes it in the error."""
+    """Return a parser for text that fully matches ``pattern``; ``expected`` describes it in the error."""
     compiled = re.compile(pattern)
 
     def parse(value: str) -> str:
@@ -104,7 +104,7 @@ def shares(value: str) -> Mapping[str, float]:
     found = {}
     for pair in value.split():
         route, _, share = pair.rpartition("=")
-        # ",/" is a comma between pairs.
+        # ",/" means that a comma separates the pairs, which is an error.
         if not re.fullmatch(r"(?!.*,/)/.*|\*|unmatched", route) or not re.fullmatch(r"0(\.[0-9]+)?|1(\.0+)?", share):
             raise ValueError("pairs like /route=0.1 or *=0.5 with spaces between them, shares from 0 to 1")
         found[route] = float(share)
