@@ -1,7 +1,7 @@
-"""A real Chromium without a window, driven by its DevTools protocol.
+"""A headless Chromium, driven by its DevTools protocol.
 
-Over a pipe, which is one JSON text and a NUL for each message: that needs no library, no driver that must fit
-the browser's version, and no port. (https://chromedevtools.github.io/devtools-protocol/)
+The protocol runs over a pipe, as one JSON text and a NUL for each message. It needs no library, no port, and no driver
+that matches the browser's version. (https://chromedevtools.github.io/devtools-protocol/)
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ _OPTIONS = (
     "--headless=new",
     "--no-sandbox",  # its sandbox refuses to run as root
     "--disable-gpu",
-    "--disable-dev-shm-usage",  # a container may have little of it
+    "--disable-dev-shm-usage",  # a container may have little shared memory
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
     "--no-proxy-server",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # nothing leaves this machine
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # no request leaves this machine
     "--remote-debugging-pipe",
 )
-# The protocol is spoken on the descriptors 3 and 4.
+# Chromium reads the protocol from descriptor 3, and writes it to descriptor 4.
 _REDIRECT = 'exec "$@" 3<&0 4>&1 </dev/null >/dev/null'
 
 
 class Browser:
-    """A Chromium that runs."""
+    """A running Chromium."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
@@ -52,7 +52,7 @@ class Browser:
         self.events: list[dict[str, Any]] = []
 
     def call(self, method: str, session: str | None = None, **parameters: Any) -> Any:
-        """Return the result of a method of the protocol. Raises AssertionError where it fails."""
+        """Return the result of a method of the protocol. Raises AssertionError if the method fails."""
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": parameters} | ({"sessionId": session} if session else {})
         assert self._process.stdin is not None
@@ -80,7 +80,7 @@ class Browser:
 
     @contextlib.contextmanager
     def tab(self, width: int = 1200, height: int = 900) -> Iterator[Tab]:
-        """Open a tab, with storage of its own, until the block ends."""
+        """Open a tab with its own storage, until the block ends."""
         context = self.call("Target.createBrowserContext")["browserContextId"]
         target = self.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -103,32 +103,32 @@ class Tab:
         return self._browser.call(method, self._session, **parameters)
 
     def resize(self, width: int, height: int) -> None:
-        """Show the page as a screen of so many CSS pixels does, a phone's where it is narrow."""
+        """Set the size of the screen in CSS pixels; a narrow screen is a phone's."""
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
 
     def prefer(self, scheme: str) -> None:
-        """Have the user prefer ``light`` or ``dark`` colours."""
+        """Set the user's preferred colour scheme, ``light`` or ``dark``."""
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def before_load(self, script: str) -> None:
-        """Run a script in each page that is opened from now on, before those of the page."""
+        """Run a script in each page opened from now on, before the page's own scripts."""
         self.call("Page.addScriptToEvaluateOnNewDocument", source=script)
 
     def open(self, url: str) -> None:
-        """Go to ``url``, and return when the page is loaded."""
+        """Go to ``url``, and return when the page has loaded."""
         assert "errorText" not in self.call("Page.navigate", url=url)
         wait_until(lambda: self.evaluate("document.readyState") == "complete", f"{url} is loaded")
 
     def evaluate(self, expression: str) -> Any:
-        """Return the value of a JavaScript expression, a promise's result included."""
+        """Return the value of a JavaScript expression; the result of a promise is awaited."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
     def text(self, selector: str = "body") -> str:
-        """Return what is to be read in an element: nothing of what is hidden."""
+        """Return the visible text of an element."""
         return str(self.evaluate(f"document.querySelector({json.dumps(selector)}).innerText"))
 
     def rows(self, selector: str) -> list[list[str]]:
@@ -142,16 +142,16 @@ class Tab:
         wait_until(lambda: text in self.text(selector), f"{selector} shows {text!r}")
 
     def requested(self) -> list[str]:
-        """Return the address of everything that the page has asked for."""
-        self.evaluate("0")  # what was said before is received before the answer
+        """Return the addresses of all requests of the page."""
+        self.evaluate("0")  # the browser sends earlier events before the answer
         return [event["params"]["request"]["url"] for event in self._events("Network.requestWillBeSent")]
 
     def complaints(self) -> list[str]:
-        """Return the errors of scripts, and what the browser refused to do: all that a console shows in red.
+        """Return the errors that a console shows in red: errors of scripts, and actions that the browser refused.
 
-        A request that failed is none of them: pages are asked to bear that.
+        Failed requests are left out, because pages must handle them.
         """
-        self.evaluate("0")  # what was said before is received before the answer
+        self.evaluate("0")  # the browser sends earlier events before the answer
         found = []
         for event in self._events():
             match event["method"], event["params"]:
@@ -171,7 +171,7 @@ class Tab:
 
 @contextlib.contextmanager
 def chromium(directory: Path) -> Iterator[Browser]:
-    """Run a Chromium that keeps its files in ``directory``, until the block ends."""
+    """Run a Chromium until the block ends, with its files in ``directory``."""
     command: list[str | Path] = [require("chromium"), *_OPTIONS, f"--user-data-dir={directory / 'profile'}"]
     environ = {**os.environ, "HOME": str(directory), "TMPDIR": str(directory)}
     with (directory / "chromium").open("wb") as output:
@@ -190,7 +190,7 @@ def chromium(directory: Path) -> Iterator[Browser]:
         family: list[psutil.Process] = []
         with contextlib.suppress(psutil.NoSuchProcess):
             family = psutil.Process(process.pid).children(recursive=True)
-        process.kill()  # it keeps nothing worth two seconds of a polite end
+        process.kill()  # a normal exit takes two seconds and saves nothing that tests need
         for member in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.kill()

@@ -64,7 +64,7 @@ def serve(handler):
 """
 
 FORKS = int(os.environ.get("FORKS", "60"))
-"""300 in `make test-long`."""
+"""`make test-long` sets 300."""
 STORM = """
 sys.path.insert(0, sys.argv[1])
 Path(sys.argv[1], "nasty.py").write_text("import time\\ntime.sleep(0.001)\\n")
@@ -180,7 +180,7 @@ other.stop()
 
 @contextlib.contextmanager
 def script(code: str, directory: Path, *arguments: object) -> Iterator[Server]:
-    """Run a script that ends when its standard input does; a failure shows what it wrote."""
+    """Run a script that ends when its standard input closes; a failure shows its output."""
     output = directory / "output"
     command = [sys.executable, "-c", PREAMBLE + code, *(str(argument) for argument in arguments)]
     with (
@@ -216,7 +216,7 @@ def body(port: int) -> str:
 
 
 class Hammer(threading.Thread):
-    """A client that asks again and again, and remembers the statuses and the longest time for an answer."""
+    """A client that repeats a request, and records the statuses and the longest response time."""
 
     def __init__(self, port: int, ended: threading.Event) -> None:
         super().__init__()
@@ -256,7 +256,7 @@ def test_children_forked_from_a_busy_listener_all_end_and_it_answers_all_the_tim
     assert forked["longest"] < 2
     statuses = sum((client.statuses for client in clients), collections.Counter())
     assert {b"HTTP/1.1 200"} == set(statuses)
-    assert statuses.total() > FORKS  # it was busy
+    assert statuses.total() > FORKS  # it answered many requests
     assert max(client.longest for client in clients) < 5
     for word in ("Traceback", "Exception", "Warning", "destroyed"):
         assert word not in server.text()

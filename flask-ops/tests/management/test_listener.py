@@ -118,7 +118,7 @@ def test_a_connection_is_kept_alive(serve: Serve) -> None:
 
 
 def test_slow_requests_hold_no_other_one_up() -> None:
-    """Of many scrapes, one is answered at a time, in their order; a probe that came last is answered first."""
+    """Many scrapes are answered one after the other, in order. A probe that comes last is answered first."""
     answered: list[str] = []
 
     def handler(request: Request) -> Response:
@@ -188,7 +188,7 @@ def test_expect_100_continue_is_answered_before_the_body(serve: Serve) -> None:
 
 
 def head_of(size: int) -> bytes:
-    """A request whose target and headers take ``size`` bytes."""
+    """Return a request whose target and headers take ``size`` bytes."""
     fixed = len("/last" + "host" + "x" + "connection" + "close" + "x-long")
     return LAST[:-2] + b"X-Long: " + b"a" * (size - fixed) + b"\r\n\r\n"
 
@@ -258,13 +258,13 @@ def test_a_failing_handler_is_logged_once_and_answered_with_a_problem(serve: Ser
     assert {"type": "about:blank", "title": "Internal Server Error", "status": 500} == {
         name: value for name, value in json.loads(problem).items() if name != "detail"
     }
-    assert 200 == status_of(after)  # the connection goes on
+    assert 200 == status_of(after)  # the connection stays open
     assert ["unhandled exception in the management listener"] == [line["event"] for line in logs]
     assert (True, "GET", path.decode()) == (logs[0]["exc_info"], logs[0]["method"], logs[0]["path"])
 
 
 def drip(connection: socket.socket, ended: threading.Event) -> None:
-    """Send a request byte by byte, never to its end."""
+    """Send a request byte by byte, and never finish it."""
     with contextlib.suppress(OSError):
         while not ended.wait(0.01):
             connection.sendall(b"a")
@@ -440,7 +440,7 @@ def test_a_taken_port_is_an_error_and_a_connection_waits_for_the_start(serve: Se
         waiting.start()
         assert to_the_end(early).endswith(b"GET /last ? ")
     waiting.stop()
-    # Connections in TIME_WAIT do not keep the port.
+    # Connections in TIME_WAIT do not block the port.
     assert waiting.address == serve(address=waiting.address).address
 
 

@@ -1,4 +1,4 @@
-"""Probes and scrapes are answered from outside the worker pool, and tell the truth."""
+"""Probes and scrapes get true answers from outside the worker pool."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def busy(server: Server) -> Iterator[None]:
-    """Keep every thread of the service busy, and some requests waiting, until the block ends."""
+    """Keep every thread of the service busy, and some requests waiting, during the block."""
 
     def ask() -> None:
         with contextlib.suppress(OSError):
@@ -52,7 +52,7 @@ def busy(server: Server) -> Iterator[None]:
 
 
 def probe(server: Server, count: int) -> list[float]:
-    """Ask for liveness, readiness and metrics in turn; return how long each answer took."""
+    """Request liveness, readiness and metrics in turn, and return the response times."""
     seconds = []
     for number in range(count):
         begin = time.monotonic()
@@ -96,7 +96,7 @@ def test_it_answers_though_nobody_reads_the_log(tmp_path: Path) -> None:
             wait_until(lambda: server.get("/readyz").status == 200, "ready")
             answered: list[bytes] = []
 
-            def ask() -> None:  # 25 lines of more than 1000 bytes, eight times: three pipes full
+            def ask() -> None:  # 25 lines of more than 1000 bytes, from eight threads, fill a pipe three times
                 for _ in range(25):
                     with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE) as client:
                         client.sendall(b"GET /" + b"x" * 3000 + b" HTTP/1.0\r\n\r\n")
@@ -201,7 +201,7 @@ def test_it_ends_with_the_server_and_leaves_no_port_bound(server: Server, number
 
 
 def test_clients_that_read_nothing_end_no_service_with_few_descriptors(tmp_path: Path) -> None:
-    """256 are the default of macOS. The master opens files in each turn, and each scrape does."""
+    """256 is the default limit of macOS. The master opens files in each loop, and so does each scrape."""
     command = ["prlimit", "--nofile=256", *COMMANDS["gunicorn"]]
     env = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2"}
     with running(command, tmp_path, env, ready="/readyz") as server:
@@ -285,13 +285,8 @@ def test_an_address_that_is_taken_ends_the_start_with_one_message(command: list[
 def ask(
     path: str, method: str = "GET", *, fault: str | None = None, readiness: Status = Status.STARTING
 ) -> tuple[int, dict[str, str], bytes]:
-    management = Management(
-        Settings.from_environ({}),
-        lambda: fault,
-        lambda _exclude: Readiness(readiness, {}),
-        sources=[],
-        server="gunicorn",
-    )
+    settings = Settings.from_environ({})
+    management = Management(settings, lambda: fault, lambda _: Readiness(readiness, {}), dict, server="gunicorn")
     response = management.answer(Request(method, path, "", {}, b""))
     return response.status, dict(response.headers), response.body
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from flask_ops.management import page
 from flask_ops.management.listener import Listener
 from flask_ops.management.routes import Management
 from flask_ops.metrics.requests import DURATION_BUCKETS, RequestMetrics
+from flask_ops.metrics.scrape import from_sources
 from service import __version__
 from tests.management.chromium import Browser, Tab, chromium
 from tests.ports import free_port
@@ -37,7 +39,7 @@ DASH = "\N{EN DASH}"
 LONG = "a_name_that_does_not_fit_into_one_line_of_a_small_screen_by_any_means"
 MARKUP = "<img src=x onerror=alert(1)>"
 
-# The page asks every two seconds: twenty times as often will do where the pace is not what is tested.
+# The page sends a request every two seconds. Tests that do not test this interval run it 20 times faster.
 HASTE = "{ const later = setTimeout; window.setTimeout = (run, ms) => later(run, ms / 20); }"
 
 CONTRASTS = """
@@ -64,7 +66,7 @@ CONTRASTS = """
 
 
 class Stage:
-    """The management listener of a service that is whatever a test wants it to be."""
+    """The management listener of a simulated service."""
 
     def __init__(self) -> None:
         self.fault: str | None = None
@@ -74,13 +76,17 @@ class Stage:
         self.restart()
         settings = Settings.from_environ({"SERVICE_NAME": "stage"})
         self._management = Management(
-            settings, lambda: self.fault, lambda _: self.readiness, self.sources, server="gunicorn"
+            settings,
+            lambda: self.fault,
+            lambda _: self.readiness,
+            partial(from_sources, self.sources),
+            server="gunicorn",
         )
         self.listener = Listener.bind(Address("127.0.0.1", 0), self._answer)
         self.url = f"http://{self.listener.address}/"
 
     def restart(self) -> None:
-        """Have every counter begin anew."""
+        """Start every counter at 0 again."""
         registry = CollectorRegistry()
         self.requests = RequestMetrics(registry)
         for name, number in (("worker_threads", 8), ("requests_in_flight", 5), ("requests_stuck", 1)):
@@ -97,7 +103,7 @@ class Stage:
         self.readiness = Readiness(status, {result.name: result for result in results})
 
     def says_all_it_can(self) -> None:
-        """Have a row of every kind, some with names that need room or would be elements."""
+        """Add rows of every kind, some with long names or with names that contain markup."""
         now = time.monotonic()
         self.says(
             Status.DOWN,
@@ -138,12 +144,12 @@ def tab(browser: Browser) -> Iterator[Tab]:
 
 
 def row(tab: Tab, name: str, table: str = "#routes") -> list[str]:
-    """Return the cells after the first one of the row that begins with ``name``."""
+    """Return the row that begins with ``name``, without its first cell."""
     return next((cells for first, *cells in tab.rows(table) if first == name), [])
 
 
 def next_answer(tab: Tab) -> None:
-    """Wait until the page has dealt with an answer that it asked for after this call."""
+    """Wait until the page has processed the answer to a request sent after this call."""
 
     def asked() -> int:
         return sum(url.endswith("/status") for url in tab.requested())
@@ -153,7 +159,7 @@ def next_answer(tab: Tab) -> None:
 
 
 def watch(tab: Tab) -> None:
-    """Keep all that the table of routes shows from now on."""
+    """Record everything that the table of routes shows from now on."""
     tab.evaluate("""
         new MutationObserver(() => (window.seen ??= []).push(document.querySelector("#routes").innerText))
             .observe(document.querySelector("#routes"), {subtree: true, childList: true})
@@ -161,7 +167,7 @@ def watch(tab: Tab) -> None:
 
 
 def assert_nothing_was_negative(tab: Tab) -> None:
-    """Look at what was shown since ``watch``."""
+    """Check the text recorded since ``watch``."""
     seen = tab.evaluate("window.seen.join()")
     assert "All routes" in seen
     assert not re.search(r"[-\N{MINUS SIGN}]\d", seen)
@@ -211,7 +217,7 @@ def test_it_shows_a_real_service_and_refreshes_itself(browser: Browser, tmp_path
 def test_before_there_are_two_answers_to_compare_it_shows_dashes(stage: Stage, browser: Browser) -> None:
     stage.served("/", times=3)
     with browser.tab() as tab:
-        tab.before_load("window.setTimeout = () => 0;")  # so that it does not ask again
+        tab.before_load("window.setTimeout = () => 0;")  # so that it sends no further request
         tab.open(stage.url)
         tab.shown("Rates and latencies come with the next answer.", "#window")
         assert [*[DASH] * 5, "3", "0"] == row(tab, "/") == row(tab, "All routes")
@@ -352,7 +358,7 @@ def test_nothing_is_wider_than_the_screen(stage: Stage, tab: Tab) -> None:
         tab.shown(LONG, "#routes")
         assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
         scrolls = tab.evaluate("document.querySelector('#routes').closest('.scroll').scrollWidth > innerWidth")
-        assert (width < 1200) == scrolls  # the table does, within
+        assert (width < 1200) == scrolls  # only the table scrolls
 
 
 def test_everything_can_be_read_in_light_and_dark(stage: Stage, tab: Tab) -> None:
@@ -460,7 +466,7 @@ def test_a_quantile_beyond_the_last_bucket_is_said_to_be_more(stage: Stage, tab:
 
 
 def test_rates_are_of_the_last_ten_seconds(stage: Stage, tab: Tab) -> None:
-    """An answer every two seconds; in the third of them 60 requests more than before."""
+    """The page gets an answer every two seconds. The third has 60 requests more than the second."""
     tab.open(stage.url)
     steps = [0, 0, 60, 60, 60, 60, 60, 60, 60]
     rates = tab.evaluate(f"""

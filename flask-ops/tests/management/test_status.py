@@ -1,4 +1,4 @@
-"""What ``/status`` says is what a scrape says."""
+"""``/status`` and a scrape report the same values."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from flask_ops.core.settings import Settings
 from flask_ops.management import status
 from flask_ops.metrics.requests import RequestMetrics
-from flask_ops.metrics.scrape import collect
+from flask_ops.metrics.scrape import from_sources
 from tests.exposition import value
 from tests.process import wait_until
 from tests.servers import PROCESSES, serve
 
 
 def document(registry: CollectorRegistry, fault: str | None = None) -> Any:
-    metrics = collect([registry]).values()
+    metrics = from_sources([registry]).values()
     return status.document(
         Settings.from_environ({}), metrics, server="gunicorn", fault=fault, readiness={"status": "ok"}
     )
@@ -50,9 +50,9 @@ def test_what_the_application_s_own_exporter_counts_by_path_is_left_out() -> Non
     RequestMetrics(registry).observe("GET", "/items", 200, 0.02, exception=False)
     Counter("flask_http_request", "Total.", ["method", "status"], registry=own).labels("GET", "200").inc()
     Histogram("flask_http_request_duration_seconds", "Time.", ["path"], registry=own).labels("/items").observe(1)
-    metrics = collect([registry])
-    for name, other in collect([own]).items():
-        metrics[name].samples += other.samples  # as the sums over the processes have them
+    metrics = from_sources([registry])
+    for name, other in from_sources([own]).items():
+        metrics[name].samples += other.samples  # as in the sums over all processes
 
     found = status.document(
         Settings.from_environ({}), metrics.values(), server="gunicorn", fault=None, readiness={"status": "ok"}
