@@ -1,4 +1,4 @@
-"""What is measured besides requests; and that clients make no series beyond a ceiling."""
+"""Measurements besides requests, and the ceiling on the series that clients can create."""
 
 from __future__ import annotations
 
@@ -90,11 +90,11 @@ def test_a_scanner_makes_no_series_and_the_service_does_not_grow(tmp_path: Path)
 
 METHODS_KNOWN = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
 MAX_SERIES_ADDED = 900
-"""By whatever clients send to the service as it is; in the README."""
+"""The README's ceiling on the series that clients can add to the service."""
 
 
 def test_what_clients_send_adds_series_up_to_a_ceiling(tmp_path: Path) -> None:
-    """To the service with `/` and the routes of its probes; the counts at 0 of each route are there before."""
+    """The service has `/` and its probes. Each route's series with value 0 exist before."""
     env = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "1"}
     with running([BIN / "gunicorn"], tmp_path, env, cwd=copy_service(tmp_path / "copy"), ready="/readyz") as server:
         fresh = series(server.manage("/metrics").body.decode())
@@ -183,7 +183,7 @@ def test_capacity_is_what_the_server_was_told(tmp_path: Path) -> None:
 
 
 def test_the_accept_queue_is_seen(tmp_path: Path) -> None:
-    """A sync worker takes one connection at a time; the others wait in the kernel."""
+    """A sync worker takes one connection at a time; the other connections wait in the kernel."""
     with serve("gunicorn-sync", tmp_path, {"WEB_CONCURRENCY": "1"}) as server:
 
         def queue() -> float:
@@ -233,7 +233,7 @@ def test_lines_that_cannot_be_written_are_counted(tmp_path: Path) -> None:
 
 @contextlib.contextmanager
 def serve_blindly(directory: Path) -> Iterator[int]:
-    """Serve with a standard output that is full, and so without a line that tells the port."""
+    """Serve with a full standard output, so that no line reports the port."""
     port = free_port()
     env = {
         **clean_environ(),

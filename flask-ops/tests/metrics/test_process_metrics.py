@@ -15,7 +15,7 @@ FIGURES = Figures(1.5, 2, 3, 4, 5, 6, 0.7, 8, 9.0, 10)
 
 
 def samples(monkeypatch: pytest.MonkeyPatch, found: Figures | None) -> dict[str, tuple[str, float]]:
-    """Return type and value of each sample that a scrape shows of the process 42 with these figures."""
+    """Return type and value of each sample of a scrape, for the process 42 with these figures."""
     monkeypatch.setattr(process_metrics, "figures", lambda main, **_: {42: found}[main])
     registry = CollectorRegistry()
     registry.register(ProcessMetrics(lambda: 42))

@@ -86,31 +86,31 @@ threading.Thread(target=forking).start()
 
 
 def known(main: int, proc: Path = Path("/proc")) -> Figures:
-    """Return the figures, which have to be there."""
+    """Return the figures, which must exist."""
     found = figures(main, proc)
     assert found is not None
     return found
 
 
 def up(server: Server, times: int = 1) -> bool:
-    """Return whether so many processes have said that they are up."""
+    """Return True if exactly ``times`` processes have reported that they are up."""
     return server.text().count("up") == times
 
 
 def stat(parent: int, ticks: tuple[int, int, int, int] = (0, 0, 0, 0), state: str = "S", name: str = "gunicorn") -> str:
-    """Return the line of a process with 2 threads, started 500 ticks from boot, of 1000 bytes and 3 pages."""
+    """Return the line of a process with 2 threads, 1000 bytes and 3 pages, started 500 ticks after boot."""
     used = " ".join(map(str, ticks))
     return f"1 ({name}) {state} {parent} 1 1 0 -1 0 0 0 0 0 {used} 20 0 2 0 500 1000 3 99 0"
 
 
 def tree(root: Path, stats: Mapping[int, str], *, lists: bool = True, limit: int = 50) -> Path:
-    """Lay out processes below ``root``, each with 5 open descriptors, on a machine booted at 1000."""
+    """Create files of processes below ``root``, each with 5 open descriptors, on a machine booted at 1000."""
     root.mkdir(exist_ok=True)
     (root / "stat").write_text("cpu 1 2\nbtime 1000\nprocesses 5\n")
     for pid, line in stats.items():
         (root / f"{pid}/task/{pid}").mkdir(parents=True, exist_ok=True)
         (root / f"{pid}/stat").write_text(line)
-        (root / f"{pid}/fd").write_bytes(b"12345")  # its size is the count, as it is in Linux
+        (root / f"{pid}/fd").write_bytes(b"12345")  # its size is the number of descriptors, as in Linux
         (root / f"{pid}/limits").write_text(f"Limit  Soft Limit\nMax open files   {limit}   4096   files\n")
         children = [other for other, theirs in stats.items() if theirs.rpartition(")")[2].split()[1] == str(pid)]
         if lists:
@@ -119,7 +119,7 @@ def tree(root: Path, stats: Mapping[int, str], *, lists: bool = True, limit: int
 
 
 def reap(root: Path, pid: int, parent: str) -> None:
-    """Take a process from the tree, and leave the parent with this line."""
+    """Remove a process from the tree, and write this line for its parent."""
     (root / f"{MASTER}/stat").write_text(parent)
     (root / f"{MASTER}/task/{MASTER}/children").write_text("")
     (root / f"{pid}/stat").unlink()
@@ -140,7 +140,7 @@ def test_cpu_time_never_decreases_while_children_are_reaped_and_ends_at_the_trut
     assert [] == [(before, after) for before, after in pairwise([*told, last or 0.0]) if after < before]
     assert len(told) > 0.9 * len(seen)
     assert truth > 60 * 0.037
-    # Of the many that ended no tick is lost; what is missing is the rounding of the four numbers of the one left.
+    # No tick of the ended processes is lost. The difference is the rounding of the remaining process's four numbers.
     assert truth - 4 * TICK < (last or 0.0) < truth + TICK
 
 
@@ -222,7 +222,7 @@ def test_every_figure_has_its_source(tmp_path: Path, lists: bool) -> None:
     }
     page = os.sysconf("SC_PAGE_SIZE")
 
-    # The ticks of what is below a worker are missing: they would be lost again if the worker ended first.
+    # The ticks of children of a worker are left out: they would vanish if the worker ended first.
     expected = Figures(4.1, 9 * page, 3000, 3 * page, 15, 150, 0.1, 6, 1005.0, 1)
     assert expected == known(MASTER, tree(tmp_path / "proc", stats, lists=lists))
 
@@ -236,7 +236,7 @@ def test_a_program_may_have_any_name(tmp_path: Path, name: str) -> None:
 
 
 def count_reads(monkeypatch: pytest.MonkeyPatch, then: Callable[[int], None]) -> list[Path]:
-    """Have ``then`` called before each reading of a file, with the number of those that went before."""
+    """Call ``then`` before each reading of a file, with the number of earlier readings."""
     reads: list[Path] = []
     real = Path.read_bytes
 
@@ -276,7 +276,7 @@ def test_a_child_whose_time_is_taken_over_before_it_vanishes_counts_once(
             (root / f"{MASTER}/stat").write_text(stat(1, (0, 0, 40, 60)))
 
     count_reads(monkeypatch, step)
-    # The module's own clock, for other threads sleep meanwhile.
+    # Replace the clock in this module only, because other threads sleep meanwhile.
     clock = SimpleNamespace(sleep=lambda _seconds: reap(root, WORKER, stat(1, (0, 0, 40, 60))))
     monkeypatch.setattr(processes, "time", clock)
     assert 1.0 == known(MASTER, root).cpu_seconds
@@ -306,7 +306,7 @@ def test_a_child_that_is_being_reaped_is_waited_for(tmp_path: Path, monkeypatch:
 
 
 def test_no_cpu_time_is_better_than_a_wrong_one(tmp_path: Path) -> None:
-    """A counter may have a gap; a smaller value would be taken for a restart."""
+    """A counter may have a gap, but a smaller value would look like a restart."""
     now = known(MASTER, tree(tmp_path / "proc", {MASTER: stat(1), WORKER: stat(MASTER, (7, 0, 0, 0), "X")}))
 
     assert (None, 0, 1000) == (now.cpu_seconds, now.workers, now.virtual_bytes)
@@ -317,7 +317,7 @@ def test_a_process_that_vanishes_while_it_is_read_is_left_out(tmp_path: Path) ->
         tmp_path / "proc",
         {MASTER: stat(1), WORKER: stat(MASTER), OTHER: stat(MASTER), BELOW: stat(OTHER), 301: stat(OTHER)},
     )
-    (root / "301/limits").write_text("")  # as Linux has it between the exit and the end
+    (root / "301/limits").write_text("")  # Linux shows this between a process's exit and its end
     for gone in (f"{WORKER}/stat", f"{OTHER}/fd", f"{BELOW}/limits"):
         (root / gone).unlink()
     (root / f"{MASTER}/task/101").mkdir()  # a thread that ended before its children were listed
@@ -330,7 +330,7 @@ def test_a_process_that_vanishes_while_it_is_read_is_left_out(tmp_path: Path) ->
 def test_before_linux_6_2_the_open_descriptors_are_listed(tmp_path: Path) -> None:
     root = tree(tmp_path / "proc", {MASTER: stat(1)})
     (root / f"{MASTER}/fd").unlink()
-    (root / f"{MASTER}/fd").symlink_to(f"/proc/{os.getpid()}/task")  # another directory that gives its size as 0
+    (root / f"{MASTER}/fd").symlink_to(f"/proc/{os.getpid()}/task")  # another directory whose size is 0
     stop = threading.Event()
     thread = threading.Thread(target=stop.wait)
     thread.start()

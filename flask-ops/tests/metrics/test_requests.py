@@ -20,18 +20,18 @@ BUCKET = "flask_http_request_duration_seconds_bucket"
 
 @pytest.fixture
 def registry() -> CollectorRegistry:
-    """A registry of the test's own."""
+    """Return a registry for this test alone."""
     return CollectorRegistry()
 
 
 @pytest.fixture
 def metrics(registry: CollectorRegistry) -> RequestMetrics:
-    """The metrics in that registry."""
+    """Return the metrics in that registry."""
     return RequestMetrics(registry)
 
 
 def value(registry: CollectorRegistry, name: str, method: str, route: str, status: str, **more: str) -> float | None:
-    """Return one sample; None where there is no such series."""
+    """Return one sample, or None if there is no such series."""
     return registry.get_sample_value(name, {"method": method, "route": route, "status": status, **more})
 
 
@@ -46,7 +46,7 @@ def series(registry: CollectorRegistry, name: str) -> set[tuple[str, str, str]]:
 
 
 def test_each_request_is_counted_once_in_its_own_series(registry: CollectorRegistry, metrics: RequestMetrics) -> None:
-    """Method, route and status make the series."""
+    """Method, route and status define the series."""
     expected = {
         ("GET", "/", "200"): 2.0,
         ("HEAD", "/", "200"): 1.0,
@@ -62,7 +62,7 @@ def test_each_request_is_counted_once_in_its_own_series(registry: CollectorRegis
 
 
 def test_an_exception_is_counted_besides_the_request(registry: CollectorRegistry, metrics: RequestMetrics) -> None:
-    """A 500 that the application chose to answer is none."""
+    """A 500 that the application itself returns is no exception."""
     metrics.observe("GET", "/", 500, 0.01, exception=False)
     metrics.observe("GET", "/", 500, 0.01, exception=True)
     expected = (2, 2, 1)
@@ -74,7 +74,7 @@ def test_an_exception_is_counted_besides_the_request(registry: CollectorRegistry
 def test_the_first_server_error_brings_the_count_of_exceptions_at_zero(
     registry: CollectorRegistry, metrics: RequestMetrics, status: int
 ) -> None:
-    """So the first exception is an increase that a rate can see."""
+    """The first exception is then an increase that a rate can see."""
     metrics.observe("GET", "/", status, 0.01, exception=False)
     expected = 0
 
@@ -85,7 +85,7 @@ def test_the_first_server_error_brings_the_count_of_exceptions_at_zero(
 def test_a_status_below_500_has_no_count_of_exceptions_until_there_is_one(
     registry: CollectorRegistry, metrics: RequestMetrics, status: int
 ) -> None:
-    """Nearly none of these series will ever count; one where a handler answered otherwise does."""
+    """Nearly all of these series would stay at 0. One counts if an error handler answers with such a status."""
     metrics.observe("GET", "/", status, 0.01, exception=False)
     assert value(registry, EXCEPTIONS, "GET", "/", str(status)) is None
 
@@ -97,7 +97,7 @@ def test_a_status_below_500_has_no_count_of_exceptions_until_there_is_one(
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"])
 def test_a_known_method_is_its_own_label(registry: CollectorRegistry, metrics: RequestMetrics, method: str) -> None:
-    """RFC 9110's methods, and PATCH."""
+    """These are the methods of RFC 9110, and PATCH."""
     metrics.observe(method, "/", 200, 0.01, exception=False)
 
     assert {(method, "/", "200")} == series(registry, TOTAL)
@@ -105,7 +105,7 @@ def test_a_known_method_is_its_own_label(registry: CollectorRegistry, metrics: R
 
 
 def test_methods_that_a_client_made_up_share_one_label(registry: CollectorRegistry, metrics: RequestMetrics) -> None:
-    """Else a client could make as many series as it likes; letter case counts, as it does in HTTP."""
+    """Otherwise, a client could create any number of series. Methods are case-sensitive, as in HTTP."""
     for method in ("BREW", "get", "GET ", "", "OTHER", "\N{SNOWMAN}"):
         metrics.observe(method, UNMATCHED, 405, 0.01, exception=False)
     expected = {("OTHER", UNMATCHED, "405"): 6.0}
@@ -117,7 +117,7 @@ def test_methods_that_a_client_made_up_share_one_label(registry: CollectorRegist
 def test_a_duration_falls_into_the_buckets_that_hold_it(
     registry: CollectorRegistry, metrics: RequestMetrics, bound: float
 ) -> None:
-    """Each bucket holds what took up to its bound, in seconds, the bound included."""
+    """Each bucket holds the durations up to its bound in seconds, including the bound."""
     metrics.observe("GET", "/", 200, bound, exception=False)
     expected = {str(float(each)): float(bound <= each) for each in DURATION_BUCKETS} | {"+Inf": 1.0}
 
@@ -125,7 +125,7 @@ def test_a_duration_falls_into_the_buckets_that_hold_it(
 
 
 def test_durations_add_up_in_seconds(registry: CollectorRegistry, metrics: RequestMetrics) -> None:
-    """The mean is sum over count; a duration above the last bound is in neither bucket but +Inf."""
+    """The mean is sum divided by count. A duration above the last bound is only in +Inf."""
     metrics.observe("GET", "/", 200, 0.5, exception=False)
     metrics.observe("GET", "/", 200, 60.25, exception=False)
     expected = (60.75, 2.0, 1.0)
@@ -138,7 +138,7 @@ def test_durations_add_up_in_seconds(registry: CollectorRegistry, metrics: Reque
 
 
 def test_buckets_are_those_of_opentelemetry_and_the_objective() -> None:
-    """Semantic conventions, http.server.request.duration; and 0.3, which the latency objective counts by."""
+    """They are those of http.server.request.duration, and 0.3 for the latency objective."""
     expected = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.3, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 
     assert expected == DURATION_BUCKETS
@@ -148,7 +148,7 @@ def test_buckets_are_those_of_opentelemetry_and_the_objective() -> None:
 def test_threads_that_meet_in_a_new_series_lose_no_request(
     registry: CollectorRegistry, metrics: RequestMetrics
 ) -> None:
-    """All of them count into the same series, the first time too."""
+    """All threads count into the same series, from the first request on."""
     routes = [f"/{number}" for number in range(50)]
     barrier = threading.Barrier(8)
 
@@ -168,7 +168,7 @@ def test_threads_that_meet_in_a_new_series_lose_no_request(
 
 
 def test_two_registries_do_not_meet() -> None:
-    """Two applications in one process count apart."""
+    """Two applications in one process count separately."""
     first, second = CollectorRegistry(), CollectorRegistry()
     RequestMetrics(first).observe("GET", "/", 200, 0.01, exception=False)
     RequestMetrics(second)
@@ -180,9 +180,9 @@ def test_two_registries_do_not_meet() -> None:
 
 @pytest.mark.system
 def test_the_exporters_decorators_measure_a_view_and_nothing_else() -> None:
-    """They register with the process, need no further step, and leave requests and `/metrics` to others.
+    """They register with the process, need no further step, and affect neither requests nor `/metrics`.
 
-    In a process of its own, since what registers with a process stays there.
+    The test runs in its own process, because these registrations are permanent.
     """
     program = """
 from flask import Flask
@@ -218,7 +218,7 @@ print(REGISTRY.get_sample_value("greetings_total"), REGISTRY.get_sample_value("g
 
 
 def test_an_exception_below_500_is_counted_under_a_known_method_too() -> None:
-    """An error handler of the adopter may answer with any status; the method is the client's."""
+    """An adopter's error handler may answer with any status. The client chooses the method."""
     registry = CollectorRegistry()
 
     RequestMetrics(registry).observe("BREW", "/", 200, 0.01, exception=True)

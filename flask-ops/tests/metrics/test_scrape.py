@@ -41,7 +41,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8; escap
     ],
 )
 def test_the_format_is_what_the_client_likes_best_of_what_there_is(accept: str, expected: str) -> None:
-    _, headers = render([], accept=accept)
+    _, headers = render(dict, accept=accept)
 
     assert expected == dict(headers)["Content-Type"]
 
@@ -51,6 +51,6 @@ def test_the_format_is_what_the_client_likes_best_of_what_there_is(accept: str, 
     [("gzip", True), ("br, GZIP;q=0.5", True), ("gzip;q=0", False), ("gzip;q=0, *", False), ("br", False), ("", False)],
 )
 def test_it_is_compressed_where_the_client_takes_that(accept_encoding: str, expected: bool) -> None:
-    _, headers = render([], accept_encoding=accept_encoding)
+    _, headers = render(dict, accept_encoding=accept_encoding)
 
     assert expected == (("Content-Encoding", "gzip") in headers)

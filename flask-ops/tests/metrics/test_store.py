@@ -1,4 +1,4 @@
-"""The metrics store: exact over workers that come and go, as large as the workers alive."""
+"""The metrics store: exact while workers come and go, and no larger than the living workers need."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.threads import meanwhile
 pytestmark = pytest.mark.system
 
 BROKEN = (OSError, http.client.HTTPException)
-"""What a client meets whose worker was killed."""
+"""Errors that a client gets when its worker is killed."""
 RECYCLED = int(os.environ.get("RECYCLED", "30"))
 ROUNDS = int(os.environ.get("ROUNDS", "2"))
 FREE = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2"}
@@ -53,7 +53,7 @@ def wait_for_others(server: Server, before: set[int], count: int = 2) -> None:
 
 
 class Load:
-    """Requests, one after the other, from some threads; and scrapes that see every count rise only."""
+    """Requests from some threads, one after the other in each, and scrapes that check that counts only rise."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -77,7 +77,7 @@ class Load:
         while not self._stop.is_set():
             try:
                 answer = ask("/metrics")
-            except BROKEN:  # that connection went down with a killed worker
+            except BROKEN:  # a killed worker has closed that connection
                 continue
             if answer.status != 200:
                 self.failed_scrapes.append(answer)
@@ -105,7 +105,7 @@ class Load:
 
 @pytest.mark.timeout(3600)
 def test_recycled_workers_go_on_with_the_files_of_those_before(tmp_path: Path) -> None:
-    """No sample is lost, counted twice or seen to decrease, and no file is left by a worker that ended."""
+    """No sample is lost, counted twice or decreases, and no ended worker leaves a file."""
     options = ["--max-requests=20", "--max-requests-jitter=5"]
     with serve("gunicorn", tmp_path, {"SERVICE_LOG_LEVEL": "info"}, options) as server:
         load = Load(server)
@@ -114,7 +114,7 @@ def test_recycled_workers_go_on_with_the_files_of_those_before(tmp_path: Path) -
 
         assert {200} == set(load.answered)
         load.assert_exact()
-        # Master and two workers, and two more slots for the moments in which old and new ones overlap.
+        # Master and two workers, and two more slots while old and new workers overlap.
         owners = {path.stem.rpartition("_")[2] for path in store_of(tmp_path).glob("*.db")}
         assert len(owners) <= 5
         ratio = scrape_cost(server, tmp_path / "fresh")
@@ -123,12 +123,15 @@ def test_recycled_workers_go_on_with_the_files_of_those_before(tmp_path: Path) -
 
 
 def scrape_cost(old: Server, directory: Path) -> float:
-    """Return the time of a scrape of ``old`` to that of a server just started: medians, taken in turns."""
+    """Return the time of a scrape of ``old``, divided by that of a fresh server.
+
+    Both are medians, measured in turns.
+    """
     directory.mkdir()
     seconds: dict[Server, list[float]] = {old: []}
     with serve("gunicorn", directory) as fresh:
         seconds[fresh] = []
-        for _ in range(20):  # a scrape costs what it has series: those that the load has made, in both workers
+        for _ in range(20):  # the time depends on the number of series, so create the load's series in both workers
             fresh.get("/whoami")
             fresh.get("/metrics")
         for _ in range(101):
@@ -161,7 +164,7 @@ def test_reload_and_scaling_lose_nothing(tmp_path: Path) -> None:
         before = workers(server)
         server.process.send_signal(signal.SIGHUP)
         wait_for_others(server, before)
-        # Momentary values of a worker go when the master has seen its end.
+        # A worker's live gauges are removed after the master has reaped it.
         wait_until(lambda: len(list(store_of(tmp_path).glob("*.db"))) <= files, "no more files than before")
 
 
@@ -177,14 +180,14 @@ def test_kill_9_costs_at_most_what_was_in_flight(tmp_path: Path) -> None:
 
         assert [] == load.decreased
         assert [] == load.failed_scrapes
-        # In flight were at most the requests of three clients, at five moments: their answers may be
-        # sent and not yet counted, or counted and not yet sent.
+        # At five moments, at most the requests of three clients were in flight. Each may be sent and not yet counted,
+        # or counted and not yet sent.
         wait_until(lambda: load.counted() >= load.answered[200] - 3 * 5, "all others are counted")
         assert load.counted() <= sum(load.answered.values())
 
 
 def test_the_next_master_goes_on_with_the_same_store(tmp_path: Path) -> None:
-    """SIGUSR2: old and new master serve side by side, and the sums hold on both sides and after."""
+    """After SIGUSR2, old and new master serve together. The sums stay right in both, and after the old one ends."""
     with serve("gunicorn", tmp_path, {"SERVICE_LOG_LEVEL": "info"}) as server:
         load = Load(server)
         with load.running():
@@ -226,7 +229,7 @@ def exits(server: Server, reason: str) -> float:
 
 def test_a_worker_that_is_silent_for_too_long_is_counted_as_such(tmp_path: Path) -> None:
     with serve("gunicorn", tmp_path, options=["--timeout=2"]) as server:
-        # One that serves: Gunicorn waits without end for the first sign of life of a worker.
+        # Stop a worker that serves: Gunicorn waits forever for a worker's first heartbeat.
         os.kill(server.get("/whoami").json()["pid"], signal.SIGSTOP)
 
         wait_until(lambda: exits(server, "timeout") == 1, "the exit")
@@ -257,7 +260,7 @@ def test_a_successor_survives_the_damaged_file_of_the_one_before(tmp_path: Path)
         for path in store_of(tmp_path).glob("counter_*.db"):
             path.write_bytes(b"\xff" * 100)
         for pid in before:
-            with contextlib.suppress(ProcessLookupError):  # who wrote into a file that was cut has ended already
+            with contextlib.suppress(ProcessLookupError):  # the worker has ended because its file was truncated
                 os.kill(pid, signal.SIGKILL)
         wait_for_others(server, before)
 
@@ -299,7 +302,7 @@ def test_a_directory_of_the_user_is_emptied_of_a_dead_servers_metrics(tmp_path: 
 def test_a_store_that_cannot_be_written_ends_the_start_with_one_line(variable: str, tmp_path: Path) -> None:
     place = "/proc/no-such-place" if variable != "TMPDIR" else str(tmp_path / "missing")
     with started([BIN / "gunicorn"], tmp_path, {**FREE, variable: place}) as server:
-        if variable == "TMPDIR":  # Python then looks for another temporary directory, and finds one
+        if variable == "TMPDIR":  # Python finds another temporary directory
             wait_until(server.listening_ports, "it serves")
             return
         assert 73 == server.process.wait(DEADLINE)
@@ -309,13 +312,16 @@ def test_a_store_that_cannot_be_written_ends_the_start_with_one_line(variable: s
 
 @pytest.mark.parametrize("name", ["gunicorn", "uwsgi"])
 def test_what_a_worker_forks_counts_and_says_nothing_else(name: str, tmp_path: Path) -> None:
-    """With multiprocessing, say: two processes in one file would lose counts, and as one begins, its gauges are 0."""
+    """For example with multiprocessing.
+
+    Two processes in one file would lose counts, and a child's start sets its gauges to 0.
+    """
     with serve(name, tmp_path, ready="/readyz") as server:
         for _ in range(10):
             assert "5" == server.get("/fork").body.decode()
 
         assert 10 * (5 + 1) == value(scrape(server), "sample_greetings_total")
-        # At one time there are five, and each begins where another one has ended.
+        # Five run at the same time, and each takes the slot of one that ended.
         owners = {path.stem.rpartition("_")[2] for path in store_of(tmp_path).glob("counter_p*.db")}
         assert owners <= {f"p{number}" for number in range(1, 6)}
         assert 1 == value(scrape(server), "service_ready")
@@ -324,7 +330,7 @@ def test_what_a_worker_forks_counts_and_says_nothing_else(name: str, tmp_path: P
 
 @pytest.mark.parametrize("survivor", ["old", "new"])
 def test_a_master_that_is_killed_beside_another_one_leaves_nothing(survivor: str, tmp_path: Path) -> None:
-    """What it was measuring, and that it was ready or not, would else be added for good."""
+    """Otherwise, its live gauges and its readiness would stay in the sums forever."""
     with serve("gunicorn", tmp_path, ready="/readyz") as server:
         server.process.send_signal(signal.SIGUSR2)
         successor = wait_until(lambda: new_master(server), "the new master")
@@ -346,13 +352,13 @@ def test_a_master_that_is_killed_beside_another_one_leaves_nothing(survivor: str
 
 
 def gauge(server: Server, name: str) -> float:
-    with contextlib.suppress(*BROKEN):  # of a master that is about to end
+    with contextlib.suppress(*BROKEN):  # a master that is ending
         return value(server.manage("/metrics").body.decode(), name)
     return -1
 
 
 def test_two_masters_beside_each_other_are_one_server(tmp_path: Path) -> None:
-    """Either may answer a scrape: CPU time that differed with each would be a reset to Prometheus each time."""
+    """Either master may answer a scrape. If their CPU times differed, Prometheus would see resets."""
     with serve("gunicorn", tmp_path, ready="/readyz") as server:
         for _ in range(300):
             server.get("/whoami")
@@ -383,7 +389,7 @@ TMPDIR=/mnt exec {program}
 
 
 def test_without_room_for_the_store_the_start_ends_with_one_line(tmp_path: Path) -> None:
-    """On a tmpfs of its own, in a namespace of its own."""
+    """The test uses a tmpfs in its own namespace."""
     with started(in_namespace(FULL.format(program=BIN / "gunicorn")), tmp_path, FREE) as server:
         assert 73 == server.process.wait(DEADLINE)
         line = server.line(level="critical")
@@ -421,7 +427,7 @@ print("goes on:", counter.labels("first")._value.get())
 
 
 def test_a_disk_that_is_full_kills_nobody_and_what_is_counted_goes_on(tmp_path: Path) -> None:
-    """A hole in a mapped file, written to while the disk is full, is a SIGBUS."""
+    """Writing to a hole of a mapped file on a full disk raises SIGBUS."""
     command = in_namespace(FILLED.format(root=PROJECT, program=BIN / "python"))
     with started(command, tmp_path) as process:
         assert 0 == process.process.wait(DEADLINE)
@@ -454,7 +460,7 @@ def test_a_relative_directory_is_one_of_where_the_server_was_started(tmp_path: P
 @pytest.mark.parametrize("name", ["gunicorn", "waitress", "uwsgi"])
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_directory_of_the_user_counts_under_every_server(name: str, exists: bool, tmp_path: Path) -> None:
-    """Metrics that views make as they are imported, too."""
+    """This includes metrics that views create at import."""
     directory = tmp_path / "mine"
     if exists:
         directory.mkdir()
@@ -493,15 +499,15 @@ def test_a_command_beside_a_server_leaves_nothing_in_its_directory(tmp_path: Pat
 
 
 def counted_in_store(server: Server) -> float:
-    """Ask the master, for a worker that finds nothing of a metric in the store shows its own."""
+    """Ask the master: if the store lacks a metric, a worker shows its own values."""
     answer = server.manage("/metrics")
-    if answer.status != 200:  # while there is no folder
+    if answer.status != 200:  # there is no folder
         return 0
     return value(answer.body.decode(), "flask_http_request_total", route="/whoami")
 
 
 def test_a_file_that_is_set_aside_under_a_living_worker_is_made_anew(tmp_path: Path) -> None:
-    """Else it would count for the rest of its life where nobody looks."""
+    """Otherwise, it would count for the rest of its life in a file that no scrape reads."""
     with serve("gunicorn", tmp_path, {"WEB_CONCURRENCY": "1"}, ready="/readyz") as server:
         for path in store_of(tmp_path).glob("counter_*.db"):
             with path.open("r+b") as file:
@@ -516,7 +522,7 @@ def test_a_file_that_is_set_aside_under_a_living_worker_is_made_anew(tmp_path: P
 
 
 def test_a_store_that_is_removed_under_a_living_worker_is_made_anew(tmp_path: Path) -> None:
-    """By who cleans up in /tmp, say."""
+    """For example, a job that cleans /tmp removes it."""
     with serve("gunicorn", tmp_path, {"WEB_CONCURRENCY": "1"}, ready="/readyz") as server:
         server.get("/whoami")
         shutil.rmtree(store_of(tmp_path))
@@ -543,7 +549,7 @@ def test_workers_of_another_user_may_write() -> None:
         Path(place).chmod(0o777)
         done = subprocess.run(
             [BIN / "python", "-c", script],
-            # Not measured: its results could not be written by that user.
+            # Not measured: that user could not write the results.
             env={**{n: v for n, v in clean_environ().items() if not n.startswith("COVERAGE")}, "TMPDIR": place},
             cwd=PROJECT,
             capture_output=True,

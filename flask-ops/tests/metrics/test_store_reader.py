@@ -1,4 +1,4 @@
-"""A scrape is answered whatever state the files of the store are in."""
+"""A scrape is answered whatever the state of the store's files."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_sum_is_over_all_files(tmp_path: Path) -> None:
 
 
 def test_it_reads_what_prometheus_client_reads() -> None:
-    """The same metrics, through its collector and through ours, in a process of their own."""
+    """Read the same metrics with prometheus_client's collector and with ours, in a separate process."""
     script = """
 import os, sys, tempfile
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp()
@@ -86,7 +86,7 @@ def damage(path: Path, how: str) -> None:
     elif how == "used is negative":
         content[:4] = struct.pack("i", -5)
     elif how == "an entry without an end":
-        content[8:12] = struct.pack("i", -24)  # prometheus_client's reader loops for ever here
+        content[8:12] = struct.pack("i", -24)  # prometheus_client's reader loops forever here
     elif how == "a key that is no JSON":
         content[12:13] = b"\xff"
     elif how == "a key of another form":
@@ -144,7 +144,7 @@ def test_a_file_that_vanishes_is_no_error(tmp_path: Path) -> None:
 def test_a_shortage_of_the_reader_fails_its_scrape_and_spares_the_files(
     shortage: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without one of the files the sums would be wrong."""
+    """Without one of the files, the sums would be wrong."""
     write(tmp_path, "counter_1.db", 1.0)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", lambda _path: fail(shortage))
@@ -172,7 +172,7 @@ def test_a_damaged_file_that_cannot_be_set_aside_is_told_and_counted_once(tmp_pa
 
 @pytest.mark.system
 def test_any_cut_and_any_flipped_byte_is_survived(tmp_path: Path) -> None:
-    """Whatever the damage, a scrape ends and serves the other file."""
+    """A scrape ends and serves the other file, whatever the damage."""
     whole = write(tmp_path, "counter_2.db", 1.0).read_bytes()[:200]
     write(tmp_path, "counter_1.db", 1.0)
     generator = random.Random(7)  # noqa: S311 - reproducible damage

@@ -1,4 +1,4 @@
-"""Requests that take too long are reported once; a worker that has no other ones is replaced."""
+"""Requests that take too long are reported once. A worker with only such requests is replaced."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def metric(server: Server, name: str, **labels: str) -> float:
 
 @contextmanager
 def asking(server: Server, path: str) -> Iterator[list[int]]:
-    """Ask in the background; the list has the status of the answer, 0 where there is none."""
+    """Send a request in the background. The list gets the status of the answer, or 0 without an answer."""
     statuses: list[int] = []
 
     def ask() -> None:
@@ -46,7 +46,7 @@ def asking(server: Server, path: str) -> Iterator[list[int]]:
 
 
 def wait_for(server: Server, event: str, count: int, **fields: str) -> list[dict[str, Any]]:
-    """Wait for so many lines with this event."""
+    """Wait for ``count`` lines with this event."""
 
     def found() -> list[dict[str, Any]]:
         lines = server.lines(event, **fields)
@@ -98,7 +98,7 @@ def test_a_worker_whose_threads_are_all_stuck_is_replaced(name: str, tmp_path: P
 
 
 def test_what_a_client_saw_is_what_its_line_says(tmp_path: Path) -> None:
-    """Requests end while the worker is being replaced for them: each is answered or taken down, and never both."""
+    """Requests end while their worker is being replaced. Each is either answered or aborted, never both."""
     options = ["--workers=1", "--threads=3"]
     with serve("gunicorn", tmp_path, {**SOON, "SERVICE_LOG_LEVEL": "info"}, options) as server:
         for count in (1, 2, 3):
