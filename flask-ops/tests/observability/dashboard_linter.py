@@ -1,6 +1,6 @@
-"""The rules of Grafana's dashboard-linter that are about Prometheus; the program itself is in no package.
+"""The rules of Grafana's dashboard-linter for Prometheus. No package contains the program itself.
 
-Each rule is a function of a dashboard that yields what is wrong, with the title of the panel that it is about.
+Each rule is a function of a dashboard that yields its faults, each with the title of its panel.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.observability.files import selectors
 Finding = tuple[str, str]
 Rule = Callable[[dict[str, Any]], Iterator[Finding]]
 
-# A subset of Grafana's, those that this project has a use for.
+# The units of Grafana that this project needs.
 UNITS = {"none", "short", "percent", "percentunit", "s", "ms", "bytes", "reqps", "ops", "cps"}
 PLACEHOLDERS = {name: f"${name}" for name in ("job", "instance", "route")}
 

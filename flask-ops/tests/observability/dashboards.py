@@ -14,13 +14,13 @@ DASHBOARDS = {Path(name).stem: json.loads(text) for name, text in FILES.items() 
 
 
 def panels(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield every panel that is no row."""
+    """Yield every panel except rows."""
     for panel in dashboard["panels"]:
         yield from (panel for panel in [panel, *panel.get("panels", [])] if panel["type"] != "row")
 
 
 def targets(dashboard: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the title of the panel and the query of each query."""
+    """Yield each query with the title of its panel."""
     for panel in panels(dashboard):
         for target in panel["targets"]:
             yield panel["title"], target["expr"]
@@ -37,6 +37,6 @@ def variables(dashboard: dict[str, Any], kind: str = "query") -> dict[str, dict[
 
 
 def filled(query: str, values: Mapping[str, str], rate_interval: str = "5m") -> str:
-    """Return a query with Grafana's variables replaced, as Grafana does it. Raises KeyError for one without a value."""
+    """Replace Grafana's variables in a query, as Grafana does. Raises KeyError for a variable without a value."""
     known = {"__rate_interval": rate_interval, **values}
     return re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda name: known[name[1] or name[2]], query)

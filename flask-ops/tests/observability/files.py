@@ -16,12 +16,12 @@ FILES = flask_ops.observability.files()
 SHIPPED = Path(flask_ops.observability.__file__).parent / "assets"
 RULE_TESTS = sorted((SHIPPED / "tests").glob("*.yml"))
 ALWAYS = {"Watchdog"}
-"""Fires whatever happens, so it has no silent case."""
+"""It always fires, so it has no silent case."""
 RUNBOOK = FILES["runbook.md"]
 
 
 def rules() -> list[dict[str, Any]]:
-    """Return every rule of every file, alerts and recordings."""
+    """Return every rule of every file, both alerts and recordings."""
     files = [yaml.safe_load(text) for name, text in FILES.items() if name.startswith("rules/")]
     return [rule for file in files for group in file["groups"] for rule in group["rules"]]
 
@@ -32,7 +32,7 @@ def alerts() -> dict[str, dict[str, Any]]:
 
 
 def cases(alert: str) -> Iterator[tuple[Path, dict[str, Any], dict[str, Any]]]:
-    """Yield the file, the test and the expectation of each case of an alert that promtool tries."""
+    """Yield the file, the test and the expectation of each of promtool's cases for an alert."""
     for path in RULE_TESTS:
         for test in yaml.safe_load(path.read_text())["tests"]:
             for expectation in test.get("alert_rule_test", []):

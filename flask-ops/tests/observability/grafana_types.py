@@ -1,7 +1,7 @@
-"""The dashboard, held against the types that Grafana publishes of each major version: a part of `make test-newer`.
+"""The dashboard, checked against Grafana's published types of each major version: a part of `make test-newer`.
 
-Not of `make test-all`, for it needs npm and the network. TypeScript refuses a name that a version does not know and a
-value that it does not take, of the dashboard and of the options of each kind of panel in it.
+`make test-all` leaves it out, because it needs npm and the network. TypeScript refuses names and values that a version
+does not know. It checks the dashboard and the options of each kind of panel.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from tests.programs import require
 VERSIONS = ("11.0.7", "11.6.16", "12.4.11", "13.2.3")
 TYPESCRIPT = "typescript@5.9.3"
 FOLDERS = {"timeseries": "timeseries", "stat": "stat", "state-timeline": "statetimeline"}
-"""What Grafana calls each kind of panel in the paths of its types."""
+"""Grafana's name for each kind of panel in the paths of its types."""
 OF_THE_DATA_SOURCE = {"expr", "step", "titleFormat", "textFormat", "tagKeys", "useValueForTime"}
-"""Fields of an annotation that are Prometheus's, and so in no type."""
+"""Fields of an annotation that belong to Prometheus, and so to no type."""
 
-# In a file, a member of an enumeration is its text, and what has a default may be left out.
+# In a file, a member of an enumeration is its text, and fields with a default may be missing.
 AS_WRITTEN = """
 type Written<T> = unknown extends T ? T : T extends string ? `${T}` : T extends number ? number
   : T extends (infer U)[] ? Written<U>[] : T extends object ? {[K in keyof T]?: Written<T[K]>} : T;
@@ -43,7 +43,7 @@ def compiler(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def program(dashboard: dict[str, Any], schema: Path) -> Iterator[str]:
-    """Yield the lines of a program that is right where the dashboard has the types of ``schema``."""
+    """Yield the lines of a program that is valid if the dashboard has the types of ``schema``."""
     yield 'import type { Dashboard } from "@grafana/schema";'
     for name in FOLDERS.values():
         (found, *_) = sorted(schema.glob(f"dist/**/composable/{name}/**/*gen.d.ts"), key=lambda path: len(path.parts))
@@ -54,7 +54,7 @@ def program(dashboard: dict[str, Any], schema: Path) -> Iterator[str]:
         for field in OF_THE_DATA_SOURCE & annotation.keys():
             del annotation[field]
     for variable in board["templating"]["list"]:
-        variable.pop("definition", None)  # what the editor shows of a query
+        variable.pop("definition", None)  # the editor's text of a query
     yield f"const board: Written<Dashboard> = {json.dumps(board, indent=1)};"
     for i, panel in enumerate(panels(dashboard)):
         name = FOLDERS[panel["type"]]

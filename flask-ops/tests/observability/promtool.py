@@ -9,6 +9,6 @@ from tests.programs import require
 
 
 def promtool(*arguments: str | Path) -> tuple[int, str]:
-    """Return its exit code and what it has written."""
+    """Return its exit code and its output."""
     done = subprocess.run([require("promtool"), *arguments], capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr

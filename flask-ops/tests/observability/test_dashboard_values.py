@@ -1,4 +1,4 @@
-"""What panels and annotations say of series that are made up, by promtool."""
+"""Values of panels and annotations for invented series, computed by promtool."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ALL = dict.fromkeys(("job", "instance", "route"), ".+")
 
 
 def assert_values(expected: dict[str, float], query: str, at: str, series: dict[str, str], directory: Path) -> None:
-    """Compare what a query gives, by its labels, where the values of ``series`` are scraped every 15 seconds."""
+    """Compare a query's values by their labels, with the values of ``series`` scraped every 15 seconds."""
     samples = [{"labels": labels, "value": value} for labels, value in expected.items()]
     test = {
         "interval": "15s",
@@ -52,7 +52,7 @@ def test_an_instance_that_is_down_or_without_a_worker_counts_as_not_ready(
 
 
 def test_no_legend_adds_up_points_that_look_back_over_the_same_time() -> None:
-    """Where points are 15 s apart, ``$__rate_interval`` is a minute: what happens once is in four of them."""
+    """With points every 15 s, ``$__rate_interval`` is a minute, so one event is in four points."""
     counting: list[dict[str, Any]] = [
         panel for panel in panels(SERVICE) if any("increase(" in target["expr"] for target in panel["targets"])
     ]
@@ -66,7 +66,7 @@ def test_no_legend_adds_up_points_that_look_back_over_the_same_time() -> None:
 
 
 def test_each_start_is_an_annotation_however_long_the_service_was_gone_before(tmp_path: Path) -> None:
-    """Grafana takes the values for times, in milliseconds, and one that comes again for the same event."""
+    """Grafana reads the values as times in milliseconds, and equal values as the same event."""
     (annotation,) = (one for one in SERVICE["annotations"]["list"] if one["name"] == "Restarts")
     query = filled(annotation_queries(SERVICE)["Restarts"], ALL)
     labels = '{job="service",instance="a"}'

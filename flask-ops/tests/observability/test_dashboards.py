@@ -1,4 +1,4 @@
-"""The dashboards, by the rules of Grafana's linter."""
+"""The dashboards, checked with the rules of Grafana's linter."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_rule_finds_what_breaks_it(rule: str) -> None:
 
 @pytest.mark.parametrize("panel", list(panels(SERVICE)), ids=lambda panel: panel["title"])
 def test_a_panel_has_a_legend_and_links_to_the_runbook(panel: dict[str, Any]) -> None:
-    """To headings of it, but for what no alert is about."""
+    """The link leads to a heading of the runbook. The one panel without an alert links to the runbook itself."""
     runbook = alerts()["Watchdog"]["annotations"]["runbook_url"].partition("#")[0]
     headings = {f"{runbook}#{alert.lower()}" for alert in alerts()}
     urls = {link["url"] for link in panel["links"]}
@@ -119,10 +119,10 @@ def test_panels_lie_side_by_side() -> None:
 
 
 def test_grafana_11_and_later_find_nothing_to_change() -> None:
-    """39 is the version of Grafana 11.0. Later ones bring it up to theirs, 42 or more, and change nothing here.
+    """39 is the schema version of Grafana 11.0. Later versions migrate it to 42 or more, and change nothing here.
 
-    They would change: a way to write the interval of refreshes, times to choose from, fields hidden from a panel, and
-    a transformation.
+    They would change the format of the refresh interval, time options, fields hidden from a panel, and a
+    transformation.
     """
     assert (39, "service") == (SERVICE["schemaVersion"], SERVICE["uid"])
     assert isinstance(SERVICE["refresh"], str)

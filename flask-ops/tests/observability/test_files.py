@@ -1,4 +1,4 @@
-"""`flask_ops.observability`: its files, for a job of any name, and how they get into a folder."""
+"""The files of `flask_ops.observability`, for any job name, and their copy in a folder."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_the_command_refuses_to_overwrite_what_differs(tmp_path: Path) -> None:
 
 
 def without_room(folder: Path) -> Path:
-    """A file where a folder is expected."""
+    """Create a file instead of the folder."""
     folder.write_text("")
     return folder
 
@@ -149,7 +149,7 @@ def with_a_folder_in_the_way(folder: Path) -> Path:
 
 
 def where_no_file_can_be_made(_: Path) -> Path:
-    """Not even by root."""
+    """Return a folder in which even root cannot create files."""
     return Path("/proc/self/observability")
 
 

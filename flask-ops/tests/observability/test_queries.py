@@ -1,6 +1,6 @@
-"""Queries meet reality: a real Prometheus scrapes the real service under mixed traffic.
+"""The queries on real data: a real Prometheus scrapes the real service under mixed traffic.
 
-Whatever a rule, a dashboard, the runbook or a case of promtool names is there, and every panel shows something.
+All names in rules, dashboards, the runbook and promtool's cases exist, and every panel shows data.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ ALERTMANAGER = "{route: {receiver: all}, receivers: [{name: all}]}"
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The service behind a proxy, with traffic in which everything happens that a panel shows.
+    """Return the service behind a proxy, with traffic that gives every panel data.
 
-    Prometheus reads what the library writes into a folder.
+    Prometheus reads the files that the library writes into a folder.
     """
     require("prometheus")
     require("prometheus-alertmanager")
@@ -72,7 +72,7 @@ def mixed(port: int, number: int) -> None:
 
 
 def series(stack: Stack) -> dict[str, set[str]]:
-    """Return the names of all series that Prometheus has, each with the labels that are on any of them."""
+    """Return the names of all series in Prometheus, each with all of its labels."""
     query = urllib.parse.urlencode({"match[]": '{__name__=~".+"}'})
     with urllib.request.urlopen(f"{stack.prometheus_url}/api/v1/series?{query}", timeout=20) as answer:  # noqa: S310 - loopback
         found: dict[str, set[str]] = {}
@@ -83,7 +83,7 @@ def series(stack: Stack) -> dict[str, set[str]]:
 
 @pytest.fixture(scope="module")
 def known(stack: Stack) -> dict[str, set[str]]:
-    """The series, when all that rules record are among them."""
+    """Return the series when they include all series that rules record."""
     return wait_until(lambda: found if recorded() <= (found := series(stack)).keys() else {}, "recorded series", 60)
 
 
@@ -92,7 +92,7 @@ def names(query: str) -> set[str]:
 
 
 def choices(stack: Stack) -> dict[str, dict[str, str]]:
-    """Return the variables' values where all are chosen, and as Grafana writes one or several that are."""
+    """Return the variables' values for a choice of all, and for a choice of some, in Grafana's form."""
     instance = f"127\\\\.0\\\\.0\\\\.1:{stack.management_port}"
     return {
         "all": dict.fromkeys(("job", "instance", "route"), ".+"),
@@ -128,7 +128,7 @@ def test_a_variable_has_values(name: str, stack: Stack, known: dict[str, set[str
 
 
 def test_annotations_show_alerts(stack: Stack, known: dict[str, set[str]]) -> None:
-    """One is firing under this traffic."""
+    """One alert fires under this traffic."""
     assert known
     firing = filled(annotation_queries(SERVICE)["Alerts"], choices(stack)["all"], "10s")
 
@@ -142,7 +142,7 @@ def test_prometheus_takes_the_queries_of_the_runbook(alert: str, stack: Stack) -
 
 
 def everything() -> Iterator[tuple[str, str]]:
-    """Yield every query of the project, with where it is."""
+    """Yield every query of the project with its place."""
     for rule in rules():
         yield rule.get("alert") or rule["record"], rule["expr"]
     for alert, text in runbook().items():
@@ -161,7 +161,7 @@ EVERYTHING = sorted(set(everything()))
 
 @pytest.mark.parametrize(("where", "query"), EVERYTHING, ids=[f"{i}-{w}" for i, (w, _) in enumerate(EVERYTHING)])
 def test_every_metric_and_label_that_is_named_is_there(where: str, query: str, known: dict[str, set[str]]) -> None:
-    """In rules, the runbook, dashboards, and the series that promtool's cases make up."""
+    """This covers rules, the runbook, dashboards, and the series of promtool's cases."""
     metrics = names(query)
     assert metrics <= known.keys(), where
     for selector in selectors(query):
@@ -188,7 +188,7 @@ def grouping(query: str) -> set[str]:
 
 @pytest.mark.parametrize("alert", alerts())
 def test_annotations_of_an_alert_refer_to_labels_that_its_cases_have(alert: str) -> None:
-    """So that promtool, which compares the rendered text, has seen them all."""
+    """promtool compares the rendered text, and so has seen all of them."""
     rule = alerts()[alert]
     used = set(re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())))
     firing: list[dict[str, Any]] = [
@@ -204,7 +204,7 @@ def test_annotations_of_an_alert_refer_to_labels_that_its_cases_have(alert: str)
 
 
 def test_annotations_show_restarts(stack: Stack, known: dict[str, set[str]]) -> None:
-    """At the times of the starts, in milliseconds. The last test here, for it makes one."""
+    """They are at the times of the starts, in milliseconds. This test comes last, because it causes a start."""
     assert known
     query = filled(annotation_queries(SERVICE)["Restarts"], choices(stack)["all"])
 

@@ -1,4 +1,4 @@
-"""Rules and alerts as the library ships them, by promtool and by what this project demands of each."""
+"""The library's rules and alerts, checked by promtool and by the requirements of this project."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def test_promtool_finds_nothing_in_the_rules() -> None:
 
 
 def test_there_is_nothing_that_prometheus_3_reads_otherwise() -> None:
-    """Of its migration guide, what queries are concerned with. `make test-newer` runs one."""
+    """These are the points of its migration guide about queries. `make test-newer` runs a Prometheus 3."""
     everything = [rule["expr"] for rule in rules()]
     everything += [query for text in runbook().values() for query in queries(text)]
     for dashboard in DASHBOARDS.values():
         filling = dict.fromkeys(("job", "instance", "route"), ".+")
         everything += [filled(query, filling) for _, query in targets(dashboard)]
 
-    # It writes a bound as a float, 1.0, whatever the scrape has.
+    # It writes a bound as a float, for example 1.0, whatever the scrape contains.
     bounds = {
         matcher.value
         for query in everything
@@ -52,7 +52,7 @@ def test_there_is_nothing_that_prometheus_3_reads_otherwise() -> None:
     }
     assert {"0.3"} == bounds
     assert not any("holt_winters" in query for query in everything)
-    # A range no longer holds the sample at its left end: one with a single step has a single sample.
+    # A range no longer includes the sample at its left end. A range of one step has only one sample.
     steps = [found for query in everything for found in re.findall(r"\[(\w+):(\w+)\]", query)]
     assert steps
     assert all(seconds(length) >= 2 * seconds(step) for length, step in steps)
@@ -113,7 +113,7 @@ def test_an_alert_has_cases_in_which_it_fires_and_in_which_it_is_silent(alert: s
 
 @pytest.mark.parametrize("alert", sorted(alerts().keys() - ALWAYS - {"ServiceTargetAbsent"}))
 def test_an_alert_is_silent_where_there_is_no_data(alert: str) -> None:
-    """Each but the one that tells of that."""
+    """The alert about missing data is the exception."""
     assert any(not test.get("input_series") and not expectation["exp_alerts"] for _, test, expectation in cases(alert))
 
 

@@ -1,4 +1,4 @@
-"""What becomes of promtool's cases when a rule is changed: some of them have to fail."""
+"""Changed rules must make some of promtool's cases fail."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ BURNS = {f"ServiceErrorBudgetGoneIn{days}Days" for days in (2, 5, 10, 30)}
 
 
 def changes(pattern: str, text: str, replacement: str) -> list[str]:
-    """Return the text once for each place where ``pattern`` is found, with ``replacement`` there."""
+    """Return one text for each match of ``pattern``, with that match replaced by ``replacement``."""
     places = [found.span() for found in re.finditer(pattern, text, re.MULTILINE)]
     assert places, pattern
     return [text[:start] + replacement + text[end:] for start, end in places]
 
 
 def only_cases(path: Path, keep: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """Return a file of cases without what is expected of recordings, and of alerts with what is to be kept."""
+    """Return a file of cases with only the expectations of alerts that ``keep`` accepts."""
     file: dict[str, Any] = yaml.safe_load(path.read_text())
     for test in file["tests"]:
         test.pop("promql_expr_test", None)
@@ -35,7 +35,7 @@ def only_cases(path: Path, keep: Callable[[dict[str, Any]], bool]) -> dict[str, 
 
 
 def easier_bound(rule: dict[str, Any]) -> dict[str, Any]:
-    """Return the alert with bounds that are a fifth lower, or lower by one where it counts."""
+    """Return the alert with bounds that are a fifth lower, or one lower for ``>=``."""
 
     def lower(match: re.Match[str]) -> str:
         comparison, bound = match[1], float(match[2])
@@ -59,14 +59,14 @@ COMPARED_WITH_0 = {
     "ServiceDependencyDown",
 }
 WAIT_FOR_A_MINUTE = {"ServiceWorkersCrashing", "ServiceLogLinesDropped", "ServiceMetricsStoreDamaged"}
-"""Of these it is the range that is long."""
+"""These alerts have a long range instead."""
 
 
 @pytest.mark.parametrize(("easier", "unaffected"), [(easier_bound, COMPARED_WITH_0), (half_as_long, WAIT_FOR_A_MINUTE)])
 def test_each_alert_has_a_silent_case_near_its_bound(
     easier: Callable[[dict[str, Any]], dict[str, Any]], unaffected: set[str], tmp_path: Path
 ) -> None:
-    """Alerts that are a little easier to set off fire in cases in which they have to be silent."""
+    """Alerts that fire a little more easily fire in cases that must be silent."""
     text = yaml.safe_load(RULES["alerts"])
     for group in text["groups"]:
         group["rules"] = [easier(rule) for rule in group["rules"]]
@@ -82,9 +82,9 @@ def test_a_silent_case_is_near_the_guard_against_low_traffic(minimum: int, tmp_p
 
 
 def fire_wrongly(directory: Path, only: str = "", **changed: str) -> set[str]:
-    """Return the alerts that fire in a silent case, with another text of some file of rules.
+    """Return the alerts that fire in a silent case, with the text of some rule files changed.
 
-    ``only`` is in the names of the files of cases that are tried.
+    ``only`` is a part of the names of the case files to try.
     """
     (directory / "rules").mkdir()
     (directory / "tests").mkdir()
@@ -134,7 +134,7 @@ CHANGED_ALERTS = [
     ("alert", "changed"), CHANGED_ALERTS, ids=[f"{i}-{a}" for i, (a, _) in enumerate(CHANGED_ALERTS)]
 )
 def test_a_case_notices_that_a_part_of_an_alert_is_another(alert: str, changed: str, tmp_path: Path) -> None:
-    """Alone, without the other alerts, it is soon tried."""
+    """A test with this alert alone is fast."""
     group = {"name": "changed", "rules": [{**alerts()[alert], "expr": changed}]}
     (tmp_path / "alerts.yml").write_text(yaml.safe_dump({"groups": [group]}))
     for path in {path for path, _, _ in cases(alert)}:
