@@ -19,7 +19,7 @@ from tests.process import wait_until
 
 @pytest.fixture(autouse=True)
 def own_runtime() -> Iterator[None]:
-    """Let each test begin with counts of 0."""
+    """Start each test with counts of 0."""
     before = runtime.replace(None)
     yield
     runtime.replace(before)
@@ -46,7 +46,7 @@ def test_two_apps_in_one_process_have_their_settings_and_share_the_metrics() -> 
     one, two = build(SERVICE_NAME="one"), build(SERVICE_NAME="two")
 
     for app, name in [(one, "one"), (two, "two"), (one, "one")]:
-        # A request is over when its response is closed, which the test client leaves to its user.
+        # A request ends when its response is closed. The test client leaves that to its user.
         with app.test_client().get("/") as answer:
             assert name == answer.get_json()["name"]
 
@@ -54,7 +54,7 @@ def test_two_apps_in_one_process_have_their_settings_and_share_the_metrics() -> 
 
 
 def test_what_an_application_does_in_the_background_ends_with_it() -> None:
-    """A suite of tests that builds one for each test ends with no more threads than it began with."""
+    """A test suite that builds an application for each test ends with as many threads as it started with."""
     before = set(threading.enumerate())
     app = build([Check("often", lambda: None, interval=0.01)])
     app.test_client().get("/")
@@ -64,7 +64,7 @@ def test_what_an_application_does_in_the_background_ends_with_it() -> None:
     runtime.replace(None)
 
     def ended() -> bool:
-        gc.collect()  # each time: a thread that is at work just then keeps the application
+        gc.collect()  # in each attempt: a thread that is working keeps the application alive
         return not any(thread.is_alive() for thread in started)
 
     wait_until(ended, "the end of its threads")

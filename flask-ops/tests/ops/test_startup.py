@@ -1,4 +1,4 @@
-"""Each start is one process, for the log and the settings are the process's own."""
+"""The start of a process, which sets up its log and settings. Each test runs one process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ settings = start(Settings)
 
 @dataclass(frozen=True)
 class Run:
-    """A process that has ended: its exit code, and what it wrote to standard output and standard error."""
+    """An ended process: its exit code, standard output and standard error."""
 
     code: int
     out: str
@@ -39,7 +39,7 @@ class Run:
 
 
 def run(program: str, environ: Mapping[str, str]) -> Run:
-    """Run a program with these variables, and none else that would configure the service."""
+    """Run a program with these variables, and no others that configure the service."""
     ours = ("SERVICE_", "FLASK_", "PROMETHEUS_")
     inherited = {
         name: value
@@ -59,7 +59,7 @@ def run(program: str, environ: Mapping[str, str]) -> Run:
 
 
 def test_usable_settings_start_without_a_word() -> None:
-    """Nothing is logged before there is something to say, and the settings are the environment's."""
+    """The start itself logs nothing, and the settings are those of the environment."""
     program = START + "import sys; sys.exit(settings.threads)"
     expected = Run(9, "", "")
 
@@ -67,7 +67,7 @@ def test_usable_settings_start_without_a_word() -> None:
 
 
 def test_the_log_is_set_up_after_the_start() -> None:
-    """The first line of anybody is already rendered by our formatter, under the service's name."""
+    """Our formatter renders even the first line of any code, with the service's name."""
     program = START + "import logging; logging.getLogger('a.library').warning('hello')"
     done = run(program, {"SERVICE_NAME": "shop"})
     (line,) = done.lines("hello")
@@ -77,7 +77,7 @@ def test_the_log_is_set_up_after_the_start() -> None:
 
 
 def test_unusable_settings_stop_the_start_with_one_line_that_names_them_all() -> None:
-    """One critical line, no traceback, and no secret."""
+    """It is one critical line, without a traceback and without a secret."""
     done = run(START, {"SERVICE_THREADS": "many", "SERVICE_ENV": "staging", "SERVICE_SECRET_KEY": "hunter2"})
     (line,) = done.lines("settings cannot be used")
     expected = [
@@ -102,7 +102,7 @@ def test_unusable_settings_end_the_process_with_the_code_of_sysexits() -> None:
 
 
 def test_unusable_settings_are_told_at_any_level() -> None:
-    """A level that hides nearly everything does not hide why there is no service."""
+    """The least verbose level still shows why the service did not start."""
     done = run(START, {"SERVICE_LOG_LEVEL": "critical", "SERVICE_THREADS": "many"})
     expected = 1
 
@@ -120,7 +120,7 @@ def test_unusable_settings_are_told_at_any_level() -> None:
 def test_the_mode_is_the_callers_where_no_variable_sets_it(
     mode: str, environ: Mapping[str, str], expected: str
 ) -> None:
-    """`python -m service` is for development, a server for production."""
+    """`python -m service` is for development, a server is for production."""
     program = f"""
 from flask_ops.core.settings import Mode, Settings
 from flask_ops.ops.startup import start
@@ -131,7 +131,7 @@ print(start(Settings, default_mode=Mode.{mode}).mode)
 
 
 def test_a_given_environment_is_read_in_place_of_the_process_s() -> None:
-    """What the process's own environment says does not count then."""
+    """The process's own environment is then ignored."""
     program = """
 from flask_ops.core.settings import Settings
 from flask_ops.ops.startup import start
@@ -154,7 +154,7 @@ with click.Context(click.Command("{command}"), info_name="{command}"):
 
 
 def test_flask_run_does_not_serve_production() -> None:
-    """The development server has a debugger and no way to stop in order; one line says what to do instead."""
+    """The development server has a debugger and no graceful stop. One line names the alternative."""
     done = run(FLASK.format(command="run"), {})
     (line,) = [json.loads(each) for each in done.out.splitlines()]
     expected = (78, "critical", "flask run is disabled outside development")
@@ -165,14 +165,14 @@ def test_flask_run_does_not_serve_production() -> None:
 
 @pytest.mark.parametrize(("command", "mode"), [("run", "development"), ("shell", "production")])
 def test_flasks_commands_work_where_they_do_no_harm(command: str, mode: str) -> None:
-    """`flask run` in development, and any other command anywhere."""
+    """`flask run` works in development, and every other command in each mode."""
     expected = Run(0, "", "")
 
     assert expected == run(FLASK.format(command=command), {"SERVICE_ENV": mode})
 
 
 def test_each_unknown_variable_is_warned_of_with_the_nearest_name() -> None:
-    """A setting that was mistyped does not silently keep its default; the service starts all the same."""
+    """A mistyped setting would silently keep its default. The service starts nevertheless."""
     done = run(START, {"SERVICE_TREADS": "8", "SERVICE_LOGLEVEL": "debug", "OTHER": "1"})
     expected = [
         ("warning", "SERVICE_LOGLEVEL", "SERVICE_LOG_LEVEL"),
@@ -194,7 +194,7 @@ def test_an_unknown_variable_is_warned_of_once() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the platform does not fork")
 def test_forked_workers_do_not_repeat_the_warning() -> None:
-    """A server that starts in the parent and in each worker warns as often as one process."""
+    """A server that starts in the parent and in each worker warns only once."""
     program = f"""{START}
 import os
 

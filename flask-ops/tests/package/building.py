@@ -1,4 +1,4 @@
-"""The library's archives, built as ``make wheel`` builds them, and an environment that has nothing else."""
+"""The library's archives, built as by ``make wheel``, and an environment with nothing else."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from pathlib import Path
 from tests.process import REPOSITORY, clean_environ
 
 LOCK = REPOSITORY / "requirements.txt"
-"""Exact versions of the library's dependencies, with hashes. The library itself is not in it."""
+"""Exact versions of the library's dependencies, with hashes, without the library itself."""
 _INSTALL_SECONDS = 200
 
 
 def outside() -> dict[str, str]:
-    """Return an environment in which nothing leads to the repository."""
+    """Return an environment without any reference to the repository."""
     return {name: value for name, value in clean_environ().items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
 
 
 def make(*arguments: str, cwd: Path) -> str:
-    """Return what ``make`` prints; fail if it fails."""
+    """Return the output of ``make``; fail if it fails."""
     done = _make(*arguments, cwd=cwd)
     assert 0 == done.returncode, done.stdout + done.stderr
     return done.stdout
 
 
 def refused(*arguments: str, cwd: Path) -> str:
-    """Return why ``make`` refuses."""
+    """Return the reason for which ``make`` refuses."""
     done = _make(*arguments, cwd=cwd)
     assert 2 == done.returncode, done.stdout + done.stderr
     return done.stderr
@@ -34,7 +34,7 @@ def refused(*arguments: str, cwd: Path) -> str:
 
 def _make(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = ["make", *arguments, f"PYTHON={sys.executable}"]
-    # As a user calls it: not as part of the `make` that runs these tests.
+    # A user's call is not a part of the `make` that runs these tests.
     env = {name: value for name, value in outside().items() if not name.startswith("MAKE")}
     return subprocess.run(
         command, cwd=cwd, env=env, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False
@@ -42,7 +42,7 @@ def _make(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def install(wheel: Path, environment: Path) -> None:
-    """Make ``environment``, and install the locked packages and the wheel into it."""
+    """Create ``environment``, and install the locked packages and the wheel into it."""
     subprocess.run([sys.executable, "-m", "venv", environment], check=True, env=outside(), timeout=60)
     pip: list[str | Path] = [
         environment / "bin" / "python",

@@ -50,7 +50,7 @@ def environment(archives: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Return a folder that holds a ten-line application and nothing else."""
+    """Return a folder with only a ten-line application."""
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "app.py").write_text(APPLICATION)
@@ -58,13 +58,13 @@ def project(tmp_path: Path) -> Path:
 
 
 def files(folder: Path) -> set[str]:
-    """Return the paths of the files in ``folder`` without compiled modules, from its parent on."""
+    """Return the paths of the files in ``folder``, relative to its parent, without compiled modules."""
     found = (file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
     return {file.relative_to(folder.parent).as_posix() for file in found}
 
 
 def python(environment: Path, *arguments: str | Path, env: dict[str, str] | None = None, cwd: Path) -> str:
-    """Return what Python prints outside of the repository."""
+    """Run Python outside of the repository, and return its output."""
     done = subprocess.run(
         [environment / "bin" / "python", *arguments],
         cwd=cwd,
@@ -100,7 +100,7 @@ def test_the_sdist_holds_the_sources_the_tests_and_the_documents(archives: Path)
 
 
 def test_the_same_sources_give_the_same_bytes(archives: Path, tmp_path: Path) -> None:
-    """The times of a clone are not in the archives, nor who may read its files, and no compiled modules."""
+    """The archives do not contain a clone's times and file modes, or compiled modules."""
     copy = tmp_path / "copy"
     out = shutil.ignore_patterns(".coverage*", ".*_cache", ".hypothesis", "__pycache__")
     shutil.copytree(LIBRARY, copy / "flask-ops", ignore=out, copy_function=shutil.copy)
@@ -118,7 +118,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def application_port(server: Server) -> int:
-    """Return the port that is not the management address."""
+    """Return the port that is not the management port."""
     (port,) = wait_until(lambda: server.listening_ports() - {server.management_port}, "the application listens")
     return port
 
