@@ -7,10 +7,10 @@ import socket
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody else gets while this process lives.
+    """Return a port of loopback that no other process gets while this process lives.
 
-    A socket stays bound to it. Servers set SO_REUSEADDR, and so can listen there all the same; without it, the
-    kernel would soon give the port to a client's connection.
+    A socket stays bound to it. Servers can still listen there, because they set SO_REUSEADDR. Without the socket, the
+    kernel could give the port to a client's connection.
     """
     held = socket.socket()
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""Real server processes for tests: started on a port of the kernel's choice, watched, and ended for sure."""
+"""Real server processes for tests: started on a port chosen by the kernel, watched, and always ended."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from typing import IO, Any, TypeVar
 import psutil
 
 GRACE = 3.0
-"""Seconds that a server has at the end of its test to stop by itself."""
+"""Seconds that a server has to stop at the end of its test."""
 
 T = TypeVar("T")
 REPOSITORY = Path(__file__).parents[2]
 PROJECT = Path(__file__).parent / "project"
-"""A service like the template's, with views and checks for tests: where servers are started."""
+"""The folder in which servers start: a service like the template's, with views and checks for tests."""
 BIN = Path(sys.executable).parent
 DEADLINE = 20.0
-"""Seconds until a condition that a test waits for counts as failed."""
+"""Seconds after which a test stops waiting and fails."""
 
 
 def wait_until(condition: Callable[[], T], what: str, deadline: float = DEADLINE) -> T:
-    """Return what ``condition`` returns as soon as that is true; fail after ``deadline`` seconds."""
+    """Return the result of ``condition`` as soon as it is true; fail after ``deadline`` seconds."""
     end = time.monotonic() + deadline
     while True:
         result = condition()
@@ -55,7 +55,7 @@ class Answer:
 
 
 class Server:
-    """A server that runs; ``output`` is the file with all that it writes."""
+    """A running server; ``output`` is the file with its output."""
 
     def __init__(self, process: subprocess.Popen[bytes], output: Path) -> None:
         self.process = process
@@ -65,20 +65,20 @@ class Server:
 
     @property
     def management_port(self) -> int:
-        """Wait for the line that tells the port on which the management listener answers, and return it."""
+        """Wait for the line with the port of the management listener, and return the port."""
         if not self._management_port:
             line, *_ = wait_until(lambda: self.lines("management listening"), "the management listener")
             self._management_port = int(line["address"].rpartition(":")[2])
         return self._management_port
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-        """Ask with GET on a connection of its own."""
+        """Send a GET request on a new connection."""
         return self.request("GET", path, headers)
 
     def manage(
         self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None, body: bytes | None = None
     ) -> Answer:
-        """Ask the management listener on a connection of its own."""
+        """Send a request to the management listener on a new connection."""
         return self.request(method, path, headers, body, port=self.management_port)
 
     def request(
@@ -89,24 +89,24 @@ class Server:
         body: bytes | None = None,
         port: int | None = None,
     ) -> Answer:
-        """Send one request on a connection of its own."""
+        """Send one request on a new connection."""
         connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=DEADLINE)
         try:
             connection.request(method, path, body=body, headers=dict(headers or {}))
-            # Closed, for one that breaks off keeps the socket open, which the connection has closed.
+            # Close the response too: after an early end, it keeps the socket open even if the connection is closed.
             with connection.getresponse() as response:
                 return Answer(response.status, response.headers, response.read())
         finally:
             connection.close()
 
     def text(self) -> str:
-        """Return what the server has written so far."""
+        """Return the server's output so far."""
         return self.output.read_text(errors="backslashreplace")
 
     def lines(self, event: str | None = None, **fields: Any) -> list[dict[str, Any]]:
-        """Return the JSON lines written so far, those with this event and these fields."""
+        """Return the JSON lines so far with this event and these fields."""
         wanted = dict(fields, event=event) if event else fields
-        whole = self.text().rpartition("\n")[0]  # the last line may be being written
+        whole = self.text().rpartition("\n")[0]  # the last line may be incomplete
         lines = [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
         return [line for line in lines if all(line.get(name) == value for name, value in wanted.items())]
 
@@ -148,10 +148,10 @@ def running(
     cwd: Path = PROJECT,
     ready: str = "/healthz",
 ) -> Iterator[Server]:
-    """Run ``command`` until the block ends; it is entered when the server answers ``ready``.
+    """Run ``command`` during the block, which begins when the server answers ``ready``.
 
-    ``directory`` holds its output and its temporary files. A failure shows the output. At its first answer to
-    /readyz a worker has opened all of its files; at /healthz its checks may still be running.
+    ``directory`` holds its output and its temporary files. A failure shows the output. When a worker first answers
+    /readyz, it has opened all of its files. When it answers /healthz, its checks may still be running.
     """
     with started(command, directory, env, cwd=cwd) as server:
         wait_until(lambda: _answers(server, ready), f"{command} answers {ready}")
@@ -162,7 +162,7 @@ def running(
 def started(
     command: Sequence[str | Path], directory: Path, env: Mapping[str, str] | None = None, *, cwd: Path = PROJECT
 ) -> Iterator[Server]:
-    """Run ``command`` until the block ends, whatever it does."""
+    """Run ``command`` during the block, whatever it does."""
     output = directory / "output"
     temporary = directory / "tmp"
     temporary.mkdir(exist_ok=True)
@@ -193,7 +193,7 @@ def started(
 
 
 def run_python(script: str, stdout: int | IO[bytes] | None = None) -> str:
-    """Run ``script`` with this interpreter in the repository root; return what it says on standard error."""
+    """Run ``script`` with this interpreter in the repository root, and return its standard error."""
     process = subprocess.run(
         [sys.executable, "-c", script],
         stdout=stdout,
@@ -209,7 +209,7 @@ def run_python(script: str, stdout: int | IO[bytes] | None = None) -> str:
 
 
 def clean_environ() -> dict[str, str]:
-    """Return this process's environment without what would configure the service."""
+    """Return this process's environment without variables that configure the service."""
     ours = ("SERVICE_", "FLASK_", "WERKZEUG_", "PROMETHEUS_", "GUNICORN_")
     others = {"PORT", "WEB_CONCURRENCY"}
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours) and name not in others}
@@ -237,13 +237,13 @@ def _family(pid: int) -> list[psutil.Process]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the process and its descendants, those that it left to another parent excepted."""
+    """End the process and its descendants, except those that have another parent now."""
     family = _family(process.pid)
-    process.terminate()  # what ends by itself also writes its coverage
+    process.terminate()  # after a normal exit, coverage data is written
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(GRACE)
     with contextlib.suppress(psutil.NoSuchProcess):
-        psutil.Process(process.pid).suspend()  # lest it forks once more
+        psutil.Process(process.pid).suspend()  # so that it forks no more
         family += _family(process.pid)
     for member in family:
         with contextlib.suppress(psutil.NoSuchProcess):

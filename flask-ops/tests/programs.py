@@ -15,7 +15,7 @@ PACKAGES = dict(item.split(":") for item in LISTED.split())
 
 
 def require(name: str) -> Path:
-    """Return the path of a program. Without it the test fails."""
+    """Return the path of a program. If it is missing, the test fails."""
     found = shutil.which(name)
     if found is not None:
         return Path(found)

@@ -13,8 +13,8 @@ forwarded_allow_ips = ""
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
 
-# A little more than the proxies of deploy/ let pass, which add headers: what is too large is refused there, as a
-# problem, and not here, with a page of HTML. A line of 8190 bytes is the most that Gunicorn takes.
+# These are a little more than the limits of the proxies in deploy/, which add headers. The proxy then refuses large
+# requests with a problem; Gunicorn would answer with HTML. 8190 bytes is the largest line that Gunicorn accepts.
 limit_request_line = 8190
 limit_request_field_size = 8200
 limit_request_fields = 128

@@ -1,3 +1,3 @@
-"""A Flask service for production: health-checked, monitored, one JSON line a request."""
+"""A Flask service for production: health checks, monitoring, one JSON line per request."""
 
 __version__ = "0.1.0"

@@ -16,11 +16,11 @@ from service.views import views
 def create_app(
     settings: Settings | None = None, *, views: Blueprint = views, checks: Iterable[Check] = CHECKS
 ) -> Flask:
-    """Build the application. Without ``settings`` they are read from the environment.
+    """Build the application. Read the settings from the environment if ``settings`` is None.
 
-    Raises SystemExit with code 78, after one line in the log, for invalid settings.
+    Raises SystemExit with code 78 if settings are invalid. One line in the log names them.
     """
-    # Without the folder, Flask would still have a route for it, and metrics of a route that serves nothing.
+    # Flask adds a route for the static folder even if the folder does not exist. The route would appear in the metrics.
     static = "static" if (Path(__file__).parent / "static").is_dir() else None
     app = Flask("service", static_folder=static)
     app.register_blueprint(views)
