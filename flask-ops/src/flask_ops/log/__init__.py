@@ -1,4 +1,4 @@
-"""Logging: one formatter renders every line of the process, ours and foreign, to stdout."""
+"""The log: one formatter renders every line of the process, ours and foreign, to stdout."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class ReportedError(Exception):
-    """Carries an exception that is already in the log; a server's own line about it is dropped."""
+    """Wraps an exception that is already in the log. The server's own line about it is dropped."""
 
 
 def configure(settings: Settings) -> None:
     """Send every line of this process through one formatter.
 
-    Process-wide, as logging is; called again, it replaces what the last call set up.
+    This affects the whole process, as logging does. A second call replaces the setup of the first.
     """
     lines = Lines(settings)
     handle_records(lines, settings)
@@ -41,7 +41,7 @@ def configure(settings: Settings) -> None:
 
 
 def handle_records(lines: Lines, settings: Settings) -> None:
-    """Write the records of all loggers as ``lines``, from the level of ``settings`` on."""
+    """Write the records of all loggers as ``lines``, from the level of ``settings`` up."""
     handler = LineHandler(lines)
     handler.addFilter(_is_new)
     if settings.log_repeats:
@@ -59,7 +59,7 @@ def handle_records(lines: Lines, settings: Settings) -> None:
 def configure_structlog(lines: Lines, *, caches_loggers: bool = True) -> None:
     """Send structlog's events through the standard library's loggers.
 
-    A cached logger is faster, and keeps this configuration when another one replaces it.
+    A cached logger is faster, but keeps this configuration even after another call.
     """
     structlog.configure(
         processors=[
@@ -77,35 +77,35 @@ def configure_structlog(lines: Lines, *, caches_loggers: bool = True) -> None:
 
 
 def take_printed_lines(settings: Settings) -> None:
-    """Have what is printed in the log: a server, for one, prints that it cannot start."""
+    """Write printed lines into the log. A server, for example, prints why it cannot start."""
     if settings.mode is not Mode.DEVELOPMENT:
         log_what_is_printed(Lines(settings))
 
 
 def serve(settings: Settings) -> None:
-    """Prepare the log of a process that serves: no request waits for its reader, and what is printed is in it, too."""
+    """Prepare the log of a serving process. No request waits for the log's reader, and printed lines are logged."""
     if settings.mode is not Mode.DEVELOPMENT:
         sink.start(settings.log_buffer_bytes)
         log_what_is_printed(Lines(settings))
 
 
 class RequestLog:
-    """Writes the line of each finished request, past the layers that it has no use for."""
+    """Writes the line of each finished request, without the layers that it does not need."""
 
     def __init__(self, settings: Settings) -> None:
         self._lines = Lines(settings)
         self._shares = settings.log_samples
         self._slow_seconds = settings.log_slow_seconds
         self.has_query = settings.log_query
-        # Not a structlog logger: its level is looked up for each line, at a tenth of the cost.
+        # Not a structlog logger: this one checks the level of each line at a tenth of the cost.
         self._logger = logging.getLogger("service.request")
 
     def is_enabled(self, level: int) -> bool:
-        """Tell whether a line of this level (``logging.INFO``, ...) would be written."""
+        """Tell whether lines of this level (``logging.INFO``, ...) are written."""
         return self._logger.isEnabledFor(level)
 
     def share(self, route: str, seconds: float) -> float:
-        """Return which share (0 to 1) of the successful requests like this one has a line."""
+        """Return the share (0 to 1) of successful requests like this one to log."""
         if not self._shares or seconds >= self._slow_seconds:
             return 1.0
         return self._shares.get(route, self._shares.get("*", 1.0))
@@ -115,7 +115,7 @@ class RequestLog:
         return self._lines.mask.query(query)
 
     def write(self, level: str, fields: dict[str, Any]) -> None:
-        """Write one line; ``level`` is the name of the level, in lower case. ``fields`` are flat, without secrets."""
+        """Write one line. ``level`` is a name in lower case. ``fields`` are flat and hold no secrets."""
         sink.write_line(self._lines.make_trusted(level, "request", fields))
 
 
@@ -131,13 +131,13 @@ def _log_uncaught(kind: type[BaseException], error: BaseException, trace: Any) -
 
 
 def _log_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
-    # Where Python cannot raise: in __del__, and in what was registered with atexit.
+    # Python cannot raise from __del__ or from an atexit function.
     error, text = unraisable.exc_value, unraisable.err_msg or "Exception ignored in"
     _log.error("exception ignored", reason=text, object=unraisable.object, exc_info=error or unraisable.exc_type)
 
 
 def _log_uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
-    # threading passes over SystemExit, too
+    # threading ignores SystemExit, too
     if args.exc_value is not None and not isinstance(args.exc_value, (SystemExit, ReportedError)):
         thread = args.thread.name if args.thread else None
         _log.critical("uncaught exception", thread=thread, exc_info=(args.exc_type, args.exc_value, args.exc_traceback))

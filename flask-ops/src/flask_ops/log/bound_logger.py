@@ -1,4 +1,4 @@
-"""structlog's logger, with what it would raise for in a broken call made harmless."""
+"""structlog's logger, changed so that a broken log call does not raise."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _insert = structlog.stdlib.PositionalArgumentsFormatter()
 
 
 class BoundLogger(structlog.stdlib.BoundLogger):
-    """Takes any number as a level."""
+    """Accepts any number as a level."""
 
     def log(self, level: int, event: str | None = None, *args: Any, **kw: Any) -> Any:
-        """Log at the highest of the five levels that is not above ``level``."""
+        """Log at the highest of the five levels that does not exceed ``level``."""
         return self._proxy_to_logger(level_name(level), event, *args, **kw)
 
 
 def add_logger_name(logger: logging.Logger, _method: str, fields: EventDict) -> EventDict:
-    """Say which logger it is; structlog's own function asks a field ``_record``, which a caller may have."""
+    """Add the logger's name. structlog's function reads a field ``_record``, which a caller may set."""
     fields["logger"] = logger.name
     return fields
 
 
 class InsertArguments:
-    """Inserts positional arguments into the event, masked; where they do not fit, it says so."""
+    """Inserts masked positional arguments into the event. If they do not fit, the event says so."""
 
     def __init__(self, mask: Mask) -> None:
         self._mask = mask
@@ -41,7 +41,7 @@ class InsertArguments:
         try:
             fields["positional_args"] = tuple(map(self._mask.value, fields["positional_args"]))
             return _insert(logger, method, fields)
-        except Exception as error:  # noqa: BLE001 - as for the standard library's loggers, the line is written all the same
+        except Exception as error:  # noqa: BLE001 - the line is written anyway, as with the standard library's loggers
             del fields["positional_args"]
             fields["event"] = not_formatted(fields.get("event"), error)
             return fields

@@ -1,4 +1,4 @@
-"""Lines for people: tracebacks as Python shows them, colours where a terminal shows them."""
+"""Lines for people, with Python's tracebacks, and with colours on a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in [*range(0x20), *range(0x7F, 0xA0
 
 
 class Console:
-    """Renders a line in at most ``limit`` bytes; on a terminal, which nobody else writes to, as long as it is."""
+    """Renders a line in at most ``limit`` bytes, or in full on a terminal, where lines do not mix."""
 
     def __init__(self, limit: int) -> None:
         self._limit = None if os.isatty(output.descriptor()) else limit
@@ -31,7 +31,7 @@ class Console:
     def __call__(self, line: dict[str, Any], _of_request: Collection[str]) -> bytes:
         """Return the line, its newline included."""
         info = {"exc_info": line.pop("exc_info")} if "exc_info" in line else {}
-        for name in ("stack", "exception"):  # which the renderer takes for a text of its own
+        for name in ("stack", "exception"):  # the renderer expects text under these names
             if name in line and not isinstance(line[name], str):
                 line[f"{name}_"] = line.pop(name)
         try:
@@ -41,7 +41,7 @@ class Console:
         return self._fitted(f"{text}\n".encode("utf-8", "backslashreplace"))
 
     def _fitted(self, line: bytes) -> bytes:
-        """Leave out the middle of what is too long: at the end stands where an exception was raised."""
+        """Leave out the middle of a long line. A traceback has its most useful part at the end."""
         if self._limit is None or len(line) <= self._limit:
             return line
         room = self._limit - len(_MARK)
@@ -50,12 +50,12 @@ class Console:
 
 
 def _whole(part: bytes) -> bytes:
-    """Leave out characters that were cut in two."""
+    """Remove characters that were cut in two."""
     return part.decode("utf-8", "ignore").encode()
 
 
 def _shown(line: dict[str, Any]) -> dict[str, Any]:
-    """Keep a client from writing to the terminal of who reads the log."""
+    """Escape control characters, so that a client cannot control the reader's terminal."""
     return {
         str(name).translate(_CONTROLS): value.translate(_CONTROLS) if isinstance(value, str) else value
         for name, value in line.items()

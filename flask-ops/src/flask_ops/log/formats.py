@@ -1,4 +1,4 @@
-"""The field names of a log line in other systems' schemas, made from our own."""
+"""The mapping of our field names to the schemas of other systems."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from flask_ops.log.render import render_json
 ECS_VERSION = "8.11.0"
 
 Map = Callable[[dict[str, Any], Collection[str]], dict[str, Any]]
-"""Takes a line with our field names and the names of those that say something of a request; returns one with others.
+"""Takes a line with our field names, and the names of the fields that describe a request. Returns the mapped line.
 
-What somebody else calls ``status`` or ``method`` is none of HTTP's, and a value of another type than a schema has
-for it costs the whole line where it is stored.
+A ``status`` or ``method`` of another origin has nothing to do with HTTP, and may have another type. A log store
+rejects the whole line if a type does not match the schema.
 """
 
 _ECS = {
@@ -53,21 +53,21 @@ _SEVERITY = {"debug": 5, "info": 9, "warning": 13, "error": 17, "critical": 21}
 
 
 def _is_text(exception: Any) -> bool:
-    """Tell what ``flask_ops.log.tracebacks.as_text`` has made from what somebody has called so."""
+    """Tell whether ``flask_ops.log.tracebacks.as_text`` made this value, not a caller that uses the same name."""
     if not isinstance(exception, dict) or exception.keys() != {"type", "message", "stack_trace"}:
         return False
     return all(isinstance(value, str) for value in exception.values())
 
 
 def _free(name: str, taken: Container[str]) -> str:
-    """Return ``name``, or one like it that nothing else has."""
+    """Return ``name``, with underscores appended until it is not ``taken``."""
     while name in taken:
         name += "_"
     return name
 
 
 def ecs(settings: Settings) -> Map:
-    """Return the mapping to Elastic Common Schema 8, as ecs-logging wants it; what ECS does not know is a label."""
+    """Return the mapping to Elastic Common Schema 8, as ecs-logging expects it. Fields unknown to ECS become labels."""
     always = {
         "ecs.version": ECS_VERSION,
         "service.version": settings.version,
@@ -92,7 +92,7 @@ def ecs(settings: Settings) -> Map:
             elif name == "duration_ms" and name in of_request:
                 mapped["event.duration"] = round(value * 1_000_000)  # nanoseconds
             elif name != "trace_flags":
-                # A label is a keyword and holds no objects; a dot would make one.
+                # A label is a keyword and cannot hold objects. A dot in its name would create one.
                 plain = isinstance(value, (str, int, float, bool))
                 label = _free(str(name).replace(".", "_"), labels)
                 labels[label] = value if plain else render_json(value).decode()
@@ -107,7 +107,7 @@ def ecs(settings: Settings) -> Map:
 
 
 def otel(settings: Settings) -> Map:
-    """Return the mapping to OpenTelemetry's log data model, its field names in JSON's usual form."""
+    """Return the mapping to OpenTelemetry's log data model, with field names in snake case."""
     resource = {
         "service.name": settings.name,
         "service.version": settings.version,

@@ -1,4 +1,4 @@
-"""Where records become lines: each has one, and no log call, however broken, raises."""
+"""The handler that turns each record into a line. Even a broken log call does not raise."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from flask_ops.log.line import Lines
 
 
 class LineHandler(logging.Handler):
-    """Writes the line of each record that its filters let pass."""
+    """Writes the line of each record that passes its filters."""
 
     def __init__(self, lines: Lines) -> None:
         super().__init__()
         self._lines = lines
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Write the line of ``record``. Needs no lock, for the sink has its own."""
+        """Write the line of ``record``. Needs no lock, because the sink has its own."""
         try:
             passes: object = self.filter(record)
             if passes:
-                # From Python 3.12 on it may be another record.
+                # Since Python 3.12 a filter may return another record.
                 kept = passes if isinstance(passes, logging.LogRecord) else record
                 sink.write_line(self._lines.make(records.fields(kept, self._lines.mask)))
         except BaseException as error:
             if ends_the_process(error):
                 raise
-            # Whatever a foreign class raises where it is looked at: a broken log call must not break the request.
+            # A foreign class may raise anything. A broken log call must not break the request.
             self._write_the_rest(record, error)
             return True
         return bool(passes)
@@ -36,8 +36,8 @@ class LineHandler(logging.Handler):
     def _write_the_rest(self, record: logging.LogRecord, error: BaseException) -> None:
         try:
             line = self._lines.make(records.fewest_fields(record, error))
-        except Exception as again:  # noqa: BLE001 - as above; what is bound to the context, for one
-            # Where even that has no room on the stack, whoever has filled it is told at the next call.
+        except Exception as again:  # noqa: BLE001 - as above, for example in a value bound to the context
+            # If even this overflows the stack, the caller's next call raises RecursionError anyway.
             with contextlib.suppress(RecursionError):
                 sink.write_line(self._lines.make_bare("error", records.not_formatted(record, again)))
         else:

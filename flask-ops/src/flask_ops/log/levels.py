@@ -1,7 +1,7 @@
-"""Log levels that are changed while the service runs, in all its processes, until a time or for good.
+"""Log levels that change at runtime, in all processes of the service, for a time or until it stops.
 
-What was asked for stands in a file in the metrics store; each process looks at it twice a second, the
-master each second, and new ones find it. A process without a store keeps it to itself.
+A file in the metrics store holds the overrides. Workers read it twice a second, the master once a second, and new
+processes find it. A process without a store keeps its overrides to itself.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from flask_ops.core import multiprocess
 from flask_ops.core.settings import LogLevel
 
 ROOT = "root"
-"""The name of the logger above all others."""
+"""The name of the root logger."""
 MAX_OVERRIDES = 100
-"""How many loggers can be overridden at one time: each is looked at twice a second, in each process."""
+"""Maximum number of overridden loggers. Each process checks each of them twice a second."""
 _FILE = "log-levels.json"
 
 
 class TooManyOverridesError(ValueError):
-    """One more logger was to be overridden than can be."""
+    """The override would exceed ``MAX_OVERRIDES``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """The level that a logger has for now; ``until`` is Unix time, None for as long as the server runs."""
+    """A temporary level of a logger. ``until`` is Unix time; None lasts as long as the server runs."""
 
     level: LogLevel
     until: float | None
 
 
-# A thread that holds it may be interrupted by a signal handler, or by what the garbage collector runs.
+# Reentrant: a signal handler or a finalizer may log while its thread holds the lock.
 _lock = threading.RLock()
 _overrides: dict[str, Override] = {}
 _own: dict[str, int] = {}
-"""The level that each overridden logger falls back to."""
+"""The level that each overridden logger returns to."""
 _seen: tuple[int, int] | None = None
 
 
 def configure(logger: logging.Logger, level: int) -> None:
-    """Give ``logger`` its level of the settings, which an override goes before."""
+    """Set the level of ``logger`` from the settings. An override takes precedence."""
     with _lock:
         if logger.name in _overrides:
             _own[logger.name] = level
@@ -56,14 +56,14 @@ def configure(logger: logging.Logger, level: int) -> None:
 
 
 def configured(logger: logging.Logger) -> int:
-    """Return the level of the settings, of which an override knows nothing."""
+    """Return the level that ``logger`` has without an override."""
     return _own.get(logger.name, logger.level)
 
 
 def override(name: str, level: LogLevel | None, seconds: float | None = None) -> None:
-    """Have the logger called ``name`` log from ``level`` on, for so many seconds; None takes an override back.
+    """Set the logger ``name`` to ``level`` for ``seconds``. The level None removes an override.
 
-    Raises OSError where the other processes cannot be told, TooManyOverridesError beyond ``MAX_OVERRIDES``.
+    Raises OSError if the other processes cannot be told, and TooManyOverridesError above ``MAX_OVERRIDES``.
     """
     with _lock:
         wanted = dict(_current())
@@ -78,7 +78,7 @@ def override(name: str, level: LogLevel | None, seconds: float | None = None) ->
 
 
 def refresh() -> None:
-    """Take over what another process was asked for, and end what has lasted long enough."""
+    """Apply the overrides of other processes, and remove expired ones."""
     global _seen
     with _lock:
         wanted: Mapping[str, Override] = _overrides
@@ -86,7 +86,7 @@ def refresh() -> None:
             path = multiprocess.directory() / _FILE
             try:
                 status = path.stat()
-            except FileNotFoundError:  # nobody has asked for anything
+            except FileNotFoundError:  # no override yet
                 return
             seen = (status.st_ino, status.st_mtime_ns)
             if seen != _seen:
@@ -98,7 +98,7 @@ def refresh() -> None:
 
 
 def overrides() -> Mapping[str, Override]:
-    """Return what is overridden at the moment, by the name of the logger."""
+    """Return the current overrides, by name of the logger."""
     refresh()
     return dict(_overrides)
 
@@ -127,7 +127,7 @@ def _publish(wanted: Mapping[str, Override]) -> None:
     new = path.with_suffix(f".{os.getpid()}")
     try:
         new.write_text(json.dumps({name: asdict(each) for name, each in wanted.items()}))
-        new.replace(path)  # at once, for whoever reads it
+        new.replace(path)  # atomic for readers
     finally:
         with contextlib.suppress(OSError):
             new.unlink()
@@ -137,12 +137,12 @@ def _read(path: Path) -> dict[str, Override]:
     try:
         found = json.loads(path.read_text())
         return {name: Override(LogLevel(each["level"]), each["until"]) for name, each in found.items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # damaged by somebody else
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # damaged from outside
         return {}
 
 
 def _in_child() -> None:
-    global _lock  # noqa: PLW0603 - another thread of the parent may hold it
+    global _lock  # noqa: PLW0603 - another thread of the parent may hold the old one
     _lock = threading.RLock()
 
 

@@ -1,4 +1,4 @@
-"""What every log line has, and how its fields become bytes in the format that is set."""
+"""The fields that every log line has, and their rendering in the configured format."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _second: tuple[int, str] = (0, "")
 
 
 class Lines:
-    """Makes the lines of one process. ``SERVICE_LOG_FORMAT`` says how they look."""
+    """Makes the lines of one process, in the format of ``SERVICE_LOG_FORMAT``."""
 
     def __init__(self, settings: Settings) -> None:
         self.mask = Mask(settings.log_mask)
@@ -44,13 +44,13 @@ class Lines:
                 self._render = Console(self._limit)
             case LogFormat.JSON:
                 exceptions = tracebacks.structured
-        is_console = settings.log_format is LogFormat.CONSOLE  # which renders exceptions itself
+        is_console = settings.log_format is LogFormat.CONSOLE  # it renders exceptions itself
         self._exceptions = None if is_console else structlog.processors.ExceptionRenderer(exceptions)
 
     def make(self, fields: Fields) -> bytes:
-        """Return the line with these fields, its newline included; ``level`` and ``event`` are among them.
+        """Return the line with these fields, newline included. ``fields`` must have ``level``, and may have ``event``.
 
-        Adds the ids of the request that is served and what is bound to the context; masks what is secret.
+        Adds the ids of the current request and the variables bound to the context, and masks secrets.
         """
         info = fields.pop("exc_info", None)
         event = fields.pop("event", None)
@@ -58,7 +58,7 @@ class Lines:
             event = _text(self.mask.fields({"event": event})["event"])
         line = self._begin(fields.pop("level"), event)
         for name in _OURS:
-            if name in fields:  # a field that somebody has called so must not hide ours
+            if name in fields:  # a caller's field of this name must not hide ours
                 fields[f"{name}_"] = fields.pop(name)
         line.update(self.mask.fields(fields))
         self._add_context(line)
@@ -69,9 +69,9 @@ class Lines:
         return self._render(line, ())
 
     def make_trusted(self, level: str, event: str, fields: dict[str, Any]) -> bytes:
-        """Do the same at a lower price for fields that are known to be flat, to hold no secret and no exception.
+        """Do the same, but faster, for fields that are flat and hold no secret and no exception.
 
-        Those that ``flask_ops.web.observer`` gives a request's line are mapped to the schema's own ones.
+        Maps the request's fields (see ``flask_ops.web.observer``) to those of the schema.
         """
         line = self._begin(level, event)
         line.update(fields)
@@ -79,18 +79,18 @@ class Lines:
         return self._render(line, fields)
 
     def make_bare(self, level: str, event: str) -> bytes:
-        """Return a line that says nothing but this: for when what makes the others fails."""
+        """Return a line with no other fields, for use if ``make`` fails."""
         return self._render(self._begin(level, event), ())
 
     def _begin(self, level: str, event: str) -> dict[str, Any]:
-        # These four stand first, where the eye looks for them.
+        # These four come first, because readers look there first.
         return {"timestamp": _now(), "level": level, "event": event, "service": self._name}
 
     def _add_context(self, line: dict[str, Any]) -> None:
         request = current_request.get()
         if request is not None:
             request.add_to(line)
-        bound = _CONTEXT_VARS and structlog.contextvars.get_contextvars()  # which looks at all that is in the context
+        bound = _CONTEXT_VARS and structlog.contextvars.get_contextvars()  # slow: it reads all of the context
         if bound:
             for name, value in self.mask.fields(bound).items():
                 line.setdefault(f"{name}_" if name in _OURS else name, value)
@@ -100,14 +100,14 @@ class Lines:
 
 
 def _text(value: object) -> str:
-    """Return what is no text as JSON: every schema has the event as text."""
+    """Return the event as text, because every schema requires text. Other types become JSON."""
     rendered = render_json(value).decode()
     return str(json.loads(rendered)) if rendered.startswith('"') else rendered
 
 
 def _now() -> str:
     """Return the time as RFC 3339 in UTC, with microseconds. Costs a third of ``datetime.isoformat``."""
-    global _second  # noqa: PLW0603 - the same in every thread, and replaced as a whole
+    global _second  # noqa: PLW0603 - the same in every thread, and replaced atomically
     seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
     known, text = _second
     if known != seconds:

@@ -1,4 +1,4 @@
-"""A thread that writes lines, so that nobody who logs one waits for who reads them."""
+"""A thread that writes lines, so that a log call does not wait for the log's reader."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from collections.abc import Callable
 from flask_ops.log.output import Output
 
 LINGER_SECONDS = 0.05
-"""How long lines are gathered after a write: under load that costs a tenth of one write for each. The first
-line after silence is written at once. So much is what a process that is killed loses."""
+"""How long the thread collects lines after a write. Under load, this costs a tenth of one write per line. The first
+line after silence is written at once. A killed process loses the lines of this time."""
 
 
 class LineWriter:
-    """Writes what is ``put`` in its order; up to ``limit`` bytes wait, what comes beyond is dropped.
+    """Writes the lines that were ``put``, in order. Buffers up to ``limit`` bytes, and drops further lines.
 
-    ``describe`` makes the line, newline included, that says how many lines were dropped.
+    ``describe`` makes the line, newline included, with the number of dropped lines.
     """
 
     def __init__(self, output: Output, limit: int, describe: Callable[[int], bytes]) -> None:
         self._output, self._limit, self._describe = output, limit, describe
-        self._lock = threading.RLock()  # a signal handler may log while its thread is in here
+        self._lock = threading.RLock()  # a signal handler may log while its thread holds the lock
         self._lines: deque[bytes] = deque()
-        self._bytes = 0  # that wait or are being written
-        self._untold = 0  # lines that had no room since the last line that said so
-        self._refused = 0  # lines that the system did not take, of which no line could tell yet
+        self._bytes = 0  # waiting or being written
+        self._untold = 0  # lines dropped for lack of room and not reported yet
+        self._refused = 0  # lines that the system refused, not reported yet
         self._busy = False
         self._work = threading.Semaphore(0)
         self._idle = threading.Event()
@@ -35,7 +35,7 @@ class LineWriter:
         threading.Thread(target=self._run, name="log writer", daemon=True).start()
 
     def put(self, line: bytes) -> None:
-        """Have ``line``, which ends with its newline, written. Never waits."""
+        """Queue ``line``, which ends with its newline. Never waits."""
         with self._lock:
             if self._bytes + len(line) > self._limit:
                 self.dropped += 1
@@ -50,7 +50,7 @@ class LineWriter:
         self._work.release()
 
     def flush(self, seconds: float) -> bool:
-        """Wait until everything is written; return False where ``seconds`` were not enough."""
+        """Wait until everything is written. Return False if it takes longer than ``seconds``."""
         self._idle.clear()
         self._hurry.set()
         self._work.release()
@@ -66,7 +66,7 @@ class LineWriter:
                 self._hurry.wait(LINGER_SECONDS)
 
     def _write_waiting(self) -> bool:
-        """Write all lines that wait; return False where there were none."""
+        """Write all waiting lines. Return False if there are none."""
         with self._lock:
             lines, self._lines = self._lines, deque()
             untold, self._untold = self._untold, 0

@@ -1,4 +1,4 @@
-"""A copy of whatever a log call was given, without what stands under the key of a secret."""
+"""A copy of the values of a log call, without the values whose keys name a secret."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from werkzeug.datastructures import Headers
 MASKED = "[masked]"
 _MAX_DEPTH = 16
 _MAX_ITEMS = 10_000
-"""Of one line, containers within containers included: more is not worth the time, and nobody reads it."""
+"""Items of one line, nested ones included. More would take too long, and help no reader."""
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _ALWAYS = (Mapping, Headers, list, tuple, deque)
-"""What JSON has a form for, or nearly. All else is shown by its repr, unless there is a secret in it."""
+"""Types that JSON can represent. Others appear as their repr, unless they hold a secret."""
 _UNREAD = (str, bytes, bytearray, memoryview, range)
-"""Sequences that hold no other value."""
+"""Sequences without nested values."""
 
 
 class MaskedCopy:
-    """Makes the copy of one line's values. ``hides`` tells for a key and its value whether that is a secret."""
+    """Makes the copy of one line's values. ``hides`` tells whether the value of a key is a secret."""
 
     def __init__(self, hides: Callable[[object, object], bool]) -> None:
         self._hides = hides
         self._items_left = _MAX_ITEMS
         self.cuts = 0
-        """Values that the copy has not: secrets, and what could not be looked at."""
+        """Number of values missing from the copy: secrets, unreadable ones, and those over a limit."""
 
     def mapping(self, items: Iterable[tuple[Any, Any]], within: tuple[int, ...] = ()) -> dict[Any, Any]:
-        """Return a copy of these items of a mapping, which stands ``within`` the objects with these ids."""
+        """Return a copy of the items of a mapping. ``within`` has the ids of the objects around it."""
         copy = {}
         for key, value in items:
             if self._is_full():
@@ -41,12 +41,12 @@ class MaskedCopy:
         return copy
 
     def value(self, value: Any, within: tuple[int, ...] = (), *, of_sequence: bool = False) -> Any:
-        """Return a copy of a container, in which containers are dicts and lists, and all else as it is."""
+        """Return a copy of a container, made of dicts and lists. Return other values unchanged."""
         if type(value) in _SCALARS:
             return value
         try:
             return self._container(value, within, of_sequence=of_sequence)
-        except Exception:  # noqa: BLE001 - a foreign class, whatever it raises
+        except Exception:  # noqa: BLE001 - a foreign class may raise anything
             return self._cut(f"<{type(value).__name__} cannot be read>")
 
     def _container(self, value: Any, within: tuple[int, ...], *, of_sequence: bool) -> Any:
@@ -71,13 +71,13 @@ class MaskedCopy:
             return copy
         if self.cuts == before:
             return value
-        if is_dataclass(value):  # no more of it than its own repr shows
+        if is_dataclass(value):  # show no field that its repr hides
             shown = repr(value)
             return {name: each for name, each in copy.items() if f"{name}=" in shown} or value
         return copy
 
     def _pair(self, first: Any, second: Any, within: tuple[int, ...]) -> list[Any]:
-        if self._hides(first, second):  # as in a list of headers
+        if self._hides(first, second):  # such as a header in a list
             return [first, self._cut(MASKED)]
         return self._sequence([first, second], within)
 
@@ -103,7 +103,7 @@ class MaskedCopy:
 
 
 def _pairs(value: Any) -> Iterable[tuple[Any, Any]] | None:
-    """Return key and value of each item, None for what is no mapping."""
+    """Return key and value of each item; None if ``value`` is not a mapping."""
     if isinstance(value, (Mapping, Headers)):
         return list(value.items())
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -114,6 +114,6 @@ def _pairs(value: Any) -> Iterable[tuple[Any, Any]] | None:
 
 
 def _is_sequence(value: Any) -> bool:
-    if isinstance(value, Set):  # which mostly holds numbers or names, any number of them
+    if isinstance(value, Set):  # sets mostly hold many numbers or names
         return any(isinstance(each, (tuple, frozenset)) for each in value)
     return isinstance(value, (Sequence, ValuesView)) and not isinstance(value, _UNREAD)

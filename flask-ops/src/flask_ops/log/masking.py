@@ -1,4 +1,4 @@
-"""Keep secrets out of the log: what stands under a key that names one is masked, at any depth."""
+"""The masking of secrets in the log: values whose keys name a secret, at any depth."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from urllib.parse import unquote_plus
 from flask_ops.log.masked_copy import MASKED, MaskedCopy
 
 NAMES = ("auth", "authorization", "bearer", "csrf", "otp", "signature")
-"""Words of a key, as in ``basic_auth`` or ``X-Amz-Signature``."""
+"""Words of a key, such as in ``basic_auth`` or ``X-Amz-Signature``."""
 ENDINGS = (
     *("access_key", "accesskey", "api_key", "apikey", "cookie", "credential", "jwt", "passcode", "passphrase"),
     *("passwd", "password", "private_key", "privatekey", "pwd", "secret", "secretkey", "sessid", "session_id"),
     *("sessionid", "token"),
 )
-"""Ends of a word of a key, also with a number: ``db_password``, ``PGPASSWORD``, ``accessToken``, ``password2``."""
+"""Ends of words of a key, also with a number: ``db_password``, ``PGPASSWORD``, ``accessToken``, ``password2``."""
 _CACHED_LENGTH = 100
 
 
 class Mask:
-    """Copies fields of a line without their secrets. ``more`` are words in addition to ``NAMES``."""
+    """Copies fields of a line without their secrets. ``more`` adds words to ``NAMES``."""
 
     def __init__(self, more: Iterable[str] = ()) -> None:
         names = "|".join(sorted(re.escape(_words(name)) for name in {*NAMES, *more}))
         endings = "|".join(ENDINGS)
         self._secret = re.compile(f"(?:(?:^|_)(?:{names})(?P<s>s?)|(?:{endings})(?P<plural>s?)[0-9]*)(?:_|$)")
-        # A client may send any number of keys.
+        # The cache has a limit, because a client may send any number of keys.
         self._found: Callable[[str], re.Match[str] | None] = lru_cache(4096)(self._find)
 
     def fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a copy, in which containers are dicts and lists, none holds itself, and none is too deep."""
+        """Return a copy, made of dicts and lists, without cycles and of limited depth."""
         return MaskedCopy(self.hides).mapping(fields.items())
 
     def value(self, value: Any) -> Any:
-        """Return ``value`` itself, unless it holds a secret: then a copy without."""
+        """Return ``value`` itself, or a copy without secrets if it holds any."""
         copied = MaskedCopy(self.hides)
         copy = copied.value(value)
         return copy if copied.cuts else value
@@ -46,13 +46,13 @@ class Mask:
         return "&".join(map(self._parameter, query.split("&")))
 
     def hides(self, key: object, value: object) -> bool:
-        """Tell whether ``value`` is a secret where it stands under ``key``."""
-        if isinstance(key, bytes):  # as headers are in some libraries
+        """Tell whether ``key`` makes ``value`` a secret."""
+        if isinstance(key, bytes):  # some libraries have headers as bytes
             key = key.decode("latin-1")
         if value is None or not isinstance(key, str):
             return False
         found = self._found(key) if len(key) < _CACHED_LENGTH else self._find(key)
-        # A number of tokens is no token.
+        # A plural with a number is a count, such as of tokens.
         return found is not None and not ((found["s"] or found["plural"]) and isinstance(value, (int, float)))
 
     def _find(self, key: str) -> re.Match[str] | None:

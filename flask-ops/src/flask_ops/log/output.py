@@ -1,4 +1,4 @@
-"""Standard output as the kernel has it: whole lines, in pieces that no other process can tear apart."""
+"""Standard output at the level of the kernel. Each write is small enough to stay in one piece."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from collections.abc import Iterable, Iterator
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment] # a module elsewhere
+    fcntl = None  # type: ignore[assignment] # a module on other systems
 
 STDOUT = 1
 PIPE_BYTES = 4096
-"""What a pipe takes in one piece: PIPE_BUF of pipe(7). Longer writes mix with those of other processes."""
+"""Longest atomic write to a pipe: PIPE_BUF of pipe(7). Longer writes mix with those of other processes."""
 _FILE_BYTES = 65536
 _FULL_SECONDS = 0.02
 _target = STDOUT
-"""What standard output was when the process began."""
+"""The descriptor of the standard output that the process started with."""
 
 
 def descriptor() -> int:
-    """Return the descriptor to which the lines of this process go."""
+    """Return the descriptor for the lines of this process."""
     return _target
 
 
 def move() -> None:
-    """Write to a descriptor of its own from now on, so that number 1 can become something else."""
-    global _target  # noqa: PLW0603 - there is one
+    """Write to a duplicate descriptor from now on, so that descriptor 1 can be replaced."""
+    global _target  # noqa: PLW0603 - one per process
     _target = os.dup(STDOUT)
 
 
 def is_file() -> bool:
-    """Tell whether standard output is a regular file, in which no write mixes with another one."""
+    """Tell whether standard output is a regular file, in which writes do not mix."""
     try:
         return stat.S_ISREG(os.fstat(_target).st_mode)
     except OSError:  # closed
@@ -42,13 +42,13 @@ def is_file() -> bool:
 
 
 def append() -> None:
-    """Have the lines go to the end of a regular file even if somebody has emptied it meanwhile, as logrotate does."""
+    """Append to a regular file, so that lines go to its end even after logrotate truncated it."""
     if is_file() and hasattr(fcntl, "fcntl"):
         fcntl.fcntl(_target, fcntl.F_SETFL, fcntl.fcntl(_target, fcntl.F_GETFL) | os.O_APPEND)
 
 
 def takes_more(seconds: float) -> bool:
-    """Tell whether a piece can be written within ``seconds`` without a wait."""
+    """Wait up to ``seconds`` for room for a piece. Tell whether there is room."""
     if not hasattr(select, "poll"):  # Windows
         return True
     poll = select.poll()
@@ -57,13 +57,13 @@ def takes_more(seconds: float) -> bool:
 
 
 class Output:
-    """Writes lines, each with its newline. Not to be used by two threads at one time."""
+    """Writes lines, each with its newline. Not thread-safe."""
 
     def __init__(self) -> None:
-        self._rest = b""  # of a line that is cut off: it has to end before another one begins
+        self._rest = b""  # of a line that was cut off; it must end before the next one begins
 
     def write(self, lines: Iterable[bytes]) -> int:
-        """Write as long as it takes; return how many lines the system refused (no reader, no space)."""
+        """Write, however long it takes. Return the number of lines that the system refused (no reader, no space)."""
         lost = 0
         if self._rest:
             rest, self._rest = self._rest, b""
@@ -78,7 +78,7 @@ class Output:
         while view:
             try:
                 written = os.write(_target, view)
-            except BlockingIOError:  # somebody who shares it has made it non-blocking
+            except BlockingIOError:  # another process that shares the descriptor made it non-blocking
                 time.sleep(_FULL_SECONDS)
             except OSError:
                 left = bytes(view)
@@ -93,17 +93,17 @@ class Output:
 
 
 def _take_back(written: bytes) -> bool:
-    """Remove the line that a full disk has cut off; return False where that cannot be done.
+    """Remove a line that a full disk cut off. Return False if that is not possible.
 
-    Other processes write into the file, too, and know nothing of it: their next line would continue this one.
-    While the disk is full none of them can have written after it; else the end of the file is another one.
+    Other processes write to the same file, and would continue this line with theirs. Nothing follows it while the disk
+    is full. If the file ends with other text, another process has already written.
     """
     fragment = written[written.rfind(b"\n") + 1 :]
     if not is_file():
         return False
     try:
-        append()  # or a hole would be left
-        file = os.open(f"/dev/fd/{_target}", os.O_RDONLY)  # what is open is often open for writing only
+        append()  # otherwise the next write would leave a hole
+        file = os.open(f"/dev/fd/{_target}", os.O_RDONLY)  # stdout is often open for writing only
         try:
             start = os.fstat(file).st_size - len(fragment)
             if os.pread(file, len(fragment), start) != fragment:

@@ -1,4 +1,4 @@
-"""Text that is printed, of which each line becomes an event."""
+"""Printed text, split into one event per line."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Callable
 
 _TRACEBACK = "Traceback (most recent call last):"
 _MAX_CHARACTERS = 1_000_000
-"""Of text that nobody ends with a newline."""
+"""Maximum length of a line without a newline."""
 
 unfinished: set[PrintedText] = set()
-"""Texts of which a line or a traceback has begun and not ended. In the ordinary case there is none."""
+"""Texts with an unfinished line or traceback. Usually empty."""
 
 
 class PrintedText:
-    """What one thread prints into one stream: each line is an event, and so is a traceback as a whole.
+    """The text that one thread prints to one stream. Each line is an event, and so is each whole traceback.
 
-    ``write`` is called with the event and, where it is the last line of a traceback, with that.
+    Calls ``write`` with the event and its traceback, which is empty for a plain line.
     """
 
     def __init__(self, write: Callable[[str, str], None]) -> None:
@@ -28,7 +28,7 @@ class PrintedText:
         self._traceback: list[str] = []
 
     def add(self, text: str) -> None:
-        """Write the lines that end in ``text``; keep the rest for the next call."""
+        """Write the lines that end in ``text``. Keep the rest for the next call."""
         begun = self._line + text
         *lines, self._line = begun.split("\n") if len(begun) < _MAX_CHARACTERS else [begun, ""]
         for line in lines:
@@ -39,11 +39,11 @@ class PrintedText:
             unfinished.discard(self)
 
     def add_bytes(self, data: bytes) -> None:
-        """Do the same with bytes, which may end in the middle of a character."""
+        """Do the same for bytes, which may end in the middle of a character."""
         self.add(self._decode(data))
 
     def end(self) -> None:
-        """Write what has begun as if it had ended."""
+        """Write the unfinished line and traceback."""
         unfinished.discard(self)
         line, self._line = self._line, ""
         if line:
@@ -53,7 +53,7 @@ class PrintedText:
             self._write(traceback[0], "\n".join(traceback))
 
     def is_of(self, thread: threading.Thread) -> bool:
-        """Tell whether ``thread``, or one that has ended, prints this."""
+        """Tell whether ``thread``, or an ended thread, printed this."""
         return self._thread is thread or not self._thread.is_alive()
 
     def _take(self, line: str) -> None:
@@ -61,7 +61,7 @@ class PrintedText:
             self._traceback = [line]
         elif self._traceback:
             self._traceback.append(line)
-            if line and not line.startswith((" ", "\t")):  # the exception; what comes next is another traceback
+            if line and not line.startswith((" ", "\t")):  # the exception line, the last one of a traceback
                 traceback, self._traceback = self._traceback, []
                 self._write(line, "\n".join(traceback))
         elif line.strip():
@@ -69,7 +69,7 @@ class PrintedText:
 
 
 def end_mine() -> None:
-    """Write what this thread has begun to print, and what threads had that are no more."""
+    """Write the unfinished texts of this thread and of ended threads."""
     thread = threading.current_thread()
     for text in list(unfinished):
         if text.is_of(thread):
@@ -77,6 +77,6 @@ def end_mine() -> None:
 
 
 def end_all() -> None:
-    """Write what any thread has begun to print."""
+    """Write the unfinished texts of all threads."""
     for text in list(unfinished):
         text.end()

@@ -1,4 +1,4 @@
-"""The state of this process that ``log.configure`` changes, and the way back."""
+"""The state of this process that ``log.configure`` changes, and its restoration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flask_ops.log.handler import LineHandler
 
 @contextlib.contextmanager
 def preserved() -> Iterator[None]:
-    """Undo at the end of the block what ``log.configure`` has changed in it: for tests."""
+    """Undo all changes of ``log.configure`` at the end of the block, for tests."""
     with contextlib.ExitStack() as undo:
         for restore in (_logging(), _structlog(), _hooks(), _drops()):
             undo.callback(restore)
@@ -34,7 +34,7 @@ def _logging() -> Callable[[], None]:
             if handler not in before:
                 root.removeHandler(handler)
         for handler in before:
-            root.addHandler(handler)  # again, if it was removed
+            root.addHandler(handler)  # no effect if it is still there
         levels.configure(root, level)
         logging.setLogRecordFactory(factory)
         if _takes_warnings() and not takes_warnings:
@@ -44,12 +44,12 @@ def _logging() -> Callable[[], None]:
 
 
 def _line_handlers(root: logging.Logger) -> list[logging.Handler]:
-    """Return our own handlers: those of others, such as pytest's, come and go by themselves."""
+    """Return our own handlers. The owners of others, such as pytest, add and remove them."""
     return [handler for handler in root.handlers if isinstance(handler, LineHandler)]
 
 
 def _takes_warnings() -> bool:
-    return getattr(logging, "_warnings_showwarning", None) is not None  # which captureWarnings() sets
+    return getattr(logging, "_warnings_showwarning", None) is not None  # set by captureWarnings()
 
 
 def _structlog() -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""What a record of the standard library's ``logging`` says, whoever has made it."""
+"""The fields of a record of the standard library's ``logging``, from any source."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from flask_ops.log.line import Fields
 from flask_ops.log.masking import Mask
 
 LEVELS = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
-"""The levels that a line can have, by the number of the lowest record that has it."""
+"""The levels of a line, by the lowest number of each."""
 _STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime"}
-"""What every record has, or has once a formatter before ours has seen it."""
+"""Attributes of every record, including those that an earlier formatter adds."""
 
 
 class Record(logging.LogRecord):
-    """A record of whatever arguments: the standard library's raises for one that cannot be looked at."""
+    """A record that accepts any arguments. The standard library's raises if an argument's methods raise."""
 
     def __init__(
         self,
@@ -33,24 +33,24 @@ class Record(logging.LogRecord):
     ) -> None:
         try:
             super().__init__(name, level, pathname, lineno, msg, args, exc_info, *more, **named)
-        except Exception as error:  # noqa: BLE001 - what a foreign class raises must not reach the log call
+        except Exception as error:  # noqa: BLE001 - a foreign class's exception must not reach the log call
             said = not_formatted(msg, error)
             super().__init__(name, level, pathname, lineno, said, None, exc_info, *more, **named)
 
 
 def level_name(number: int) -> str:
-    """Return the level for this number, which may be between two: that of the lower one, at least debug."""
+    """Return the level for ``number``. Between two levels, return the lower one; below all, debug."""
     return LEVELS.get(number) or LEVELS[max((each for each in LEVELS if each < number), default=min(LEVELS))]
 
 
 def not_formatted(said: object, error: BaseException) -> str:
-    """Return the event of a line of whose ``said`` no event could be made. Raises nothing."""
+    """Return an event in place of ``said``, which could not be formatted. Raises nothing."""
     text = f"{said!r:.200}" if type(said) is str else f"<{type(said).__name__}>"
     return f"{text} could not be formatted: {type(error).__name__}"
 
 
 def fields(record: logging.LogRecord, mask: Mask) -> Fields:
-    """Return the fields of the record's line, and no secret in its text. May raise whatever a foreign class does."""
+    """Return the fields of the record's line, with secrets in its text masked. A foreign class may make it raise."""
     of_structlog = _structlogs(record)
     if of_structlog is not None:
         return dict(of_structlog)
@@ -64,7 +64,7 @@ def fields(record: logging.LogRecord, mask: Mask) -> Fields:
 
 
 def fewest_fields(record: logging.LogRecord, error: BaseException) -> Fields:
-    """Return the fields of a record that ``fields``, or what comes after it, could not cope with."""
+    """Return a minimum of fields, for a record that ``fields`` or a later step failed on."""
     of_structlog = _structlogs(record)
     said: object = record.msg
     info: object = record.exc_info
@@ -80,7 +80,7 @@ def fewest_fields(record: logging.LogRecord, error: BaseException) -> Fields:
 
 def _message(record: logging.LogRecord, mask: Mask) -> str:
     args: Any = record.args
-    if args or type(record.msg) is not str:  # else there is only text, which has no keys
+    if args or type(record.msg) is not str:  # plain text has no keys to mask
         record = copy.copy(record)
         record.msg = mask.value(record.msg)
         record.args = mask.value(args) if isinstance(args, Mapping) else tuple(map(mask.value, args or ()))
@@ -88,6 +88,6 @@ def _message(record: logging.LogRecord, mask: Mask) -> str:
 
 
 def _structlogs(record: logging.LogRecord) -> dict[str, Any] | None:
-    """Return the fields of what ``structlog.stdlib.ProcessorFormatter.wrap_for_formatter`` has made, else None."""
+    """Return the fields from ``structlog.stdlib.ProcessorFormatter.wrap_for_formatter``; None for other records."""
     said: Any = record.msg
     return said if type(said) is dict and {"_logger", "_name"} <= vars(record).keys() else None

@@ -1,4 +1,4 @@
-"""Turn the fields of a log line into JSON, whatever they hold."""
+"""The rendering of any value as JSON."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from uuid import UUID
 
 import orjson
 
-# A dataclass goes through its repr, which hides what is secret; orjson would show all its fields.
+# A dataclass appears as its repr, which can hide secrets. orjson would show all its fields.
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_PASSTHROUGH_DATACLASS
 _MAX_BITS = 14_000
-"""Python writes no integer of more than 4300 digits in decimal."""
+"""Python raises ValueError for an integer of more than 4300 decimal digits."""
 
 
 def render_json(value: Any) -> bytes:
-    """Render one line of JSON without its newline; what JSON has no form for becomes its ``repr``."""
+    """Render one line of JSON without a newline. Values that JSON cannot represent become their ``repr``."""
     try:
         return orjson.dumps(value, default=repr, option=_OPTIONS)
     except TypeError:
-        # orjson refuses what a client can send (lone surrogates), what an application can count
-        # (integers over 64 bits), and keys that are no texts. A line must not be lost for it.
+        # orjson refuses lone surrogates, which a client can send, integers over 64 bits, and keys that are not text.
+        # None of them may cost a line.
         return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _plain(value: Any, depth: int = 0) -> Any:
-    """Copy ``value`` out of types that every JSON encoder takes; deeper than 16 levels as text."""
+    """Copy ``value``, made of types that every JSON encoder takes. Levels below the 16th become text."""
     try:
         return _readable(value, depth)
-    except Exception as error:  # noqa: BLE001 - whatever a foreign class raises, the line is written
+    except Exception as error:  # noqa: BLE001 - a foreign class may raise anything, and must not cost the line
         return f"<{type(value).__name__}: repr raised {type(error).__name__}>"
 
 
@@ -41,7 +41,7 @@ def _readable(value: Any, depth: int) -> Any:
     if isinstance(value, int):
         return int(value) if value.bit_length() < _MAX_BITS else hex(value)
     if isinstance(value, float):
-        return float(value) if value - value == 0 else None  # as orjson has it: JSON knows no NaN and no infinity
+        return float(value) if value - value == 0 else None  # as orjson does: JSON has no NaN and no infinity
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     if depth < 16:

@@ -1,4 +1,4 @@
-"""A limit for warnings and errors that say the same again and again."""
+"""A limit for repeated warnings and errors."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 
 WINDOW_SECONDS = 60.0
 LEFT_OUT = "repeats_left_out"
-"""The field of the next line that is written, with the number of those that were not."""
+"""The field of the next written line, with the number of repeats left out before it."""
 OTHERS_LEFT_OUT = "other_repeats_left_out"
-"""The field of the line for whose text another one was forgotten, with the number of those of that text."""
+"""The field of a line whose text replaced another text here, with the number of left-out repeats of that text."""
 _MAX_TEXTS = 1000
-"""Texts that are remembered; beyond, the one that was said first is forgotten."""
+"""Number of texts to remember. A further text replaces the oldest."""
 
 _Key = tuple[object, ...]
 
@@ -30,9 +30,10 @@ class _Said:
 
 
 class RepeatFilter(logging.Filter):
-    """Lets ``limit`` records through each minute that say the same; those below warning all.
+    """Passes ``limit`` identical records a minute, and all records below warning.
 
-    The same is what has the same logger, level and text and, with an exception, the same type from the same line.
+    Identical records have the same logger, level and text. Their exceptions have the same type, and come from the same
+    line.
     """
 
     def __init__(self, limit: int) -> None:
@@ -43,12 +44,12 @@ class RepeatFilter(logging.Filter):
             os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
-        # The garbage collector may run in here, in this very thread, and what it collects may log.
+        # Reentrant: the garbage collector may run while this thread holds the lock, and a finalizer may log.
         self._lock = threading.RLock()
         self._texts: OrderedDict[_Key, _Said] = OrderedDict()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return False for what was said often enough."""
+        """Return False for a record over the limit."""
         if record.levelno < logging.WARNING:
             return True
         key = (record.name, record.levelno, _text(record), *_raised(record))
@@ -67,7 +68,7 @@ class RepeatFilter(logging.Filter):
             if len(self._texts) > _MAX_TEXTS:
                 counts[OTHERS_LEFT_OUT] = self._texts.popitem(last=False)[1].left_out
         counts = {name: count for name, count in counts.items() if count}
-        if isinstance(record.msg, dict):  # structlog's, which may be its caller's own
+        if isinstance(record.msg, dict):  # structlog's; may belong to the caller, so it is copied
             record.msg = {**record.msg, **counts}
         else:
             vars(record).update(counts)
@@ -77,16 +78,16 @@ class RepeatFilter(logging.Filter):
 def _text(record: logging.LogRecord) -> str:
     try:
         return str(record.msg.get("event")) if isinstance(record.msg, dict) else record.getMessage()
-    except Exception:  # noqa: BLE001 - a log call that cannot be formatted is written as far as it goes
+    except Exception:  # noqa: BLE001 - a broken log call is still written, as far as possible
         return str(type(record.msg))
 
 
 def _raised(record: logging.LogRecord) -> _Key:
-    """Return the type of the exception that ``record`` tells of, and where it was raised."""
+    """Return the type of the exception in ``record``, with the file and line that raised it."""
     found: Any = record.msg.get("exc_info") if isinstance(record.msg, dict) else record.exc_info
     if isinstance(found, tuple):
         found = found[1] if len(found) > 1 else None
-    elif found and not isinstance(found, BaseException):  # structlog's callers may say True
+    elif found and not isinstance(found, BaseException):  # structlog's callers may pass True
         found = sys.exception()
     if not isinstance(found, BaseException):
         return ()

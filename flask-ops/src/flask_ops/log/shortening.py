@@ -1,4 +1,4 @@
-"""Lines of a bounded length: where one is too long its largest fields are cut, and it says which."""
+"""The length limit of a line. Its largest fields are cut, and a field names them."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 from flask_ops.log.render import render_json
 
 _FLOOR = 32
-"""Bytes that a value can always have; where that is too much for all fields, the last ones are left out."""
+"""Bytes that each value gets at least. If not all fields fit, the last ones are left out."""
 _MARKS = 300
-"""Bytes for saying what was done."""
+"""Bytes reserved for ``shortened`` and ``fields_left_out``."""
 _NAMES = 5
 _NAME_CHARACTERS = 40
 _END_MATTERS = frozenset({"error.stack_trace", "exception.stacktrace"})
-"""Tracebacks as text: what was raised, and where, stands at the end."""
+"""Tracebacks as text, with the exception and its place at the end."""
 _STEPS = ((20, 1000, 8), (10, 500, 6), (6, 300, 4), (4, 200, 3), (2, 120, 2), (1, 60, 1))
-"""Frames, characters a text and exceptions in a chain that are kept, until they fit."""
+"""Numbers of frames, characters per text and exceptions per chain to keep. The first step that fits is used."""
 
 
 def render_line(fields: Mapping[str, Any], limit: int) -> bytes:
     """Return ``fields`` as a line of JSON of at most ``limit`` bytes (1024 or more), its newline included.
 
-    What was cut is named in ``shortened``; ``fields_left_out`` counts those of which nothing is left.
+    ``shortened`` names the cut fields. ``fields_left_out`` counts the fields that were removed.
     """
     line = render_json(fields)
     if len(line) < limit:
@@ -47,7 +47,7 @@ def _shortened(fields: Mapping[str, Any], budget: int) -> bytes:
 
 
 def _fit(fields: Mapping[Any, Any], budget: int, cut: list[str]) -> dict[str, Any]:
-    """Return the fields with the largest values cut so that all are ``budget`` bytes; add their names to ``cut``."""
+    """Cut the largest values so that all fields fit into ``budget`` bytes. Add their names to ``cut``."""
     kept: dict[str, Any] = {}
     sizes: dict[str, int] = {}
     room = budget
@@ -64,7 +64,7 @@ def _fit(fields: Mapping[Any, Any], budget: int, cut: list[str]) -> dict[str, An
 
 
 def _share(sizes: list[int], room: int) -> int:
-    """Return the size to which the larger values must be cut so that all fit into ``room``."""
+    """Return the maximum size of a value, so that all fit into ``room``."""
     waiting = len(sizes)
     for size in sorted(sizes):
         if size * waiting > room:
@@ -75,19 +75,19 @@ def _share(sizes: list[int], room: int) -> int:
 
 
 def _cut(name: str, value: Any, size: int, cut: list[str]) -> Any:
-    """Return what can be said of ``value`` in ``size`` bytes."""
+    """Return ``value``, cut to ``size`` bytes."""
     if isinstance(value, dict) and size > 4 * _FLOOR:
         return _fit(value, size - 2, cut)
     cut.append(name)
     if name == "exception" and isinstance(value, list):
-        with contextlib.suppress(TypeError, KeyError, AttributeError):  # somebody else's, of another form
+        with contextlib.suppress(TypeError, KeyError, AttributeError):  # a caller's own, of another form
             return _cut_exception(value, size)
     text = value if isinstance(value, str) else render_json(value).decode()
     return _cut_text(text, size, keep_end=name in _END_MATTERS)
 
 
 def _cut_text(text: str, size: int, *, keep_end: bool = False) -> str:
-    """Return the begin or the end of ``text``, which takes at most ``size`` bytes as JSON."""
+    """Return the beginning or the end of ``text``, at most ``size`` bytes as JSON."""
     rendered = len(render_json(text))
     if rendered <= size:
         return text
@@ -100,7 +100,7 @@ def _cut_text(text: str, size: int, *, keep_end: bool = False) -> str:
 
 
 def _cut_exception(chain: list[Any], size: int) -> Any:
-    """Return the exceptions with their last frames, which is where they were raised."""
+    """Return the exceptions with their last frames, which raised them."""
     for frames, characters, exceptions in _STEPS:
         short = _cut_chain(chain, frames, characters, exceptions)
         if len(render_json(short)) <= size:
@@ -109,7 +109,7 @@ def _cut_exception(chain: list[Any], size: int) -> Any:
 
 
 def _cut_chain(chain: list[Any], frames: int, characters: int, exceptions: int) -> list[Any]:
-    if len(chain) > exceptions:  # the first one is what was raised at last, the last one what was at the bottom of it
+    if len(chain) > exceptions:  # keep the root cause, which is the last one
         chain = [*chain[: max(exceptions - 1, 1)], *chain[-1:]][:exceptions]
     return [_cut_stack(stack, frames, characters) for stack in chain]
 

@@ -1,8 +1,7 @@
-"""Where the log lines of this process go: standard output, and never in the way of who logs.
+"""The destination of all log lines of this process: standard output.
 
-Once ``start`` was called, a thread writes. Before, in a forked child that has not called it, and at the
-very end of the process, a line is written when ``write_line`` returns; that waits for a reader that
-stalls, but not for long.
+After ``start``, a thread writes, and no log call waits. Before ``start``, in a forked child that has not called it, and
+at the very end of the process, ``write_line`` itself writes. It then waits for a stalled reader, but not for long.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from flask_ops.log.line_writer import LineWriter
 from flask_ops.log.output import PIPE_BYTES, Output, append, is_file, takes_more
 
 FLUSH_SECONDS = 2.0
-"""How long the end of a process waits for a reader that stalls; as long as the first line does before ``start``."""
+"""How long the end of a process waits for a stalled reader. Before ``start``, the first line waits as long."""
 FILE_LINE_BYTES = 65536
-"""The longest line in a file, unless it is set."""
+"""The longest line in a file, unless a setting changes it."""
 
 
 def _bare_description(lines: int) -> bytes:
@@ -28,21 +27,21 @@ def _bare_description(lines: int) -> bytes:
 
 
 class Writer(Protocol):
-    """What takes the lines of this process."""
+    """A destination of lines."""
 
     @property
     def dropped(self) -> int:
-        """How many lines were not written."""
+        """Number of lines that were not written."""
 
     def put(self, line: bytes) -> None:
         """Take one line."""
 
     def flush(self, seconds: float) -> bool:
-        """Wait for the lines that were put; return False after ``seconds``."""
+        """Wait until all lines are written. Return False after ``seconds``."""
 
 
 class _Process:
-    """The state of one process; a forked child begins with a new one, for its parent writes what waits there."""
+    """The state of one process. A forked child starts with a new one, because its parent writes the waiting lines."""
 
     def __init__(self) -> None:
         self.writer: Writer | None = None
@@ -57,7 +56,7 @@ _describe: Callable[[int], bytes] = _bare_description
 
 
 def write_line(line: bytes) -> None:
-    """Write ``line``, which ends with its newline. Raises nothing: a log that cannot be written fails no request."""
+    """Write ``line``, which ends with its newline. Raises nothing, because a failing log must not fail a request."""
     writer = _process.writer
     if writer is not None:
         writer.put(line)
@@ -66,7 +65,7 @@ def write_line(line: bytes) -> None:
 
 
 def start(buffer_bytes: int) -> None:
-    """Have a thread write from now on; up to ``buffer_bytes`` wait for a reader that stalls."""
+    """Start the thread that writes. Up to ``buffer_bytes`` wait for a stalled reader."""
     process = _process
     with process.lock:
         if process.writer is None:
@@ -76,7 +75,7 @@ def start(buffer_bytes: int) -> None:
 
 @contextlib.contextmanager
 def copied(take: Callable[[bytes], object]) -> Iterator[None]:
-    """Give each line of the block to ``take``, too, before it is written."""
+    """Pass each line of the block to ``take`` before it is written."""
     process = _process
     before = process.writer
     process.writer = _CopyingWriter(take, before)
@@ -87,13 +86,13 @@ def copied(take: Callable[[bytes], object]) -> Iterator[None]:
 
 
 def flush(seconds: float = FLUSH_SECONDS) -> bool:
-    """Wait until all lines are written; return False where that takes longer. For who is about to ``os._exit``."""
+    """Wait until all lines are written. Return False if it takes longer. Call it before ``os._exit``."""
     writer = _process.writer
     return writer is None or writer.flush(seconds)
 
 
 def end_process() -> NoReturn:
-    """End this process when its lines are written, and wait for none of its threads."""
+    """End this process once its lines are written, without waiting for its threads."""
     flush()
     os._exit(0)
 
@@ -105,21 +104,21 @@ def dropped() -> int:
 
 
 def describe_drops(describe: Callable[[int], bytes]) -> Callable[[int], bytes]:
-    """Let ``describe`` make the line, newline included, that says how many were dropped. Return the one before."""
+    """Use ``describe`` to make the line that counts dropped lines, newline included. Return the previous one."""
     global _describe
     before, _describe = _describe, describe
     return before
 
 
 def line_limit(wanted: int | None) -> int:
-    """Return how long a line may be, in bytes: where others write into the same pipe, no longer than a piece."""
+    """Return the maximum length of a line in bytes. In a pipe, longer writes could mix with those of others."""
     if is_file():
         return wanted or FILE_LINE_BYTES
     return min(wanted or PIPE_BYTES, PIPE_BYTES)
 
 
 class _CopyingWriter:
-    """Copies lines on their way to another writer, None if they are written at once."""
+    """Copies lines on their way to ``writer``. If it is None, they are written at once."""
 
     def __init__(self, take: Callable[[bytes], object], writer: Writer | None) -> None:
         self._take, self._writer = take, writer
@@ -140,7 +139,7 @@ class _CopyingWriter:
 
 
 def _description(lines: int) -> bytes:
-    return _describe(lines)  # the one that is set at that time
+    return _describe(lines)  # looked up late, because it can change
 
 
 def _write_now(line: bytes) -> None:
@@ -153,24 +152,24 @@ def _write_now(line: bytes) -> None:
                 process.untold = 0
             refused = process.output.write([line])
         else:
-            process.patience = 0  # who has waited once has waited enough
+            process.patience = 0  # wait for a stalled reader only once
         process.dropped += refused
         process.untold += refused
 
 
 def _stop() -> None:
-    """Write what waits, and from here on at once: the interpreter is about to end its threads."""
+    """Write the waiting lines, and later ones at once, because the interpreter is about to end its threads."""
     process = _process
     writer = process.writer
     if writer is not None:
         if not writer.flush(FLUSH_SECONDS):
             process.patience = 0
         process.dropped += writer.dropped
-        process.writer, process.output = None, Output()  # the thread may still be writing with the other one
+        process.writer, process.output = None, Output()  # the thread may still use the old one
 
 
 def _in_child() -> None:
-    global _process  # noqa: PLW0603 - it is another process
+    global _process  # noqa: PLW0603 - the child is another process
     _process = _Process()
 
 

@@ -1,4 +1,4 @@
-"""What is printed becomes log lines: by Gunicorn when it cannot start, by libraries, by a forgotten ``print()``."""
+"""Log lines from printed text: Gunicorn's errors at start, libraries, a forgotten ``print()``."""
 
 from __future__ import annotations
 
@@ -22,58 +22,57 @@ _NAMES = ("stdout", "stderr")
 
 
 class PrintedLines(io.TextIOBase):
-    """Takes the place of ``sys.stdout`` or ``sys.stderr``: each line that is printed is the event of one log line.
+    """Replaces ``sys.stdout`` or ``sys.stderr``, and turns each printed line into the event of a log line.
 
-    A traceback, from its first line to its last one, is one log line, too. What else a stream has, it has from the
-    original.
+    A whole traceback becomes one log line, too. Other attributes come from the original stream.
     """
 
-    encoding = "utf-8"  # the base class has None, and libraries ask
+    encoding = "utf-8"  # libraries read it, and the base class has None
     errors = "backslashreplace"
 
     def __init__(self, write: Callable[[str, str], None], original: Any) -> None:
         self._write = write
         self._original = original
-        self._printing = threading.local()  # what a thread has begun, another one does not continue
+        self._printing = threading.local()  # threads must not continue each other's lines
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._original, name)
 
     @property
     def buffer(self) -> Any:
-        """Return a stream for bytes, which become log lines as text does; who closes it closes nothing else."""
+        """Return a stream for bytes, which become log lines, too. Closing it does not close this stream."""
         return _PrintedBytes(self)
 
     def detach(self) -> Any:
-        """Return a stream for bytes: programs wrap it into another one for text."""
+        """Return a stream for bytes. Programs wrap it in a text stream."""
         return self.buffer
 
     def reconfigure(self, **_: object) -> None:
-        """Change nothing: lines are UTF-8, and written when they end."""
+        """Do nothing. Lines are always UTF-8, and written when they end."""
 
     def writable(self) -> bool:
         """Return True."""
         return True
 
     def fileno(self) -> int:
-        """Return the descriptor of the stream in whose place this stands, for child processes. May raise OSError."""
+        """Return the descriptor of the original stream, for child processes. May raise OSError."""
         return int(self._original.fileno())
 
     def write(self, text: str) -> int:
-        """Write the lines that end in ``text``; keep the rest for the next call."""
+        """Write the lines that end in ``text``. Keep the rest for the next call."""
         self.text.add(text)
         return len(text)
 
     def flush(self) -> None:
-        """Write what has begun as if it had ended."""
+        """Write the unfinished line and traceback."""
         self.text.end()
 
     def close(self) -> None:
-        """Do nothing: others go on writing here."""
+        """Do nothing, because others still write here."""
 
     @property
     def text(self) -> PrintedText:
-        """Return what this thread prints."""
+        """Return the text of this thread."""
         try:
             text: PrintedText = self._printing.text
         except AttributeError:
@@ -81,7 +80,7 @@ class PrintedLines(io.TextIOBase):
         return text
 
     def forget(self) -> None:
-        """Forget what has begun: in a forked child, for its parent ends it."""
+        """Forget unfinished text, in a forked child. Its parent writes it."""
         self._printing = threading.local()
 
 
@@ -104,24 +103,24 @@ class _PrintedBytes(io.BufferedIOBase):
         self._stream.flush()
 
     def close(self) -> None:
-        pass  # or a part of a line would be ended when this is no longer referred to
+        pass  # garbage collection calls this, and flush() would end an unfinished line
 
 
 def log_what_is_printed(lines: Lines) -> None:
-    """Turn what this process prints into log lines from now on: ``info`` from stdout, ``warning`` from stderr."""
+    """Turn printed text into log lines from now on: ``info`` for stdout, ``warning`` for stderr."""
     for name in _NAMES:
         original = getattr(sys, name)
         if isinstance(original, PrintedLines):
             original = original._original
         stream = PrintedLines(writer(lines, name), original)
         setattr(sys, name, stream)
-        setattr(sys, f"__{name}__", stream)  # where programs go back to
+        setattr(sys, f"__{name}__", stream)  # programs restore the stream from here
 
 
 def writer(
     lines: Lines, stream: str, more: Callable[[], dict[str, Any]] = dict[str, Any]
 ) -> Callable[[str, str], None]:
-    """Return what writes an event of ``stream``, and the traceback that it may end, with the fields of ``more``."""
+    """Return a function that writes an event of ``stream`` and its traceback, with the fields of ``more``."""
 
     def write(event: str, traceback: str) -> None:
         level = "info" if stream == "stdout" else "warning"

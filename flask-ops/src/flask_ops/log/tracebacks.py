@@ -1,4 +1,4 @@
-"""Exceptions as data: types, texts and frames, with causes and groups, and without local variables."""
+"""Exceptions as data: types, texts, frames, causes and groups, without local variables."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import Any
 from structlog.typing import ExcInfo
 
 _MAX_FRAMES = 50
-"""Of one exception: the first and the last ones; a recursion has a thousand that are alike."""
+"""Frames per exception, half first and half last. A recursion has a thousand similar ones."""
 _MAX_EXCEPTIONS = 100
-"""Of one line, causes and members of groups together."""
+"""Exceptions per line, including causes and members of groups."""
 
 
 def structured(exc_info: ExcInfo) -> list[dict[str, Any]]:
-    """Return the exception and then what it came from, each with its frames; the last frame is where it was raised.
+    """Return the exception, then its causes or contexts, each with its frames. The last frame raised it.
 
-    The exceptions of a group are lists of the same form, under ``exceptions``.
+    ``exceptions`` has a list of the same form for each member of a group.
     """
     try:
         return _chain(exc_info[1], exc_info[2], set())
-    except Exception as error:  # noqa: BLE001 - a foreign exception class, whatever it raises
+    except Exception as error:  # noqa: BLE001 - a foreign exception class may raise anything
         return [_unreadable(exc_info, error)]
 
 
 def as_text(exc_info: ExcInfo) -> dict[str, str]:
-    """Return ``type``, ``message`` and the traceback as Python prints it, for formats that want it so."""
+    """Return ``type``, ``message`` and ``stack_trace`` (Python's traceback), for formats that need text."""
     kind, error, _ = exc_info
     try:
         text, message = "".join(traceback.format_exception(*exc_info)), str(error)
-    except Exception as raised:  # noqa: BLE001 - a foreign exception class, whatever it raises
+    except Exception as raised:  # noqa: BLE001 - a foreign exception class may raise anything
         message = text = _unreadable(exc_info, raised)["exc_value"]
     return {"type": kind.__name__, "message": message, "stack_trace": text}
 
@@ -51,7 +51,7 @@ def _chain(error: BaseException, trace: TracebackType | None, seen: set[int]) ->
 
 
 def _exception(error: BaseException, trace: TracebackType | None, seen: set[int], *, is_cause: bool) -> dict[str, Any]:
-    """Return one exception; where it was never raised itself, it has no frames. What is empty is left out."""
+    """Return one exception. It has no frames if it was never raised. Omit empty notes and zero counts."""
     found: dict[str, Any] = {"exc_type": type(error).__name__, "exc_value": _text(error)}
     notes = getattr(error, "__notes__", None)
     if notes:
@@ -83,13 +83,13 @@ def _exception(error: BaseException, trace: TracebackType | None, seen: set[int]
 
 
 def _path(filename: str) -> str:
-    return filename if filename.startswith("<") else os.path.abspath(filename)  # noqa: PTH100 - resolve() would ask the disk
+    return filename if filename.startswith("<") else os.path.abspath(filename)  # noqa: PTH100 - resolve() would read the disk
 
 
 def _text(value: object) -> str:
     try:
         return str(value)
-    except Exception as error:  # noqa: BLE001 - a foreign exception class, whatever it raises
+    except Exception as error:  # noqa: BLE001 - a foreign exception class may raise anything
         return f"<it could not be read: {type(error).__name__}>"
 
 
