@@ -1,4 +1,4 @@
-"""Images of Python and of nginx made from those of this machine, where no registry of images can be reached."""
+"""Images of Python and nginx, made from files of this machine, for tests without an image registry."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.process import BIN, REPOSITORY
 from tests.programs import require
 
 CHANGES = ("ENV PATH=/usr/local/bin:/bin", "ENV PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels")
-"""For ``docker import --change``: the service's dependencies lie in the image, so that its build needs no network."""
+"""Options for ``docker import --change``. The image holds the service's dependencies, so its build needs no network."""
 _LEFT_OUT = ("__pycache__", "test", "idlelib", "tkinter", "turtledemo", "site-packages", "config-*")
 
 
 def make_python(root: Path) -> None:
-    """Fill ``root`` with what the official image has: Python in /usr/local, without compiled modules, and a shell.
+    """Fill ``root`` like the official image: Python in /usr/local, without compiled modules, and a shell.
 
-    The wheels of requirements.txt are in it as well.
+    It also holds the wheels of requirements.txt.
     """
     library = Path(sysconfig.get_path("stdlib"))
     copied = root / "usr/local/lib" / library.name
@@ -54,9 +54,9 @@ def make_python(root: Path) -> None:
 
 
 def make_nginx(root: Path) -> None:
-    """Fill ``root`` with what the official image of nginx has and compose.yaml needs.
+    """Fill ``root`` with the parts of the official image of nginx that compose.yaml needs.
 
-    Debian's nginx has its temporary files in another place, and where it logs the official image has its output.
+    Debian's nginx has its temporary files in another folder, and logs to files. The official image logs to its output.
     """
     nginx = require("nginx")
     (root / "usr/sbin").mkdir(parents=True)
@@ -76,11 +76,11 @@ def _installed(package: str) -> Path:
 
 
 def _copy_libraries(programs: Iterable[Path], root: Path) -> None:
-    """Copy the shared libraries that ``programs`` are linked with, all of them beside the C library."""
+    """Copy the shared libraries of ``programs`` into one folder, beside the C library."""
     told = subprocess.run(["ldd", *programs], check=True, capture_output=True, text=True).stdout
     found = {Path(path) for path in re.findall(r"=> (/\S+)", told)}
     beside = next(path.parent for path in found if path.name.startswith("libc.so"))
-    found.add(beside / "libgcc_s.so.1")  # a thread's end asks for it by name
+    found.add(beside / "libgcc_s.so.1")  # pthread_exit loads it by name
     for path in found:
         _copy(path, root / (beside / path.name).relative_to("/"))
     for loader in set(re.findall(r"^\s*(/\S+/ld-\S+) \(", told, re.MULTILINE)):

@@ -1,4 +1,4 @@
-"""The two containers of compose.yaml, run by docker-compose as the file has them, but for what ``_write`` changes."""
+"""The two containers of compose.yaml, run by docker-compose. ``_write`` changes the file for tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.repository.deploy.proxies import make_certificate
 
 
 class Stack:
-    """The containers, by the names that they have in the file."""
+    """The containers, by their names in the file."""
 
     def __init__(self, docker: Engine, directory: Path) -> None:
         self._docker = docker
@@ -31,7 +31,7 @@ class Stack:
         self.certificate = directory / "deploy/nginx/tls/service.pem"
 
     def run(self, *arguments: str) -> str:
-        """Return what ``docker-compose`` prints for these arguments; fail where it does."""
+        """Return the output of ``docker-compose`` for these arguments; fail if it fails."""
         command = [str(require("docker-compose")), *self._options, *arguments]
         environ = {**clean_environ(), **self._docker.environ}
         done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False, env=environ)
@@ -39,11 +39,11 @@ class Stack:
         return done.stdout.strip()
 
     def inspect(self, service: str) -> Any:
-        """Return what Docker knows about a container."""
+        """Return Docker's information about a container."""
         return self._docker.inspect(self._id(service))
 
     def port(self, port: int) -> int:
-        """Return where on this machine a port of the proxy is."""
+        """Return this machine's port for a port of the proxy."""
         (published,) = self.inspect("proxy")["NetworkSettings"]["Ports"][f"{port}/tcp"]
         return int(published["HostPort"])
 
@@ -52,14 +52,14 @@ class Stack:
         return str(self._in(service, network)["IPAddress"])
 
     def gateway(self, network: str) -> str:
-        """Return the address of this machine in a network of the proxy's."""
+        """Return the address of this machine in a network of the proxy."""
         return str(self._in("proxy", network)["Gateway"])
 
     def _in(self, service: str, network: str) -> Any:
         return self.inspect(service)["NetworkSettings"]["Networks"][f"{self._project}_{network}"]
 
     def log(self, service: str) -> str:
-        """Return what a container has written."""
+        """Return the output of a container."""
         return self._docker.run("logs", self._id(service))
 
     def _id(self, service: str) -> str:
@@ -70,7 +70,7 @@ class Stack:
 
 @contextlib.contextmanager
 def stack(docker: Engine, service: str, proxy: str, directory: Path) -> Iterator[Stack]:
-    """Bring the two up, of these images, with all that is mounted copied to ``directory``; remove them at the end."""
+    """Start both containers with copies of all mounted files in ``directory``, and remove them at the end."""
     shutil.copytree(REPOSITORY / "deploy", directory / "deploy")
     make_certificate(directory / "deploy/nginx/tls")
     _write(directory / "compose.yaml", service, proxy, docker.bridges)
@@ -86,10 +86,10 @@ def stack(docker: Engine, service: str, proxy: str, directory: Path) -> Iterator
 def _write(path: Path, service: str, proxy: str, bridges: str) -> None:
     project = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())
     first, second = project["services"][names.COMPOSE], project["services"]["proxy"]
-    # What the docker-compose of Debian 12 does not know.
+    # The docker-compose of Debian 12 does not know these keys.
     del project["name"], second["depends_on"][names.COMPOSE]["restart"]
-    # The images are made here, and the ports of this machine may be somebody else's. An adopter may have published
-    # more of them, or have added services, whose images come from elsewhere.
+    # The tests build the images, and other programs may use the ports of this machine. An adopter may have published
+    # more ports, or added services with images of their own.
     project["services"] = {names.COMPOSE: first, "proxy": second}
     for one in project["services"].values():
         one.pop("ports", None)
@@ -97,7 +97,7 @@ def _write(path: Path, service: str, proxy: str, bridges: str) -> None:
     del first["build"]
     first["image"], second["image"] = service, proxy
     second["ports"] = ["127.0.0.1::80", "127.0.0.1::443"]
-    # In less time.
+    # These make the test faster.
     first["healthcheck"] = {"interval": "1s"}
     first["environment"]["SERVICE_DRAIN_SECONDS"] = "0"
     if bridges:
@@ -108,9 +108,9 @@ def _write(path: Path, service: str, proxy: str, bridges: str) -> None:
 
 @contextlib.contextmanager
 def _letting_pass(bridges: str) -> Iterator[None]:
-    """Let containers on one bridge of the test's own engine, which makes no rules, reach each other.
+    """Allow traffic between containers on a bridge of the test's own engine, which adds no firewall rules.
 
-    Where another engine has run, the machine's own rules let nothing pass.
+    If another engine has run, the machine's own rules block this traffic.
     """
     if not bridges:
         yield

@@ -1,4 +1,4 @@
-"""A Docker engine for tests: one of their own that leaves nothing behind, or that of ``DOCKER_HOST``."""
+"""A Docker engine for tests: a private engine that leaves nothing behind, or the engine of ``DOCKER_HOST``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.programs import require
 from tests.repository.deploy import base_image
 
 HARDENED = ("--init", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--tmpfs=/tmp")
-"""How the README runs the image."""
+"""The README's options for running the image."""
 _numbers = itertools.count()
 
 
@@ -34,31 +34,31 @@ class Container:
 
 
 class Engine:
-    """A Docker engine that answers at ``host``; of a network, the bridge's name has to begin with ``bridges``."""
+    """A Docker engine that listens at ``host``; the names of its networks' bridges must begin with ``bridges``."""
 
     def __init__(self, host: str, bridges: str = "") -> None:
-        # The builder that each engine has; the other one comes as a plugin of the client.
+        # Every engine has this builder; the other one needs a plugin of the client.
         self.environ = {"DOCKER_HOST": host, "DOCKER_BUILDKIT": "0"}
         self.bridges = bridges
 
     def run(self, *arguments: str | Path, timeout: float = DEADLINE) -> str:
-        """Return what ``docker`` prints for these arguments; fail where it does."""
+        """Return the output of ``docker`` for these arguments; fail if it fails."""
         done = self._docker(*arguments, timeout=timeout)
         assert done.returncode == 0, f"docker {arguments}\n{done.stdout}\n{done.stderr}"
         return done.stdout.strip()
 
     def answers(self) -> bool:
-        """Tell whether the engine is there."""
+        """Return True if the engine answers."""
         return self._docker("version").returncode == 0
 
     def inspect(self, name: str) -> Any:
-        """Return what Docker knows about an image or a container."""
+        """Return Docker's information about an image or a container."""
         (found,) = json.loads(self.run("inspect", name))
         return found
 
     @contextlib.contextmanager
     def image(self, version: str, context: Path = REPOSITORY) -> Iterator[str]:
-        """Build the image of the service in ``context`` on a base that is made here; it is removed at the end."""
+        """Build the image of the service in ``context``, on a base image made here. Remove it at the end."""
         tag = f"service-test-{os.getpid()}:built"
         with self.imported("base", base_image.make_python, *base_image.CHANGES) as base:
             try:
@@ -70,7 +70,7 @@ class Engine:
 
     @contextlib.contextmanager
     def imported(self, name: str, make: Callable[[Path], None], *changes: str) -> Iterator[str]:
-        """Make an image of the files with which ``make`` fills a directory; it is removed at the end."""
+        """Make an image of the directory that ``make`` fills, and remove it at the end."""
         tag = f"service-test-{os.getpid()}:{name}"
         try:
             with tempfile.TemporaryDirectory() as directory:
@@ -85,7 +85,7 @@ class Engine:
     def container(
         self, image: str, directory: Path, *options: str, command: tuple[str, ...] = ()
     ) -> Iterator[Container]:
-        """Run a container as hardened as the README says, until the block ends."""
+        """Run a container with the README's hardening, until the block ends."""
         name = f"service-test-{os.getpid()}-{next(_numbers)}"
         arguments = ("run", "--rm", "--name", name, *HARDENED, "--publish=127.0.0.1::8000", *options, image, *command)
         try:
@@ -96,7 +96,7 @@ class Engine:
 
     @contextlib.contextmanager
     def serving(self, image: str, directory: Path, *options: str, command: tuple[str, ...] = ()) -> Iterator[Container]:
-        """Run a container; enter the block when it answers."""
+        """Run a container during the block, which begins when the container answers."""
         with self.container(image, directory, *options, command=command) as container:
             wait_until(lambda: self._ready(container), "the container answers /healthz")
             yield container
@@ -119,7 +119,7 @@ class Engine:
 
 @contextlib.contextmanager
 def engine() -> Iterator[Engine]:
-    """Yield the engine of ``DOCKER_HOST``; without one, start an engine, which needs root, and end it."""
+    """Yield the engine of ``DOCKER_HOST``. Without one, start an engine, which needs root, and end it."""
     host = os.environ.get("DOCKER_HOST")
     if host:
         yield Engine(host)
@@ -131,7 +131,7 @@ def engine() -> Iterator[Engine]:
     bridge = f"{bridges}0"
     with tempfile.TemporaryDirectory(prefix="docker-") as directory:
         subprocess.run([require("ip"), "link", "add", "name", bridge, "type", "bridge"], check=True)
-        # Its own place for everything, and none of its rules for the firewall, which would outlive it.
+        # It has separate folders, and adds no firewall rules, which would outlive it.
         host = f"unix://{directory}/socket"
         options = {
             "host": host,

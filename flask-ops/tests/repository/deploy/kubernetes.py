@@ -1,4 +1,4 @@
-"""What kubectl makes of deploy/kubernetes, and ways to look things up in it."""
+"""The objects that kubectl renders from deploy/kubernetes, and functions that look things up in them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.repository import names
 KUBERNETES = REPOSITORY / "deploy" / "kubernetes"
 OBSERVABILITY = REPOSITORY / "observability"
 CONTAINER = {"SERVICE_BIND": "0.0.0.0:8000", "SERVICE_MANAGEMENT_BIND": "0.0.0.0:8001"}
-"""What the Dockerfile sets."""
+"""Variables that the Dockerfile sets."""
 Object = dict[str, Any]
 
 
@@ -53,7 +53,7 @@ def container(objects: list[Object]) -> Object:
 
 
 def environment(objects: list[Object]) -> dict[str, str]:
-    """Return the variables that a container gets."""
+    """Return the variables of the container."""
     (source,) = container(objects)["envFrom"]
     (config,) = (o for o in of_kind(objects, "ConfigMap") if o["metadata"]["name"] == source["configMapRef"]["name"])
     return {**CONTAINER, **config["data"]}

@@ -1,4 +1,4 @@
-"""Clients that ask a proxy all the time, and count what they were not answered."""
+"""Clients that send requests to a proxy all the time, and count the results."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ CLIENTS = 6
 
 @dataclass
 class Load:
-    """What the clients have seen so far, by method and status; an exception's name where there was no status."""
+    """The results so far, by method and status; without a status, the name of the exception."""
 
     seen: Counter[tuple[str, int | str]] = field(default_factory=Counter)
 
     def wait_for(self, more: int) -> None:
-        """Wait for this many answers from now on."""
+        """Wait for ``more`` further results."""
         goal = self.seen.total() + more
         wait_until(lambda: self.seen.total() >= goal, f"{more} answers")
 
     def lost(self) -> dict[tuple[str, int | str], int]:
-        """Return what was not answered with 200."""
+        """Return the results other than 200."""
         return {what: count for what, count in self.seen.items() if what[1] != 200}
 
 
 @contextlib.contextmanager
 def load(edge: Edge, methods: tuple[str, ...], *, repeat: bool) -> Iterator[Load]:
-    """Have clients ask with ``methods`` in turn, each on one connection as long as that lasts, until the block ends.
+    """Run clients during the block. Each sends ``methods`` in turn, on one connection for as long as it lasts.
 
-    With ``repeat`` they do what RFC 9110, section 9.2.2, lets clients do: where a connection that was used before is
-    closed without an answer, they send an idempotent request once more.
+    With ``repeat``, clients use a right that RFC 9110, section 9.2.2, gives them. If a connection that was used before
+    closes without an answer, they send an idempotent request again.
     """
     load = Load()
     over = threading.Event()

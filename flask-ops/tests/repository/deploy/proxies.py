@@ -1,7 +1,7 @@
 """The proxies of `deploy/`, each a real one, in front of two real instances of the sample application.
 
-A configuration runs as it is in `deploy/`, but for what `replace` names: addresses and ports, paths, and the
-user where the tests are not run by root.
+A configuration runs as it is in `deploy/`, except for ``replace``: addresses and ports, paths, and the user if the
+tests do not run as root.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ _ESTABLISHED = "01"  # in /proc/net/tcp
 
 @dataclass(frozen=True)
 class Proxy:
-    """A program and its files in `deploy/`, the main one first; ``{}`` in arguments stands for its path."""
+    """A program and its files in `deploy/`, the main file first; ``{}`` in arguments stands for its path."""
 
     program: str
     files: Sequence[str]
     run: Sequence[str]
     check: Sequence[str]
     replace: Callable[[Path, int, int], Mapping[str, str]]
-    """Returns what to replace, and by what, for a directory and the two ports."""
+    """Returns replacements by their old texts, for a directory and the two ports."""
     of_root: Sequence[str] = ()
-    """Lines that only root may have."""
+    """Lines that need root."""
 
     def command(self, arguments: Sequence[str], directory: Path) -> list[str | Path]:
         """Return the program with ``arguments`` for the configuration in ``directory``."""
@@ -67,7 +67,7 @@ class Proxy:
         texts = {name: (REPOSITORY / "deploy" / name).read_text() for name in self.files}
         for old in replacements:
             assert any(old in text for text in texts.values()), f"{old!r} is not in {self.files}"
-        # All at one time: what one port is replaced by may begin like another one.
+        # Replace all at once: a replaced port may look like the beginning of another old text.
         pattern = re.compile("|".join(re.escape(old) for old in replacements))
         texts = {name: pattern.sub(lambda found: replacements[found[0]], text) for name, text in texts.items()}
         for name, text in texts.items():
@@ -136,7 +136,7 @@ PROXIES = {
 
 
 def make_certificate(directory: Path) -> None:
-    """Make a certificate for NAME, with its key beside it (``service.pem.key``, as HAProxy looks for it)."""
+    """Make a certificate for NAME, with its key in ``service.pem.key``, where HAProxy looks for it."""
     directory.mkdir()
     key, certificate = directory / "service.key", directory / "service.pem"
     command = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
@@ -147,7 +147,7 @@ def make_certificate(directory: Path) -> None:
 
 
 class Instance:
-    """One instance of the sample application, on the same port whenever it is started."""
+    """One instance of the sample application, which uses the same port for each start."""
 
     def __init__(self, program: str, directory: Path, port: int, env: Mapping[str, str]) -> None:
         self.port = port
@@ -159,7 +159,7 @@ class Instance:
 
     @property
     def server(self) -> Server:
-        """Return the server as it was started last."""
+        """Return the server of the latest start."""
         return self.starts[-1]
 
     def start(self) -> None:
@@ -183,12 +183,12 @@ class Instance:
             return client.connect_ex(("127.0.0.1", self.port)) == errno.ECONNREFUSED
 
     def close(self) -> None:
-        """End what still runs."""
+        """End the server if it still runs."""
         self._stack.close()
 
 
 class Edge(Server):
-    """A proxy that runs; ``port`` is that of TLS, ``plain_port`` the other one."""
+    """A running proxy; ``port`` is its port with TLS, ``plain_port`` its port without TLS."""
 
     plain_port: int
     certificate: Path
@@ -206,13 +206,13 @@ class Edge(Server):
         body: bytes | None = None,
         port: int | None = None,
     ) -> Answer:
-        """Send one request by TLS on a connection of its own; to ``port``, where one is named, without."""
+        """Send one request on a new connection: with TLS, or without TLS if ``port`` is given."""
         with contextlib.closing(self.connect(tls=port is None)) as connection:
             return ask(connection, method, path, headers, body)
 
     def connections(self) -> int:
-        """Return how many connections clients have to the port of TLS, as Linux says."""
-        # psutil looks for the process of each connection first, which takes a busy machine a second.
+        """Return the number of clients' connections to the TLS port, as Linux reports it."""
+        # psutil first looks for the process of each connection. On a busy machine, that takes a second.
         rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
         return sum(1 for row in rows if row[1].endswith(f":{self.port:04X}") and row[3] == _ESTABLISHED)
 
@@ -267,7 +267,7 @@ def site(
     host: str = NAME,
     server: str = "gunicorn",
 ) -> Iterator[Site]:
-    """Run the proxy called ``name``, which serves ``host``, in front of two instances under ``server`` with ``env``."""
+    """Run the proxy ``name``, which serves ``host``, in front of two instances under ``server`` with ``env``."""
     with ExitStack() as stack:
         plain, tls, *ports = (free_port() for _ in range(2 + len(ADDRESSES)))
         instances = [Instance(server, directory, port, env or {}) for port in ports]
@@ -279,7 +279,7 @@ def site(
 
 @contextlib.contextmanager
 def _edge(proxy: Proxy, plain: int, tls: int, instances: Sequence[int], host: str) -> Iterator[Edge]:
-    # Not below pytest's directory, into which the user that a proxy changes to may not look.
+    # A proxy changes its user, and that user may not read pytest's directory.
     with tempfile.TemporaryDirectory(prefix=f"{proxy.program}-") as name:
         directory = Path(name)
         directory.chmod(0o755)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from tests.programs import require
 
-_REFUSE = 0x00050000 | errno.EPERM  # SCMP_ACT_ERRNO, which SystemCallErrorNumber=EPERM asks for
+_REFUSE = 0x00050000 | errno.EPERM  # SCMP_ACT_ERRNO, which SystemCallErrorNumber=EPERM selects
 _ALLOW = 0x7FFF0000  # SCMP_ACT_ALLOW
 
 
 def allowed(filters: Iterable[str]) -> set[str]:
-    """Return what the values of ``SystemCallFilter=`` allow, in this order; the first has no ``~``."""
+    """Return the calls that the values of ``SystemCallFilter=`` allow, in this order; the first has no ``~``."""
     text = subprocess.run(
         [require("systemd-analyze"), "--no-pager", "syscall-filter"], capture_output=True, text=True, check=True
     ).stdout
@@ -41,13 +41,13 @@ def allowed(filters: Iterable[str]) -> set[str]:
 
 
 def confine(names: Iterable[str]) -> None:
-    """Have every other system call of this process fail from now on, also in what it executes."""
+    """Make all other system calls fail from now on, in this process and in the programs that it executes."""
     library = ctypes.CDLL("libseccomp.so.2")
     library.seccomp_init.restype = ctypes.c_void_p
     context = ctypes.c_void_p(library.seccomp_init(_REFUSE))
     for name in names:
         number = library.seccomp_syscall_resolve_name(name.encode())
-        if number >= 0:  # else this machine has none of this name
+        if number >= 0:  # otherwise, this machine has no call with this name
             assert 0 == library.seccomp_rule_add(context, ctypes.c_uint(_ALLOW), number, 0), name
     assert 0 == library.seccomp_load(context)
 

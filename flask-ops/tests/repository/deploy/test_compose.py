@@ -18,7 +18,7 @@ LOOPBACK = {"127.0.0.1", "[::1]"}
 
 @pytest.fixture(scope="module")
 def services() -> dict[str, Any]:
-    """Return the services of compose.yaml, with `service` for the one that `make name` renames."""
+    """Return the services of compose.yaml, with `service` as the key that `make name` renames."""
     found = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]
     return {"service" if name == names.COMPOSE else name: service for name, service in found.items()}
 
@@ -45,7 +45,7 @@ def test_the_settings_are_ones_the_service_accepts(services: dict[str, Any]) -> 
 
 
 def test_the_management_address_cannot_be_reached_from_other_machines(services: dict[str, Any]) -> None:
-    """Other ports may be published; this one asks for no password."""
+    """Other ports may be published, but this one requires no password."""
     for port in services["service"].get("ports", []):
         host, inside = (port.get("host_ip", ""), port["target"]) if isinstance(port, dict) else split(port)
         first, _, last = str(inside).partition("-")
@@ -54,7 +54,7 @@ def test_the_management_address_cannot_be_reached_from_other_machines(services: 
 
 
 def split(port: str | int) -> tuple[str, str]:
-    """Return address and port, or range of ports, in the container; the address is empty if it is not there."""
+    """Return the host address and the container's port, or range of ports. The address is empty if there is none."""
     published, _, inside = str(port).partition("/")[0].rpartition(":")
     return published.rpartition(":")[0], inside
 

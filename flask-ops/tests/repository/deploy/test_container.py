@@ -1,4 +1,4 @@
-"""The image, built and run by a real Docker engine as the README says, alone and as compose.yaml has it."""
+"""The image, built and run by a real Docker engine as in the README, alone and with compose.yaml."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ for path in pathlib.Path("/proc").glob("[0-9]*/status"):
 FIELDS = ("Uid", "Gid", "CapEff", "NoNewPrivs")
 TESTS = Path(sample.__file__).parent
 WITH_SAMPLE = (f"--volume={TESTS}:/srv/service/tests:ro", f"--volume={TESTS}/project/service:/srv/service/service:ro")
-"""The sample application, and the service that it extends instead of the template's."""
+"""The sample application, and the service that it extends, in place of the template's."""
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_it_serves_without_root_without_capabilities_and_without_a_disk(
 
 
 def test_the_health_check_says_why_a_container_is_not_healthy(docker: Engine, image: str, tmp_path: Path) -> None:
-    # Without --init: a signal to stop goes to process 1 alone.
+    # Without --init, a stop signal reaches process 1 alone.
     hasty = ("--health-interval=1s", "--health-start-period=1s", "--init=false")
     with docker.serving(image, tmp_path, *hasty) as container:
         docker.run("kill", "--signal=STOP", container.name)
@@ -153,19 +153,19 @@ def test_wrong_settings_end_the_container_with_78(docker: Engine, image: str, tm
 
 
 def test_a_missing_tmpfs_is_named(docker: Engine, image: str, tmp_path: Path) -> None:
-    """With a read-only root there is no place for the metrics store."""
+    """With a read-only root, there is no place for the metrics store."""
     with docker.container(image, tmp_path, "--tmpfs=/tmp:ro") as container:
         assert 73 == container.server.process.wait(DEADLINE)
         assert "No usable temporary directory" in container.server.line("metrics store cannot be written")["reason"]
 
 
 def test_a_stop_right_after_the_start_is_heard(docker: Engine, image: str, tmp_path: Path) -> None:
-    """The kernel drops what process 1 of a container has no handler for yet."""
+    """In a container, the kernel drops signals to process 1 until it has a handler."""
     with docker.container(image, tmp_path) as container:
         wait_until(lambda: docker.run("ps", "--quiet", f"--filter=name={container.name}"), "it is started")
         docker.run("kill", "--signal=TERM", container.name)
 
-        # 143 as long as Gunicorn has not begun.
+        # 143 if Gunicorn has not started yet.
         assert container.server.process.wait(DEADLINE) in {0, 128 + signal.SIGTERM}
 
 
@@ -195,7 +195,7 @@ def composed(docker: Engine, image: str, tmp_path_factory: pytest.TempPathFactor
 
 
 def test_compose_yaml_passes_as_what_the_world_sees(composed: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The name, the certificate and the one instance are those that its nginx is given."""
+    """The name, the certificate and the one instance are those in the configuration of its nginx."""
     reach(monkeypatch, composed.certificate)
     url, management = f"https://{NAME}:{composed.port(443)}", f"http://{composed.address(names.COMPOSE, 'inside')}:8001"
     found = verify(url, f"--management={management}", "--public", "--certificate-days=1", "--wait=20")

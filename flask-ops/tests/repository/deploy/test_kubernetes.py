@@ -1,4 +1,4 @@
-"""What kubectl makes of deploy/kubernetes is valid and hardened, and agrees with the service."""
+"""The objects of deploy/kubernetes are valid and hardened, and fit the service."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_each_object_is_what_kubernetes_accepts(objects: list[Object]) -> None:
 
 
 def test_the_pods_keep_the_restricted_security_standard(objects: list[Object]) -> None:
-    """https://kubernetes.io/docs/concepts/security/pod-security-standards/, what it demands and forbids."""
+    """The requirements are in https://kubernetes.io/docs/concepts/security/pod-security-standards/."""
     spec, service = pod(objects), container(objects)
     assert {"hostNetwork", "hostPID", "hostIPC", "initContainers"}.isdisjoint(spec)
     assert {"emptyDir"} == {kind for volume in spec["volumes"] for kind in volume if kind != "name"}
@@ -128,7 +128,7 @@ def test_the_probes_ask_the_management_address(objects: list[Object]) -> None:
 
     assert {"startupProbe", "livenessProbe", "readinessProbe"} == set(probes)
     assert {"management"} == {probe["httpGet"]["port"] for probe in probes.values()}
-    # Neither a start nor a restart may hang on a dependency.
+    # Neither a start nor a restart may depend on other services.
     assert ["/livez", "/livez", "/readyz"] == [
         probes[name]["httpGet"]["path"] for name in ("startupProbe", "livenessProbe", "readinessProbe")
     ]

@@ -1,6 +1,6 @@
-"""What deploy/kubernetes tells Prometheus, its adapter and Grafana is what observability/ says.
+"""The settings for Prometheus, its adapter and Grafana in deploy/kubernetes, compared with observability/.
 
-An adopter's alerts and dashboards get there by `make manifests`. Until then only what was there before has to agree.
+`make manifests` copies an adopter's alerts and dashboards there. Until then, only the unchanged parts must agree.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def production() -> list[Object]:
 
 
 def test_the_objects_of_the_operator_have_the_fields_it_knows(production: list[Object]) -> None:
-    """Those of ServiceMonitor and PrometheusRule that are used here, from the operator's published definitions."""
+    """The fields of ServiceMonitor and PrometheusRule used here are from the operator's published definitions."""
     monitor = one(production, "ServiceMonitor")["spec"]
     assert {"jobLabel", "selector", "endpoints", "sampleLimit"} == set(monitor)
     (endpoint,) = monitor["endpoints"]
@@ -50,7 +50,7 @@ def test_the_autoscaler_asks_for_the_metric_that_the_adapter_makes_of_ours(
     (metric,) = one(production, "HorizontalPodAutoscaler")["spec"]["metrics"]
     assert rule["name"]["as"] == metric["pods"]["metric"]["name"]
 
-    # The adapter puts its labels in; what is left is PromQL, about metrics that exist.
+    # The adapter inserts its labels. The rest is PromQL about existing metrics.
     query = rule["metricsQuery"].replace("<<.GroupBy>>", "pod").replace("<<.LabelMatchers>>", 'pod="a"')
     rules = tmp_path / "rules.yml"
     rules.write_text(yaml.safe_dump({"groups": [{"name": "q", "rules": [{"record": "q", "expr": query}]}]}))
@@ -83,7 +83,7 @@ def test_prometheus_finds_and_scrapes_the_pods_as_observability_says(production:
 
 @pytest.fixture
 def remade(tmp_path: Path) -> list[Object]:
-    """What an overlay makes after `make manifests`, in a copy in which a file of rules was there before."""
+    """Return the objects of an overlay after `make manifests`, in a copy that had an old file of rules."""
     shutil.copytree(KUBERNETES, tmp_path / "deploy" / "kubernetes")
     shutil.copytree(OBSERVABILITY, tmp_path / "observability")
     stale = tmp_path / "deploy/kubernetes/components/monitoring/rules/stale.yaml"
@@ -104,12 +104,12 @@ def test_make_manifests_makes_the_dashboards_of_observability(remade: list[Objec
     files = {path.name: path.read_text() for path in OBSERVABILITY.glob("grafana/dashboards/*.json")}
 
     assert {name: json.loads(text) for name, text in files.items()} == dashboards(remade)
-    # `kubectl apply` without --server-side keeps a copy in an annotation, which may have 256 KiB.
+    # `kubectl apply` without --server-side keeps a copy in an annotation, with at most 256 KiB.
     assert sum(map(len, files.values())) < 2**18
 
 
 def test_make_manifests_has_been_called_after_the_last_change(production: list[Object], remade: list[Object]) -> None:
-    """Unless something was only added: see above."""
+    """Additions are an exception: see the module's text."""
     now = {identity(rule): rule for rule in rules(remade)}
 
     assert [] == [rule for rule in rules(production) if now.get(identity(rule), rule) != rule], "make manifests"
@@ -128,6 +128,6 @@ def identity(rule: Object) -> tuple[str, ...]:
 
 
 def dashboards(objects: list[Object]) -> dict[str, Any]:
-    """Return the dashboards in the map by which Grafana's sidecar finds them."""
+    """Return the dashboards of the map that Grafana's sidecar finds."""
     (found,) = (o for o in of_kind(objects, "ConfigMap") if "grafana_dashboard" in o["metadata"].get("labels", {}))
     return {name: json.loads(text) for name, text in found.get("data", {}).items()}

@@ -1,4 +1,4 @@
-"""The proxies of `deploy/`: what reaches the application, what is refused, and what they answer themselves."""
+"""The proxies of `deploy/`: requests that reach the application, requests that they refuse, and their own answers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def running_site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 
 def problem(answer: Answer) -> dict[str, object]:
-    """Return the problem that a proxy has answered, whose request id is in the header as well."""
+    """Return the proxy's problem, whose request id must equal the id in the header."""
     assert "application/problem+json" == answer.headers["Content-Type"]
     found: dict[str, object] = answer.json()
     assert {"type", "title", "status", "request_id"} == found.keys()
@@ -49,7 +49,7 @@ def test_the_program_itself_accepts_the_configuration_without_a_warning(name: st
         proxy.command(proxy.check, tmp_path), capture_output=True, text=True, timeout=DEADLINE, check=False
     )
 
-    # Debian's mod_ssl says so where its OpenSSL is not the very one that it was compiled with.
+    # Debian's mod_ssl warns if its OpenSSL differs from the version that it was compiled with.
     lines = [line for line in checked.stderr.splitlines() if line != "Syntax OK" and "AH01882" not in line]
     assert ([], "", 0) == (lines, checked.stdout, checked.returncode)
 
@@ -127,7 +127,7 @@ def test_a_request_without_tls_where_tls_is_due_is_answered_with_a_problem_or_no
 
 
 def test_a_path_cannot_forge_fields_of_the_log(running_site: Site) -> None:
-    """What is between quotes is one field, of a JSON line or of a text."""
+    """The text between quotes is one field, of a line in JSON or in plain text."""
     running_site.edge.get('/forged%20200%205%20"%22')
 
     line = wait_until(lambda: [text for text in running_site.edge.text().splitlines() if "forged" in text], "the line")
@@ -141,7 +141,7 @@ def test_tls_is_of_this_century(running_site: Site) -> None:
     old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     old.load_verify_locations(edge.certificate)
     old.set_ciphers("DEFAULT:@SECLEVEL=0")
-    with pytest.deprecated_call():  # which is the point
+    with pytest.deprecated_call():  # the test needs an old version
         old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
     with pytest.raises((ssl.SSLError, ConnectionError)), closing(edge.connect(context=old)) as connection:
         connection.connect()
@@ -210,7 +210,7 @@ def test_a_header_that_is_too_large_is_refused(running_site: Site) -> None:
 
 
 def test_connections_to_the_instances_are_used_again(running_site: Site) -> None:
-    """A few, against 100 where each request has its own."""
+    """The proxy uses a few connections, not 100 for 100 requests."""
     with closing(running_site.edge.connect()) as connection:
         ports = {ask(connection, "GET", "/whoami").json()["port"] for _ in range(100)}
 

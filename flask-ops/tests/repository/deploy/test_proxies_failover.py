@@ -1,4 +1,4 @@
-"""Instances that die or are restarted behind each proxy of `deploy/`: what it costs."""
+"""The cost of instances that die or restart behind each proxy of `deploy/`."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def test_a_post_whose_instance_is_killed_is_asked_once(running_site: Site) -> No
 
     assert "Bad Gateway" == problem(answer)["title"]
     assert 1 == len(running_site.lines("slow view"))
-    # A new one goes to the instance that lives.
+    # A new request goes to the living instance.
     assert 200 == running_site.edge.request("POST", "/upload", body=b"x").status
 
 
 def test_what_a_second_instance_that_dies_leaves_is_called_what_it_is(running_site: Site) -> None:
-    """A problem, but with Apache a page of its own."""
+    """The answer is a problem, but Apache sends its own page."""
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(running_site.edge.get, "/slow?s=20")
         first = busy(running_site)
@@ -114,7 +114,10 @@ def test_a_rolling_restart_under_load_costs_no_request_at_all(name: str, tmp_pat
 
 
 def test_apache_leaves_the_repetition_on_a_connection_that_was_used_to_the_client(tmp_path: Path) -> None:
-    """It closes such a connection without an answer; on the first request of one it asks the other instance."""
+    """Apache closes such a connection without an answer.
+
+    For the first request of a connection, it tries the other instance.
+    """
     with site("apache", tmp_path) as running, closing(running.edge.connect()) as connection:
         ask(connection, "GET", "/")
         with ThreadPoolExecutor(1) as pool:

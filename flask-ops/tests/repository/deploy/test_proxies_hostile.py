@@ -1,4 +1,4 @@
-"""What a client writes in other ways or forges gets past no proxy of `deploy/`, whichever server is behind it."""
+"""Forged headers and unusual spellings, which no proxy of `deploy/` lets through, for any server behind it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.repository.deploy.proxies import NAME, PROXIES, Site, site
 from tests.repository.deploy.test_proxies import problem
 
 SERVERS = ["gunicorn", "uwsgi"]
-"""uWSGI removes dot segments, takes ``%`` for a character, and reads ``_`` in the name of a header as ``-``."""
+"""uWSGI removes dot segments, accepts a lone ``%``, and reads ``_`` in a header's name as ``-``."""
 FORGED = {
     "X-Forwarded-For": "192.0.2.66",
     "X-Forwarded-Proto": "gopher",
@@ -32,7 +32,7 @@ FORGED = {
     "traceparent": f"00-{'a' * 32}-{'b' * 16}-01",
     "tracestate": "evil=1",
     "baggage": "evil=1",
-    # What is named here, the next hop has to drop.
+    # The next hop must drop the headers named here.
     "Connection": "close, X-Forwarded-For, X-Forwarded-Proto, X-Request-ID",
 }
 
@@ -46,12 +46,12 @@ def running_site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture(scope="module")
 def refused(running_site: Site) -> list[str]:
-    """Return the first part of each path that the management listener has and the world must not reach."""
+    """Return the first segment of each path of the management listener that clients must not reach."""
     told = running_site.instances[0].server.manage("/nope").json()["detail"]
     paths = told.removeprefix("There is only ").removesuffix(".").split(", ")
     names = {path.split("/")[1] for path in [*paths, *page.routes()]}
     assert {"", "readyz", "metrics", "status"} <= names
-    return sorted(names - {"", "readyz"})  # the application's own have these names
+    return sorted(names - {"", "readyz"})  # the application also has paths with these names
 
 
 def test_the_paths_of_the_management_are_refused_however_they_are_written(
@@ -100,7 +100,7 @@ def test_what_a_client_forges_does_not_arrive(running_site: Site) -> None:
 
 
 def test_an_underscore_in_its_name_makes_no_other_header(running_site: Site) -> None:
-    """uWSGI adds the value to that of the header with ``-``, and waits for a body of this ``Content_Length``."""
+    """uWSGI adds the value to the header with ``-``, and waits for a body of the length in ``Content_Length``."""
     for name, sent in {**FORGED, "Content-Length": "66", "Content-Type": "text/evil"}.items():
         for form in {name.replace("-", "_"), name.replace("-", "_", 1)} - {name}:
             both = {form: sent} if name.startswith("Content") else {name: sent, form: sent}
@@ -115,7 +115,7 @@ def test_a_header_of_one_s_own_may_have_an_underscore(running_site: Site) -> Non
 
 
 def test_no_size_falls_between_the_limits_of_the_proxy_and_those_of_the_server(running_site: Site) -> None:
-    """The server's own answer would be a page of HTML, or none."""
+    """The server itself would answer with HTML, or not at all."""
     edge = running_site.edge
     around = [4096, *range(8080, 8200, 6), *range(8182, 8194)]
     paths = ["/" + "x" * (size - len("GET / HTTP/1.1")) for size in around]

@@ -1,4 +1,4 @@
-"""Slow clients before each proxy of `deploy/`: they cost the proxy a connection, and the service nothing."""
+"""Slow clients of each proxy in `deploy/`: each costs the proxy one connection, and the service nothing."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.programs import require
 from tests.repository.deploy.proxies import NAME, PROXIES, Site, ask, site
 
 SLOW = int(os.environ.get("SLOW_CLIENTS", "300"))
-"""Slow clients of each kind."""
+"""The number of slow clients of each kind."""
 MORE = 10
-"""Further ones, for slowhttptest's own probes and what it does not get to open count as connections as well."""
+"""Additional clients: slowhttptest also counts its own probes, and connections that it fails to open."""
 HOST = "127.0.0.1"
-"""The name that slowhttptest can find."""
+"""A name that slowhttptest can resolve."""
 REQUESTS = 50
 LARGE = 900_000
-"""Bytes of a body, more than any buffer of a connection holds."""
+"""The size of a body, more than all buffers of a connection hold."""
 
 
 @pytest.fixture(params=list(PROXIES))
@@ -36,7 +36,7 @@ def running_site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sit
 
 @contextlib.contextmanager
 def slowhttptest(running_site: Site, directory: Path, kind: str, arguments: Sequence[str] = ()) -> Iterator[None]:
-    """Keep slow clients busy that send ten bytes every two seconds."""
+    """Run slow clients that send ten bytes every two seconds."""
     sizes = ("-c", f"{SLOW + MORE}", "-r", f"{SLOW + MORE}", "-i", "2", "-x", "10", "-l", "60")
     url = f"https://{HOST}:{running_site.edge.port}/upload"
     log = directory / f"slowhttptest{kind}"
@@ -58,13 +58,13 @@ def slowhttptest(running_site: Site, directory: Path, kind: str, arguments: Sequ
 
 
 def in_flight(running_site: Site) -> float:
-    """Return how many requests the instances serve."""
+    """Return the number of requests that the instances serve."""
     texts = [instance.server.manage("/metrics").body.decode() for instance in running_site.instances]
     return sum(value(text, "service_requests_in_flight") for text in texts)
 
 
 def assert_others_are_served(running_site: Site, slow: int) -> None:
-    """Ask while ``slow`` slow clients are connected, all the time."""
+    """Send requests while ``slow`` slow clients stay connected."""
     with closing(running_site.edge.connect()) as connection:
         statuses = [ask(connection, "GET", "/whoami", {"Host": HOST}).status for _ in range(REQUESTS)]
 
@@ -86,12 +86,12 @@ def test_slow_headers_and_slow_bodies_leave_others_unharmed(running_site: Site, 
     ("running_site", "framing"),
     [
         *((name, f"Content-Length: {LARGE + 1}") for name in PROXIES),
-        *((name, "Transfer-Encoding: chunked") for name in PROXIES if name != "apache"),  # which refuses them
+        *((name, "Transfer-Encoding: chunked") for name in PROXIES if name != "apache"),  # Apache refuses them
     ],
     indirect=["running_site"],
 )
 def test_large_bodies_that_stall_before_their_end_leave_others_unharmed(running_site: Site, framing: str) -> None:
-    """More of them than the instances have threads, each with all but the end of its body sent."""
+    """There are more clients than the instances have threads. Each sends all of its body except the end."""
     stalled = 2 * sum(
         int(value(instance.server.manage("/metrics").body.decode(), "service_worker_threads"))
         for instance in running_site.instances

@@ -1,4 +1,4 @@
-"""A request that takes longer than the proxies of `deploy/` wait for it."""
+"""A request that takes longer than the timeout of the proxies in `deploy/`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PATIENCE = 60.0
 
 
 def test_a_request_that_takes_too_long_is_given_up_and_not_repeated(tmp_path: Path) -> None:
-    """All proxies at one time, for each waits 30 seconds, as long as the service's default says."""
+    """All proxies run at the same time, because each waits 30 seconds, the service's default."""
 
     def give_up(name: str) -> tuple[Answer, int]:
         directory = tmp_path / name

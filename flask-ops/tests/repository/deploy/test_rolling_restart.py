@@ -22,7 +22,7 @@ from tests.threads import meanwhile
 
 ROUNDS = int(os.environ.get("ROUNDS", "2"))
 KEEP_ALIVE, SINGLE = 2, 2
-"""How many clients of each kind ask all the time."""
+"""The number of clients of each kind."""
 
 CONFIGURATION = """
 defaults
@@ -41,11 +41,11 @@ backend service
     default-server check inter 100ms fall 2 rise 2
 {servers}
 """
-"""Without retries, so that what is lost shows."""
+"""It has no retries, so that lost requests are visible."""
 
 
 class Instance:
-    """One server that is started again and again on the same port."""
+    """A server that restarts on the same port."""
 
     def __init__(self, name: str, directory: Path) -> None:
         self._name, self._directory = name, directory
@@ -64,10 +64,10 @@ class Instance:
         wait_until(lambda: self.server is not None and self.server.get("/readyz").status == 200, "ready")
 
     def restart(self) -> None:
-        """Restart it, and wait until HAProxy has it back.
+        """Restart it, and wait until HAProxy uses it again.
 
-        To drain the other one as soon as this one is ready would leave HAProxy none: two checks take the one out
-        in the time in which two checks take the other one in.
+        If the other instance drained as soon as this one is ready, HAProxy would have none. Two checks remove one
+        instance in the time in which two checks add the other.
         """
         assert self.server is not None
         assert 0 == self.server.stop()
@@ -110,7 +110,7 @@ def ask(port: int) -> int:
 
 
 class Clients:
-    """Ask all the time, on connections that are kept and on new ones; count what comes back."""
+    """Clients that send requests all the time, on kept and on new connections, and count the results."""
 
     def __init__(self, port: int) -> None:
         self.answers: Counter[str] = Counter()

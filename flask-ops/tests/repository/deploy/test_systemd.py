@@ -1,4 +1,4 @@
-"""The unit is sound and hardened, and what systemd is told of the service is so."""
+"""The unit is valid and hardened, and its values fit the service."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HERE = f"/opt/{UNIT.stem}"
 
 @pytest.fixture
 def unit() -> dict[str, str]:
-    """Return the settings of the unit, those of one name in one line."""
+    """Return the settings of the unit; repeated names are joined in one line."""
     found: dict[str, str] = {}
     for line in UNIT.read_text().splitlines():
         name, is_setting, value = line.partition("=")
@@ -41,7 +41,7 @@ def environment(unit: Mapping[str, str]) -> dict[str, str]:
 
 
 def test_systemd_understands_every_line(tmp_path: Path) -> None:
-    """It exits with 0 for an unknown key, and with words."""
+    """For an unknown key, systemd-analyze exits with 0 and prints a message."""
     copy = tmp_path / UNIT.name
     copy.write_text(UNIT.read_text().replace(f"{HERE}/.venv/bin", str(BIN)).replace(HERE, str(REPOSITORY)))
     command = [str(require("systemd-analyze")), "verify", str(copy)]
@@ -63,7 +63,7 @@ def test_its_numbers_fit_those_of_the_service(unit: dict[str, str]) -> None:
     assert int(unit["TimeoutStopSec"]) >= defaults.drain_seconds + defaults.graceful_seconds + 5
     assert {str(startup.EX_CONFIG), str(startup.EX_CANTCREAT)} == set(unit["RestartPreventExitStatus"].split())
     assert f"%t/{unit['RuntimeDirectory']}" == environment(unit)["TMPDIR"]
-    # Gunicorn has replaced a silent worker before the watchdog gives up: `timeout` and the look each second.
+    # Gunicorn replaces an unresponsive worker before the watchdog ends: `timeout` and a check each second.
     assert int(unit["WatchdogSec"]) >= 2 * 30
 
 
@@ -110,7 +110,7 @@ def test_its_folder_lets_the_proxy_reach_a_unix_socket_and_nobody_look_around(un
 
 
 class Told:
-    """A socket as systemd's, and what was sent there."""
+    """A socket like systemd's, and the messages that it received."""
 
     def __init__(self, name: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

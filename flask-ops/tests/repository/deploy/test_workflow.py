@@ -1,4 +1,4 @@
-"""The workflow for adopters is one that GitHub accepts, asks for little, and starts the image as the tests do."""
+"""The workflow for adopters: GitHub accepts it, it has few permissions, and it starts the image as the tests do."""
 
 from __future__ import annotations
 
