@@ -23,7 +23,7 @@ print(json.dumps({"unknown": sorted(unknown_variables(os.environ, Settings)), "e
 
 
 def refused(environ: Mapping[str, str]) -> dict[str, object]:
-    """Return the variables that the service does not know, and the error with which it does not start."""
+    """Return the variables unknown to the service, and the error that stops its start."""
     done = subprocess.run(
         [BIN / "python", "-c", _SCRIPT],
         cwd=REPOSITORY,

@@ -1,4 +1,4 @@
-"""The names by which this repository calls the service today. `make name` changes them."""
+"""The current names of the service in this repository. `make name` changes them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ COMPOSE, *_ = (
     for name, service in yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"].items()
     if "build" in service
 )
-"""The service of compose.yaml that is built here."""
+"""The service in compose.yaml whose image is built here."""
 UNIT, *_ = (
     path
     for path in sorted((REPOSITORY / "deploy/systemd").glob("*.service"))
     if f"\nSyslogIdentifier={path.stem}\n" in path.read_text()
 )
-"""The unit of systemd, a file with the service's name."""
+"""The unit file of systemd, named after the service."""

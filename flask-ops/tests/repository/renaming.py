@@ -11,13 +11,13 @@ from tests.copies import copy_repository
 
 
 class Copy:
-    """A copy of the repository in which the service can be renamed."""
+    """A copy of the repository in which tests can rename the service."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = copy_repository(folder)
 
     def make_name(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        """Run `make name` with these arguments, as in a shell that `make` has not started."""
+        """Run `make name` with these arguments, as in a shell outside of `make`."""
         inherited = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL"}}
         return subprocess.run(
             ["make", "--no-print-directory", "name", *arguments, f"PYTHON={sys.executable}"],
@@ -30,7 +30,7 @@ class Copy:
         )
 
     def rename(self, name: str) -> str:
-        """Rename the service, and return what that prints."""
+        """Rename the service, and return the output."""
         done = self.make_name(f"NAME={name}")
         assert (0, "") == (done.returncode, done.stderr)
         return done.stdout

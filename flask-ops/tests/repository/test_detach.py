@@ -33,7 +33,7 @@ HASH = f"sha256:{'0' * 64}"
 
 
 def copy_repository(folder: Path) -> Path:
-    """Copy what a clone has into ``folder``, without git."""
+    """Copy the files of a clone into ``folder``, without git."""
     left_out = (".git", ".venv*", ".newer", "*_cache", ".hypothesis", ".coverage*", "__pycache__", "dist", "tls")
     return Path(shutil.copytree(REPOSITORY, folder, ignore=shutil.ignore_patterns(*left_out)))
 
@@ -52,7 +52,7 @@ def texts(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def detached(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the repository that is detached, with its library as a wheel."""
+    """Return a detached copy of the repository, with its library as a wheel."""
     copy = copy_repository(tmp_path_factory.mktemp("detached") / "copy")
     make("detach", cwd=copy)
     return copy
@@ -171,7 +171,7 @@ def test_the_image_copies_only_what_is_there_and_not_ignored(detached: Path) -> 
 
 
 def test_the_image_is_built_without_a_network(detached: Path) -> None:
-    """The base image brings the locked packages; the library comes from the clone."""
+    """The base image holds the locked packages; the library comes from the clone."""
     with engine() as docker, docker.image(version="1.2.3-test", context=detached) as tag:
         shown = docker.run(
             "run", "--rm", "--network=none", tag, "python", "-c", "import flask_ops; print(flask_ops.__version__)"
@@ -241,7 +241,7 @@ class Releases(ThreadingHTTPServer):
 
 
 class Release(BaseHTTPRequestHandler):
-    """One request to it."""
+    """One request to that server."""
 
     server: Releases
 
@@ -291,7 +291,7 @@ def test_a_released_archive_is_pinned_installed_and_locked(
     subprocess.run(pip, cwd=clone, env=outside(), check=True, timeout=60)
     assert releases.archive == (tmp_path / WHEEL).read_bytes()
 
-    # The index has a certificate of its own, so uv trusts this server in another way.
+    # The index has another certificate, so uv needs a separate setting to trust this server.
     monkeypatch.delenv("SSL_CERT_FILE")
     monkeypatch.setenv("UV_INSECURE_HOST", host)
     before = texts(clone)

@@ -103,7 +103,7 @@ def test_the_log_fields_are_those_of_the_table(tmp_path: Path) -> None:
 
 
 def test_the_snippets_for_customising_work_as_written(tmp_path: Path) -> None:
-    """Put each snippet at the place that the page names, and use the service with all of them."""
+    """Put each snippet in the place that the page names, and use the service with all of them."""
     route, test, check, other, metric, setting, field = re.findall(r"```python\n(.*?)```", page("customise"), re.DOTALL)
     assert all(len(snippet.splitlines()) < 10 for snippet in (route, test, check, other, metric, setting, field))
     copy = copy_service(tmp_path / "copy")
@@ -144,7 +144,7 @@ def test_the_snippets_for_customising_work_as_written(tmp_path: Path) -> None:
 
 
 def add(file: Path, imports: str, code: str) -> None:
-    """Append ``code`` to a module, and put ``imports`` before its own."""
+    """Append ``code`` to a module, and put ``imports`` before the module's own."""
     first = re.search(r"^(?:from (?!__future__)|import )", file.read_text(), re.MULTILINE)
     assert first is not None
     before, after = file.read_text()[: first.start()], file.read_text()[first.start() :]

@@ -1,4 +1,4 @@
-"""`make name` renames the service in each place that carries its name, in no other one, and again."""
+"""`make name` renames the service in every place with its name and nowhere else, and can do so again."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def kustomize(overlay: Path) -> list[dict[str, Any]]:
 
 
 def places(item: dict[str, Any], name: str) -> list[str]:
-    """Return kind, name, namespace and labels of an object, with NAME for ``name``."""
+    """Return kind, name, namespace and labels of an object, with NAME in place of ``name``."""
     metadata = item["metadata"]
     found = [item["kind"], metadata["name"], metadata.get("namespace", ""), *metadata.get("labels", {}).values()]
     selector = item.get("spec", {}).get("selector", {})
@@ -94,7 +94,7 @@ def test_prometheus_scrapes_the_job_that_the_rules_select(renamed: Copy) -> None
     assert {NAME} == set(re.findall(r'job="(.+?)"', rules + renamed.text("observability/runbook.md")))
     assert f"names: [{NAME}-production]\n" in renamed.text("observability/prometheus.yml")
     assert f"#     regex: {NAME}\n" in renamed.text("observability/prometheus.yml")
-    # Two that take seconds, and in which the name is all that it can be: a label, a selector, a word in a sentence.
+    # These two take seconds, and have the name in each role: a label, a selector, and a word in a sentence.
     cases = [observability / "tests" / name for name in ("recording.yml", "symptoms.yml")]
     command: list[str | Path] = [require("promtool"), "test", "rules", *cases]
     checked = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
@@ -131,7 +131,7 @@ def test_each_proxy_has_the_name(renamed: Copy) -> None:
 
 
 def test_the_old_names_are_nowhere_left(renamed: Copy) -> None:
-    """Those that are nothing but names. `service` is also a word, the package, and a prefix."""
+    """These texts are only names. `service` alone is also a word, the package, and a prefix."""
     old = {name for name in (names.DISTRIBUTION, names.UNIT.stem) if "-" in name}
     found = {
         path: name

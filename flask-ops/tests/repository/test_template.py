@@ -1,4 +1,4 @@
-"""The template: a small service that uses only public names of the library, and tests that survive its changes."""
+"""The template: a small service that uses only public names of the library, with tests that survive changes to it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ FILES = sorted(
         REPOSITORY / "observability" / "drill" / "application.py",
     ]
 )
-"""What an adopter owns, and uses the library."""
+"""Files that an adopter owns and that use the library."""
 PUBLIC_MODULES = {"flask_ops", *re.findall(r"``(flask_ops\.\w+)``", flask_ops.__doc__ or "")}
 OF_TESTS = {"service", "flask_ops", "flask", "structlog", "prometheus_client", "pytest", *sys.stdlib_module_names}
-"""What tests of the template may import: what the service uses, and pytest."""
+"""Modules that tests of the template may import: those of the service, and pytest."""
 
 
 def test_the_service_is_six_files_of_200_lines_together() -> None:
@@ -75,7 +75,7 @@ def test_its_tests_import_only_what_the_service_uses_and_pytest() -> None:
     ],
 )
 def test_private_names_are_found(source: str, private: list[str]) -> None:
-    """The test above can fail."""
+    """This proves that the test above can fail."""
     assert private == [name for name in used_names(ast.parse(source)) if not is_public(name)]
 
 
@@ -94,9 +94,9 @@ def database() -> None:
 SETTING = '    todos: str = setting("SERVICE_TODOS", text(r".+", "a path"), help="To-dos.")\n'
 
 
-@pytest.mark.timeout(300)  # of tests that may take theirs
+@pytest.mark.timeout(300)  # the tests that it runs take long
 def test_its_tests_pass_after_the_changes_of_an_adopter(tmp_path: Path) -> None:
-    """Another name, one more view, a check that fails where tests run, and a setting that is required."""
+    """The changes: another name, another view, a check that fails in tests, and a required setting."""
     for name in ("service", "tests"):
         shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("gunicorn.conf.py", "pyproject.toml"):
@@ -123,14 +123,14 @@ def test_its_tests_pass_after_the_changes_of_an_adopter(tmp_path: Path) -> None:
 
 
 def change(path: Path, after: str, added: str) -> None:
-    """Add text after another text, or at the end."""
+    """Insert text after another text, or at the end."""
     text = path.read_text()
     assert after in text
     path.write_text(text.replace(after, after + added, 1) if after else text + added)
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[str, list[str]]]:
-    """Yield each module that is imported, with the names that are taken from it."""
+    """Yield each imported module, with the names imported from it."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, []) for alias in node.names)
@@ -139,7 +139,7 @@ def imports(tree: ast.AST) -> Iterator[tuple[str, list[str]]]:
 
 
 def used_names(tree: ast.AST) -> Iterator[str]:
-    """Yield the modules and names of the library that are imported or are attributes of ``flask_ops``."""
+    """Yield the library's modules and names that are imported, or used as attributes of ``flask_ops``."""
     for module, names in imports(tree):
         if module.partition(".")[0] == "flask_ops":
             yield module
@@ -157,7 +157,7 @@ def used_names(tree: ast.AST) -> Iterator[str]:
 
 
 def is_public(name: str) -> bool:
-    """Tell whether a module is public, or a name is in ``__all__`` of a public module."""
+    """Return True if a module is public, or if a name is in ``__all__`` of a public module."""
     if name in PUBLIC_MODULES:
         return True
     module, _, attribute = name.rpartition(".")

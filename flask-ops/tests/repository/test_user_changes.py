@@ -1,6 +1,7 @@
-"""An adopter's first changes fail no test of the repository: another README, an alert, a port, a place for the runbook.
+"""An adopter's first changes fail no test of the repository.
 
-Only the tests that start no container, no proxy and no server are tried, and only what an adopter's files decide.
+The changes are another README, an alert, a port, and a place for the runbook. Only tests that depend on an adopter's
+files run, without containers, proxies and servers.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ TESTS = (
     "tests/repository/observability/test_provisioning.py",
     "tests/repository/observability/test_runbook_address.py",
 )
-# What starts something, or is about nothing that an adopter changes.
+# Tests that start programs, or that do not depend on an adopter's changes.
 LEFT_OUT = ("autoscaler_asks", "no_duration", "ended_leaves", "moment_in_which", "faults_raise_the_alerts")
 
 
@@ -50,7 +51,7 @@ def change(copy: Path) -> None:
     compose.write_text(f'{before}    ports: ["8080:8000"]\n{image}{after}')
 
 
-@pytest.mark.timeout(300)  # half a minute, on a machine with nothing else to do
+@pytest.mark.timeout(300)  # half a minute on an idle machine
 def test_they_fail_no_test_of_the_repository(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     ignored = shutil.ignore_patterns(".git", ".venv*", ".*_cache", ".hypothesis", ".newer", ".coverage*", "__pycache__")

@@ -1,4 +1,4 @@
-"""`make name` refuses a name that would not fit everywhere, with the reason, and changes nothing."""
+"""`make name` refuses a name that does not fit everywhere, gives the reason, and changes nothing."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_unit_that_is_there_is_not_overwritten(copy: Copy) -> None:
 
 @pytest.mark.parametrize("environ", [{}, {"NAME": "of-the-machine"}])
 def test_without_a_name_it_tells_how_to_give_one(copy: Copy, environ: dict[str, str]) -> None:
-    """WSL has a variable NAME in every environment."""
+    """WSL sets a variable NAME in every environment."""
     before = copy.content()
     done = copy.make_name(**environ)
 

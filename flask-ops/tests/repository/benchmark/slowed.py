@@ -1,4 +1,4 @@
-"""This service with a fault: each request burns CPU for nothing."""
+"""This service with a fault: each request wastes CPU time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 BURNED = 100_000
 """Numbers added up for each request: more than three times the work of bare Flask.
 
-Work, and not a time: where a busy machine makes all CPU time dearer, bare Flask's grows, and a time would not.
+It is an amount of work, not a time. On a busy machine, the CPU time of bare Flask grows, and a fixed time would not.
 """
 
 

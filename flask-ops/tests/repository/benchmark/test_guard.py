@@ -1,4 +1,4 @@
-"""The guard fails what is grossly dearer; that it passes what is not is seen in each run of the gate."""
+"""The guard fails a large rise in cost. Each run of the gate shows that it passes normal costs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Output in a file and in a pipe: counted."""
+"""The count of output in a file and in a pipe."""
 
 from __future__ import annotations
 

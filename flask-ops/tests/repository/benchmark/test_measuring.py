@@ -1,4 +1,4 @@
-"""The measurements, each made small on a real server."""
+"""The measurements, each at a small size on a real server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_run_measures_bare_flask_and_this_service(
     assert ["bare", "service"] == [row["subject"] for row in rows]
     bare, service = (row["lines_per_request"] for row in rows)
     assert bare < 0.5
-    assert 1.0 <= service < 1.5  # there are lines of the start, and requests that wrk did not wait for
+    assert 1.0 <= service < 1.5  # the log also has lines of the start, and of requests that wrk did not wait for
     assert all(row["cpu_us"] > 50 and row["requests"] > 100 and not row["failed"] for row in rows)
     assert "this service, everything on" in capsys.readouterr().out
 

@@ -15,7 +15,7 @@ def test_a_summary_shows_median_and_range() -> None:
 
 
 def test_ratios_are_taken_within_a_round() -> None:
-    """Both subjects took ten times as long in the second round; the ratio is the same."""
+    """Both subjects took ten times as long in the second round, so the ratio is the same."""
     assert Summary(2.0, 2.0, 2.0) == ratios([2.0, 20.0], [1.0, 10.0])
     with pytest.raises(ValueError, match="longer"):
         ratios([1.0], [1.0, 2.0])

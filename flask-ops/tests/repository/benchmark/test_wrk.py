@@ -1,4 +1,4 @@
-"""What wrk prints, read."""
+"""A reader of wrk's output."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The copy of the library's observability files in `observability/`, where people read and change them.
 
-The library's package data is the source. `make rules` copies it, for the job of prometheus.yml. `make rules-compared`,
-a part of this repository's gate, tells what the copy lacks. Both need no test, so an adopter's changes fail none.
+The source is the library's package data. `make rules` copies it, for the job of prometheus.yml. `make rules-compared`,
+a part of this repository's gate, reports missing lines. Both run without tests, so an adopter's changes fail none.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _ADDRESS = re.compile(r"https?://\S+?(?=/runbook\.md#)")
 
 
 def lacking(folder: Path) -> dict[str, str]:
-    """Return the first line that each file in ``folder`` lacks of what the library ships.
+    """Return the first of the library's lines that each file in ``folder`` lacks.
 
-    An adopter's additions are no difference, nor is the name of the job or the address of the runbook.
+    Additions by an adopter are ignored, and so are the job's name and the address of the runbook.
     """
     job = configuration.job(folder / "prometheus.yml")
     return dict(_lacking(flask_ops.observability.files(job), folder))
@@ -31,7 +31,7 @@ def _lacking(shipped: Mapping[str, str], folder: Path) -> Iterator[tuple[str, st
     for name, text in shipped.items():
         path = folder / name
         present = iter(_lines(path.read_text()) if path.exists() else [])
-        # `in` goes on behind what it has found: the lines have to be there in this order, among others.
+        # `in` continues after its last match: the lines must occur in this order, possibly among others.
         for line in _lines(text):
             if line not in present:
                 yield name, line
@@ -39,12 +39,12 @@ def _lacking(shipped: Mapping[str, str], folder: Path) -> Iterator[tuple[str, st
 
 
 def _lines(text: str) -> list[str]:
-    # In JSON, a comma follows whatever has a successor.
+    # In JSON, an entry before another entry ends with a comma.
     return [_ADDRESS.sub("", line).rstrip(" ,") for line in text.splitlines()]
 
 
 def main() -> int:
-    """Copy, or compare and return 1 if something is lacking."""
+    """Copy the files, or compare them and return 1 if lines are missing."""
     if sys.argv[1:] != ["--compare"]:
         job = configuration.job(OBSERVABILITY / "prometheus.yml")
         for path in flask_ops.observability.write(OBSERVABILITY, job=job, force=True):

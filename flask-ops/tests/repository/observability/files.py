@@ -1,4 +1,4 @@
-"""The files in `observability/` of the repository, which may be an adopter's, read for tests."""
+"""The repository's files in `observability/`, which an adopter may have changed, read for tests."""
 
 from __future__ import annotations
 

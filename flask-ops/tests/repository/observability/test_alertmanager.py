@@ -1,4 +1,4 @@
-"""Where each alert goes, by amtool and by a real Alertmanager."""
+"""The receivers of each alert, by amtool and by a real Alertmanager."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SECRETS = {
     "password",
     "credentials",
 }
-"""Fields of receivers that have a secret in them, each of which has another one for a file, ``..._file``."""
+"""Fields of receivers that hold a secret; each has a variant for a file, ``..._file``."""
 
 
 def amtool(*arguments: str | Path) -> tuple[int, str]:
@@ -44,7 +44,7 @@ def test_amtool_accepts_the_configuration() -> None:
 
 
 def test_amtool_accepts_the_examples(tmp_path: Path) -> None:
-    """They are in comments, for an example that is active would send to somebody. Some may be gone, or in use."""
+    """They are comments, because an active example would send messages. An adopter may have removed or used some."""
     before, _, receivers = CONFIG.read_text().partition("\nreceivers:\n")
     config = tmp_path / "alertmanager.yml"
     config.write_text(before + "\nreceivers:\n" + re.sub("^    # ", "    ", receivers, flags=re.MULTILINE))
@@ -78,13 +78,13 @@ def test_alerts_go_where_their_severity_says() -> None:
     assert {"page", "ticket", "none"} == set(told)
     assert [1, 1, 1] == [len(names) for names in told.values()]
     assert 3 == len(set.union(*told.values())), "a page, a ticket and the heartbeat go to somebody else each"
-    # What nobody has thought of is a ticket.
+    # An unknown alert is a ticket.
     assert told["ticket"] == {receivers("a=b")}
 
 
 @pytest.fixture(scope="module")
 def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Alertmanager with the configuration, but receivers that tell nobody; its address."""
+    """Run Alertmanager with the configuration, but with receivers that send nothing, and yield its address."""
     directory, port = tmp_path_factory.mktemp("alertmanager"), free_port()
     config = yaml.safe_load(CONFIG.read_text())
     config["receivers"] = [{"name": receiver["name"]} for receiver in config["receivers"]]
@@ -111,14 +111,14 @@ def labels(alert: str, **more: str) -> dict[str, str]:
 
 
 def inhibited(alertmanager: str, firing: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Return those of the alerts about which nobody is told."""
+    """Return the alerts that Alertmanager does not send."""
     found = json.loads(get(f"{alertmanager}/api/v2/alerts"))
     silent = [alert["labels"] for alert in found if alert["status"]["inhibitedBy"]]
     return [labels for labels in firing if labels in silent]
 
 
 def assert_inhibited(expected: list[dict[str, str]], alertmanager: str, firing: list[dict[str, str]]) -> None:
-    """Raise alerts; Alertmanager takes a moment to know one as a source."""
+    """Send the alerts, and wait: Alertmanager needs a moment to use an alert as a source."""
     request = urllib.request.Request(  # noqa: S310 - loopback
         f"{alertmanager}/api/v2/alerts",
         json.dumps([{"labels": one} for one in firing]).encode(),
@@ -157,7 +157,7 @@ def test_the_fastest_burn_silences_the_slower_ones_of_the_same_objective(alertma
 
 @pytest.mark.parametrize("name", ["namespace", "cluster", "env", "environment"])
 def test_trouble_of_one_environment_silences_nothing_of_another_and_is_told_apart(name: str, alertmanager: str) -> None:
-    """One Alertmanager may be told by several Prometheus servers, each with ``external_labels`` of its own."""
+    """Several Prometheus servers may send to one Alertmanager, each with its own ``external_labels``."""
 
     def firing(value: str, *alerts: dict[str, str]) -> list[dict[str, str]]:
         return [{**one, "job": f"of each {name}", name: value} for one in alerts]

@@ -1,6 +1,6 @@
-"""The containers of observability/compose.yaml, as far as docker-compose can tell without starting them.
+"""The containers of observability/compose.yaml, checked by docker-compose without starting them.
 
-Its first version writes ports and mounts as text, its second one as mappings.
+docker-compose version 1 writes ports and mounts as text, version 2 as mappings.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.repository.observability.files import OBSERVABILITY
 COMPOSE = OBSERVABILITY / "compose.yaml"
 MONITORING = {"prometheus", "alertmanager", "grafana"}
 OPEN_TO_EVERYBODY = {"8001", "9090", "9093"}
-"""Ports of what asks for no password: the management address, Prometheus and Alertmanager."""
+"""Ports without a password: the management address, Prometheus and Alertmanager."""
 PASSWORD = "GRAFANA_ADMIN_PASSWORD"
 
 

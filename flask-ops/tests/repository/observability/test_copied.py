@@ -1,4 +1,4 @@
-"""What the gate finds between the library's files and their copy in `observability/`."""
+"""The differences that the gate finds between the library's files and their copy in `observability/`."""
 
 from __future__ import annotations
 

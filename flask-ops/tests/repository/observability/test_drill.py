@@ -1,4 +1,4 @@
-"""The drill: how durations are shortened, what counts as passed, and a part of it for real."""
+"""The drill: shortened durations, the rule for passing, and a part of it with real programs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.programs import require
 from tests.repository.observability.files import OBSERVABILITY
 
 SOME = os.environ.get("DRILL", "errors,process gone").split(",")
-"""The faults that are injected here; `make drill` injects all of them."""
+"""The faults of this test; `make drill` injects all of them."""
 
 
 @pytest.mark.parametrize(
@@ -146,14 +146,14 @@ def test_a_signal_in_the_moment_in_which_a_program_starts_leaves_none_behind(tmp
 
 
 def runs_prometheus(drill: Server) -> bool:
-    with contextlib.suppress(psutil.NoSuchProcess):  # one that has just ended
+    with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
         return any("prometheus.yml" in str(child.cmdline()) for child in drill.children())
     return False
 
 
 @pytest.mark.timeout(900)
 def test_faults_raise_the_alerts_that_they_must_and_no_others(tmp_path: Path) -> None:
-    """With real programs; and a healthy service beside them raises none."""
+    """It uses real programs. A healthy service beside them raises no alert."""
     require("prometheus")
     require("prometheus-alertmanager")
     with started([BIN / "python", "-m", "observability.drill", *SOME], tmp_path, cwd=REPOSITORY) as drill:

@@ -1,4 +1,4 @@
-"""What the drill is made of: programs that end for sure, and the receiver of alerts."""
+"""The parts of the drill: programs that always end, and the receiver of alerts."""
 
 from __future__ import annotations
 

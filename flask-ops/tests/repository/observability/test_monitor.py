@@ -33,7 +33,7 @@ def scraped(port: int) -> list[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_everything_runs_at_the_addresses_that_are_printed_until_ctrl_c(number: signal.Signals, tmp_path: Path) -> None:
-    """Or until the terminal is closed."""
+    """Closing the terminal ends it, too."""
     ports = {name: free_port() for name in NAMES}
     with started(
         command(ports), tmp_path, {"WEB_CONCURRENCY": "1", "SERVICE_DRAIN_SECONDS": "0"}, cwd=REPOSITORY
@@ -108,7 +108,7 @@ def test_the_log_of_the_service_is_shown(tmp_path: Path) -> None:
 
 
 def test_settings_for_a_stop_among_load_balancers_do_not_make_ctrl_c_kill_the_service(tmp_path: Path) -> None:
-    """Killed, it would leave its metrics store behind."""
+    """A killed service would leave its metrics store behind."""
     ports = {name: free_port() for name in NAMES}
     settings = {"WEB_CONCURRENCY": "1", "SERVICE_DRAIN_SECONDS": "30", "SERVICE_GRACEFUL_SECONDS": "60"}
     with started(command(ports), tmp_path, settings, cwd=REPOSITORY) as monitor:

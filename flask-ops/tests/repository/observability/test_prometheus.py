@@ -1,4 +1,4 @@
-"""Prometheus's configuration and the rules in `observability/`, whoever has added to them."""
+"""Prometheus's configuration and the rules in `observability/`, with an adopter's additions."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ CONFIG = (OBSERVABILITY / "prometheus.yml").read_text()
 JOB = yaml.safe_load(CONFIG)["scrape_configs"][0]
 STATIC = re.compile(r"^    static_configs:\n(?:      .*\n)+", re.MULTILINE)
 ALTERNATIVES = [key for key in ("file_sd_configs", "kubernetes_sd_configs") if f"    # {key}:\n" in CONFIG]
-"""Other ways to find targets, as far as they are still in comments."""
+"""The other ways to find targets that are still comments."""
 
 
 def uncommented(key: str) -> str:
-    """Return the configuration with an alternative in the place of the static targets."""
+    """Return the configuration with an alternative in place of the static targets."""
     before, _, after = STATIC.sub("", CONFIG).partition(f"    # {key}:\n")
     block, blank, rest = f"    # {key}:\n{after}".partition("\n\n")
     return before + "\n".join(line.replace("    # ", "    ", 1) for line in block.split("\n")) + blank + rest
@@ -38,7 +38,7 @@ def test_promtool_accepts_the_rules() -> None:
 
 
 def test_promtool_accepts_the_configuration_and_its_alternatives(tmp_path: Path) -> None:
-    """Debian 12 has built its Prometheus without Kubernetes."""
+    """The Prometheus of Debian 12 is built without Kubernetes."""
     configurations = {"as it is": CONFIG, **{key: uncommented(key) for key in ALTERNATIVES}}
     for name, text in configurations.items():
         path = tmp_path / f"{name}.yml"
@@ -56,8 +56,8 @@ def test_rules_select_the_job_that_is_scraped() -> None:
 
 
 def test_of_pods_those_of_the_service_are_scraped_on_their_management_port(tmp_path: Path) -> None:
-    """Debian's Prometheus cannot ask Kubernetes, so a file says what Kubernetes would."""
-    if "kubernetes_sd_configs" not in ALTERNATIVES:  # an adopter finds targets another way, or has made it theirs
+    """Debian's Prometheus cannot ask Kubernetes, so a file contains the answer."""
+    if "kubernetes_sd_configs" not in ALTERNATIVES:  # an adopter has replaced or uncommented it
         return
     text = yaml.safe_load(uncommented("kubernetes_sd_configs"))
     job = text["scrape_configs"][0]
@@ -68,7 +68,7 @@ def test_of_pods_those_of_the_service_are_scraped_on_their_management_port(tmp_p
     targets.write_text(
         json.dumps([{"targets": [f"10.0.0.{i}:8001"], "labels": labels} for i, labels in enumerate(pods)])
     )
-    # What is developed has the same labels, and the rules sum over all that has the job's name.
+    # Pods in development have the same labels, and the rules sum over all series with the job's name.
     production = yaml.safe_load((REPOSITORY / "deploy/kubernetes/overlays/production/kustomization.yaml").read_text())
     namespaces = {"names": [production["namespace"]]}
     assert [{"role": "pod", "namespaces": namespaces}] == job.pop("kubernetes_sd_configs")
@@ -85,7 +85,7 @@ def test_of_pods_those_of_the_service_are_scraped_on_their_management_port(tmp_p
 
 
 def pod(name: str, port: str, phase: str) -> dict[str, str]:
-    """Return what Kubernetes tells of one port of a pod."""
+    """Return the labels that Kubernetes gives to one port of a pod."""
     return {
         "__meta_kubernetes_namespace": "prod",
         "__meta_kubernetes_pod_name": f"{name}-1",
@@ -96,7 +96,7 @@ def pod(name: str, port: str, phase: str) -> dict[str, str]:
 
 
 def test_there_is_nothing_that_prometheus_3_has_renamed_or_refuses() -> None:
-    """Of its migration guide, what configurations are concerned with. `make test-newer` runs one."""
+    """These are the points of its migration guide about configurations. `make test-newer` runs a Prometheus 3."""
     assert not re.search("scrape_classic_histograms|api_version|enable_http2|target.*https?://", CONFIG)
 
 
@@ -115,7 +115,7 @@ def test_static_targets_are_management_addresses() -> None:
 
 
 def test_prometheus_keeps_its_data_for_longer_than_the_budget_needs_them() -> None:
-    """Its own default is 15 days, the operator's one: the budget of 30 days would be of these, and nobody told."""
+    """Prometheus keeps 15 days by default, its operator one. A budget of 30 days would silently cover less."""
     days = max(float(found[1]) for name in recorded() if (found := re.search(r"budget_left:ratio(\d+)d", name)))
     monitoring = REPOSITORY / "deploy" / "kubernetes" / "components" / "monitoring"
     for path in (OBSERVABILITY / "prometheus.yml", OBSERVABILITY / "compose.yaml", monitoring / "kustomization.yaml"):

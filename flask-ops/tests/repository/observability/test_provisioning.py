@@ -1,4 +1,4 @@
-"""What Grafana's provisioning says fits Prometheus's configuration and the dashboards."""
+"""Grafana's provisioning fits Prometheus's configuration and the dashboards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way to put the address of your own runbook in."""
+"""The command that inserts your own address of the runbook."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.programs import require
 
 ALERTS = (REPOSITORY / "observability" / "rules" / "alerts.yml").read_text()
 PRESENT = re.findall(r"runbook_url: (\S+)/runbook.md#", ALERTS)[0]
-"""The placeholder, or what an adopter has put in its place."""
+"""The placeholder, or the address that an adopter has set."""
 ADDRESS = "https://wiki.example.org/flask"
 COMMAND = (
     "grep -rl https://example.com/service observability "
     "| xargs perl -pi -e 's#https://example.com/service#https://YOURS#'"
 )
-"""As in the README, see ``test_readme``."""
+"""The README has the same command, see ``test_readme``."""
 
 
 def test_alerts_their_cases_panels_and_manifests_have_the_address_that_is_put_in(tmp_path: Path) -> None:
