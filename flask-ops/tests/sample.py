@@ -1,4 +1,4 @@
-"""The service with routes that go wrong in every way a test needs, instead of its own routes and checks."""
+"""The service with other routes and checks, which fail in every way that tests need."""
 
 from __future__ import annotations
 
@@ -58,18 +58,18 @@ def fail_if_exists(path: Path) -> None:
 
 def hang_if_pipe(path: Path) -> None:
     if path.exists():
-        path.read_bytes()  # nobody writes to it
+        path.read_bytes()  # the pipe has no writer
 
 
 @sample.get("/backtrack")
 def backtrack() -> str:
-    """Keep the interpreter's lock for hours."""
+    """Hold the GIL for hours."""
     return str(re.match(r"(a+)+$", "a" * 40 + "b"))
 
 
 @sample.route("/slow", methods=["GET", "POST"])
 def slow() -> str:
-    """Take ``s`` seconds, or only as long as there is no file at ``until``."""
+    """Take ``s`` seconds, but end as soon as the file ``until`` exists."""
     structlog.get_logger().info("slow view")
     seconds = float(request.args.get("s", "1"))
     if "until" not in request.args:
@@ -146,7 +146,7 @@ def stream_endless() -> Response:
 @sample.get("/bad-header")
 def bad_header() -> Response:
     response = Response("never sent")
-    response.headers["X-Snow"] = "\N{SNOWMAN}"  # no server can send it: not latin-1
+    response.headers["X-Snow"] = "\N{SNOWMAN}"  # no server can send it: it is not latin-1
     return response
 
 
@@ -206,7 +206,7 @@ def greet() -> str:
 
 @sample.get("/fork")
 def fork() -> str:
-    """Count in children and in this process."""
+    """Count in child processes and in this process."""
     children = []
     for _ in range(5):
         child = os.fork()
@@ -219,7 +219,7 @@ def fork() -> str:
 
 
 @sample.get("/occupied")
-# The exporter has no annotations.
+# The exporter has no type annotations.
 @exporter.gauge("sample_occupied", "Requests of this route that are being served.")  # type: ignore[untyped-decorator]
 def occupied() -> str:
     return slow()

@@ -1,4 +1,4 @@
-"""The servers of the README, each as a command that serves on a port of the kernel's choice."""
+"""The servers of the README, each as a command that serves on a port chosen by the kernel."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.process import BIN, PROJECT, REPOSITORY, Server, running
 SAMPLE = "tests.sample:create_app"
 
 UWSGI: list[str | Path] = [BIN / "uwsgi", "--ini", REPOSITORY / "deploy" / "uwsgi.ini", "--chdir", PROJECT]
-"""uWSGI as the repository configures it, for the project of the tests."""
+"""uWSGI with the repository's configuration, for the tests' project."""
 
 COMMANDS: dict[str, list[str | Path]] = {
     "gunicorn": [BIN / "gunicorn", f"{SAMPLE}()"],
@@ -20,7 +20,7 @@ COMMANDS: dict[str, list[str | Path]] = {
     "uwsgi": [*UWSGI, "--module", "tests.uwsgi_sample:application"],
 }
 PROCESSES = {"gunicorn": 2, "gunicorn-sync": 2, "waitress": 1, "uwsgi": 2}
-"""How many processes answer requests."""
+"""The number of processes that answer requests."""
 
 
 def serve(
@@ -31,7 +31,7 @@ def serve(
     *,
     ready: str = "/healthz",
 ) -> AbstractContextManager[Server]:
-    """Run the sample application under the server called ``name``; entered when it answers ``ready``."""
+    """Run the sample application under the server ``name`` during the block, which begins when it answers ``ready``."""
     program, *arguments = COMMANDS[name]
     settings = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2", "SERVICE_LOG_LEVEL": "debug"}
     return running([program, *options, *arguments], directory, {**settings, **(env or {})}, ready=ready)

@@ -1,4 +1,4 @@
-"""What holds under every server of the README."""
+"""Behaviour that is the same under every server of the README."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_metrics_are_the_sum_over_all_processes_whichever_answers(server: Server
 
     wait_until(ask_all_processes, f"{PROCESSES[name]} processes answer")
 
-    # A request is counted when it is over, which is just after the client has its answer.
+    # A request is counted when it is over, just after the client has the answer.
     wait_until(lambda: len(server.lines("request", route="/whoami")) == asked, "all requests are over")
     for _ in range(10):
         text = scrape(server)
@@ -56,7 +56,7 @@ def test_metrics_are_the_sum_over_all_processes_whichever_answers(server: Server
 
 @pytest.mark.parametrize("master", [["--master"], []])
 def test_metrics_are_summed_under_uwsgi_with_lazy_apps_too(master: list[str], tmp_path: Path) -> None:
-    """There each process loads the application, and has to find the store of the others."""
+    """With lazy-apps, each process loads the application, and must find the others' store."""
     application = ["--module", "tests.uwsgi_sample:application", "--processes", "2", "--lazy-apps"]
     with running([BIN / "uwsgi", "--http", "127.0.0.1:0", *application, *master], tmp_path) as server:
         pids: Counter[int] = Counter()
@@ -82,7 +82,7 @@ def test_an_adopters_metrics_are_summed_without_a_further_step(server: Server) -
 
 
 def test_sigterm_lets_requests_in_flight_finish(server: Server, name: str) -> None:
-    """Those that a thread serves; one process of gunicorn's sync worker serves one at a time."""
+    """Only requests that a thread serves: a process of Gunicorn's sync worker serves one at a time."""
     at_once = PROCESSES[name] if name == "gunicorn-sync" else PROCESSES[name] * 4
     with ThreadPoolExecutor(at_once) as pool:
         requests = [pool.submit(server.get, "/slow?s=1.5") for _ in range(at_once)]
@@ -141,7 +141,7 @@ def test_forwarded_headers_count_as_far_as_proxies_are_trusted(name: str, proxie
 
 
 def test_a_proxy_that_passes_the_clients_x_forwarded_host_on_cannot_make_it_believed(tmp_path: Path) -> None:
-    """As load balancers do that know only `X-Forwarded-For` and `-Proto`."""
+    """Load balancers that know only `X-Forwarded-For` and `-Proto` do this."""
     with serve("gunicorn", tmp_path, {"SERVICE_TRUSTED_PROXIES": "1"}) as server:
         forged = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Host": "evil.example", "Host": "service.example"}
         seen = server.get("/whoami", forged).json()
@@ -150,7 +150,7 @@ def test_a_proxy_that_passes_the_clients_x_forwarded_host_on_cannot_make_it_beli
 
 
 def test_many_first_requests_at_once_lose_no_count(name: str, tmp_path: Path) -> None:
-    """Two threads that open the same series at once must not write over each other's count."""
+    """Two threads that open the same series at once must not overwrite each other's count."""
     with serve(name, tmp_path) as server:
         barrier = threading.Barrier(16)
 

@@ -1,4 +1,4 @@
-"""Threads that do something as long as a test does something else."""
+"""Threads that run in the background of a test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from tests.process import DEADLINE
 
 @contextlib.contextmanager
 def meanwhile(targets: Iterable[Callable[[], object]], over: threading.Event) -> Iterator[None]:
-    """Run each of ``targets`` in a thread during the block; at its end set ``over``, which they look at, and join."""
+    """Run each of ``targets`` in a thread during the block.
+
+    At its end, set ``over``, which they watch, and join them.
+    """
     threads = [threading.Thread(target=target) for target in targets]
     for thread in threads:
         thread.start()

@@ -1,4 +1,4 @@
-"""The sample application as uWSGI loads it."""
+"""The sample application, loaded as by uWSGI."""
 
 from flask_ops.uwsgi import load
 from service.settings import Settings

@@ -57,7 +57,7 @@ def ask(server: Server, seen: Seen, over: threading.Event, path: str, *, keep_al
 
 @contextmanager
 def load(server: Server, *paths: str) -> Iterator[Seen]:
-    """Run clients during the block. After it, the list of what they saw is complete."""
+    """Run clients during the block. After it, their results are complete."""
     each: list[Seen] = []
     over = threading.Event()
     clients = []

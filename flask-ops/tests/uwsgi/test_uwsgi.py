@@ -1,4 +1,4 @@
-"""uWSGI as deploy/uwsgi.ini configures it."""
+"""uWSGI, configured by deploy/uwsgi.ini."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pid(server: Server) -> int:
 
 
 def workers(server: Server) -> set[int]:
-    """Wait until both workers have answered: one that is still starting misses that it is to start anew."""
+    """Wait until both workers have answered: a worker that still starts misses a reload."""
     seen: set[int] = set()
 
     def both() -> bool:
@@ -39,7 +39,7 @@ def workers(server: Server) -> set[int]:
 
 def test_a_hangup_starts_anew_and_costs_no_request(tmp_path: Path) -> None:
     addresses = ("SERVICE_BIND", "SERVICE_MANAGEMENT_BIND")
-    here = {name: f"127.0.0.1:{free_port()}" for name in addresses}  # 0 would be another one after a reload
+    here = {name: f"127.0.0.1:{free_port()}" for name in addresses}  # port 0 would be another port after a reload
     with serve("uwsgi", tmp_path, here) as server, ThreadPoolExecutor(5) as pool:
         before = workers(server)
         slow = pool.submit(server.get, "/slow?s=1.5")
@@ -56,7 +56,7 @@ def test_a_hangup_starts_anew_and_costs_no_request(tmp_path: Path) -> None:
         wait_until(lambda: len(set(served) - before) == 2, "both new workers serve")
         enough.set()
         for client in clients:
-            client.result(DEADLINE)  # no request has failed
+            client.result(DEADLINE)  # raises if a request has failed
 
         assert 200 == slow.result(DEADLINE).status
         wait_until(lambda: server.manage("/readyz").status == 200, "ready")
@@ -66,7 +66,7 @@ def test_a_hangup_starts_anew_and_costs_no_request(tmp_path: Path) -> None:
 
 
 def test_a_worker_is_replaced_where_requests_hold_all_of_its_threads_and_not_before(tmp_path: Path) -> None:
-    """Harakiri has one deadline for a worker, which each request that ends takes away."""
+    """Harakiri has one deadline per worker, and each request that ends clears it."""
     limit, beyond = 3, 7
     command = [*COMMANDS["uwsgi"], f"--harakiri={limit}"]
     env = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "1", "SERVICE_THREADS": "2"}
@@ -90,7 +90,7 @@ def test_a_worker_is_replaced_where_requests_hold_all_of_its_threads_and_not_bef
 
 @pytest.mark.parametrize(("programs", "is_wheel"), [(["python"], False), (["python", "pyuwsgi"], True)])
 def test_only_the_wheel_is_told_where_it_is(programs: list[str], is_wheel: bool, tmp_path: Path) -> None:
-    """uWSGI that is a program of its own is not the Python of .venv."""
+    """A uWSGI installed as a program does not use the Python of .venv."""
     (tmp_path / ".venv/bin").mkdir(parents=True)
     for name in programs:
         (tmp_path / ".venv/bin" / name).touch()
@@ -103,7 +103,7 @@ def test_only_the_wheel_is_told_where_it_is(programs: list[str], is_wheel: bool,
 
 
 def test_a_user_s_variables_remove_nothing(tmp_path: Path) -> None:
-    """The store of another server, by its name, where ours is somewhere else."""
+    """The variable names another server's store, while ours is elsewhere."""
     other, own = tmp_path / "service-metrics-other", tmp_path / "own"
     other.mkdir()
     environ = {"METRICS_STORE_TO_REMOVE": str(other), "PROMETHEUS_MULTIPROC_DIR": str(own)}
@@ -150,7 +150,7 @@ def slow_to_start(before: str, directory: Path) -> list[str | Path]:
 
 @pytest.mark.parametrize("before", ["", "import uwsgidecorators"])
 def test_a_worker_that_is_told_to_stop_while_it_starts_does_so(before: str, tmp_path: Path) -> None:
-    """Its master would wait for it without end."""
+    """Otherwise, its master would wait for it forever."""
     command = [*slow_to_start(before, tmp_path), "--hook-master-start=print:its SIGTERM is set"]
     with started(command, tmp_path, {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2"}) as server:
         wait_until(lambda: "its SIGTERM is set" in server.text().splitlines(), "the master has its handler")

@@ -1,4 +1,4 @@
-"""A stop of Waitress loses no request, though Waitress has no graceful stop of its own."""
+"""A stop of Waitress loses no request, although Waitress itself has no graceful stop."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
-    """Return the file whose appearance ends the requests that are held."""
+    """Return the file whose creation releases the held requests."""
     return tmp_path / "release"
 
 

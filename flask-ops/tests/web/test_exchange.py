@@ -1,4 +1,4 @@
-"""A request that is aborted from another thread is reported once, whichever of both threads is the first."""
+"""A request aborted from another thread is reported once, whichever thread is first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flask_ops.web.observer import Observer
 
 
 class Recorded:
-    """An observer whose requests end when the test says so, and what it has reported: status and outcome."""
+    """An observer whose requests end when the test decides, and its reports of status and outcome."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[int, str]] = []

@@ -1,4 +1,4 @@
-"""Faults on request: where they are, and where they must not be."""
+"""The routes that cause faults on request, and the settings that allow them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Responses in JSON are what Flask's own provider would make of the same values."""
+"""JSON responses, which are equal to those of Flask's own provider."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each request is one line and one observation, under every server and however it ends."""
+"""Each request is one line and one observation, under every server and for every ending."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 class Asked:
-    """A request, what the client got, and what became of it in the log."""
+    """A request, the client's result, and the log's outcome."""
 
     def __init__(self, server: Server, method: str, path: str, **headers: str) -> None:
         self.server = server
         self.request_id = str(uuid.uuid4())
         self.before = scrape(server)
         self.answer: Answer | None = None
-        with contextlib.suppress(http.client.HTTPException, ConnectionError):  # the server broke it off
+        with contextlib.suppress(http.client.HTTPException, ConnectionError):  # the server broke the answer off
             self.answer = server.request(method, path, {"X-Request-ID": self.request_id, **headers})
 
     def line(self) -> dict[str, Any]:
         return self.server.line("request", request_id=self.request_id)
 
     def observed(self, **labels: str) -> tuple[float, float, float]:
-        """Return by how much count, duration's count and exceptions of the series have grown."""
+        """Return the growth of the series' count, duration count and exceptions."""
         after = scrape(self.server)
         names = (
             "flask_http_request_total",
@@ -108,7 +108,7 @@ def test_an_exception_before_the_first_byte_is_a_500_told_once(server: Server, p
 
 
 def test_no_exception_takes_a_worker_down(server: Server) -> None:
-    """Nor does a thread leave a request unanswered. The main thread of uWSGI's workers serves, too."""
+    """No thread leaves a request unanswered. The main thread of uWSGI's workers serves, too."""
     before = {child.pid for child in server.children()}
 
     for path in ("/exit", "/cancel", "/interrupt") * 16:
@@ -172,7 +172,7 @@ def test_a_file_that_the_client_does_not_wait_for_is_a_warning(server: Server, t
 
     line = server.line("request", request_id=request_id)
     if "uWSGI" in server.text():
-        assert line["status"] == 200  # uWSGI does not tell
+        assert line["status"] == 200  # uWSGI does not report it
         return
     assert (line["level"], line["status"], line["outcome"]) == ("warning", 499, "client_disconnected")
     assert line["bytes"] < 200_000_000
@@ -190,7 +190,7 @@ def test_a_range_of_a_file_counts_its_own_bytes(server: Server, tmp_path: Path) 
 
 @pytest.mark.system
 def test_a_file_is_still_sent_with_sendfile(server: Server, tmp_path: Path) -> None:
-    """The file's bytes do not pass through Python: the worker does not grow by them."""
+    """The file's bytes do not pass through Python, so the worker's memory does not grow."""
     with (tmp_path / "large").open("wb") as file:
         file.truncate(400_000_000)
     peak = 0

@@ -36,7 +36,7 @@ class OddError(HTTPException):
 
 
 class Choices(HTTPException):
-    """An answer that is raised and no error."""
+    """A raised answer that is not an error."""
 
     code = 300
     description = "there are two"
@@ -44,7 +44,7 @@ class Choices(HTTPException):
 
 @pytest.fixture
 def client() -> FlaskClient:
-    """A client of an application whose views fail in each way."""
+    """Return a client of an application whose views fail in each way."""
     app = Flask("sample")
     problems.init_app(app)
 
@@ -105,14 +105,14 @@ def client() -> FlaskClient:
 
 @pytest.fixture
 def served() -> Iterator[str]:
-    """Serve a request with this id meanwhile."""
+    """Serve a request during the test, and return its id."""
     token = current_request.set(RequestContext("request-1"))
     yield "request-1"
     current_request.reset(token)
 
 
 def problem(response: TestResponse) -> dict[str, Any]:
-    """Return the problem that the response describes; fail where it describes none."""
+    """Return the problem in the response; fail if there is none."""
     expected = [CONTENT_TYPE]
     assert expected == response.headers.getlist("Content-Type")
     assert str(len(response.data)) == response.headers["Content-Length"]
@@ -123,7 +123,7 @@ def problem(response: TestResponse) -> dict[str, Any]:
 
 @pytest.mark.parametrize("code", ERRORS)
 def test_every_http_error_is_a_problem(client: FlaskClient, code: int) -> None:
-    """RFC 9457: about:blank, the code's own phrase as title, the code, and what is known."""
+    """RFC 9457: about:blank, the code's phrase as title, the code, and the known details."""
     response = client.get(f"/abort/{code}")
     described = problem(response)
     expected = {"type": "about:blank", "title": HTTPStatus(code).phrase, "status": code}
@@ -134,7 +134,7 @@ def test_every_http_error_is_a_problem(client: FlaskClient, code: int) -> None:
 
 
 def test_a_path_without_a_route_is_a_problem(client: FlaskClient) -> None:
-    """Errors that the router finds are answered like those of a view."""
+    """Errors of the router are answered like errors of a view."""
     expected = "Not Found"
 
     assert expected == problem(client.get("/no/such/page"))["title"]
@@ -160,7 +160,7 @@ def test_a_head_request_gets_the_headers_alone(client: FlaskClient) -> None:
 def test_the_headers_of_an_error_are_kept(
     client: FlaskClient, method: str, path: str, status: int, header: str, expected: set[str]
 ) -> None:
-    """Clients act on these: which methods there are, when to try again, how to log in."""
+    """Clients use these headers: the allowed methods, the time to retry, the way to log in."""
     response = client.open(path, method=method)
 
     assert status == problem(response)["status"]
@@ -169,7 +169,7 @@ def test_the_headers_of_an_error_are_kept(
 
 @pytest.mark.parametrize("code", [400, 404, 409, 503])
 def test_the_text_of_an_abort_is_the_detail(client: FlaskClient, code: int) -> None:
-    """What the application says to the client reaches it."""
+    """The client gets the application's text."""
     expected = "there is no such item: \N{SNOWMAN}"
 
     assert expected == problem(client.get(f"/text/{code}"))["detail"]
@@ -189,19 +189,19 @@ def test_a_view_adds_members_of_its_own(client: FlaskClient) -> None:
 
 
 def test_no_text_is_no_detail(client: FlaskClient) -> None:
-    """An empty detail would say nothing."""
+    """An empty detail would be useless."""
     assert "detail" not in problem(client.get("/silent"))
 
 
 def test_an_error_with_an_unregistered_code_is_a_problem(client: FlaskClient) -> None:
-    """Such a code has no phrase; its own text is shown."""
+    """Such a code has no phrase, so its own text is shown."""
     expected = {"type": "about:blank", "title": "Error", "status": 599, "detail": "odd"}
 
     assert expected == problem(client.get("/odd"))
 
 
 def test_a_missing_parameter_is_the_clients_fault(client: FlaskClient) -> None:
-    """Flask's own KeyError for it is a 400."""
+    """Flask raises a KeyError for it, which is a 400."""
     expected = 400
 
     assert expected == problem(client.get("/missing"))["status"]
@@ -209,7 +209,7 @@ def test_a_missing_parameter_is_the_clients_fault(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("path", ["/boom", "/text/500"])
 def test_a_500_shows_nothing_of_its_cause(client: FlaskClient, path: str) -> None:
-    """Neither the exception, nor its text, nor the view: those are for the log."""
+    """It shows neither the exception, nor its text, nor the view. Those belong in the log."""
     response = client.get(path)
     expected = {
         "type": "about:blank",
@@ -223,7 +223,7 @@ def test_a_500_shows_nothing_of_its_cause(client: FlaskClient, path: str) -> Non
 
 @pytest.mark.parametrize("path", ["/boom", "/busy", "/no/such/page"])
 def test_a_problem_says_by_which_id_the_log_knows_it(client: FlaskClient, served: str, path: str) -> None:
-    """A user can quote it."""
+    """A user can quote the id."""
     assert served == problem(client.get(path))["request_id"]
 
 
@@ -249,7 +249,7 @@ def test_a_response_of_the_applications_own_is_not_touched(
 
 
 def test_a_response_of_the_applications_own_keeps_its_headers(client: FlaskClient) -> None:
-    """Those that HTTP does not know included."""
+    """This includes headers that are not in HTTP's standards."""
     expected = "yes"
 
     assert expected == client.get("/response").headers["X-Own"]
@@ -290,7 +290,7 @@ def test_two_applications_do_not_meet() -> None:
 
 
 def test_the_last_resort_looks_like_flasks_500(client: FlaskClient, served: str) -> None:
-    """Where Flask can no longer answer, the client sees the same problem all the same."""
+    """If Flask itself can no longer answer, the client still gets the same problem."""
     status, headers, body = problems.internal_server_error(served)
     response = client.get("/boom")
 
@@ -303,7 +303,7 @@ def test_the_last_resort_looks_like_flasks_500(client: FlaskClient, served: str)
     ("given", "expected"), [("\ud800", "\\ud800"), (ValueError("bad date"), "bad date"), ({"a": 1}, "{'a': 1}")]
 )
 def test_whatever_abort_is_given_becomes_text(given: Any, expected: str) -> None:
-    """Text of the client's or an exception as description must not turn a 400 into a 500."""
+    """Text of a client, or an exception as description, must not turn a 400 into a 500."""
     app = Flask(__name__)
     problems.init_app(app)
 
