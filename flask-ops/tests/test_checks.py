@@ -1,4 +1,4 @@
-"""The readiness checks that the library comes with."""
+"""The library's own readiness checks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ exec {program} -c python:flask_ops.gunicorn checked:app > /mnt/log
 
 
 def test_a_log_file_that_cannot_grow_any_more_degrades_the_service(tmp_path: Path) -> None:
-    """In a worker, too, in which descriptor 1 is no longer that file."""
+    """This also works in a worker, whose descriptor 1 is no longer that file."""
     socket = tmp_path / "socket"
     (tmp_path / "checked.py").write_text(APPLICATION)
     env = {"SERVICE_BIND": "127.0.0.1:0", "SERVICE_MANAGEMENT_BIND": f"unix:{socket}", "WEB_CONCURRENCY": "1"}

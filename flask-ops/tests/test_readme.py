@@ -31,7 +31,7 @@ def section(title: str) -> str:
 
 
 def snippets(text: str) -> dict[str, str]:
-    """Return the Python of a text by the name of its file, which a comment before it tells."""
+    """Return the Python code of a text by file name, which a comment before the code gives."""
     code = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
     parts = re.split(r"^# (\w[\w.]*\.py)\n", code, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
@@ -53,7 +53,7 @@ def test_every_public_name_is_in_the_table() -> None:
 
 
 def test_no_page_installs_the_library_by_its_name_alone() -> None:
-    """The name is not registered: anybody could register it."""
+    """The name is not registered, so anyone could register it."""
     pages = [*LIBRARY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")]
     by_name = re.compile(r"pip install[^\n`]*[\s'\"]flask[-_]ops(?:\[[\w,]*\])?['\"]?(?!\S| @)")
 

@@ -6,7 +6,7 @@ from tests.testing.user import CONFTEST, User
 
 
 def test_the_line_and_the_count_of_a_request_are_there_after_the_call(user: User) -> None:
-    """Streams included: their responses are read to the end and closed."""
+    """This includes streams: their responses are read to the end and closed."""
     user.passes("""
         def test_stream(client, log_lines, metrics):
             answer = client.get("/stream")
@@ -18,7 +18,7 @@ def test_the_line_and_the_count_of_a_request_are_there_after_the_call(user: User
 
 
 def test_an_exception_reaches_the_test_after_its_request_was_counted(user: User) -> None:
-    """With ``app.testing``, as in Flask."""
+    """This requires ``app.testing``, as in Flask."""
     user.passes("""
         import pytest
 
@@ -33,7 +33,7 @@ def test_an_exception_reaches_the_test_after_its_request_was_counted(user: User)
 
 
 def test_a_response_can_be_left_open(user: User) -> None:
-    """For a stream that has no end. A client that closes it early has disconnected."""
+    """This is for streams without an end. A client that closes such a stream has disconnected early."""
     user.passes("""
         def test_stream(client, log_lines):
             answer = client.get("/stream", buffered=False)

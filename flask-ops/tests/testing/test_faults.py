@@ -11,7 +11,7 @@ EACH_FIXTURE = """
     def test_it(request, name):
         request.getfixturevalue(name)
 """
-"""A test for each."""
+"""A test that uses each fixture."""
 
 
 def test_without_a_fixture_app_the_user_is_told_how_to_write_it(user: User) -> None:
@@ -60,7 +60,7 @@ def test_something_else_than_an_application_is_refused(user: User) -> None:
 
 
 def test_conftest_may_import_the_types_of_the_fixtures(user: User) -> None:
-    """pytest warns of plugins that were imported before it could rewrite their assertions. Warnings are errors here."""
+    """pytest warns about plugins imported before it could rewrite their assertions. Warnings are errors here."""
     user.conftest("from flask_ops.testing import LogLines, MetricChanges, RunCheck\n" + CONFTEST)
 
     user.passes("def test_it(client): pass")

@@ -1,4 +1,4 @@
-"""The fixture ``log_lines``: what is written during the test, as in production."""
+"""The fixture ``log_lines``: the lines written during the test, as in production."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TESTING = 'Settings.from_environ({"SERVICE_ENV": "testing"})'
 
 
 def test_every_line_of_the_test_is_found_by_event_and_fields(user: User) -> None:
-    """Of structlog, of logging, and the request's own; masked, from the configured level on."""
+    """They are lines of structlog, logging and requests, masked, from the configured level up."""
     user.passes("""
         def test_lines(client, log_lines):
             client.post("/orders/book")
@@ -62,7 +62,7 @@ def test_a_test_that_fails_shows_the_lines(user: User) -> None:
 
 @pytest.mark.parametrize("level", ["DEBUG", "WARNING", "ERROR"])
 def test_the_level_is_that_of_the_service_whatever_pytest_shows(user: User, level: str) -> None:
-    """pytest's option ``log_level`` sets the level of the root logger again in each phase of a test."""
+    """pytest's option ``log_level`` sets the root logger's level again in each phase of a test."""
     user.passes(
         """
         def test_lines(client, log_lines):
@@ -77,7 +77,7 @@ def test_the_level_is_that_of_the_service_whatever_pytest_shows(user: User, leve
     ("chosen", "field"), [("ecs", "http.response.status_code"), ("otel", "attributes"), ("json", "status")]
 )
 def test_lines_have_the_fields_of_the_chosen_format(user: User, chosen: str, field: str) -> None:
-    """The event is found in all of them."""
+    """The fixture finds the event in each format."""
     user.conftest(CONFTEST.replace('"testing"', f'"testing", "SERVICE_LOG_FORMAT": "{chosen}"'))
 
     user.passes(f"""
@@ -98,7 +98,7 @@ def test_lines_for_people_are_refused_with_the_cure(user: User) -> None:
 
 
 def test_an_application_that_reads_the_environment_has_each_line_once(user: User) -> None:
-    """``Ops(app)`` sets up the log of the process."""
+    """``Ops(app)`` configures the log of the process."""
     user.conftest(CONFTEST.replace(TESTING, ""))
 
     user.passes("""

@@ -1,4 +1,4 @@
-"""The fixture ``metrics``: how much a sample has changed since the start of the test."""
+"""The fixture ``metrics``: the change of a sample since the start of the test."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.testing.user import User
 
 
 def test_metrics_of_the_library_and_of_the_user_are_compared_with_the_start(user: User) -> None:
-    """Samples that have more labels than were given are summed."""
+    """Samples with further labels are summed."""
     user.passes("""
         import pytest
 
@@ -42,7 +42,7 @@ def test_what_was_counted_before_the_test_does_not_count(user: User) -> None:
 
 
 def test_a_metric_without_a_value_yet_is_0(user: User) -> None:
-    """Nobody has used its labels."""
+    """Its labels have not been used."""
     user.passes("""
         def test_counts(metrics):
             assert 0 == metrics("orders_total", kind="book")
@@ -83,7 +83,7 @@ def test_the_line_of_the_test_is_shown_and_not_the_inside_of_the_plugin(user: Us
 
 
 def test_no_check_runs_for_a_metric(user: User) -> None:
-    """A user's check may need a database, which the test of a metric does without."""
+    """A user's check may need a database, which a test of metrics does not have."""
     user.passes("""
         def test_counts(client, metrics, log_lines, app):
             app.config["BROKEN"] = True

@@ -6,7 +6,7 @@ from tests.testing.user import CONFTEST, User
 
 
 def test_a_check_that_passes_and_one_that_fails_have_a_result(user: User) -> None:
-    """Each call runs the check again, in the thread of the test."""
+    """Each call runs the check again, in the test's thread."""
     user.passes("""
         def test_database(app, run_check, log_lines):
             result = run_check("database")
@@ -54,7 +54,7 @@ def app():
 
 
 def test_readiness_runs_the_checks_when_it_is_asked(user: User) -> None:
-    """Without threads, and without the failures in a row that a running service waits for."""
+    """It uses no threads, and does not wait for several failures in a row, unlike a running service."""
     user.passes("""
         import threading
 

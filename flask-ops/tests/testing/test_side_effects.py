@@ -1,4 +1,4 @@
-"""The process of the tests, which is as before after each of them."""
+"""The process of the tests, which each test leaves unchanged."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ EXPECTED = {"passed": 7, "failed": 1, "errors": 1}
 @pytest.mark.parametrize("settings", [TESTING, ""], ids=["given", "of the environment"])
 @pytest.mark.parametrize("options", [[], ["-s"], ["--log-level=DEBUG"]], ids=["captured", "printed", "level"])
 def test_each_test_leaves_the_process_as_it_was(user: User, settings: str, options: list[str]) -> None:
-    """Whether ``Ops`` gets settings or sets up the process with those of the environment."""
+    """It does not matter if ``Ops`` gets settings or reads the environment's."""
     user.conftest(CONFTEST.replace(TESTING, settings) + STATE)
 
     result = user.run(TESTS, *options)
@@ -100,7 +100,7 @@ def test_an_application_that_fails_leaves_the_process_as_it_was(user: User) -> N
 
 
 def test_the_end_of_the_fixture_belongs_to_the_application(user: User) -> None:
-    """Changes of the process at that time are undone, too."""
+    """Changes that the process makes at that time are undone, too."""
     user.conftest(CONFTEST.replace(TESTING, "").replace("return app", "yield app\n    create_app()") + STATE)
 
     result = user.run("def test_it(client): pass")
@@ -138,7 +138,7 @@ def test_the_counts_and_lines_of_a_session_application_are_those_of_the_test(use
 
 
 def test_loggers_that_a_test_has_used_are_as_before(user: User) -> None:
-    """structlog's own ``capture_logs`` finds the events of a logger only if that is not cached."""
+    """structlog's own ``capture_logs`` finds the events of a logger only if the logger is not cached."""
     user.conftest(CONFTEST.replace(TESTING, ""))
 
     user.passes("""
@@ -157,7 +157,7 @@ def test_loggers_that_a_test_has_used_are_as_before(user: User) -> None:
 
 
 def test_a_plugin_of_which_no_fixture_is_used_changes_nothing(user: User) -> None:
-    """A test can still make an application itself, which then has its threads."""
+    """A test can still create an application itself, which then has its threads."""
     user.conftest(CONFTEST + STATE)
 
     result = user.run("""

@@ -1,4 +1,4 @@
-"""A project that uses ``flask_ops.testing``, as a user writes it: its files are run by a pytest of their own."""
+"""A user's project with ``flask_ops.testing``, whose files a separate pytest runs."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def app():
 
 
 class User:
-    """Runs test files beside the files of the project."""
+    """A runner of test files beside the files of the project."""
 
     def __init__(self, pytester: pytest.Pytester) -> None:
         self.pytester = pytester
@@ -80,11 +80,11 @@ class User:
         self.conftest(CONFTEST)
 
     def conftest(self, text: str) -> None:
-        """Write another conftest.py."""
+        """Replace conftest.py."""
         self.pytester.makeconftest(text)
 
     def run(self, tests: str, *options: str) -> pytest.RunResult:
-        """Run a test file. Warnings are errors in it."""
+        """Run a test file, in which warnings are errors."""
         self.pytester.makepyfile(test_shop=textwrap.dedent(tests))
         return self.pytester.runpytest_subprocess("-Werror", "-pno:cacheprovider", *options, timeout=60)
 
@@ -94,7 +94,7 @@ class User:
         assert {"passed"} == outcomes.keys(), outcomes
 
     def message(self, tests: str) -> str:
-        """Run a test file with one test that fails, and return what pytest says of it."""
+        """Run a test file with one failing test, and return pytest's message."""
         result = self.run(tests)
         outcomes = result.parseoutcomes()
         assert not outcomes.get("passed"), outcomes

@@ -1,4 +1,4 @@
-"""A small HTTP server in a thread that answers as the service does, but for what a test changes."""
+"""A small HTTP server in a thread that answers as the service does, except for a test's changes."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Change = Callable[["Reply"], None]
 
 @dataclass
 class Reply:
-    """A response that is about to be sent, and the headers of the request."""
+    """A response before it is sent, and the headers of the request."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
     body: bytes = b"{}"
     request: Mapping[str, str] = field(default_factory=dict)
     missing: int = 0
-    """How many more bytes are promised than sent."""
+    """The number of bytes that are promised but not sent."""
 
     def problem(self, status: int, **headers: str) -> None:
-        """Make it an error of the service."""
+        """Turn it into an error response of the service."""
         self.status = status
         self.headers |= {"Content-Type": "application/problem+json", **headers}
         told = {"type": "about:blank", "title": "x", "status": status, "request_id": self.headers["X-Request-ID"]}
@@ -35,14 +35,14 @@ class Reply:
 
 @dataclass
 class Impostor:
-    """Where it listens, what it has been asked, and what is different: changes by path, ``*`` for any 404."""
+    """The server's address, its requests, and its changes by path; ``*`` is for any 404."""
 
     changes: dict[str, Change]
     port: int = 0
     asked: list[str] = field(default_factory=list)
     counted: int = 0
     times: float = 1.0
-    """How many requests each one counts for."""
+    """The number of requests that each request counts for."""
 
     @property
     def url(self) -> str:
@@ -95,7 +95,7 @@ def impostor(changes: Mapping[str, Change] | None = None, context: ssl.SSLContex
         daemon_threads = True
 
         def handle_error(self, *_: object) -> None:
-            """A client that does not believe the certificate goes away."""
+            """A client that does not trust the certificate disconnects."""
 
     with Server(("127.0.0.1", 0), Handler) as server:
         if context is not None:

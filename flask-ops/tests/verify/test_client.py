@@ -1,4 +1,4 @@
-"""How `verify` asks: bounded in time, following nothing, showing no secret; and what it says of no answer."""
+"""The client of `verify`: bounded in time, without redirects and without secrets, and its report of missing answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.verify.verifying import Verified, verify
 
 @contextlib.contextmanager
 def raw(talk: Callable[[socket.socket, threading.Event], None]) -> Iterator[str]:
-    """Serve each connection with ``talk`` until the block ends, when the event is set; yield the URL."""
+    """Serve each connection with ``talk`` until the block ends, which sets the event; yield the URL."""
     over = threading.Event()
     threads = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -56,7 +56,7 @@ def hang(_connection: socket.socket, over: threading.Event) -> None:
 
 
 def dribble(connection: socket.socket, over: threading.Event) -> None:
-    """Never be silent for long, and never come to an end."""
+    """Send a byte now and then, and never end."""
     connection.sendall(b"HTTP/1.1 200 OK\r\n")
     while not over.wait(0.02):
         connection.sendall(b"X-More: x\r\n")
@@ -173,7 +173,7 @@ def test_an_answer_is_read_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.system
 def test_metrics_that_take_long_to_read_are_bounded_too() -> None:
-    """Sixteen MiB of them took eight seconds, for which no time of a request counted."""
+    """Sixteen MiB of metrics took eight seconds to read, which no request timeout covered."""
     line = b'flask_http_request_total{method="GET",route="/healthz",status="200"} 1\n'
     with impostor({"/metrics": lambda reply: setattr(reply, "body", line * (2**24 // len(line)))}) as server:
         begin = time.monotonic()
@@ -278,7 +278,7 @@ def test_what_is_shown_of_a_url_that_a_server_has_sent() -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
-    """A certificate for 127.0.0.1 that is valid for 20 days, and the context of its server."""
+    """Return a certificate for 127.0.0.1, valid for 20 days, and its server's context."""
     folder = tmp_path_factory.mktemp("certificate")
     key, file = folder / "key.pem", folder / "cert.pem"
     command: list[str | Path] = [

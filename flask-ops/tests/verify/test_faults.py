@@ -1,4 +1,4 @@
-"""Each thing that `verify` finds, made to fail by a server that is right but for that one thing."""
+"""The findings of `verify`, each caused by a server with exactly one fault."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.verify.verifying import verify
 
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not wait long for counts that will not come."""
+    """Shorten the wait for counts that will not come."""
     monkeypatch.setattr(counting, "SECONDS", 0.2)
 
 
@@ -158,12 +158,12 @@ LIVEZ = body(b'{"status":"ok"}')
 
 
 def count_at(*others: Impostor) -> None:
-    """Count a request at the one of them that has counted least."""
+    """Count a request at the server with the lowest count."""
     min(others, key=lambda each: each.counted).counted += 1
 
 
 def test_scrapes_of_different_instances_are_not_compared() -> None:
-    """Behind a load balancer, each scrape may be another one's."""
+    """Behind a load balancer, each scrape may reach another instance."""
     numbers = iter(range(1000))
 
     def another(reply: Reply) -> None:

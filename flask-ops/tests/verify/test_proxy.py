@@ -1,4 +1,4 @@
-"""`verify` through the proxies of `deploy/`, and through one that is not configured well."""
+"""`verify` through the proxies of `deploy/`, and through a misconfigured proxy."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ backend service
 
 
 def test_a_proxy_that_refuses_the_metrics_in_one_spelling_only_fails(tmp_path: Path) -> None:
-    """uWSGI resolves dot segments and leaves bad escapes as they are."""
+    """uWSGI resolves dot segments and leaves invalid escapes unchanged."""
     port = free_port()
     configuration = tmp_path / "haproxy.cfg"
     with serve("uwsgi", tmp_path) as upstream:

@@ -25,14 +25,14 @@ def at(server: Server) -> list[str]:
 
 
 def settle(server: Server) -> None:
-    """Wait until it is ready, and has counted the request that it was started with."""
+    """Wait until it is ready, and has counted its first request."""
     wait_until(lambda: server.manage("/readyz").status == 200, "ready")
     wait_until(lambda: server.lines("request", route="/healthz"), "it is counted")
 
 
 @contextlib.contextmanager
 def traffic(server: Server) -> Iterator[None]:
-    """Ask for the liveness all the time."""
+    """Request the liveness all the time."""
     over = threading.Event()
 
     def ask() -> None:

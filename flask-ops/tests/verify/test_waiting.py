@@ -1,4 +1,4 @@
-"""`verify --wait`: right after a start, which a pipeline need not watch itself."""
+"""`verify --wait`, which a pipeline can run right after a start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.system
 
 
 def first(count: int, status: int) -> Change:
-    """Answer so many requests with ``status``, and all others as the service does."""
+    """Answer the first ``count`` requests with ``status``, and all others as the service does."""
     left = iter(range(count))
 
     def change(reply: Reply) -> None:
@@ -47,7 +47,7 @@ def test_it_waits_behind_a_proxy_and_until_the_service_is_ready(status: int) -> 
 
 
 def test_it_waits_for_every_management_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counting, "SECONDS", 0.0)  # the other one counts nothing
+    monkeypatch.setattr(counting, "SECONDS", 0.0)  # the second server counts nothing
     with impostor() as server, impostor({"/readyz": first(2, 503)}) as other:
         verify(server.url, f"--management={other.url}", "--wait=20")
 

@@ -17,10 +17,10 @@ from tests.repository.deploy.proxies import NAME
 
 
 class Verified(Checked):
-    """What a run of this command has left."""
+    """The result of one run of this command."""
 
     def bad(self) -> list[tuple[str, str]]:
-        """Return subject and severity of all that is an error or a warning."""
+        """Return subject and severity of all errors and warnings."""
         return [(f["subject"], f["severity"]) for f in self.findings if f["severity"] in {"error", "warning"}]
 
 
@@ -29,7 +29,7 @@ def verify(*arguments: str) -> Verified:
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         code = main(["verify", "--json", *arguments])
-    # Applications that other tests have made in this process may write lines of theirs meanwhile.
+    # Applications of other tests in this process may write lines meanwhile.
     (line,) = [line for line in out.getvalue().splitlines() if '"findings": [' in line]
     found = json.loads(line)
     assert found["passed"] == (code == 0)
@@ -37,7 +37,7 @@ def verify(*arguments: str) -> Verified:
 
 
 def reach(monkeypatch: pytest.MonkeyPatch, certificate: Path) -> None:
-    """Have NAME lead to this machine, and its certificate be one to believe."""
+    """Resolve NAME to this machine, and trust its certificate."""
     look_up = socket.getaddrinfo
 
     def with_our_name(host: str, *arguments: Any, **options: Any) -> Any:
