@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from urllib.parse import parse_qs
 
 import structlog
-from prometheus_client.registry import Collector
 
 from flask_ops.core.draining import DRAIN
 from flask_ops.core.http import Handler, Request, Response
@@ -40,12 +39,12 @@ class Management:
         settings: Settings,
         fault: Callable[[], str | None],
         readiness: Find,
-        sources: Sequence[Collector],
+        collect: scrape.Collect,
         *,
         server: str,
     ) -> None:
         self.settings, self.fault, self.readiness = settings, fault, readiness
-        self.sources, self.server = sources, server
+        self.collect, self.server = collect, server
         self._routes: Mapping[str, Mapping[str, Handler]] = {
             "/livez": {"GET": self._livez},
             "/readyz": {"GET": self._readyz},
@@ -106,7 +105,7 @@ class Management:
 
     def _metrics(self, request: Request) -> Response:
         body, headers = scrape.render(
-            self.sources,
+            self.collect,
             accept=request.headers.get("accept", ""),
             accept_encoding=request.headers.get("accept-encoding", ""),
             names=parse_qs(request.query).get("name[]", []),
@@ -131,7 +130,7 @@ class Management:
             readiness = as_json(found.status, found.checks.values())
         else:
             readiness = _down(fault)
-        metrics = scrape.collect(self.sources).values()
+        metrics = self.collect().values()
         document = status.document(self.settings, metrics, server=self.server, fault=fault, readiness=readiness)
         return json_answer(200, document)
 

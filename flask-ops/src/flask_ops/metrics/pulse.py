@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from weakref import ref
 
 import structlog
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
 INTERVAL_SECONDS = 0.5
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
-class Pulse(Collector):
+class Pulse:
     """The beat of one process, with which each of ``publishers`` is called."""
 
     def __init__(self, publishers: Sequence[Callable[[], None]]) -> None:
@@ -30,11 +28,6 @@ class Pulse(Collector):
     def start(self) -> None:
         """Beat as long as anybody refers to this: until the process ends or, in tests, the application."""
         threading.Thread(target=_run, args=(ref(self),), name="pulse", daemon=True).start()
-
-    def collect(self) -> Iterable[Metric]:
-        """Publish what this process does right now, for the sources that a scrape asks after this one."""
-        self.try_to_beat()
-        return ()
 
     def beat(self) -> None:
         """Publish once."""

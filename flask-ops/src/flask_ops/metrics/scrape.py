@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -13,6 +13,8 @@ from prometheus_client.registry import Collector
 from werkzeug.http import parse_accept_header, parse_options_header
 
 PATH = "/metrics"
+Collect = Callable[[], dict[str, Metric]]
+"""Returns the current metrics, by name."""
 _VERSIONS = {
     "application/openmetrics-text": ("", "1.0.0"),
     "text/plain": ("1.0.0", "", "0.0.4"),
@@ -23,7 +25,7 @@ _VERSIONS = {
 
 
 def render(
-    sources: Iterable[Collector], *, accept: str = "", accept_encoding: str = "", names: Sequence[str] = ()
+    collect: Collect, *, accept: str = "", accept_encoding: str = "", names: Sequence[str] = ()
 ) -> tuple[bytes, list[tuple[str, str]]]:
     """Return the body of a scrape and its headers.
 
@@ -31,7 +33,7 @@ def render(
     metrics and samples that are called so.
     """
     begin = time.perf_counter()
-    metrics = collect(sources)
+    metrics = collect()
     seconds = time.perf_counter() - begin
     duration = GaugeMetricFamily("service_scrape_duration_seconds", "Time this scrape took to collect.", value=seconds)
     metrics.setdefault(duration.name, duration)
@@ -46,7 +48,7 @@ def render(
     return body, headers
 
 
-def collect(sources: Iterable[Collector]) -> dict[str, Metric]:
+def from_sources(sources: Iterable[Collector]) -> dict[str, Metric]:
     """Return what is measured, by name. Where two sources have a metric of the same name, the first one's is taken."""
     metrics: dict[str, Metric] = {}
     for source in sources:

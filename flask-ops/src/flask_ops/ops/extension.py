@@ -123,7 +123,7 @@ class Ops:
             app.register_blueprint(probes.blueprint(attached.readiness))
             process.observer.quiet_routes |= {probes.LIVENESS, probes.READINESS}
         if self._metrics and settings.metrics_on_app:
-            app.register_blueprint(probes.scrape_blueprint(process.sources))
+            app.register_blueprint(probes.scrape_blueprint(process.collect))
             process.observer.quiet_routes.add(probes.METRICS)
         faults.init_app(app, settings)
         answers_errors = partial(_is_served, app) if self._problems else None
@@ -158,7 +158,7 @@ class _Entrance:
     def _meet_server(self, environ: WSGIEnvironment) -> None:
         """Note which server this is, which does not know the library; warn if its workers are not counted together."""
         software = environ.get("SERVER_SOFTWARE", "").partition("/")[0].lower()
-        self._process.server = "uwsgi" if "uwsgi.version" in environ else software or self._process.server
+        self._process.run_under("uwsgi" if "uwsgi.version" in environ else software or self._process.server)
         if not environ["wsgi.multiprocess"]:
             return
         if multiprocess.is_shared():  # by a server that does not know it: what its workers have counted ends with them

@@ -13,6 +13,7 @@ from weakref import WeakSet
 
 from flask import Flask
 from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import Metric
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import Map
 
@@ -22,12 +23,13 @@ from flask_ops.health.engine import Health
 from flask_ops.health.metrics import HealthMetrics
 from flask_ops.health.readiness import Readiness
 from flask_ops.log import RequestLog, levels
-from flask_ops.metrics import following, store, store_files
+from flask_ops.metrics import following, scrape, store, store_files
 from flask_ops.metrics.pulse import Pulse
 from flask_ops.metrics.requests import RequestMetrics
 from flask_ops.metrics.sources import sources
 from flask_ops.web.observer import Observer
 from flask_ops.web.saturation import Saturation
+from flask_ops.web.stuck_requests import EndWhere
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -36,8 +38,10 @@ if TYPE_CHECKING:
 class Runtime:
     """The parts that a process has once, however many applications it serves."""
 
-    def __init__(self, settings: Settings, server: str) -> None:
-        self.settings, self.server = settings, server
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.server = "werkzeug"
+        """The name of the server that runs this process."""
         registry = CollectorRegistry()
         self._metrics = RequestMetrics(registry)
         self._url_maps: WeakSet[Map] = WeakSet()
@@ -54,9 +58,23 @@ class Runtime:
                 *([store_files.reopen_lost] if multiprocess.is_shared() else []),
             ]
         )
-        self.sources = [self._pulse, *sources(settings, lambda: self.server), registry]
+        self._sources = [*sources(settings, lambda: self.server), registry]
         self._pid = 0
         self._starting = threading.Lock()
+
+    def run_under(self, server: str, threads: int | None = None, end_where: EndWhere | None = None) -> None:
+        """Note the server of this process.
+
+        ``threads`` is the number of requests it serves at one time, ``SERVICE_THREADS`` by default. ``end_where`` ends
+        the process if all of them are stuck.
+        """
+        self.server = server
+        self._saturation.run_with(threads, end_where)
+
+    def collect(self) -> dict[str, Metric]:
+        """Return the metrics of all processes. This one publishes its own first."""
+        self._pulse.try_to_beat()
+        return scrape.from_sources(self._sources)
 
     def observe(self, app: Any) -> WSGIApplication:
         """Return ``app``, any WSGI callable, with each request observed once, believing the trusted proxies."""
@@ -119,12 +137,12 @@ def current() -> Runtime | None:
     return _current
 
 
-def obtain(settings: Settings, server: str = "werkzeug") -> Runtime:
-    """Return the runtime of this process. The first call makes it with its arguments; later calls change nothing."""
+def obtain(settings: Settings) -> Runtime:
+    """Return the runtime of this process. The first call makes it with ``settings``; later calls do not change them."""
     global _current  # noqa: PLW0603 - one runtime a process
     with _building:
         if _current is None:
-            _current = Runtime(settings, server)
+            _current = Runtime(settings)
         return _current
 
 

@@ -50,7 +50,8 @@ def load(application: str, settings: type[Settings] = Settings) -> WSGIApplicati
     app = load_application(application)
     from flask_ops.ops import runtime  # noqa: PLC0415 - makes metrics, so after the store
 
-    process = runtime.obtain(read, "uwsgi")
+    process = runtime.obtain(read)
+    process.run_under("uwsgi")
     # uWSGI's master runs no thread of Python's: what it logs is written at once.
     in_each_worker(uwsgi, partial(log.serve, read))
     observed = correct_environ(process.observe(app))
@@ -136,7 +137,7 @@ def serve_management(uwsgi: Any, settings: Settings, process: Runtime) -> None:
         return None if any(worker["pid"] for worker in uwsgi.workers()) else "no worker is alive"
 
     readiness = partial(of_workers, multiprocess.directory())
-    listener = Management(settings, fault, readiness, process.sources, server=process.server).listen()
+    listener = Management(settings, fault, readiness, process.collect, server=process.server).listen()
     if listener is None:
         return
 

@@ -78,7 +78,7 @@ def log_lines(_attached: Attached) -> Iterator[LogLines]:
 @pytest.fixture
 def metrics(_attached: Attached) -> MetricChanges:
     """Return what tells how much a metric has changed in this test: ``metrics("orders_total", kind="book")``."""
-    return MetricChanges(_attached.runtime.sources)
+    return MetricChanges(_attached.runtime.collect)
 
 
 @pytest.fixture

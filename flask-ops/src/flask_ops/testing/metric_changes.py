@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
 from flask_ops.metrics import scrape
 
@@ -25,9 +24,9 @@ class MetricChanges:
     The library's metrics count, and those of prometheus_client's global registry.
     """
 
-    def __init__(self, sources: Sequence[Collector]) -> None:
-        self._sources = sources
-        self._before = {metric.name: metric for metric in self._collect()}
+    def __init__(self, collect: scrape.Collect) -> None:
+        self._collect = collect
+        self._before = {metric.name: metric for metric in self._collect().values()}
 
     def __call__(self, name: str, /, **labels: object) -> float:
         """Return the value now minus the value at the start of the test; a sample that did not exist counts as 0.
@@ -38,13 +37,10 @@ class MetricChanges:
         """
         __tracebackhide__ = True
         wanted = {label: str(value) for label, value in labels.items()}
-        metrics = list(self._collect())
+        metrics = list(self._collect().values())
         metric = _metric_of(name, metrics)
         _expect_labels(name, wanted, metric)
         return _total(metric, name, wanted) - _total(self._before.get(metric.name), name, wanted)
-
-    def _collect(self) -> Iterable[Metric]:
-        return scrape.collect(self._sources).values()
 
 
 def _metric_of(name: str, metrics: Sequence[Metric]) -> Metric:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from flask import Blueprint, Response, abort, jsonify, request
-from prometheus_client.registry import Collector
 
 from flask_ops.metrics import scrape
 from flask_ops.web.health_answer import Find, UnknownCheckError, answer
@@ -41,7 +38,7 @@ def blueprint(find: Find) -> Blueprint:
     return routes
 
 
-def scrape_blueprint(sources: Sequence[Collector]) -> Blueprint:
+def scrape_blueprint(collect: scrape.Collect) -> Blueprint:
     """Return the route of the scrape."""
     routes = Blueprint("scrape", __name__)
 
@@ -49,7 +46,7 @@ def scrape_blueprint(sources: Sequence[Collector]) -> Blueprint:
     def metrics() -> Response:
         accept, encoding = request.headers.get("Accept", ""), request.headers.get("Accept-Encoding", "")
         body, headers = scrape.render(
-            sources, accept=accept, accept_encoding=encoding, names=request.args.getlist("name[]")
+            collect, accept=accept, accept_encoding=encoding, names=request.args.getlist("name[]")
         )
         return Response(body, headers=headers)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
 from traceback import walk_stack
@@ -17,9 +17,13 @@ from prometheus_client import CollectorRegistry, Counter
 
 from flask_ops.core import multiprocess
 from flask_ops.metrics import store
-from flask_ops.web import capacity
 from flask_ops.web.exchange import Exchange
 from flask_ops.web.observer import Observer
+
+Condemn = Callable[[], list[dict[str, Any]]]
+"""Reports as aborted the requests that hold every thread; returns the facts of each, or nothing if one has ended."""
+EndWhere = Callable[[Condemn], None]
+"""Ends this process if ``Condemn`` returns requests, so that another process takes its place."""
 
 FRAMES = 20
 """How many of the innermost frames of a stack are told."""
@@ -33,22 +37,22 @@ _log = structlog.stdlib.get_logger(__name__)
 class StuckRequests:
     """Looks for requests that have been served for longer than ``limit`` (seconds).
 
-    Where these take every one of this process's ``threads``, it serves nothing any more. A worker
+    If they hold every thread of this process, it serves nothing any more. A worker
     that a master replaces (Gunicorn) then reports them as aborted and ends.
     """
 
-    def __init__(self, observer: Observer, limit: float, threads: int, registry: CollectorRegistry) -> None:
-        self._observer, self._limit, self._threads = observer, limit, threads
-        self._end_where = capacity.end_where
+    def __init__(self, observer: Observer, limit: float, registry: CollectorRegistry) -> None:
+        self._observer, self._limit = observer, limit
+        self.end_where: EndWhere | None = None
         self._timed_out = Counter(*TIMED_OUT, registry=registry)
 
-    def publish(self) -> int:
+    def publish(self, threads: int) -> int:
         """Report what is stuck and was not before; return how many requests are."""
         now = time.perf_counter()
         stuck = [exchange for exchange in self._observer.running() if now - exchange.started > self._limit]
         self.report(exchange for exchange in stuck if not exchange.timed_out)
-        if self._end_where is not None and len(stuck) >= self._threads:
-            self._end_where(partial(self._condemn, stuck))
+        if self.end_where is not None and len(stuck) >= threads:
+            self.end_where(partial(self._condemn, stuck))
         return len(stuck)
 
     def _condemn(self, stuck: Collection[Exchange]) -> list[dict[str, Any]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,7 +15,7 @@ from gunicorn.workers.base import Worker
 
 from flask_ops.core.leaving import process_is_leaving
 from flask_ops.log import sink
-from flask_ops.servers.gunicorn import silent_worker
+from flask_ops.servers.gunicorn import early_signals, silent_worker
 
 if TYPE_CHECKING:
     from flask_ops.ops.runtime import Runtime
@@ -31,6 +34,8 @@ class BaseWorker(Worker):
 
     master: ClassVar[Master | None] = None
     """Set by ``on_starting``, in the process that forks the workers."""
+    is_loading = True
+    """The application is not loaded yet."""
     has_left = False
     """Its main loop has ended."""
     time_is_up = False
@@ -57,6 +62,7 @@ class BaseWorker(Worker):
     def load_wsgi(self) -> None:
         """Load the application, observe its requests, and start the threads that publish."""
         assert self.master is not None  # noqa: S101 - as above
+        signal.siginterrupt(signal.SIGTERM, True)  # otherwise a wait for a lock goes on after the signal
         try:
             super().load_wsgi()
         except SystemExit:
@@ -67,10 +73,21 @@ class BaseWorker(Worker):
             _log.critical("application cannot be loaded", exc_info=True)
             raise SystemExit(_exit_code(error)) from None
         from flask_ops.ops import runtime  # noqa: PLC0415 - with Flask, which the master does not need
+        from flask_ops.servers.gunicorn import stuck_worker  # noqa: PLC0415 - as above
 
-        self._runtime = runtime.obtain(self.master.settings, "gunicorn")
+        self._runtime = runtime.obtain(self.master.settings)
+        self._runtime.run_under("gunicorn", self.cfg.threads, partial(stuck_worker.end_where, self))
         self.wsgi: Any = self._runtime.observe(self.wsgi)
         self._runtime.start()
+        signal.siginterrupt(signal.SIGTERM, False)  # as in Gunicorn
+        self.is_loading = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End after the requests in flight; at once if the application is being loaded and no client waits."""
+        if self.is_loading and not early_signals.clients_wait(self.sockets):
+            signal.signal(sig, signal.SIG_DFL)
+            os.kill(os.getpid(), sig)
+        super().handle_exit(sig, frame)
 
     def run(self) -> None:
         """Serve until the process is to end."""

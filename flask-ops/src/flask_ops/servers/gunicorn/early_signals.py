@@ -3,8 +3,8 @@
 Until a worker of Gunicorn's has signal handlers of its own it has those of its master, which only note
 what has come: a SIGTERM in this moment ended no worker, and a stop then took all of
 ``SERVICE_GRACEFUL_SECONDS``. Here signals wait during the fork; then they end the worker, which serves nothing yet.
-The worker's own handler of SIGTERM has it end after it has loaded the application, however long that takes. So it
-does here only where clients wait whom nobody else may answer.
+The worker's own handler of SIGTERM ends it after it has loaded the application, however long that takes. Here it does
+so only if clients wait, because no other worker may answer them.
 """
 
 from __future__ import annotations
@@ -44,28 +44,8 @@ class EarlySignals:
         self._release()
 
 
-def let_sigterm_end_while_it_loads(worker: Any) -> None:
-    """In ``worker``, which has just been forked: have SIGTERM end it at once while it loads, unless clients wait."""
-    load, note = worker.load_wsgi, worker.handle_exit
-    is_loading = True
-
-    def load_wsgi() -> None:
-        nonlocal is_loading
-        signal.siginterrupt(signal.SIGTERM, True)  # else what waits for a lock would not hear of it
-        load()
-        signal.siginterrupt(signal.SIGTERM, False)  # as Gunicorn has it
-        is_loading = False
-
-    def handle_exit(number: int, frame: Any) -> None:
-        if is_loading and not _clients_wait(worker.sockets):
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-        note(number, frame)
-
-    worker.load_wsgi, worker.handle_exit = load_wsgi, handle_exit
-
-
-def _clients_wait(listeners: list[Any]) -> bool:
+def clients_wait(listeners: list[Any]) -> bool:
+    """Tell whether a client waits in the queue of one of these sockets."""
     with selectors.DefaultSelector() as selector:
         for listener in listeners:
             selector.register(listener, selectors.EVENT_READ)

@@ -23,14 +23,14 @@ from flask_ops.health import readiness
 from flask_ops.log import levels
 from flask_ops.log.line import Lines
 from flask_ops.management.routes import INHERITED, Management
-from flask_ops.metrics import following, listening, slots, store, store_folder
+from flask_ops.metrics import following, listening, scrape, slots, store, store_folder
 from flask_ops.metrics.sources import sources
-from flask_ops.servers.gunicorn import rejections, silent_worker, stuck_worker
-from flask_ops.servers.gunicorn.early_signals import EarlySignals, let_sigterm_end_while_it_loads
+from flask_ops.servers.gunicorn import rejections, silent_worker
+from flask_ops.servers.gunicorn.early_signals import EarlySignals
 from flask_ops.servers.gunicorn.raw_output import RawOutput
 from flask_ops.servers.gunicorn.succession import Succession
 from flask_ops.servers.gunicorn.worker_exits import WorkerExits
-from flask_ops.web import capacity, stuck_requests
+from flask_ops.web import stuck_requests
 
 HEARTBEAT_SECONDS = 10.0
 """A threaded worker gives a sign of life each second, however busy its threads are. After so many seconds
@@ -47,8 +47,8 @@ class Master:
     ) -> None:
         self._server, self._exits, self._succession, self._signals = server, exits, succession, signals
         self.settings = settings
-        collected = sources(settings, lambda: "gunicorn")
-        management = Management(settings, self.fault, self.readiness, collected, server="gunicorn")
+        collect = partial(scrape.from_sources, sources(settings, lambda: "gunicorn"))
+        management = Management(settings, self.fault, self.readiness, collect, server="gunicorn")
         self._listener = management.listen()
         self._mine = slots.held()
         slots.sign(store.identity(), store.MASTER)
@@ -94,13 +94,10 @@ class Master:
         if self._listener is not None:
             self._listener.close_in_child()
         slots.keep_only(worker.slot)
-        let_sigterm_end_while_it_loads(worker)
         for sibling in self._server.WORKERS.values():
             _close(sibling.stacks)
         silent_worker.write_when_asked(worker.stacks)
         listening.watch(worker.sockets)
-        capacity.threads = worker.cfg.threads  # 1 in a sync worker
-        capacity.end_where = partial(stuck_worker.end_where, worker)
         store.identify(worker.slot)
         slots.sign(worker.slot, store.WORKER)
         rejections.start()

@@ -14,7 +14,7 @@ from flask_ops.log import sink
 from flask_ops.servers.gunicorn import rejections
 from flask_ops.servers.gunicorn.direct_worker import DirectWorker
 from flask_ops.web import stuck_requests
-from flask_ops.web.capacity import Condemn
+from flask_ops.web.stuck_requests import Condemn
 
 PARK_SECONDS = 1.0
 """How long the worker's main loop may take to stand still; where it takes longer, it is asked again later."""

@@ -7,20 +7,18 @@ not; and while an old one had a long request, SIGTERM waited and no worker that 
 
 from __future__ import annotations
 
-import contextlib
 import math
+import os
 import signal
 import time
 from typing import Any
 
+from gunicorn import util
 from gunicorn.arbiter import Arbiter
+from gunicorn.pidfile import Pidfile
 
 from flask_ops.servers.gunicorn.start_failures import StartFailures
 from flask_ops.servers.gunicorn.worker_exits import WorkerExits, has_booted
-
-
-class _WorkersAreForkedError(Exception):
-    """All is done of Gunicorn's reload but to wait."""
 
 
 class Succession:
@@ -29,7 +27,6 @@ class Succession:
     def __init__(self, server: Any, exits: WorkerExits, failures: StartFailures) -> None:
         self._server, self._exits, self._failures = server, exits, failures
         self._replaced_age = 0
-        self._is_reloading = False
         self._patience_ends = math.inf
 
     @property
@@ -49,8 +46,6 @@ class Succession:
 
     def manage_workers(self) -> None:
         """Start the workers that are missing, and end those that have a successor."""
-        if self._is_reloading:
-            raise _WorkersAreForkedError
         serving, number = self.serving(), self._server.num_workers
         new = [worker for worker in serving if not self._is_old(worker)]
         if not self._failures.is_pause:
@@ -64,15 +59,31 @@ class Succession:
             self._server.kill_worker(worker.pid, signal.SIGTERM)
 
     def reload(self) -> None:
-        """Mark all current workers for replacement and start their successors, without waiting for anything."""
-        self._replaced_age = self._server.worker_age
-        self._patience_ends = time.monotonic() + (self._server.timeout or 60)
-        self._is_reloading = True
-        try:
-            with contextlib.suppress(_WorkersAreForkedError):
-                Arbiter.reload(self._server)
-        finally:
-            self._is_reloading = False
+        """Read the configuration again, mark all current workers for replacement, and start their successors.
+
+        This is Gunicorn's ``reload``, except that it does not wait for the old workers. It keeps the listeners, because
+        the trial has refused another ``bind``.
+        """
+        server = self._server
+        server._stats["reloads"] += 1
+        for name in server.cfg.env:
+            os.environ.pop(name, None)
+            if name in server.cfg.env_orig:
+                os.environ[name] = server.cfg.env_orig[name]
+        server.app.reload()
+        server.setup(server.app)
+        server.log.reopen_files()
+        server.cfg.on_reload(server)
+        if server.pidfile is not None:
+            server.pidfile.unlink()
+        if server.cfg.pidfile is not None:
+            server.pidfile = Pidfile(server.cfg.pidfile)
+            server.pidfile.create(server.pid)
+        util._setproctitle(f"master [{server.proc_name}]")  # type: ignore[attr-defined] # not in the stub
+        self._replaced_age = server.worker_age
+        self._patience_ends = time.monotonic() + (server.timeout or 60)
+        for _ in range(server.num_workers):
+            server.spawn_worker()
 
     def spawn_or_retry(self) -> Any:
         """Start a worker. If the system cannot, try again later, unless no worker serves."""

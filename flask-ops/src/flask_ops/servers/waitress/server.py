@@ -42,7 +42,8 @@ def serve(app: WSGIApplication, settings: Settings | type[Settings] | None = Non
     if not options.keys() & _ADDRESSES:
         options |= {"unix_socket": bind.unix} if bind.unix else {"listen": str(bind)}
     _correct_defaults()
-    process = runtime.obtain(settings, "waitress")
+    process = runtime.obtain(settings)
+    process.run_under("waitress")
     created = server.create_server(process.observe(app), **{"threads": settings.threads, **options})
     _run(created, process, settings)
 
@@ -68,7 +69,7 @@ def _run(created: Any, process: Runtime, settings: Settings) -> None:
     for listener in run.listeners:
         listener.channel_class = _Channel
     listening.watch([listener.socket for listener in run.listeners])
-    management = Management(settings, run.fault, process.readiness, process.sources, server=process.server).listen()
+    management = Management(settings, run.fault, process.readiness, process.collect, server=process.server).listen()
     if management is None:
         run()
         return
