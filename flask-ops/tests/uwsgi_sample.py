@@ -1,4 +1,4 @@
-"""The sample application, loaded as by uWSGI."""
+"""The module that uWSGI loads for the sample application."""
 
 from flask_ops.uwsgi import load
 from service.settings import Settings

@@ -1,4 +1,4 @@
-"""The shop application, loaded as by our uWSGI entry point."""
+"""The module that our uWSGI entry point loads for the shop application."""
 
 from flask_ops.uwsgi import load
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.system
 
 
 @pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
-def test_who_was_connected_is_served_and_who_comes_later_is_refused_and_not_reset(
+def test_early_clients_are_served_and_late_ones_are_refused_without_reset(
     family: socket.AddressFamily, host: str
 ) -> None:
     with (

@@ -91,7 +91,7 @@ def test_all_problems_are_named_at_once_and_no_secret_is_shown() -> None:
     assert "postgresql" not in repr(settings())
 
 
-def test_a_parser_that_breaks_on_no_value_does_not_hide_that_the_setting_is_missing() -> None:
+def test_a_failing_parser_does_not_hide_a_missing_setting() -> None:
     class Broken(flask_ops.Settings):
         first: str = setting("SERVICE_FIRST", lambda value: value[0], help="Its first letter.")
 

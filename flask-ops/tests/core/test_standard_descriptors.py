@@ -38,7 +38,7 @@ def test_a_closed_stream_is_no_other_file(name: str, closed: str, tmp_path: Path
     assert set(expected[closed]) == set(found)
 
 
-def test_what_prints_does_so_into_nothing(tmp_path: Path) -> None:
+def test_output_to_a_closed_stream_vanishes(tmp_path: Path) -> None:
     command: list[str | Path] = ["sh", "-c", 'exec "$0" "$@" >&-', BIN / "python", "-m", "service", "check"]
     with started(command, tmp_path) as server:
         server.process.wait(DEADLINE)

@@ -196,7 +196,7 @@ def test_a_store_that_is_gone_is_no_reason_not_to_drain(tmp_path: Path) -> None:
         assert [] == server.lines(level="critical")
 
 
-def test_after_an_upgrade_the_old_master_goes_at_once_and_the_new_one_answers_the_probes(tmp_path: Path) -> None:
+def test_after_an_upgrade_the_old_master_stops_without_a_drain(tmp_path: Path) -> None:
     """Both masters serve the same addresses. An unready old master would turn away the clients of the new one."""
     with serve("gunicorn", tmp_path, LONG) as server:
         server.process.send_signal(signal.SIGUSR2)

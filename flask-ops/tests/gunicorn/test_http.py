@@ -104,7 +104,7 @@ def test_what_is_no_bytes_still_raises_and_the_head_is_out(sent: Sent) -> None:
         ("10.0.0.1", ("127.0.0.1", 4711), "http"),
     ],
 )
-def test_a_peer_is_believed_where_gunicorn_is_told_so_and_never_else(allowed: str, peer: Any, scheme: str) -> None:
+def test_a_peer_is_trusted_only_if_gunicorn_is_configured_to(allowed: str, peer: Any, scheme: str) -> None:
     assert scheme == request(FORWARDED, allowed, peer).scheme
 
 

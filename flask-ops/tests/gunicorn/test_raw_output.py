@@ -152,7 +152,7 @@ STALLED = """
 """
 
 
-def test_nobody_who_writes_waits_for_the_reader_of_the_log() -> None:
+def test_no_writer_waits_for_the_reader_of_the_log() -> None:
     """A grandchild that writes forever does not delay the process's end either."""
     reader, writer = os.pipe()
     process = subprocess.Popen([sys.executable, "-c", BEGIN + STALLED], stdout=writer, cwd=PROJECT, env=clean_environ())

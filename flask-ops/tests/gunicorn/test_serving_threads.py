@@ -40,7 +40,7 @@ def test_as_many_are_served_at_one_time_as_there_are_threads() -> None:
     assert not meet.broken
 
 
-def test_a_shutdown_ends_the_threads_after_what_they_have_to_do_and_may_be_repeated() -> None:
+def test_a_shutdown_finishes_the_work_and_can_be_repeated() -> None:
     before = set(threading.enumerate())
     go, served = threading.Event(), list[int]()
 

@@ -91,7 +91,7 @@ def test_old_workers_serve_until_new_ones_do(copy: Path, tmp_path: Path) -> None
 
 
 def test_old_workers_go_on_where_new_ones_cannot_start(copy: Path, tmp_path: Path) -> None:
-    """The trial may succeed where workers fail: for example, the old workers may hold a lock."""
+    """The trial may succeed although workers fail: for example, the old workers may hold a lock."""
     with serving(copy, tmp_path) as server:
         before = workers(server)
         good = append(copy, f"{IN_WORKERS}{BROKEN}")
@@ -107,9 +107,7 @@ def test_old_workers_go_on_where_new_ones_cannot_start(copy: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("ending", ["os._exit(0)", "raise SystemExit(0)"])
-def test_workers_that_end_before_they_serve_are_started_more_and_more_seldom(
-    ending: str, copy: Path, tmp_path: Path
-) -> None:
+def test_workers_that_fail_to_start_are_retried_after_growing_delays(ending: str, copy: Path, tmp_path: Path) -> None:
     """The exit code does not matter: with code 0, Gunicorn forked 12 workers in a second."""
     with serving(copy, tmp_path) as server:
         append(copy, f"import os\n{ending}\n")

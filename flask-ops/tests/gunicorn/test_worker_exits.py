@@ -30,7 +30,7 @@ def reap(worker: Any, monkeypatch: pytest.MonkeyPatch) -> StartFailures:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the platform does not fork")
-def test_one_that_ends_with_success_before_it_serves_has_failed_to_boot(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_exits_with_0_before_it_serves_has_failed_to_boot(monkeypatch: pytest.MonkeyPatch) -> None:
     pid = os.fork()
     if pid == 0:
         os._exit(0)
@@ -43,7 +43,7 @@ def test_one_that_ends_with_success_before_it_serves_has_failed_to_boot(monkeypa
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the platform does not fork")
-def test_one_that_ends_between_the_last_look_and_the_reaping_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_with_an_unknown_exit_status_has_not_failed_to_boot(monkeypatch: pytest.MonkeyPatch) -> None:
     """A signal may have killed it. A replacement starts."""
     pid = os.fork()
     if pid == 0:

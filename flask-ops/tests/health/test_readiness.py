@@ -77,7 +77,7 @@ def end(directory: Path, owner: str) -> None:
 
 
 @pytest.mark.parametrize("last", [OK, DOWN])
-def test_what_was_known_last_counts_until_a_successor_knows_more(last: Status, tmp_path: Path) -> None:
+def test_the_last_results_count_until_a_newer_worker_has_any(last: Status, tmp_path: Path) -> None:
     publish(tmp_path, "1", [result("a", last, ended=time.monotonic()), result("gone", OK, ended=time.monotonic())])
     end(tmp_path, "1")
     assert Readiness(STARTING, {}) == of_workers(tmp_path), "nobody serves"
@@ -90,7 +90,7 @@ def test_what_was_known_last_counts_until_a_successor_knows_more(last: Status, t
     assert OK is of_workers(tmp_path).status
 
 
-def test_what_one_that_is_leaving_has_found_counts_until_a_successor_knows_more(tmp_path: Path) -> None:
+def test_results_of_a_leaving_worker_count_until_a_newer_one_has_any(tmp_path: Path) -> None:
     now = time.monotonic()
     publish(tmp_path, "1", [result("a", DOWN, ended=now - 1)])
     end(tmp_path, "1")
@@ -111,7 +111,7 @@ def test_a_check_that_is_new_has_no_predecessor(tmp_path: Path) -> None:
     assert STARTING is of_workers(tmp_path).status
 
 
-def test_whether_a_check_is_critical_is_said_by_the_new_code(tmp_path: Path) -> None:
+def test_the_new_code_decides_if_a_check_is_critical(tmp_path: Path) -> None:
     publish(tmp_path, "1", [result("a", DOWN, ended=time.monotonic())])
     end(tmp_path, "1")
     publish(tmp_path, "2", [result("a", STARTING, critical=False)])
@@ -127,7 +127,7 @@ def test_what_was_known_long_ago_does_not_count(tmp_path: Path) -> None:
     assert STARTING is of_workers(tmp_path).status
 
 
-def test_who_knows_nothing_yet_is_not_remembered(tmp_path: Path) -> None:
+def test_a_worker_without_results_is_not_remembered(tmp_path: Path) -> None:
     publish(tmp_path, "1", [result("a", OK, ended=time.monotonic())])
     end(tmp_path, "1")
     publish(tmp_path, "2", [result("a", STARTING)])

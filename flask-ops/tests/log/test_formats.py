@@ -148,14 +148,14 @@ def made(log_format: str, **fields: Any) -> dict[str, Any]:
     return found
 
 
-def test_what_others_call_like_a_field_of_a_request_is_a_label_in_ecs() -> None:
+def test_a_foreign_field_named_like_a_request_field_is_a_label_in_ecs() -> None:
     expected = {**PAYMENT, **ODD, "client": '{"id":1}', "trace_id": '["t"]', "span_id": "null"}
 
     assert expected == made("ecs", **PAYMENT, **ODD)["labels"]
     assert ["http.request.id"] == [name for name in made("ecs", request_id="r1") if name.startswith("http")]
 
 
-def test_what_others_call_like_a_field_of_a_request_keeps_its_name_in_otel() -> None:
+def test_a_foreign_field_named_like_a_request_field_keeps_its_name_in_otel() -> None:
     line = made("otel", **PAYMENT, **ODD)
 
     assert {**PAYMENT, **ODD} == line["attributes"]
@@ -186,7 +186,7 @@ def test_labels_of_like_names_do_not_hide_each_other() -> None:
 
 
 @pytest.mark.parametrize("name", ["ecs", "otel"])
-def test_an_exception_of_somebody_elses_form_is_not_taken_for_one(name: str) -> None:
+def test_an_exception_field_of_another_form_is_no_exception(name: str) -> None:
     line = made(name, exception={"type": 1, "message": 2, "stack_trace": 3})
 
     assert [] == [key for key in line if key.startswith("error")]

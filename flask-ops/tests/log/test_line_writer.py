@@ -87,7 +87,7 @@ def test_a_line_is_written_without_a_flush(reader: Reader) -> None:
         wait_until(lambda expected=expected: expected == reader.lines, "the line")  # type: ignore[misc] # mypy cannot infer a lambda with a default
 
 
-def test_what_has_no_room_is_dropped_counted_and_told_in_its_place(reader: Reader) -> None:
+def test_lines_without_room_are_dropped_counted_and_reported_in_place(reader: Reader) -> None:
     """The line being written counts as well: 11 of 100 bytes."""
     writer = writer_to(reader)
     stall(reader, writer)
@@ -113,7 +113,7 @@ def test_a_line_longer_than_the_buffer_is_dropped_alone(reader: Reader) -> None:
     assert [b"after\n", b"dropped 1\n"] == reader.lines
 
 
-def test_what_the_system_refuses_is_counted_and_told_when_it_takes_lines_again(reader: Reader) -> None:
+def test_refused_lines_are_counted_and_reported_later(reader: Reader) -> None:
     writer = writer_to(reader)
     reader.refuses = True
     for number in range(3):

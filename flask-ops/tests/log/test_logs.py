@@ -335,7 +335,7 @@ def test_an_uncaught_exception_is_one_line(output: Output) -> None:
     assert expected == (line["level"], line["event"], line["exception"][0]["exc_type"])
 
 
-def test_an_end_that_is_no_news_is_not_logged(output: Output) -> None:
+def test_a_reported_error_is_not_logged_again(output: Output) -> None:
     """The exception is in the log already."""
     logs.configure(settings())
     sys.excepthook(ReportedError, ReportedError("told before"), None)

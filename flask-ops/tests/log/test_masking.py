@@ -201,7 +201,7 @@ def test_what_cannot_be_read_is_said() -> None:
     assert expected == Mask().fields({"a": Strange(), "b": {"c": [Strange(), 1]}})
 
 
-def test_what_does_not_say_what_it_is_is_said() -> None:
+def test_a_value_with_an_unreadable_class_is_named() -> None:
     """For example, a lazy value whose loader fails raises when its class is read."""
     expected = {"a": "<Classless cannot be read>", "b": 1}
 

@@ -169,7 +169,7 @@ def test_what_gunicorn_prints_about_its_options_is_in_json(tmp_path: Path) -> No
     assert any("nonsense" in line["event"] for line in lines(server.text()))
 
 
-def test_the_application_of_waitress_that_cannot_be_imported_is_reported_in_json(tmp_path: Path) -> None:
+def test_import_errors_of_waitress_are_in_json(tmp_path: Path) -> None:
     shutil.copytree(PROJECT / "service", tmp_path / "service", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "service" / "views.py").write_text("import nothing_there")
     with started(
@@ -220,9 +220,7 @@ def test_wrong_settings_are_reported_in_json(command: list[str], tmp_path: Path)
     ],
     ids=["waitress", "uwsgi"],
 )
-def test_what_other_servers_print_of_a_module_that_cannot_be_imported_is_in_json(
-    command: list[str | Path], tmp_path: Path
-) -> None:
+def test_import_errors_of_other_servers_are_in_json(command: list[str | Path], tmp_path: Path) -> None:
     copy_service(tmp_path)
     (tmp_path / "service" / "views.py").write_text("import nothing_there")
     with started(command, tmp_path, ENV, cwd=tmp_path) as server:

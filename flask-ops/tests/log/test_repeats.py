@@ -140,7 +140,7 @@ class Collecting(str):
         return super().__hash__()
 
 
-def test_what_the_garbage_collector_has_logged_meanwhile_does_not_wait_for_itself() -> None:
+def test_a_log_call_of_the_garbage_collector_does_not_deadlock() -> None:
     repeats = RepeatFilter(1)
     logged = []
 

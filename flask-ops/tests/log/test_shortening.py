@@ -86,7 +86,7 @@ def test_the_last_frames_of_an_exception_survive(frames: int) -> None:
     assert frames == len(exception["frames"]) + exception["frames_left_out"]
 
 
-def test_of_a_chain_what_was_raised_last_and_what_was_raised_first_survive() -> None:
+def test_a_shortened_chain_keeps_its_first_and_last_exceptions() -> None:
     chain = [stack(30, f"number {n}" + "x" * 10_000, exc_notes=["n" * 10_000]) for n in range(100)]
     line = shortened({**BEGIN, "exception": chain})
 

@@ -110,7 +110,7 @@ def test_the_exit_waits_for_a_stalled_reader_only_so_long(begin: str) -> None:
         os.close(writer)
 
 
-def test_who_is_killed_loses_no_more_than_the_last_moment(tmp_path: Path) -> None:
+def test_a_killed_process_loses_only_its_last_lines(tmp_path: Path) -> None:
     """The file has all lines except those of the last fraction of a second."""
     script = """
     start()
@@ -135,7 +135,7 @@ def test_who_is_killed_loses_no_more_than_the_last_moment(tmp_path: Path) -> Non
     assert killed - float(lines[-1].split()[1]) < 1
 
 
-def test_a_log_that_is_emptied_begins_anew(tmp_path: Path) -> None:
+def test_a_truncated_log_starts_at_its_beginning(tmp_path: Path) -> None:
     """logrotate's copytruncate does this. The shell may have opened the file with > or with >>."""
     script = """
     start()

@@ -131,9 +131,7 @@ def test_bytes_are_lines_too(stream: PrintedLines, log: Log) -> None:
     assert ["one zw\N{LATIN SMALL LETTER O WITH DIAERESIS}lf", "\\xff", "wrapped"] == log.events
 
 
-def test_what_a_thread_has_begun_is_ended_when_its_request_ends_or_when_it_is_no_more(
-    stream: PrintedLines, log: Log
-) -> None:
+def test_an_unfinished_line_ends_with_its_request_or_its_thread(stream: PrintedLines, log: Log) -> None:
     def begin(text: str, go_on: threading.Event | None = None) -> None:
         stream.write(text)
         if go_on is not None:

@@ -1,4 +1,4 @@
-"""The noisy application, loaded as by uWSGI."""
+"""The module that uWSGI loads for the noisy application."""
 
 from flask_ops.uwsgi import load
 from service.settings import Settings

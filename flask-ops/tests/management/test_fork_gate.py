@@ -299,7 +299,7 @@ def test_a_child_may_serve_and_fork_itself_and_the_parent_after_its_stop(tmp_pat
         assert (0, 0) == (ended["code"], ended["after_stop"])
 
 
-def test_a_fork_does_not_wait_for_ever_for_a_handler_that_waits_for_the_forking_thread(tmp_path: Path) -> None:
+def test_a_fork_and_a_handler_that_wait_for_each_other_do_not_deadlock(tmp_path: Path) -> None:
     with script(STUCK, tmp_path) as server:
         port = server.line("listening")["port"]
         assert answer(port).startswith(b"HTTP/1.1 200")

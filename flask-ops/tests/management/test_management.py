@@ -200,7 +200,7 @@ def test_it_ends_with_the_server_and_leaves_no_port_bound(server: Server, number
         pass
 
 
-def test_clients_that_read_nothing_end_no_service_with_few_descriptors(tmp_path: Path) -> None:
+def test_clients_that_read_nothing_do_not_exhaust_the_descriptors(tmp_path: Path) -> None:
     """256 is the default limit of macOS. The master opens files in each loop, and so does each scrape."""
     command = ["prlimit", "--nofile=256", *COMMANDS["gunicorn"]]
     env = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2"}

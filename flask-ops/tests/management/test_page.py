@@ -254,9 +254,7 @@ def test_checks_are_told_with_what_they_failed_of(stage: Stage, tab: Tab) -> Non
     assert ("5 of 8", "1") == (tab.text("#threads"), tab.text("#stuck"))
 
 
-def test_while_there_is_no_answer_it_says_since_when_and_after_a_restart_no_rate_is_negative(
-    tab: Tab, tmp_path: Path
-) -> None:
+def test_an_outage_shows_its_start_and_a_restart_shows_no_negative_rate(tab: Tab, tmp_path: Path) -> None:
     bind = f"127.0.0.1:{free_port()}"
     for name in ("first", "second"):
         (tmp_path / name).mkdir()

@@ -45,7 +45,7 @@ def test_requests_are_summed_up_by_route_over_methods_and_statuses() -> None:
     )
 
 
-def test_what_the_application_s_own_exporter_counts_by_path_is_left_out() -> None:
+def test_metrics_of_the_applications_own_exporter_are_left_out() -> None:
     registry, own = CollectorRegistry(), CollectorRegistry()
     RequestMetrics(registry).observe("GET", "/items", 200, 0.02, exception=False)
     Counter("flask_http_request", "Total.", ["method", "status"], registry=own).labels("GET", "200").inc()

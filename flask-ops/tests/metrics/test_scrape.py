@@ -40,7 +40,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8; escap
         (";,=;;q=x", TEXT),
     ],
 )
-def test_the_format_is_what_the_client_likes_best_of_what_there_is(accept: str, expected: str) -> None:
+def test_the_client_gets_the_format_that_it_prefers(accept: str, expected: str) -> None:
     _, headers = render(dict, accept=accept)
 
     assert expected == dict(headers)["Content-Type"]

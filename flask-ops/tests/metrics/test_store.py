@@ -123,7 +123,7 @@ def test_recycled_workers_go_on_with_the_files_of_those_before(tmp_path: Path) -
 
 
 def scrape_cost(old: Server, directory: Path) -> float:
-    """Return the time of a scrape of ``old``, divided by that of a fresh server.
+    """Return the time of a scrape of ``old``, divided by the time of a fresh server.
 
     Both are medians, measured in turns.
     """
@@ -321,7 +321,7 @@ def test_what_a_worker_forks_counts_and_says_nothing_else(name: str, tmp_path: P
             assert "5" == server.get("/fork").body.decode()
 
         assert 10 * (5 + 1) == value(scrape(server), "sample_greetings_total")
-        # Five run at the same time, and each takes the slot of one that ended.
+        # Five run at the same time, and each takes the slot of an ended process.
         owners = {path.stem.rpartition("_")[2] for path in store_of(tmp_path).glob("counter_p*.db")}
         assert owners <= {f"p{number}" for number in range(1, 6)}
         assert 1 == value(scrape(server), "service_ready")
@@ -426,7 +426,7 @@ print("goes on:", counter.labels("first")._value.get())
 """
 
 
-def test_a_disk_that_is_full_kills_nobody_and_what_is_counted_goes_on(tmp_path: Path) -> None:
+def test_a_full_disk_kills_no_process_and_counting_continues(tmp_path: Path) -> None:
     """Writing to a hole of a mapped file on a full disk raises SIGBUS."""
     command = in_namespace(FILLED.format(root=PROJECT, program=BIN / "python"))
     with started(command, tmp_path) as process:
@@ -506,7 +506,7 @@ def counted_in_store(server: Server) -> float:
     return value(answer.body.decode(), "flask_http_request_total", route="/whoami")
 
 
-def test_a_file_that_is_set_aside_under_a_living_worker_is_made_anew(tmp_path: Path) -> None:
+def test_a_living_worker_replaces_a_file_that_was_set_aside(tmp_path: Path) -> None:
     """Otherwise, it would count for the rest of its life in a file that no scrape reads."""
     with serve("gunicorn", tmp_path, {"WEB_CONCURRENCY": "1"}, ready="/readyz") as server:
         for path in store_of(tmp_path).glob("counter_*.db"):
@@ -521,7 +521,7 @@ def test_a_file_that_is_set_aside_under_a_living_worker_is_made_anew(tmp_path: P
         wait_until(counts, "it counts again")
 
 
-def test_a_store_that_is_removed_under_a_living_worker_is_made_anew(tmp_path: Path) -> None:
+def test_a_living_worker_creates_a_removed_store_again(tmp_path: Path) -> None:
     """For example, a job that cleans /tmp removes it."""
     with serve("gunicorn", tmp_path, {"WEB_CONCURRENCY": "1"}, ready="/readyz") as server:
         server.get("/whoami")

@@ -141,7 +141,7 @@ def test_a_file_that_vanishes_is_no_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shortage", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
-def test_a_shortage_of_the_reader_fails_its_scrape_and_spares_the_files(
+def test_a_shortage_of_resources_fails_the_scrape_and_spares_the_files(
     shortage: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without one of the files, the sums would be wrong."""

@@ -118,7 +118,7 @@ def test_what_a_client_saw_is_what_its_line_says(tmp_path: Path) -> None:
             assert named == {line["request_id"] for line in lines if line.get("outcome") == "aborted"}
 
 
-def test_connections_that_wait_in_a_worker_that_is_replaced_are_answered_and_counted(tmp_path: Path) -> None:
+def test_waiting_connections_of_a_replaced_worker_are_answered_and_counted(tmp_path: Path) -> None:
     env = {"SERVICE_REQUEST_TIMEOUT": "2", "SERVICE_LOG_LEVEL": "info"}
     with (
         serve("gunicorn", tmp_path, env, ["--workers=1", "--threads=1"]) as server,

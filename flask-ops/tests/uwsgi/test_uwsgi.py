@@ -65,7 +65,7 @@ def test_a_hangup_starts_anew_and_costs_no_request(tmp_path: Path) -> None:
     assert [] == list((tmp_path / "tmp").iterdir())
 
 
-def test_a_worker_is_replaced_where_requests_hold_all_of_its_threads_and_not_before(tmp_path: Path) -> None:
+def test_a_worker_is_replaced_only_if_requests_hold_all_its_threads(tmp_path: Path) -> None:
     """Harakiri has one deadline per worker, and each request that ends clears it."""
     limit, beyond = 3, 7
     command = [*COMMANDS["uwsgi"], f"--harakiri={limit}"]

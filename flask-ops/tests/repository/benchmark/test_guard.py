@@ -19,7 +19,7 @@ def slowed(deployment: Deployment) -> list[str]:
     ]
 
 
-def test_a_service_several_times_as_dear_fails_and_is_measured_twice_first() -> None:
+def test_a_much_costlier_service_fails_after_a_second_measurement() -> None:
     require("wrk")
     said: list[str] = []
 

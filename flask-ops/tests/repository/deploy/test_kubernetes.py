@@ -154,7 +154,7 @@ def test_the_management_port_is_for_monitoring_alone(objects: list[Object]) -> N
     assert ["http"] == [port["name"] for port in one(objects, "Service")["spec"]["ports"]]
 
 
-def test_who_is_trusted_as_a_proxy_is_the_only_one_that_can_connect(production: list[Object]) -> None:
+def test_only_the_trusted_proxy_can_connect(production: list[Object]) -> None:
     assert settings(production).trusted_proxies == 1
 
     (rule,) = (r for r in one(production, "NetworkPolicy")["spec"]["ingress"] if {"port": "http"} in r["ports"])

@@ -118,7 +118,7 @@ def test_without_tls_a_request_is_sent_to_where_there_is(running_site: Site) -> 
     assert 421 == misdirected.status
 
 
-def test_a_request_without_tls_where_tls_is_due_is_answered_with_a_problem_or_not_at_all(running_site: Site) -> None:
+def test_plain_http_on_the_tls_port_gets_a_problem_or_no_answer(running_site: Site) -> None:
     with socket.create_connection(("127.0.0.1", running_site.edge.port), timeout=DEADLINE) as client:
         client.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode())
         head, _, body = b"".join(iter(lambda: client.recv(65536), b"")).partition(b"\r\n\r\n")

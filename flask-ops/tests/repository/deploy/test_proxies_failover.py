@@ -58,7 +58,7 @@ def test_a_post_whose_instance_is_killed_is_asked_once(running_site: Site) -> No
     assert 200 == running_site.edge.request("POST", "/upload", body=b"x").status
 
 
-def test_what_a_second_instance_that_dies_leaves_is_called_what_it_is(running_site: Site) -> None:
+def test_the_answer_after_two_dead_instances_has_the_right_type(running_site: Site) -> None:
     """The answer is a problem, but Apache sends its own page."""
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(running_site.edge.get, "/slow?s=20")
@@ -113,7 +113,7 @@ def test_a_rolling_restart_under_load_costs_no_request_at_all(name: str, tmp_pat
     assert clients.seen["POST", 200] == sum(map(len, served))
 
 
-def test_apache_leaves_the_repetition_on_a_connection_that_was_used_to_the_client(tmp_path: Path) -> None:
+def test_apache_does_not_repeat_a_request_on_a_reused_connection(tmp_path: Path) -> None:
     """Apache closes such a connection without an answer.
 
     For the first request of a connection, it tries the other instance.

@@ -132,7 +132,7 @@ def test_no_size_falls_between_the_limits_of_the_proxy_and_those_of_the_server(r
     assert {404} == {answer.status for answer in answers[-len(sums + counts) :]}
 
 
-def test_the_id_that_the_edge_makes_is_in_its_log_in_the_services_log_and_in_the_response(running_site: Site) -> None:
+def test_the_proxys_request_id_is_in_both_logs_and_the_response(running_site: Site) -> None:
     answer = running_site.edge.get("/items/7", FORGED)
     request_id = answer.headers["X-Request-ID"]
 

@@ -105,7 +105,7 @@ def test_the_service_needs_no_system_call_that_the_unit_forbids(where: str, tmp_
     assert "PermissionError" not in server.text()
 
 
-def test_its_folder_lets_the_proxy_reach_a_unix_socket_and_nobody_look_around(unit: dict[str, str]) -> None:
+def test_others_can_reach_its_socket_but_not_list_its_folder(unit: dict[str, str]) -> None:
     assert 0o711 == int(unit["RuntimeDirectoryMode"], 8)
 
 
@@ -201,7 +201,7 @@ def test_nothing_changes_where_systemd_does_not_ask() -> None:
     assert [] == asked
 
 
-def test_what_could_not_be_told_is_told_when_systemd_is_back(tmp_path: Path) -> None:
+def test_missed_messages_are_sent_when_systemd_is_back(tmp_path: Path) -> None:
     supervisor = Systemd(lambda: None, starting, {"NOTIFY_SOCKET": f"{tmp_path}/notify"})
     supervisor.turn()
 

@@ -156,7 +156,7 @@ def test_the_fastest_burn_silences_the_slower_ones_of_the_same_objective(alertma
 
 
 @pytest.mark.parametrize("name", ["namespace", "cluster", "env", "environment"])
-def test_trouble_of_one_environment_silences_nothing_of_another_and_is_told_apart(name: str, alertmanager: str) -> None:
+def test_alerts_of_different_environments_are_kept_apart(name: str, alertmanager: str) -> None:
     """Several Prometheus servers may send to one Alertmanager, each with its own ``external_labels``."""
 
     def firing(value: str, *alerts: dict[str, str]) -> list[dict[str, str]]:

@@ -78,7 +78,7 @@ def test_promtool_accepts_what_is_shortened(tmp_path: Path) -> None:
         ({"A"}, False, False),
     ],
 )
-def test_a_fault_passes_with_all_that_is_expected_and_nothing_but_what_is_allowed(
+def test_a_fault_passes_with_all_expected_and_only_allowed_alerts(
     arrived: set[str], resolved: bool, passed: bool
 ) -> None:
     fault = Fault("some", FAULTS[0].inject, frozenset({"A"}), {"B": "for a reason"})

@@ -28,9 +28,7 @@ time.sleep(600)
 """
 
 
-def test_a_program_ends_with_all_that_it_has_started_even_if_it_does_not_want_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stubborn_program_ends_with_its_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "GRACE_SECONDS", 0.2)
     output = tmp_path / "output"
     program = Program([sys.executable, "-c", STUBBORN], output)

@@ -107,7 +107,7 @@ def test_the_log_of_the_service_is_shown(tmp_path: Path) -> None:
             wait_until(lambda: '"event":"request"' in monitor.text(), "the line of the request")
 
 
-def test_settings_for_a_stop_among_load_balancers_do_not_make_ctrl_c_kill_the_service(tmp_path: Path) -> None:
+def test_with_a_long_drain_ctrl_c_still_stops_the_service_gracefully(tmp_path: Path) -> None:
     """A killed service would leave its metrics store behind."""
     ports = {name: free_port() for name in NAMES}
     settings = {"WEB_CONCURRENCY": "1", "SERVICE_DRAIN_SECONDS": "30", "SERVICE_GRACEFUL_SECONDS": "60"}

@@ -55,7 +55,7 @@ def test_rules_select_the_job_that_is_scraped() -> None:
     assert f'job="{JOB["job_name"]}"' in rules
 
 
-def test_of_pods_those_of_the_service_are_scraped_on_their_management_port(tmp_path: Path) -> None:
+def test_only_pods_of_the_service_are_scraped_on_their_management_port(tmp_path: Path) -> None:
     """Debian's Prometheus cannot ask Kubernetes, so a file contains the answer."""
     if "kubernetes_sd_configs" not in ALTERNATIVES:  # an adopter has replaced or uncommented it
         return

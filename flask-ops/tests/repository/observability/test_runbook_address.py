@@ -22,7 +22,7 @@ COMMAND = (
 """The README has the same command, see ``test_readme``."""
 
 
-def test_alerts_their_cases_panels_and_manifests_have_the_address_that_is_put_in(tmp_path: Path) -> None:
+def test_the_new_address_is_in_alerts_cases_panels_and_manifests(tmp_path: Path) -> None:
     for folder in ("observability", "deploy"):
         shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "tls"))
     before = {path: text.count(PRESENT) for path, text in texts(tmp_path).items() if PRESENT in text}
