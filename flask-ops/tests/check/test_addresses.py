@@ -27,9 +27,7 @@ LOCAL = {"SERVICE_BIND": "127.0.0.1:0", "SERVICE_MANAGEMENT_BIND": "127.0.0.1:0"
         ({"SERVICE_BIND": "unix:/nowhere/x.sock", "SERVICE_TRUSTED_PROXIES": "1"}, "ok", "only this machine"),
     ],
 )
-def test_who_reaches_the_address_and_which_proxies_are_believed_must_fit(
-    environ: dict[str, str], severity: str, words: str
-) -> None:
+def test_the_address_and_the_trusted_proxies_must_fit(environ: dict[str, str], severity: str, words: str) -> None:
     finding = only(look(deployment(environ)), "proxies")
 
     assert severity == finding.severity

@@ -72,7 +72,7 @@ def test_it_starts_nothing_that_stays_and_changes_nothing(tmp_path: Path) -> Non
     assert before == {process.pid for process in psutil.Process().children(recursive=True)}
 
 
-def test_beside_a_service_that_runs_it_says_that_the_addresses_are_taken_and_leaves_it_alone(tmp_path: Path) -> None:
+def test_taken_addresses_are_reported_and_the_running_service_is_left_alone(tmp_path: Path) -> None:
     store = tmp_path / "store"
     with serve("gunicorn", tmp_path, {"PROMETHEUS_MULTIPROC_DIR": str(store)}) as server:
         wait_until(lambda: server.manage("/readyz").status == 200, "ready")
@@ -114,7 +114,7 @@ def test_help_shows_both_commands_and_every_setting() -> None:
         assert 0 == command(name, "--help").returncode
 
 
-def test_a_free_port_of_everybody_is_taken_only_while_it_is_looked_at() -> None:
+def test_a_free_port_is_bound_only_during_the_check() -> None:
     port = free_port()
     environ = {**GOOD, "SERVICE_BIND": f"127.0.0.1:{port}"}
 

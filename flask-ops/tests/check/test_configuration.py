@@ -48,7 +48,7 @@ def test_any_other_mode_is_an_error(mode: str) -> None:
     assert ("error", "SERVICE_ENV=production") == (finding.severity, finding.cure)
 
 
-def test_where_nothing_is_set_python_m_service_would_serve_for_development() -> None:
+def test_without_a_mode_python_m_service_serves_for_development() -> None:
     """`python -m service` defaults to development; `waitress-serve` and the other servers default to production."""
     assert "takes where SERVICE_ENV is not set" in only(look(deployment(server="waitress")), "mode").text
     assert ["ok"] == severities(look(deployment({"SERVICE_ENV": "production"}, "waitress")), "mode")

@@ -112,7 +112,7 @@ def test_what_may_be_so_is_no_failure(path: str, change: Change, subject: str, s
 
 
 @pytest.mark.parametrize("path", ["/./metrics", "/x/../metrics", "/%6detrics", "/metric%73%", "/metrics%"])
-def test_metrics_under_another_spelling_are_an_error_where_the_world_sees_them(path: str) -> None:
+def test_public_metrics_under_another_spelling_are_an_error(path: str) -> None:
     def tell(reply: Reply) -> None:
         usual = Impostor({}).reply("/metrics", {})
         reply.status, reply.headers, reply.body = usual.status, usual.headers, usual.body
