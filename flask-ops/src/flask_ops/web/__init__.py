@@ -1,1 +1,1 @@
-"""What stands around the views: the observer of each request, errors, probes."""
+"""The layers around the views: the observer of each request, error responses, probes."""

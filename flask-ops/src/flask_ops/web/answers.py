@@ -12,11 +12,11 @@ _NO_STORE = ("Cache-Control", "no-store")
 
 
 def json_answer(status: int, content: object, content_type: str = "application/json") -> Response:
-    """Return ``content`` as JSON, whatever texts are in it: names that a library has given, for one."""
+    """Return ``content`` as JSON, even with invalid Unicode, for example in names from a library."""
     return Response(status, render_json(content) + b"\n", [("Content-Type", content_type), _NO_STORE])
 
 
 def problem_answer(status: int, detail: str, *headers: tuple[str, str]) -> Response:
-    """Return an error that says what was wrong, and what would be right."""
+    """Return an error. ``detail`` states the mistake and the correct form."""
     fields: Sequence[tuple[str, str]] = [("Content-Type", problem.CONTENT_TYPE), _NO_STORE, *headers]
     return Response(status, problem.body(status, detail), fields)

@@ -1,4 +1,4 @@
-"""One request and its response, watched from its first byte to its last one."""
+"""One request and its response, observed from the first byte to the last."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 CLIENT_CLOSED_REQUEST = 499
-"""The status of a response that the client did not wait for; nginx's code, for there is no standard one."""
+"""The status of a response that the client did not wait for. nginx's code, because no standard one exists."""
 
 _NOTHING: Iterator[Any] = iter(())
 _log = structlog.stdlib.get_logger(__name__)
@@ -36,27 +36,27 @@ class EscapedError(RuntimeError):
 
 
 class Exchange:
-    """The response that the server iterates over and closes; it is recorded once."""
+    """The response that the server iterates over and closes. It is recorded once."""
 
-    # On the class, because each assignment in __init__ would cost each request.
+    # On the class, because each assignment in __init__ costs time in each request.
     route = UNMATCHED
     status = 500
     status_sent = 0
     size = 0
-    """Of the body, in bytes, as far as it was sent."""
+    """Bytes of the body sent so far."""
     outcome = ""
     raised = False
-    """The application had an unhandled exception, which may have become a response."""
+    """The application had an unhandled exception, even if Flask made a response of it."""
     answers_errors: Callable[[], bool] = staticmethod(lambda: False)
-    """Tells whether an exception is answered here. Else it goes on to the server, as it would without this."""
+    """Tells whether to answer an exception here. Otherwise it goes on to the server."""
     timed_out = False
-    """It ran for longer than SERVICE_REQUEST_TIMEOUT, and was reported for it."""
+    """It was reported because it ran longer than SERVICE_REQUEST_TIMEOUT."""
     _close_response: Callable[[], object] | None = None
     _file: SentFile | None = None
     _began = False
     _ended = False
     is_reported = False
-    """Its line was written, or the thread that set this while it held ``ending`` is about to write it."""
+    """Its line is written, or about to be. The thread that writes it sets this while it holds ``ending``."""
 
     def __init__(
         self,
@@ -77,15 +77,15 @@ class Exchange:
         self._chunks: Iterator[bytes] = _NOTHING
 
     def respond(self) -> Iterable[bytes]:
-        """Call the application; return the response for the server to send."""
+        """Call the application. Return the response for the server to send."""
         current_request.set(self.ids)
         self.environ[EXCHANGE] = self
         try:
             response = self._app(self.environ, self._start_response)
-        except BaseException as error:  # noqa: BLE001 - nothing may leave unreported; most is raised again
+        except BaseException as error:  # noqa: BLE001 - every exception is reported; most are raised again
             self._fail(error)
             if self._must_raise(error):
-                self.status_sent = self.status  # by the server, which answers it
+                self.status_sent = self.status  # the server answers it
                 self._report()
                 self._raise(error)
             response = [self._replace(error)]
@@ -100,8 +100,8 @@ class Exchange:
         self.status = self.status_sent = int(status[:3])
         for name, value in headers:
             if not value.isascii():
-                value.encode("latin-1")  # raises for what no server can send, while a 500 still can be sent
-            if len(name) == 12 and name.lower() == "x-request-id":  # a view passes on another service's answer
+                value.encode("latin-1")  # servers can send no others; raise while a 500 is possible
+            if len(name) == 12 and name.lower() == "x-request-id":  # copied from another service's answer
                 headers = [header for header in headers if header[0].lower() != "x-request-id"]
         headers = [*headers, ("X-Request-ID", self.ids.request_id)]
         if exc_info is None:
@@ -117,9 +117,9 @@ class Exchange:
         except StopIteration:
             self._ended = True
             raise
-        except BaseException as error:  # noqa: BLE001 - nothing may leave unreported; it is raised again there
+        except BaseException as error:  # noqa: BLE001 - every exception is reported, and may be raised again there
             chunk = self.context.run(self._failed_chunk, error)
-        if self.is_reported:  # as aborted, from another thread: nothing is sent any more that says otherwise
+        if self.is_reported:  # another thread reported it as aborted: send nothing that contradicts its line
             raise ReportedError("the process is ending")
         self._began = True
         self.size += len(chunk)
@@ -129,13 +129,13 @@ class Exchange:
         self._fail(error)
         if self._must_raise(error):
             self._raise(error)
-        if self._began:  # too late for another status: the server has to break the connection off
+        if self._began:  # too late for another status, so the server must close the connection
             raise ReportedError("the response broke off") from error
         self._chunks = _NOTHING
         return self._replace(error)
 
     def close(self) -> None:
-        """End the request. Servers call this whatever has happened; Waitress, for some files, three times."""
+        """End the request. Servers call this in any case. Waitress calls it three times for some files."""
         if not self.is_reported:
             self.context.run(self._close)
 
@@ -155,20 +155,20 @@ class Exchange:
             self._report()
 
     def _interrupted(self, error: BaseException | None) -> None:
-        if isinstance(error, (TypeError, ValueError, AssertionError)):  # the server could not send such a chunk
+        if isinstance(error, (TypeError, ValueError, AssertionError)):  # the server could not send the chunk
             self.status, self.outcome = 500, "exception"
         else:
             self.status, self.outcome = CLIENT_CLOSED_REQUEST, "client_disconnected"
 
     def abort(self) -> None:
-        """Report the request, from another thread that has set ``is_reported``: its process is about to be killed."""
+        """Report the request as aborted, from the thread that set ``is_reported``. The process is about to end."""
         self.status, self.outcome = 500, "aborted"
         context = Context()
         context.run(current_request.set, self.ids)
         context.run(self._tell)
 
     def note_route(self, rule: str) -> None:
-        """Note the URL rule that Flask has found: the first one, if a view calls another application."""
+        """Note the URL rule that Flask found. The first one counts, if a view calls another application."""
         if self.route is UNMATCHED:
             self.route = self.ids.route = rule
 
@@ -178,7 +178,7 @@ class Exchange:
             self.outcome = "aborted"
         else:
             self.outcome = "exception"
-            if self.answers_errors():  # else the server, the debugger or the test shows it
+            if self.answers_errors():  # otherwise the server, the debugger or the test shows it
                 _log.error("unhandled exception", exc_info=error)
 
     def _must_raise(self, error: BaseException) -> bool:
@@ -190,14 +190,14 @@ class Exchange:
         raise EscapedError(f"{type(error).__name__} was raised while a request was served") from error
 
     def _replace(self, error: BaseException) -> bytes:
-        """Answer with a 500, of which nothing has been sent yet; return its body."""
+        """Replace the unsent response with a 500. Return its body."""
         status, headers, body = problems.internal_server_error(self.ids.request_id)
-        # PEP 3333 has the server replace the headers of an earlier call. Gunicorn appends to them.
+        # PEP 3333 requires servers to replace the headers of an earlier call. Gunicorn appends to them.
         response = getattr(self._server_start_response, "__self__", None)
         headers_so_far = getattr(response, "headers", None)
         if isinstance(headers_so_far, list):
             headers_so_far.clear()
-        # uWSGI takes the headers of the last call but stumbles over the exception that PEP 3333 adds.
+        # uWSGI uses the headers of the last call, but fails on the exc_info of PEP 3333.
         exc_info = None if "uwsgi.version" in self.environ else (type(error), error, error.__traceback__)
         self._start_response(status, headers, exc_info)
         return b"" if self.environ["REQUEST_METHOD"] == "HEAD" else body

@@ -1,4 +1,4 @@
-"""Faults on request, for drills: only where SERVICE_FAULTS is set, which production refuses."""
+"""Faults on request, for drills. SERVICE_FAULTS turns them on, and is refused in production."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _opened: list[int] = []
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Give ``app`` the routes, where the settings say so."""
+    """Add the routes to ``app`` if the settings enable them."""
     if settings.faults:
         app.register_blueprint(faults)
 
 
 def checks(settings: Settings) -> Sequence[Check]:
-    """Return the check that fails on request, where the settings say so."""
+    """Return the check that fails on request, if the settings enable it."""
     return [Check(CHECK, _dependency, interval=0.5)] if settings.faults else []
 
 
@@ -42,34 +42,34 @@ def error() -> str:
 
 @faults.post("/slow")
 def slow() -> str:
-    """Take as many seconds as ``seconds`` says, 1 by default, up to an hour."""
+    """Sleep for ``seconds``: 1 by default, at most an hour."""
     time.sleep(min(request.args.get("seconds", 1.0, float), 3600.0))
     return "slow\n"
 
 
 @faults.post("/crash")
 def crash() -> str:
-    """End the worker at once, as a fault in compiled code does; the client gets no answer."""
+    """End the worker at once, like a fault in compiled code. The client gets no answer."""
     os._exit(70)
 
 
 @faults.post("/leak")
 def leak() -> str:
-    """Keep as many MiB as ``mebibytes`` says, 1 by default, for good."""
+    """Leak ``mebibytes`` of memory, 1 by default."""
     _kept.append(os.urandom(1024) * (1024 * request.args.get("mebibytes", 1, int)))
     return f"{sum(map(len, _kept))}\n"
 
 
 @faults.post("/descriptors")
 def descriptors() -> str:
-    """Open as many files as ``count`` says, 1 by default, and close none."""
+    """Open ``count`` files, 1 by default, and never close them."""
     _opened.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(request.args.get("count", 1, int)))
     return f"{len(_opened)}\n"
 
 
 @faults.post("/series")
 def series() -> str:
-    """Make as many series as ``count`` says, 1 by default, as a label does whose values have no bound."""
+    """Create ``count`` series, 1 by default, like a label with unbounded values."""
     for number in range(request.args.get("count", 1, int)):
         _unbounded().labels(str(number)).inc()
     return "made\n"
@@ -77,14 +77,14 @@ def series() -> str:
 
 @faults.put("/dependency")
 def dependency_down() -> str:
-    """Have the readiness check fail, in all workers."""
+    """Make the readiness check fail in all workers."""
     _marker().touch()
     return "down\n"
 
 
 @faults.delete("/dependency")
 def dependency_up() -> str:
-    """Have the readiness check pass again."""
+    """Make the readiness check pass again."""
     _marker().unlink(missing_ok=True)
     return "up\n"
 
@@ -100,5 +100,5 @@ def _dependency() -> None:
 
 
 def _marker() -> Path:
-    """Return the file that all workers see."""
+    """Return the path of the file that all workers look for."""
     return Path(tempfile.gettempdir()) / "service-fault"

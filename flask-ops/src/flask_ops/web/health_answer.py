@@ -1,4 +1,4 @@
-"""The readiness as an answer over HTTP: a status code for machines, a body for people."""
+"""The HTTP response of the readiness: a status code for machines, a body for people."""
 
 from __future__ import annotations
 
@@ -22,19 +22,18 @@ _WORDS = {Status.OK: "pass", Status.DEGRADED: "warn"}
 
 
 class UnknownCheckError(ValueError):
-    """The client excludes a check that does not exist; the message says which ones do."""
+    """The client excludes an unknown check. The message names the known ones."""
 
 
 Find = Callable[[Collection[str]], Readiness]
-"""Returns the readiness without the checks of these names."""
+"""Returns the readiness without the named checks."""
 
 
 def answer(find: Find, query: str, accept: str, *, verbose: bool = False) -> Response:
     """Return 200 or 503 with the ``status``.
 
-    The query may have ``verbose``, for each check's result, which is what ``verbose`` makes the
-    default; and ``exclude=NAME``, as often as needed, for checks that must not count.
-    Raises UnknownCheckError.
+    With ``verbose``, in the query or as argument, the body has the result of each check. ``exclude=NAME`` in the query,
+    any number of times, ignores a check. Raises UnknownCheckError.
     """
     parameters = parse_qs(query, keep_blank_values=True)
     exclude = [name for value in parameters.get("exclude", []) for name in value.split(",") if name]
@@ -52,7 +51,7 @@ def answer(find: Find, query: str, accept: str, *, verbose: bool = False) -> Res
 
 
 def as_json(status: Status, results: Collection[Result], exclude: Collection[str] = ()) -> dict[str, Any]:
-    """Return the body of an answer, with these results."""
+    """Return the body of a response with these results."""
     body: dict[str, Any] = {"status": status}
     if results:
         body["checks"] = {result.name: _detail(result, exclude) for result in results}

@@ -1,4 +1,4 @@
-"""JSON in compiled code, for ``jsonify()`` and for views that return dicts and lists."""
+"""Fast JSON by orjson, for ``jsonify()`` and for views that return dicts and lists."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_PASSTHROUGH_DATETIME | orjson.
 
 
 class JSONProvider(DefaultJSONProvider):
-    """Flask's own, which is left what orjson renders in another way: integers over 64 bits, keys that are no text."""
+    """Uses orjson, or Flask's own JSON if orjson refuses: integers over 64 bits, keys that are not text."""
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
-        """Return a response with the arguments as JSON, as ``jsonify()`` documents it."""
+        """Return a response with the arguments as JSON, as ``jsonify()`` does."""
         if self.compact is False or (self.compact is None and self._app.debug):
             return super().response(*args, **kwargs)
         try:

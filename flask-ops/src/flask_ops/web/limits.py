@@ -9,14 +9,14 @@ from werkzeug.exceptions import LengthRequired, RequestEntityTooLarge
 
 
 def init_app(app: Flask, max_bytes: int) -> None:
-    """Answer larger bodies with 413, and those that the server cannot read with 411."""
+    """Answer larger bodies with 413, and bodies that the server cannot read with 411."""
     app.config["MAX_CONTENT_LENGTH"] = max_bytes
-    # First of all, for another function may read the body.
+    # First, because other functions may read the body.
     app.before_request_funcs.setdefault(None, []).insert(0, _limit_chunked_body)
 
 
 class _LimitedBody:
-    """A request body without a Content-Length, which is read up to a limit."""
+    """A request body without a Content-Length. Reading more than the limit raises."""
 
     def __init__(self, body: Any, limit: int) -> None:
         self._body = body
@@ -38,6 +38,6 @@ def _limit_chunked_body() -> None:
         raise LengthRequired  # uWSGI passes an empty body on
     limit = current_app.config["MAX_CONTENT_LENGTH"]
     if limit is not None:
-        # Werkzeug cuts such a body off at the limit and drops the rest: a truncated upload would look complete.
+        # Werkzeug drops the rest of such a body after the limit, so that a truncated upload looks complete.
         environ["wsgi.input"] = _LimitedBody(environ["wsgi.input"], limit)
         request.max_content_length = limit + 1

@@ -1,9 +1,8 @@
 """The outermost layer: each request becomes exactly one log line and one observation.
 
-It stands outside Flask because only there every end of a request is seen: unhandled exceptions,
-failures in the middle of a stream, clients that went away, headers that the server refuses,
-``sys.exit()`` in a view. A WSGI server calls ``close()`` on the response in each of these cases
-(PEP 3333), and that is the moment when a request is over.
+It is outside Flask, because only there every end of a request is visible. Examples are unhandled exceptions, failures
+in mid-stream, disconnected clients, headers that the server refuses, and ``sys.exit()`` in a view. In each case
+the WSGI server calls ``close()`` on the response (PEP 3333), which ends the request.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ if TYPE_CHECKING:
 _log = structlog.stdlib.get_logger(__name__)
 
 MAX_TEXT = 1000
-"""Characters of a path or a user agent in the log: a client must not make lines that a pipe tears apart."""
+"""Maximum characters of a path or user agent in the log. Clients must not make lines too long for a pipe."""
 
 
 class Observer:
     """Reports each request to ``metrics`` and ``log`` when it is over.
 
-    A success on one of ``quiet_routes`` is logged at debug, a 503 at info. With ``trust_request_start`` the time in
-    ``X-Request-Start`` counts, which any client could send.
+    On ``quiet_routes`` a success is logged at debug, and a 503 at info. ``trust_request_start`` enables
+    ``X-Request-Start``, which any client can send.
     """
 
     def __init__(self, metrics: RequestMetrics, log: RequestLog, *, trust_request_start: bool = False) -> None:
@@ -45,12 +44,12 @@ class Observer:
         self._log = log
         self._trust_request_start = trust_request_start
         self._running: dict[int, Exchange] = {}
-        self.ending = threading.RLock()  # a signal handler, too, reports what its thread may be just reporting
-        """Held by the thread that decides to record an exchange: its own one, or one that aborts it."""
+        self.ending = threading.RLock()  # a signal handler may interrupt its thread in the middle of a report
+        """Held by the thread that decides to record an exchange: the serving thread, or a thread that aborts it."""
         self._is_blind = False
 
     def observe(self, app: WSGIApplication) -> WSGIApplication:
-        """Return ``app`` with each request observed, unless something further out has observed it already."""
+        """Wrap ``app`` so that each request is observed, unless an outer observer already does."""
 
         def observed(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             if EXCHANGE in environ:
@@ -61,17 +60,17 @@ class Observer:
                     self._metrics.waited(seconds)
             exchange = Exchange(app, environ, start_response, ending=self.ending, record=self.record)
             self._running[id(exchange)] = exchange
-            # In a context of its own, so that nothing leaks into the next request.
+            # In a separate context, so that nothing leaks into the next request.
             return exchange.context.run(exchange.respond)
 
         return observed
 
     def running(self) -> list[Exchange]:
-        """Return the requests that are being served."""
+        """Return the requests in flight."""
         return list(self._running.values())
 
     def abort(self, exchanges: Collection[Exchange]) -> bool:
-        """Report all of these as aborted and return True; or none of them, where one has ended meanwhile."""
+        """Report all ``exchanges`` as aborted and return True. If one has ended, report none and return False."""
         with self.ending:
             if any(exchange.is_reported for exchange in exchanges):
                 return False
@@ -82,7 +81,7 @@ class Observer:
         return True
 
     def cut_off(self) -> None:
-        """Report as aborted whatever is still being served: the process ends now."""
+        """Report all requests in flight as aborted, because the process ends now."""
         with self.ending:
             running = [exchange for exchange in self.running() if not exchange.is_reported]
             for exchange in running:
@@ -91,15 +90,15 @@ class Observer:
             exchange.abort()
 
     def record(self, exchange: Exchange, seconds: float) -> None:
-        """Turn one finished request into its observation and its line. Nothing else does."""
+        """Turn one finished request into its observation and its line. No other code does."""
         self._running.pop(id(exchange), None)
         environ, status, outcome = exchange.environ, exchange.status, exchange.outcome
         method, route = environ["REQUEST_METHOD"], exchange.route
         try:
             self._metrics.observe(method, route, status, seconds, exception=outcome == "exception")
         except (OSError, TypeError):
-            # A new series, and no room for it in the store; or prometheus_client's files are closed, and cannot be
-            # opened again for now. The line is all there is.
+            # The store has no room for a new series, or prometheus_client cannot reopen its closed files for now.
+            # The request still gets its line.
             if not self._is_blind:
                 _log.exception("failed to record request metrics")
             self._is_blind = True
@@ -112,7 +111,7 @@ class Observer:
         method, route = environ["REQUEST_METHOD"], exchange.route
         quiet = route in self.quiet_routes
         if status == 503 and quiet and not outcome:
-            # The answer of a probe, as right as a 200; what made it so (a drain, a check) has a line of its own.
+            # The answer of a probe, not an error. Its cause (a drain, a check) has a separate line.
             level, number = "info", logging.INFO
         elif status >= 500:
             level, number = "error", logging.ERROR
@@ -138,7 +137,7 @@ class Observer:
         if self._log.has_query and environ.get("QUERY_STRING"):
             fields["query"] = self._log.masked(_text(environ["QUERY_STRING"]))
         if share < 1:
-            fields["share"] = share  # so that a count of lines can be made one of requests
+            fields["share"] = share  # lets a reader compute the number of requests
         if outcome:
             fields["outcome"] = outcome
             if status != exchange.status_sent:
@@ -149,7 +148,7 @@ class Observer:
 
 
 def _text(latin1: str) -> str:
-    """Read the bytes of a WSGI string, which come as latin-1 (PEP 3333), as UTF-8."""
+    """Decode a WSGI string, whose bytes are represented as latin-1 (PEP 3333), as UTF-8."""
     if len(latin1) > MAX_TEXT:
         latin1 = latin1[:MAX_TEXT] + "..."
     return latin1 if latin1.isascii() else latin1.encode("latin-1").decode("utf-8", "backslashreplace")

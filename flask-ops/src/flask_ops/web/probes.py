@@ -1,4 +1,4 @@
-"""``/healthz``, ``/readyz`` and ``/metrics``: what load balancers, orchestrators and Prometheus ask."""
+"""The routes ``/healthz``, ``/readyz`` and ``/metrics``, for load balancers, orchestrators and Prometheus."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def blueprint(find: Find) -> Blueprint:
 
     @routes.get(LIVENESS)
     def healthz() -> Response:
-        # No dependency is asked: a restart of this process mends none of them.
+        # Liveness checks no dependency, because a restart of this process repairs none.
         return jsonify(status="ok")
 
     @routes.get(READINESS)

@@ -1,4 +1,4 @@
-"""The application's errors as ``application/problem+json`` (RFC 9457)."""
+"""The application's error responses, as ``application/problem+json`` (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class ProblemError(HTTPException):
-    """An error for a view to raise, with more members than ``abort()`` can give it (RFC 9457, section 3.2).
+    """An error for a view to raise, with members that ``abort()`` cannot add (RFC 9457, section 3.2).
 
     ``raise ProblemError(422, "The order is not valid.", errors=[{"field": "count", "is": "less than 1"}])``
     """
@@ -29,7 +29,7 @@ class ProblemError(HTTPException):
 def init_app(app: Flask) -> None:
     """Answer every error of ``app`` as problem+json, and log the exception behind a 500 once."""
     app.register_error_handler(HTTPException, _handle)
-    app.log_exception = _log_exception  # type: ignore[method-assign] # Flask's own line has the path in its text
+    app.log_exception = _log_exception  # type: ignore[method-assign] # Flask's own line has the path in its event
 
 
 def _log_exception(exc_info: Any) -> None:
@@ -37,7 +37,7 @@ def _log_exception(exc_info: Any) -> None:
 
 
 def internal_server_error(request_id: str) -> tuple[str, list[tuple[str, str]], bytes]:
-    """Return status line, headers and body of a 500 for where Flask can no longer make one."""
+    """Return status line, headers and body of a 500, for use if Flask can no longer make one."""
     body = problem.body(500, problem.INTERNAL, request_id)
     headers = [("Content-Type", problem.CONTENT_TYPE), ("Content-Length", str(len(body)))]
     return "500 Internal Server Error", headers, body
@@ -45,7 +45,7 @@ def internal_server_error(request_id: str) -> tuple[str, list[tuple[str, str]], 
 
 def _handle(error: HTTPException) -> Response | HTTPException:
     if error.response is not None or error.code is None or error.code < 400:
-        return error  # abort(response), or a redirect that was raised: answers of their own
+        return error  # abort(response) or a raised redirect, which are complete responses
     request = current_request.get()
     detail = problem.INTERNAL if isinstance(error, InternalServerError) else error.description
     members = error.members if isinstance(error, ProblemError) else None

@@ -1,4 +1,4 @@
-"""How long a request waited before a worker took it, as the proxy's clock has it."""
+"""The time a request waited for a worker, by the proxy's clock."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _LONGEST_SECONDS = 3600.0
 def waited(header: str, now: float) -> float | None:
     """Return the seconds between ``X-Request-Start`` and ``now`` (Unix time); None if it makes no sense.
 
-    Proxies send seconds (nginx's ``t=${msec}``), milliseconds (Heroku) or microseconds (Apache's
-    ``t=%t``), which their size tells apart. A clock that is ahead of ours counts as no wait.
+    Proxies send seconds (nginx's ``t=${msec}``), milliseconds (Heroku) or microseconds (Apache's ``t=%t``). Their size
+    distinguishes them. A start in the future counts as no wait.
     """
     match = _HEADER.fullmatch(header)
     if match is None:

@@ -1,4 +1,4 @@
-"""How busy this process is: its gauges are of the mode ``livesum`` and end with it."""
+"""The saturation of this process. Its gauges have the mode ``livesum``, so they end with the process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask_ops.web.stuck_requests import EndWhere, StuckRequests
 
 
 class Saturation:
-    """Publishes how many requests are being served, of how many that could be."""
+    """Publishes the number of requests in flight, the number stuck, and the capacity."""
 
     def __init__(self, settings: Settings, observer: Observer, registry: CollectorRegistry) -> None:
         self._observer = observer
@@ -23,7 +23,7 @@ class Saturation:
         self._threads = _gauge("service_worker_threads", "Requests that can be served at one time.", registry)
 
     def run_with(self, threads: int | None, end_where: EndWhere | None) -> None:
-        """Take the number of threads from the server, and its way to end a process of which every thread is stuck."""
+        """Use the server's number of threads, and its function that ends a process whose threads are all stuck."""
         self._capacity = threads or self._capacity
         self._find_stuck.end_where = end_where
 
@@ -34,7 +34,7 @@ class Saturation:
         self._threads.set(self._capacity)
 
     def abort(self) -> None:
-        """Report what this process, which is being killed for its silence, will not finish."""
+        """Report the requests in flight, because the process is being killed as unresponsive."""
         self._find_stuck.report(self._observer.running())
 
 

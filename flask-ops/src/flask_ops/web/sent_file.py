@@ -1,4 +1,4 @@
-"""Watch a file that the server sends by itself, with sendfile, past the application."""
+"""The observation of a file that the server sends directly, with sendfile."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SentFile:
-    """A response that is a file. Wrapped in anything else, the server would have to copy it."""
+    """A file as response. It must not be wrapped, because the server could then not use sendfile."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -24,31 +24,30 @@ class SentFile:
 
     @classmethod
     def of(cls, response: Iterable[bytes], environ: WSGIEnvironment, on_close: Callable[[], None]) -> SentFile | None:
-        """Recognise the server's ``wsgi.file_wrapper`` and have it call ``on_close`` in place of its own.
+        """Recognise the server's ``wsgi.file_wrapper``, or a file, and replace its ``close`` with ``on_close``.
 
-        None where ``response`` is an ordinary iterable, or one that cannot be watched.
+        Return None for an ordinary iterable, and for a file that cannot be observed.
         """
-        if isinstance(response, ClosingIterator):  # Werkzeug's, around what is no file; a cheap test for most of them
+        if isinstance(response, ClosingIterator):  # Werkzeug's, never around a file; a fast exit for most responses
             return None
         wrapper = environ.get("wsgi.file_wrapper")
         if not (isinstance(wrapper, type) and isinstance(response, wrapper)) and not isinstance(response, io.IOBase):
             return None
         file: Any = response
-        for attribute in ("filelike", "file"):  # Gunicorn's and Waitress's wrapper; uWSGI's is the file itself
+        for attribute in ("filelike", "file"):  # in the wrappers of Gunicorn and Waitress; uWSGI's is the file
             file = getattr(response, attribute, file)
         try:
             sent = cls(file)
-            response.close = on_close  # type: ignore[attr-defined] # an instance attribute, in all three
-        except (AttributeError, OSError, ValueError):  # a pipe, say, has no size
+            response.close = on_close  # type: ignore[attr-defined] # an instance attribute in all three
+        except (AttributeError, OSError, ValueError):  # a pipe, for example, has no size
             return None
         return sent
 
     def sent(self, error: BaseException | None) -> tuple[int, bool]:
-        """Return how many bytes the server has read to send, and whether those are all.
+        """Return how many bytes the server has read to send, and whether the file is complete.
 
-        ``error`` is what the server met while it was sending. Gunicorn rewinds a file that went
-        out whole; a file that stands in its middle did not. uWSGI leaves the position alone and
-        tells nothing: there, every file counts as sent.
+        ``error`` is the server's exception, if any. Gunicorn rewinds a file that it sent completely. A position in
+        the middle means an incomplete file. uWSGI never moves the position, so every file counts as complete.
         """
         position = self._file.tell() - self._start
         if error is None and position in {0, self._size}:

@@ -1,4 +1,4 @@
-"""Flask's signals tell of a request what its response does not: its route, and that it failed."""
+"""Flask's signals, which tell the observer the route of a request and its exceptions."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from flask import Flask, Request, got_request_exception, request, request_starte
 EXCHANGE = "flask_ops.exchange"
 """The key in the WSGI environment of the exchange that observes the request.
 
-A middleware may pass a copy of the environment on. The request that Flask makes of it is then in the copy only, but the
-exchange is in both.
+A middleware may pass on a copy of the environment. Flask's request is then only in the copy, but the exchange is in
+both.
 """
 
 
 def _note_route(_app: Flask, **_: object) -> None:
-    # At the start, because a view may raise SystemExit, and because a middleware may start the response after Flask has
-    # forgotten the request.
+    # At the start, because a view may raise SystemExit. A middleware may also start the response after Flask dropped the
+    # request.
     found: Request = request._get_current_object()  # type: ignore[attr-defined] # Flask types the proxy as the request
     exchange = found.environ.get(EXCHANGE)
     if exchange is not None and found.url_rule is not None:

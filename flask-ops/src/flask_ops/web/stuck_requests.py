@@ -1,4 +1,4 @@
-"""Requests that run for longer than they may: found, reported with the stack of their thread, counted."""
+"""The detection of requests that run too long. Each is counted, and logged with the stack of its thread."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from flask_ops.web.exchange import Exchange
 from flask_ops.web.observer import Observer
 
 Condemn = Callable[[], list[dict[str, Any]]]
-"""Reports as aborted the requests that hold every thread; returns the facts of each, or nothing if one has ended."""
+"""Reports the requests that hold all threads as aborted. Returns their log fields, or nothing if one has ended."""
 EndWhere = Callable[[Condemn], None]
 """Ends this process if ``Condemn`` returns requests, so that another process takes its place."""
 
 FRAMES = 20
-"""How many of the innermost frames of a stack are told."""
+"""Number of innermost frames of a stack to log."""
 
 TIMED_OUT = ("service_requests_timed_out", "Requests that ran for longer than SERVICE_REQUEST_TIMEOUT.")
 
@@ -37,8 +37,8 @@ _log = structlog.stdlib.get_logger(__name__)
 class StuckRequests:
     """Looks for requests that have been served for longer than ``limit`` (seconds).
 
-    If they hold every thread of this process, it serves nothing any more. A worker
-    that a master replaces (Gunicorn) then reports them as aborted and ends.
+    If they hold all threads of this process, it can serve nothing more. A worker with a master that replaces it
+    (Gunicorn) then reports them as aborted and ends.
     """
 
     def __init__(self, observer: Observer, limit: float, registry: CollectorRegistry) -> None:
@@ -47,7 +47,7 @@ class StuckRequests:
         self._timed_out = Counter(*TIMED_OUT, registry=registry)
 
     def publish(self, threads: int) -> int:
-        """Report what is stuck and was not before; return how many requests are."""
+        """Report newly stuck requests. Return the number of all stuck requests."""
         now = time.perf_counter()
         stuck = [exchange for exchange in self._observer.running() if now - exchange.started > self._limit]
         self.report(exchange for exchange in stuck if not exchange.timed_out)
@@ -60,7 +60,7 @@ class StuckRequests:
         return facts if self._observer.abort(stuck) else []
 
     def report(self, exchanges: Iterable[Exchange]) -> None:
-        """Write one line about each, and count it."""
+        """Log and count each of ``exchanges``."""
         frames = sys._current_frames()
         for exchange in exchanges:
             exchange.timed_out = True
@@ -69,15 +69,15 @@ class StuckRequests:
 
 
 def leave(**lost: Any) -> None:
-    """Tell the master why this process ends, and what is lost with it."""
+    """Tell the master that this process is stuck, and the requests and connections that it loses."""
     (multiprocess.directory() / _NAME.format(store.identity())).write_bytes(orjson.dumps(lost))
 
 
 def taken_down(directory: Path, owner: object) -> dict[str, Any]:
-    """Return what a worker that has ended said was lost with it; nothing where it was not stuck."""
+    """Return the losses that an ended worker reported with ``leave``; empty if it was not stuck."""
     try:
         lost: dict[str, Any] = orjson.loads((directory / _NAME.format(owner)).read_bytes())
-    except (OSError, orjson.JSONDecodeError):  # not there, or not to be read for now
+    except (OSError, orjson.JSONDecodeError):  # missing, or not readable now
         return {}
     return lost
 
@@ -94,7 +94,7 @@ def _facts(exchange: Exchange) -> dict[str, Any]:
 
 
 def _stack(frame: FrameType | None) -> list[dict[str, Any]]:
-    """Return the innermost frames, the innermost last, without their local variables."""
+    """Return the innermost frames, innermost last, without local variables."""
     frames = [
         {"file": frame.f_code.co_filename, "line": line, "function": frame.f_code.co_name}
         for frame, line in walk_stack(frame)
