@@ -13,8 +13,8 @@ both.
 
 
 def _note_route(_app: Flask, **_: object) -> None:
-    # At the start, because a view may raise SystemExit. A middleware may also start the response after Flask dropped the
-    # request.
+    # At the start, because a view may raise SystemExit. A middleware may also start the response when Flask has already
+    # dropped the request.
     found: Request = request._get_current_object()  # type: ignore[attr-defined] # Flask types the proxy as the request
     exchange = found.environ.get(EXCHANGE)
     if exchange is not None and found.url_rule is not None:
