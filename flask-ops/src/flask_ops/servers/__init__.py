@@ -1,1 +1,1 @@
-"""The servers: Gunicorn, Waitress, uWSGI."""
+"""The integrations with Gunicorn, Waitress and uWSGI. Without them, stops would lose requests."""

@@ -1,1 +1,1 @@
-"""What is different where Gunicorn runs the application: workers, reloads, stops, systemd."""
+"""The integration with Gunicorn. Without it, stops, reloads and stuck workers would lose requests."""

@@ -1,6 +1,6 @@
-"""Gunicorn's master process, with a stop, a reload and a replacement of workers that lose no request.
+"""Gunicorn's master process, with shutdown, reload and worker replacement that lose no request.
 
-``take_over`` turns the arbiter that Gunicorn has made into this class, in the hook ``on_starting``.
+In the hook ``on_starting``, Gunicorn's arbiter gets this class. Without it, no other part of this package would run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from flask_ops.servers.gunicorn.worker_exits import WorkerExits
 
 
 class OpsArbiter(Arbiter):
-    """All differences from Gunicorn's arbiter. Each method hands over to the part that knows the reason."""
+    """All differences from Gunicorn's arbiter. Each method delegates to the part that documents the reason."""
 
     _exits: WorkerExits
     _succession: Succession
@@ -34,7 +34,7 @@ class OpsArbiter(Arbiter):
     _is_ready = False
 
     def take_over(self, settings: Settings) -> None:
-        """Make the parts. Raises SystemExit, after one line in the log, if the configuration cannot be used."""
+        """Create the parts. If the configuration is refused, log one line and raise SystemExit."""
         refusals.refuse(self.cfg)
         failures = StartFailures()
         self._exits = WorkerExits(self, failures)
@@ -46,7 +46,7 @@ class OpsArbiter(Arbiter):
         BaseWorker.master = self._master
 
     def manage_workers(self) -> None:
-        if not self._is_ready:  # the first call comes when the listeners are open
+        if not self._is_ready:  # Gunicorn opens the listeners before the first call
             self._is_ready = True
             self._master.ready()
         self._succession.manage_workers()
@@ -95,7 +95,7 @@ class OpsArbiter(Arbiter):
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
         try:
             super().halt(reason, exit_status)
-        finally:  # it ends with SystemExit; probes are answered until nothing else is left
+        finally:  # halt() raises SystemExit; probes get answers until then
             self._leave()
 
     def _leave(self) -> None:

@@ -1,4 +1,7 @@
-"""The part that our Gunicorn workers share: their place in the metrics store, the observer, and their last words."""
+"""The base class of our Gunicorn workers.
+
+Without it, workers would have no metrics, and nothing would report the requests that the end of a worker interrupts.
+"""
 
 from __future__ import annotations
 
@@ -25,21 +28,21 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 def _exit_code(error: BaseException) -> int:
-    """Return the code by which Gunicorn's master knows that another worker would fail in the same way."""
+    """Return the exit code that tells Gunicorn's master that other workers would fail too."""
     return Arbiter.APP_LOAD_ERROR if isinstance(error, AppImportError) else Arbiter.WORKER_BOOT_ERROR
 
 
 class BaseWorker(Worker):
-    """A worker that counts in its slot, observes its requests, and reports those that its end interrupts."""
+    """A worker that counts in its slot, observes its requests, and reports the interrupted ones."""
 
     master: ClassVar[Master | None] = None
     """Set by ``on_starting``, in the process that forks the workers."""
     is_loading = True
-    """The application is not loaded yet."""
+    """True until the application is loaded."""
     has_left = False
-    """Its main loop has ended."""
+    """True after the main loop has ended."""
     time_is_up = False
-    """SIGABRT, by which Gunicorn ends an unresponsive worker, came because the graceful stop took too long."""
+    """True if SIGABRT came because the graceful stop took too long. Otherwise SIGABRT ends an unresponsive worker."""
     _runtime: Runtime | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -55,24 +58,24 @@ class BaseWorker(Worker):
 
     def init_process(self) -> None:
         """Take the slot and serve until the process ends."""
-        assert self.master is not None  # noqa: S101 - __init__ has seen to it
+        assert self.master is not None  # noqa: S101 - checked in __init__
         self.master.after_fork(self)
         super().init_process()
 
     def load_wsgi(self) -> None:
-        """Load the application, observe its requests, and start the threads that publish."""
+        """Load the application, observe its requests, and start the publishing threads."""
         assert self.master is not None  # noqa: S101 - as above
-        signal.siginterrupt(signal.SIGTERM, True)  # otherwise a wait for a lock goes on after the signal
+        signal.siginterrupt(signal.SIGTERM, True)  # otherwise a wait for a lock continues after the signal
         try:
             super().load_wsgi()
         except SystemExit:
             raise
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this worker
-            # Gunicorn would log it twice, the second time as text. After a KeyboardInterrupt, which is no Ctrl-C
-            # if Gunicorn has its handlers, this process would go on as the master, and stop.
+        except BaseException as error:  # noqa: BLE001 - any error ends this worker
+            # Gunicorn would log it twice, the second time as text. A KeyboardInterrupt is no Ctrl-C here, because
+            # Gunicorn handles SIGINT. After it, this process would continue as the master, and stop.
             _log.critical("application cannot be loaded", exc_info=True)
             raise SystemExit(_exit_code(error)) from None
-        from flask_ops.ops import runtime  # noqa: PLC0415 - with Flask, which the master does not need
+        from flask_ops.ops import runtime  # noqa: PLC0415 - imports Flask, which the master does not need
         from flask_ops.servers.gunicorn import stuck_worker  # noqa: PLC0415 - as above
 
         self._runtime = runtime.obtain(self.master.settings)
@@ -83,29 +86,29 @@ class BaseWorker(Worker):
         self.is_loading = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """End after the requests in flight; at once if the application is being loaded and no client waits."""
+        """Finish the requests in flight, then end. End at once if the application is loading and no client waits."""
         if self.is_loading and not early_signals.clients_wait(self.sockets):
             signal.signal(sig, signal.SIG_DFL)
             os.kill(os.getpid(), sig)
         super().handle_exit(sig, frame)
 
     def run(self) -> None:
-        """Serve until the process is to end."""
+        """Serve until the worker stops."""
         try:
             super().run()
         finally:
             self.has_left = True
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
-        """End at once: the SystemExit must pass the observer."""
+        """End at once. The event makes the observer pass on the SystemExit."""
         process_is_leaving.set()
         super().handle_quit(sig, frame)
 
     def handle_abort(self, sig: int, frame: FrameType | None) -> None:
-        """Report what the worker was doing that was unresponsive, or is not done when the stop has taken its time."""
+        """Report the unfinished requests of a worker that is unresponsive or exceeds the graceful timeout."""
         self.time_is_up = not self.alive
         process_is_leaving.set()
-        if self._runtime is not None:  # else the application was still being loaded
+        if self._runtime is not None:  # None while the application is loading
             silent_worker.write_no_more()
             if self.time_is_up:
                 self._runtime.cut_off()

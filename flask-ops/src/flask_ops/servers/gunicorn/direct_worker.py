@@ -1,4 +1,4 @@
-"""Gunicorn's threaded worker, with less between a request and the thread that serves it."""
+"""Gunicorn's threaded worker, with less work per request. Without it, each request would take longer."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from flask_ops.servers.gunicorn.serving_threads import ServingThreads
 
 
 class DirectWorker(ThreadWorker):
-    """A threaded worker whose threads hand a connection back to the poller themselves.
+    """A threaded worker whose threads return a connection to the poller themselves.
 
-    Gunicorn has the main loop do so: a byte through a pipe, another turn of the loop and two changes between
-    threads for each request. The kernel's poller (epoll, kqueue) takes connections from any thread, and so do the
-    dictionary of Python's selector and the deque of those that are kept alive.
+    In Gunicorn, the main loop does it. That costs each request a byte through a pipe, a turn of the loop and two
+    thread switches. The kernel's poller (epoll, kqueue) accepts connections from any thread. So do the dictionary of
+    Python's selector and the deque of kept-alive connections.
     """
 
     def init_process(self) -> None:
-        """Serve, until the process is to end."""
+        """Serve until the worker stops."""
         http.install()
-        # Gunicorn looks a setting up by two function calls, 20 times a request. None changes in a worker.
+        # Gunicorn needs two function calls per setting, 20 times per request. Settings never change in a worker.
         settings = {name: setting.get() for name, setting in self.cfg.settings.items()}
         vars(self.cfg).update({name: settings[name] for name in settings if not hasattr(type(self.cfg), name)})
         try:
             super().init_process()
-        finally:  # whichever way it ends, else the interpreter would wait for threads that wait for requests
+        finally:  # otherwise the interpreter would wait for threads that wait for requests
             self.tpool.shutdown(wait=False)
 
     def get_thread_pool(self) -> Any:
-        """Return the threads that serve."""
+        """Return the serving threads."""
         return ServingThreads(self.cfg.threads, self._serve)
 
     def enqueue_req(self, conn: Any) -> None:
-        """Have the next request of a connection served."""
+        """Queue a connection for the serving threads."""
         self.tpool.submit(conn)
 
     def _serve(self, conn: Any) -> None:
@@ -46,16 +46,16 @@ class DirectWorker(ThreadWorker):
             answer = self.handle(conn)
             if answer is True and self._keep(conn):
                 return
-            served: Future[Any] = Future()  # as finish_request wants it; not made for a request whose connection stays
+            served: Future[Any] = Future()  # finish_request expects it
             served.set_result(answer)
-        except BaseException as error:  # noqa: BLE001 - SystemExit, say; finish_request raises it in the main thread
+        except BaseException as error:  # noqa: BLE001 - finish_request raises it in the main thread
             served = Future()
             served.set_exception(error)
         self.method_queue.defer(self.finish_request, conn, served)
 
     def _keep(self, conn: Any) -> bool:
-        """Wait for the next request in the poller; return False where that is for the main loop to decide."""
-        if not self.alive or conn.parser.unreader.buf.getvalue():  # to be closed soon, or the request is there
+        """Return the connection to the poller. Return False if the main loop must decide."""
+        if not self.alive or conn.parser.unreader.buf.getvalue():  # the worker stops, or the next request is here
             return False
         conn.set_timeout()
         self.keepalived_conns.append(conn)
@@ -67,13 +67,13 @@ class DirectWorker(ThreadWorker):
         return True
 
     def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
-        """Tell whether a connection can be used again, at no system call where the request had no body."""
+        """Tell whether a connection can be used again. Make no system call if the request had no body."""
         body = conn.parser.mesg.body
         if keepalive and type(body.reader) is LengthReader and body.reader.length == 0 and not body.failed:
             return True
         return bool(super()._keepalive_after(conn, keepalive))  # type: ignore[misc] # the stub is older
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """Bound how long connections are kept; threads may add to them meanwhile."""
+        """Limit how long connections are kept. Threads may add connections meanwhile."""
         for conn in tuple(self.keepalived_conns):
             conn.timeout = min(conn.timeout, deadline)  # type: ignore[type-var] # never None here

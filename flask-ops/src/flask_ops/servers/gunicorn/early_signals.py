@@ -1,10 +1,11 @@
-"""No signal is lost on a worker that is just being forked, or waits until it has loaded the application.
+"""The handling of signals that reach a worker before it serves.
 
-Until a worker of Gunicorn's has signal handlers of its own it has those of its master, which only note
-what has come: a SIGTERM in this moment ended no worker, and a stop then took all of
-``SERVICE_GRACEFUL_SECONDS``. Here signals wait during the fork; then they end the worker, which serves nothing yet.
-The worker's own handler of SIGTERM ends it after it has loaded the application, however long that takes. Here it does
-so only if clients wait, because no other worker may answer them.
+A Gunicorn worker starts with the signal handlers of its master, which only record signals. Without this module, the
+worker would lose a SIGTERM then, and a stop would take all of ``SERVICE_GRACEFUL_SECONDS``. Here signals wait during
+the fork, then they end the worker, which serves nothing yet.
+
+Gunicorn's own SIGTERM handler ends the worker only after the application is loaded, however long that takes. Here the
+worker loads it only if clients wait, because perhaps no other worker can answer them.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 class EarlySignals:
-    """Holds the signals of this process back while it forks a worker. One in a process: it registers fork hooks."""
+    """Blocks signals while this process forks a worker. Create one per process: it registers fork hooks."""
 
     def __init__(self) -> None:
         self._is_worker = False
         os.register_at_fork(before=self._hold, after_in_parent=self._release, after_in_child=self._release_in_worker)
 
     def expect_worker(self) -> None:
-        """Note that the next fork makes a worker."""
+        """Note that the next fork creates a worker."""
         self._is_worker = True
 
     def _hold(self) -> None:
@@ -45,7 +46,7 @@ class EarlySignals:
 
 
 def clients_wait(listeners: list[Any]) -> bool:
-    """Tell whether a client waits in the queue of one of these sockets."""
+    """Tell whether a client waits in the backlog of one of these sockets."""
     with selectors.DefaultSelector() as selector:
         for listener in listeners:
             selector.register(listener, selectors.EVENT_READ)

@@ -1,8 +1,7 @@
-"""The stop of Gunicorn in phases: drain, close, finish; none of them costs a request.
+"""The graceful stop of Gunicorn: drain, close the listeners, finish. No phase loses a request.
 
-On SIGTERM Gunicorn closes its listener at once, while load balancers still send requests there, and
-resets those that wait in the kernel's queue. Here the service first says that it is not ready and
-goes on serving.
+Without this module, Gunicorn closes its listener at once on SIGTERM. Load balancers still send requests then, and
+connections in the backlog are reset. Here the service first reports that it is not ready, and continues to serve.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ from flask_ops.core.draining import DRAIN
 from flask_ops.metrics import store_reader
 
 LAST_WORDS_SECONDS = 0.5
-"""How long workers that did not finish in time have to say what is cut off."""
+"""Time for late workers to report the requests that are cut off."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
 class GracefulStop:
-    """Drains for ``drain_seconds`` before Gunicorn's arbiter ``server`` stops; logs each phase.
+    """Drains for ``drain_seconds`` before Gunicorn's arbiter ``server`` stops, and logs each phase.
 
-    ``step_back`` is called first of all where another master (SIGUSR2) serves the same address.
+    If another master (SIGUSR2) serves the same address, SIGTERM calls ``step_back`` first and does not drain.
     """
 
     def __init__(self, server: Any, drain_seconds: float, step_back: Callable[[], None]) -> None:
@@ -42,11 +41,11 @@ class GracefulStop:
         self._is_stopping = False
 
     def terminate(self) -> None:
-        """SIGTERM: drain; the second one ends that."""
+        """Drain on SIGTERM. A second SIGTERM ends the drain."""
         if self._server.reexec_pid or self._server.master_pid:
             self._step_back()
             raise StopIteration
-        left = self._drain_seconds - DRAIN.seconds  # an operator may have begun it
+        left = self._drain_seconds - DRAIN.seconds  # an operator may have started the drain
         if DRAIN.is_final or left <= 0:
             raise StopIteration
         DRAIN.begin(final=True)
@@ -55,13 +54,13 @@ class GracefulStop:
         _log.info("draining", seconds=round(left, 3), requests_in_flight=self._in_flight())
 
     def interrupt(self) -> None:
-        """SIGINT: end at once; or end the drain, where there is one."""
+        """Stop at once on SIGINT. During a drain, end only the drain."""
         if DRAIN.is_final:
             raise StopIteration
         Arbiter.handle_int(self._server)
 
     def wait_for_signals(self, timeout: float | None) -> Any:
-        """Wait for signals, until the drain is over at most."""
+        """Wait for signals, at most until the drain ends."""
         left = self._stop_at - time.monotonic()
         if left <= 0:
             raise StopIteration
@@ -86,11 +85,11 @@ class GracefulStop:
         _log.info("stopped", seconds=round(time.monotonic() - began, 3), requests_unfinished=self._unfinished)
 
     def _owns_sockets(self) -> bool:
-        """Tell whether nobody serves the sockets after this: they are not systemd's, or another supervisor's (fd://)."""
+        """Return False if systemd or another supervisor (fd://) owns the sockets, and uses them after this stop."""
         return not self._server.systemd and not any(isinstance(each, int) for each in self._server.cfg.address)
 
     def kill_workers(self, number: int) -> None:
-        """Send a signal to all workers; before SIGKILL let them say what is cut off."""
+        """Send a signal to all workers. Before SIGKILL, give them time to report the requests that are cut off."""
         if number in {signal.SIGKILL, signal.SIGQUIT} and self._is_stopping:
             self._unfinished = max(self._unfinished, self._in_flight())
         if number == signal.SIGKILL and self._is_stopping and self._server.WORKERS:
@@ -102,7 +101,7 @@ class GracefulStop:
         Arbiter.kill_workers(self._server, number)
 
     def _in_flight(self) -> int:
-        """Return how many requests the workers were serving when they last said so, twice a second."""
+        """Return the number of requests in flight. Workers publish it twice a second."""
         owners = {worker.slot for worker in self._server.WORKERS.values()}
         return int(_total("service_requests_in_flight", owners))
 
@@ -112,6 +111,6 @@ def _answered() -> float:
 
 
 def _total(name: str, owners: Collection[str] | None = None) -> float:
-    with contextlib.suppress(OSError):  # no descriptor left, say: to stop well is more than to say what was stopped
+    with contextlib.suppress(OSError):  # no descriptor left, for example; the stop matters more than the count
         return store_reader.total(multiprocess.directory(), name, owners)
     return 0

@@ -1,4 +1,4 @@
-"""Gunicorn's requests and responses, cheaper by what this service needs none of."""
+"""Gunicorn's requests and responses with less work. Without them, each request would take longer."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 
 MAX_JOINED = 64 * 1024
-"""Bytes of a first chunk beyond which a copy would cost more than a system call."""
+"""Maximum size of a first chunk. To copy a larger one costs more than a system call."""
 
 _http_date = util.http_date
 _date = (0, "")
 
 
 class _Pieces(list[bytes]):
-    """Stands in for a socket, and keeps what is sent."""
+    """Replaces a socket and keeps the sent data."""
 
     sendall = list.append
 
 
 class ServiceResponse(wsgi.Response):
-    """Sends the head together with the first chunk: half of the system calls and of the packets of most responses."""
+    """Sends the head and the first chunk together. This halves the system calls and packets of most responses."""
 
     def write(self, data: Any) -> None:
         """Send ``data``, part of the body."""
@@ -32,7 +32,7 @@ class ServiceResponse(wsgi.Response):
             super().write(data)
             return
         pieces = _Pieces()
-        sock, self.sock = self.sock, pieces  # type: ignore[assignment] # of a socket, no more is used here
+        sock, self.sock = self.sock, pieces  # type: ignore[assignment] # write() uses nothing else of a socket
         try:
             super().write(data)
         finally:
@@ -41,15 +41,15 @@ class ServiceResponse(wsgi.Response):
 
 
 class ServiceRequest(Request):
-    """Reads no address of a peer where Gunicorn is told to believe none."""
+    """Does not parse the peer's address if Gunicorn trusts no proxy."""
 
     def _peer_is_trusted_proxy(self) -> bool:
         return bool(self.cfg.forwarded_allow_ips) and super()._peer_is_trusted_proxy()  # type: ignore[misc] # the stub is older
 
 
 def http_date(timestamp: float | None = None) -> str:
-    """Return a time, or that of now, as the header ``Date`` has it: in whole seconds (RFC 9110, 5.6.7)."""
-    global _date  # noqa: PLW0603 - one clock
+    """Return a time, by default now, as a ``Date`` header in whole seconds (RFC 9110, 5.6.7)."""
+    global _date  # noqa: PLW0603 - a cache for all threads
     if timestamp is not None:
         return _http_date(timestamp)
     second = int(time.time())
@@ -60,7 +60,7 @@ def http_date(timestamp: float | None = None) -> str:
 
 
 def install() -> None:
-    """Have Gunicorn use what is here, in this process: it looks these up in its modules at each use."""
-    wsgi.Response = ServiceResponse  # type: ignore[misc]  # a class is replaced at run time
+    """Replace Gunicorn's classes and its ``http_date`` in this process. Gunicorn looks them up at each use."""
+    wsgi.Response = ServiceResponse  # type: ignore[misc]  # this replaces a class at run time
     RequestParser.mesg_class = ServiceRequest
     util.http_date = http_date

@@ -1,4 +1,4 @@
-"""Gunicorn's own lines, through the formatter of all others."""
+"""The logger for Gunicorn's own lines. Without it, they would have another format and could contain secrets."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ _DISCONNECTED = "Ignored premature client disconnection."
 
 
 class GunicornLogger(Logger):
-    """Hands Gunicorn's lines to the root logger, and leaves the request's line to the observer.
+    """Passes Gunicorn's lines to the root logger, without quotes from requests.
 
-    What Gunicorn quotes of a request is left out: a header or a query string may hold a secret.
+    A header or a query string may contain a secret. The observer logs the requests.
     """
 
     def setup(self, cfg: Config) -> None:
-        """Set the level, which ``--log-level`` may have changed, and no handler."""
+        """Set the level, which ``--log-level`` may have changed. Add no handler."""
         self.cfg = cfg
         level = logging.getLevelNamesMapping().get(cfg.loglevel.upper(), logging.INFO)
-        # The root's level can be changed while it runs; Gunicorn's follows unless the command line has its own.
+        # The root's level can change at run time. Gunicorn's level follows unless the command line sets another one.
         root = levels.configured(logging.getLogger())
         levels.configure(self.error_log, logging.NOTSET if level == root else level)
         self.error_log.propagate = True
 
     def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
-        """Do nothing: requests are logged by ``flask_ops.web.observer``, exactly once."""
+        """Do nothing: ``flask_ops.web.observer`` logs each request, exactly once."""
 
     def warning(self, msg: object, *args: Any, **kwargs: Any) -> None:
-        """Log a warning; the one about a request that Gunicorn has refused has fields instead of a text."""
+        """Log a warning. If Gunicorn refused a request, log fields instead of its text."""
         error = sys.exception()
         if error is not None and isinstance(msg, str) and msg.startswith(_REJECTED):
             rejections.report(error, client=msg.removeprefix(_REJECTED).partition(": ")[0])
@@ -46,13 +46,13 @@ class GunicornLogger(Logger):
             super().warning(msg, *args, **kwargs)
 
     def exception(self, msg: object, *args: Any, **kwargs: Any) -> None:
-        """Log an exception, without the query string of the request that it ended."""
+        """Log an exception without the query string of the request."""
         if str(msg).startswith("Error handling request %s"):
             args = tuple(str(arg).partition("?")[0] for arg in args)
         super().exception(msg, *args, **kwargs)
 
     def debug(self, msg: object, *args: Any, **kwargs: Any) -> None:
-        """Log for who looks for a fault, without what a client had sent before it left, and without ``--env``."""
+        """Log a debug message, without data from a disconnected client and without the values of ``--env``."""
         if str(msg).startswith(_DISCONNECTED):
             msg, args = _DISCONNECTED, ()
         elif str(msg).startswith(_CONFIGURATION):
