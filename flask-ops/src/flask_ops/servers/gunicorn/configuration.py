@@ -44,8 +44,8 @@ def configure(settings: type[Settings] | None = None) -> dict[str, Any]:
         "timeout": 30,
         # The heartbeat touches a file each second. On a disk, that can block.
         "worker_tmp_dir": str(memory) if memory.is_dir() else None,
-        # Gunicorn would use the compiled parser if it is installed. gunicorn_h1c 0.6.9 accepts a folded header line as
-        # a header without a name (RFC 9112, 5.2, forbids it), and answers 400 instead of 501.
+        # Gunicorn would use the compiled parser if it is installed. gunicorn_h1c 0.6.9 passes on a folded header line,
+        # which RFC 9112 (5.2) forbids, as a header without a name. It also answers 400 instead of 501.
         "http_parser": "python",
         # Two instances with the same home directory would replace each other's socket.
         "control_socket_disable": True,

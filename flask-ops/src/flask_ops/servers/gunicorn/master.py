@@ -1,4 +1,7 @@
-"""The monitoring in Gunicorn's master: the slots of workers, their ends, and the management address."""
+"""The monitoring in Gunicorn's master: slots and ends of workers, and the management address.
+
+Without this module, workers would have no place in the metrics store, and probes would get no answer.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +36,14 @@ from flask_ops.servers.gunicorn.worker_exits import WorkerExits
 from flask_ops.web import stuck_requests
 
 HEARTBEAT_SECONDS = 10.0
-"""A threaded worker gives a sign of life each second, however busy its threads are. After so many seconds
-without one from any worker, the service counts as dead."""
+"""If no worker sends a heartbeat for this long, the service counts as dead. A threaded worker sends one each second,
+however busy its threads are."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
 class Master:
-    """Gives each worker its slot in the store, tells why workers end, answers on the management address."""
+    """Assigns slots in the metrics store, reports the ends of workers, and answers on the management address."""
 
     def __init__(
         self, server: Any, settings: Settings, exits: WorkerExits, succession: Succession, signals: EarlySignals
@@ -59,28 +62,28 @@ class Master:
         self._timed_out = Counter(*stuck_requests.TIMED_OUT, registry=None)
 
     def ready(self) -> None:
-        """Serve on the management address: the service listens."""
+        """Serve on the management address, now that the service listens."""
         listening.watch(self._server.LISTENERS)
         if self._listener is not None:
             self._listener.start()
-        # The workers to be forked share what there is now. Without this, each one's first full collection of garbage
-        # would write into every object, and so make a copy of it all.
+        # Workers share the memory of the current objects. Otherwise the first full garbage collection in each worker
+        # would write to every object, and so copy it.
         gc.freeze()
 
     def leaving(self) -> None:
-        """Serve no longer: the service has stopped, or another master answers."""
+        """Stop serving: the service has stopped, or another master answers."""
         if self._listener is not None:
             self._listener.stop()
 
     def before_fork(self, worker: Any) -> None:
-        """Take a slot for the worker, after those of workers that ended unnoticed are given back."""
+        """Take a slot for the worker. First release the slots of workers that ended unnoticed."""
         living = {living.slot for living in self._server.WORKERS.values()}
         slots.release(slots.held() - living - self._mine)
-        multiprocess.directory().mkdir(mode=0o700, exist_ok=True)  # should somebody have cleaned up
+        multiprocess.directory().mkdir(mode=0o700, exist_ok=True)  # a cleanup job may have removed it
         worker.slot = slots.take(multiprocess.directory())
         store.prepare(worker.slot)
-        # Gunicorn waits without end for a worker's first sign of life: its heartbeat file begins with the
-        # wall clock's time, which is compared with the monotonic one. From here on `timeout` bounds its start.
+        # Gunicorn waits for ever for a worker's first heartbeat: the heartbeat file starts with wall-clock time, but
+        # Gunicorn compares it with monotonic time. After notify(), `timeout` limits the start.
         worker.tmp.notify()
         worker.forked = worker.tmp.last_update()
         worker.stacks = silent_worker.open_file()
@@ -89,7 +92,7 @@ class Master:
             self._raw_output.expect_child(lambda: {"worker_pid": worker.pid})
 
     def after_fork(self, worker: Any) -> None:
-        """In the worker: write into the files of its slot from now on."""
+        """Switch this process, the new worker, to its own slot and log."""
         log.serve(self.settings)
         if self._listener is not None:
             self._listener.close_in_child()
@@ -103,7 +106,7 @@ class Master:
         rejections.start()
 
     def ended(self, worker: Any) -> None:
-        """Take note of a worker that was reaped; of one that was stuck, with what it took down."""
+        """Release the slot of a reaped worker. Log the losses of a stuck one, or the stacks of an unresponsive one."""
         lost = stuck_requests.taken_down(multiprocess.directory(), worker.slot)
         if lost:
             _log.error("replacing worker: all threads stuck", worker_pid=worker.pid, **lost)
@@ -119,7 +122,7 @@ class Master:
 
     @contextlib.contextmanager
     def handed_over(self) -> Iterator[None]:
-        """Let the next master (SIGUSR2), which is forked and executed in the block, go on with the same store."""
+        """Pass the store and the management socket to the next master (SIGUSR2), which the block starts."""
         environ = self._server.cfg.env_orig
         for name in (multiprocess.VARIABLE, store_folder.OWNED):
             if name in os.environ:
@@ -133,12 +136,12 @@ class Master:
         os.set_inheritable(self._listener.fileno(), False)
 
     def before_trial(self) -> None:
-        """Before the fork of a process that only loads the application: read what it writes."""
+        """Prepare to read the output of the next child, which only loads the application."""
         if self._raw_output is not None:
             self._raw_output.expect_child(dict)
 
     def let_go(self) -> None:
-        """In a child that serves nothing: hold nothing that others wait for."""
+        """Release sockets and slots in a child that serves nothing."""
         if self._listener is not None:
             self._listener.close_in_child()
         for listener in self._server.LISTENERS:
@@ -146,33 +149,33 @@ class Master:
         slots.keep_only()
 
     def turn(self) -> None:
-        """Do what is due about each second."""
+        """Do the periodic work, about once a second."""
         levels.refresh()
         self._publish_drops()
-        with contextlib.suppress(OSError):  # no descriptor left, say; there is a next turn
+        with contextlib.suppress(OSError):  # no descriptor left, for example; the next turn tries again
             store.forget_the_dead()
 
     def before_kill(self, pid: int, number: int) -> None:
-        """Ask a worker that is about to be killed, and did not end by SIGABRT, for its stacks."""
+        """Request the stacks of a worker that survived SIGABRT, before SIGKILL."""
         worker = self._server.WORKERS.get(pid)
         if number == signal.SIGKILL and worker is not None and worker.aborted:
             silent_worker.ask(pid, worker.stacks)
 
     def readiness(self, exclude: Collection[str] = ()) -> readiness.Readiness:
-        """Return what all workers say but those that are about to end."""
+        """Return the readiness of all workers except those that are ending."""
         serving = {worker.slot for worker in self._succession.serving()}
         leaving = {worker.slot for worker in list(self._server.WORKERS.values())} - serving
         return readiness.of_workers(multiprocess.directory(), exclude, leaving)
 
     def fault(self) -> str | None:
-        """Return why no worker can answer, None if one can."""
-        if not self._server.LISTENERS:  # it is being stopped, and a restart would not make it better
+        """Return the reason if no worker can answer, otherwise None."""
+        if not self._server.LISTENERS:  # the service is stopping: a restart would not help
             return None
         workers = self._succession.serving()
         if not workers:
             return "no worker is alive"
         silent = min(_silent_seconds(worker) for worker in workers)
-        # A sync worker that serves a request says nothing meanwhile.
+        # A sync worker sends no heartbeat while it serves a request.
         threaded = issubclass(self._server.worker_class, ThreadWorker)
         bound = HEARTBEAT_SECONDS if threaded else self._server.timeout + HEARTBEAT_SECONDS
         return f"no worker has given a sign of life for {silent:.0f} seconds" if silent > bound else None
@@ -184,8 +187,8 @@ def _close(file: int | None) -> None:
 
 
 def _silent_seconds(worker: Any) -> float:
-    """Return how long ago a worker touched its heartbeat file, or was forked."""
+    """Return the seconds since the last heartbeat of a worker, or since its fork."""
     try:
         return time.monotonic() - float(worker.tmp.last_update())
-    except (OSError, ValueError):  # closed: it has just ended
+    except (OSError, ValueError):  # closed: the worker has just ended
         return math.inf

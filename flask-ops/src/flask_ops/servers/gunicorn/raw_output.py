@@ -1,9 +1,11 @@
-"""What workers write to descriptors 1 and 2 past Python becomes log lines.
+"""The conversion of raw output of workers on descriptors 1 and 2 into log lines.
 
-Compiled code does so, child processes, and the interpreter as it crashes. Each worker has two pipes in the place of
-these descriptors, which a thread of the master reads; what was standard output is left to the worker's own log. The
-master has both as they were: it runs no code but Gunicorn's and the service's, hands them on to the next master
-(SIGUSR2), and would wait for itself, were a pipe full that it has to read.
+Compiled code, child processes, and a crashing interpreter write there without Python. Without this module, their text
+would mix with the log lines. Each worker has two pipes in place of these descriptors, and a thread of the master reads
+them. The worker's own log keeps the original standard output.
+
+The master keeps its descriptors. It runs only code of Gunicorn and the service, and passes them to the next master
+(SIGUSR2). If it wrote to a full pipe that it reads itself, it would hang.
 """
 
 from __future__ import annotations
@@ -23,34 +25,34 @@ from flask_ops.log.printed_text import PrintedText
 from flask_ops.log.standard_streams import writer
 
 IDLE_SECONDS = 1.0
-"""A line that does not go on for so long has ended."""
+"""After this pause, an unfinished line counts as complete."""
 _READ_BYTES = 16384
-"""At once; a fork waits for the lines that are in there."""
+"""Maximum bytes per read. A fork waits until the lines in them are logged."""
 _STREAMS = {"stdout": 1, "stderr": 2}
 
 
 class RawOutput:
-    """Reads what children write. One in a process: it registers fork hooks."""
+    """Reads the output of children. Create one per process: it registers fork hooks."""
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
         self._texts: dict[int, PrintedText] = {}  # by the reading end of their pipe
-        self._of_child: dict[int, int] = {}  # descriptors of the next child: what is to become what
+        self._of_child: dict[int, int] = {}  # for the next child: standard descriptor to pipe
         self._selector = selectors.DefaultSelector()
         self._wake: tuple[int, ...] = os.pipe()
         self._selector.register(self._wake[0], selectors.EVENT_READ)
         os.register_at_fork(after_in_parent=self._forked, after_in_child=self._in_child)
         self._thread = threading.Thread(target=self._run, name="raw output", daemon=True)
         self._thread.start()
-        atexit.register(self._stop)  # before the log is flushed, which was registered first
+        atexit.register(self._stop)  # runs before the flush of the log, which was registered earlier
 
     def expect_child(self, fields: Callable[[], dict[str, Any]]) -> None:
-        """Read what the child of the next fork writes; its lines have the fields that ``fields`` returns then."""
-        self._forked()  # where the fork before has failed
+        """Read the output of the next child. Call ``fields`` for the fields of each line."""
+        self._forked()  # in case the last fork failed
         for name, number in _STREAMS.items():
             try:
                 reader, self._of_child[number] = os.pipe()
-            except OSError:  # no descriptor is left; the child's is that of the master then
+            except OSError:  # no descriptor left: the child keeps the master's
                 continue
             self._texts[reader] = PrintedText(writer(self._lines, name, fields))
             self._selector.register(reader, selectors.EVENT_READ)
@@ -62,13 +64,13 @@ class RawOutput:
                     pass
                 end = time.monotonic() + sink.FLUSH_SECONDS / 2
                 while time.monotonic() < end and self._read(0) != {self._wake[0]}:
-                    pass  # what was written before the end; a grandchild that lives on may write without one
+                    pass  # read the rest; the limit is for a surviving grandchild, which may write for ever
             finally:
-                for reader in list(self._texts):  # a pipe that nobody reads would hold up who writes
+                for reader in list(self._texts):  # a full pipe without a reader would block its writers
                     self._close(reader)
 
     def _read(self, seconds: float | None) -> set[int]:
-        """Read what is there or comes within ``seconds``; return the descriptors that were ready."""
+        """Wait up to ``seconds`` for output and read it. Return the ready descriptors."""
         with FORK_GATE.waiting():
             ready = {key.fd for key, _ in self._selector.select(seconds)}
         if not ready:
@@ -87,7 +89,7 @@ class RawOutput:
 
     def _close(self, reader: int) -> None:
         self._selector.unregister(reader)
-        self._texts.pop(reader).end()  # before its number is another file's: a child closes those that are here
+        self._texts.pop(reader).end()  # before the number is reused: a child closes all numbers in _texts
         os.close(reader)
 
     def _stop(self) -> None:
@@ -102,7 +104,7 @@ class RawOutput:
     def _in_child(self) -> None:
         descriptors, self._of_child = self._of_child, {}
         mine, self._texts, self._wake = [*self._texts, *self._wake], {}, ()
-        if mine:  # else it is a child's child
+        if mine:  # empty in a grandchild
             self._selector.close()
             atexit.unregister(self._stop)
         for descriptor in mine:

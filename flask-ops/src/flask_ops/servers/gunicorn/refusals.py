@@ -1,4 +1,7 @@
-"""Configurations of Gunicorn that are refused, at the start and before a reload."""
+"""The check for unusable Gunicorn configurations, at the start and before a reload.
+
+Without this module, checks and metrics would stop in the workers, or a reload would reset connections.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 def refuse(cfg: Any) -> None:
-    """Raise SystemExit, after one line in the log, where the service cannot run as ``cfg`` says."""
+    """Log one line and raise SystemExit if the service cannot run with ``cfg``."""
     if cfg.preload_app:
         _refuse(
             "preload_app cannot be used",
@@ -29,10 +32,9 @@ def refuse(cfg: Any) -> None:
 
 
 def try_out(server: Any) -> None:
-    """Use the configuration that ``server.app`` has read as the arbiter ``server`` would for a reload.
+    """Try the configuration of ``server.app`` like a reload by the arbiter ``server``, but without the hooks.
 
-    Raises what there it would raise, and SystemExit, after one line in the log, for what would cost requests. What
-    the hooks do is not tried.
+    Raises the errors of a reload. If the reload would lose requests, logs one line and raises SystemExit.
     """
     old, new = server.cfg, server.app.cfg
     refuse(new)
@@ -42,7 +44,7 @@ def try_out(server: Any) -> None:
             reason="what waits in the queue of the old listener would be reset",
             hint="SIGUSR2, or a restart",
         )
-    WorkerTmp(new)  # the file for signs of life
+    WorkerTmp(new)  # the heartbeat file
     if new.is_ssl:
         sock.ssl_context(new)
     if new.pidfile:

@@ -1,4 +1,7 @@
-"""Requests that Gunicorn itself refuses, which the application never sees: a line and a count for each."""
+"""The log lines and counts of requests that Gunicorn refuses.
+
+The application never sees these requests. Without this module, no metric would show them.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,10 @@ _KINDS: tuple[tuple[tuple[type[Exception], ...], str, int], ...] = (
     ((errors.ForbiddenProxyRequest,), "proxy_protocol", 403),
     ((SSLError,), "tls", 403),
 )
-"""Exception, reason and status, as ``gunicorn.workers.base.Worker.handle_error`` answers them."""
+"""Exceptions, reason and status, as in ``gunicorn.workers.base.Worker.handle_error``."""
 _OTHER = ("other", 400)
 WORKER_STUCK = "worker_stuck"
-"""Of a connection that waited in a worker that is replaced: nobody has read what is asked on it."""
+"""The reason for a connection that waited in a stuck worker. No thread has read its request."""
 REASONS = tuple(dict.fromkeys([*(reason for _, reason, _ in _KINDS), WORKER_STUCK, _OTHER[0]]))
 
 _counters: list[Counter] = []
@@ -34,7 +37,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 def start() -> None:
-    """Count from now on, each reason from 0. To be called in a worker that has its place in the metrics store."""
+    """Start to count each reason from 0. Call this in a worker that has its slot in the metrics store."""
     counter = Counter(
         "service_requests_rejected", "Requests that the server refused by itself.", ["reason"], registry=None
     )
@@ -44,12 +47,12 @@ def start() -> None:
 
 
 def report(error: BaseException, client: str) -> None:
-    """Log and count the request that ``error`` has ended. What it says is left out: it quotes the client."""
+    """Log and count the request that ``error`` ended, without its message, which quotes the client."""
     refused(*_kind(error), client)
 
 
 def refused(reason: str, status: int, client: str) -> None:
-    """Log and count a request that was refused with ``status``; ``reason`` is one of REASONS."""
+    """Log and count a request that was refused with ``status``. ``reason`` is in REASONS."""
     for counter in _counters:
         counter.labels(reason).inc()
     _log.warning("request rejected", reason=reason, status=status, client=client)

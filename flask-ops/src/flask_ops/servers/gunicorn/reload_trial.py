@@ -1,7 +1,7 @@
-"""Try the code and the configuration on disk in a process apart before SIGHUP replaces the workers.
+"""The trial of new code and configuration in a separate process, before SIGHUP replaces the workers.
 
-Gunicorn ends the workers of now as soon as it has forked new ones; where these cannot load the
-application it ends itself, and where its configuration cannot be read it does so at once.
+Without this module, Gunicorn ends the current workers as soon as it has forked new ones. If the new workers cannot load
+the application, Gunicorn exits. If it cannot read its configuration, it exits at once.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class ReloadTrial:
-    """Lets SIGHUP reach Gunicorn's arbiter ``server`` only after a trial has gone well.
+    """Passes SIGHUP to Gunicorn's arbiter ``server`` only after a successful trial.
 
-    A reload waits while ``succession`` is busy with the one before.
+    A reload waits until ``succession`` has finished the previous one.
     """
 
     def __init__(self, server: Any, succession: Succession, master: Master) -> None:
@@ -46,8 +46,8 @@ class ReloadTrial:
         )
 
     def turn(self) -> None:
-        """Do what the trial allows, once it has ended. To be called about each second."""
-        if DRAIN.is_final and (self._pid or self._is_asked):  # new workers would come in the midst of it
+        """Act on the result of a finished trial. Call this about once a second."""
+        if DRAIN.is_final and (self._pid or self._is_asked):  # a reload would start workers during the stop
             self.end()
             self._is_asked = False
             _log.warning("reload refused", reason="the service is stopping")
@@ -59,7 +59,7 @@ class ReloadTrial:
             self._begin()
 
     def end(self) -> None:
-        """End a trial that is going on: the service stops."""
+        """End the current trial, because the service stops."""
         if not self._pid:
             return
         if not self._has_ended():
@@ -82,11 +82,11 @@ class ReloadTrial:
         self._deadline = time.monotonic() + (self._server.timeout or 60)
         try:
             self._start()
-        except OSError as error:  # no process left, say: no reason to end those there are
+        except OSError as error:  # no process left, for example: the current workers continue
             self._refuse(f"the new code could not be tried ({error})")
 
     def _start(self) -> None:
-        for folder in (self._scratch.parent, self._scratch):  # somebody may have cleaned up
+        for folder in (self._scratch.parent, self._scratch):  # a cleanup job may have removed them
             folder.mkdir(mode=0o700, exist_ok=True)
         mine, its = os.pipe()
         try:
@@ -102,7 +102,7 @@ class ReloadTrial:
         self._pid, self._answer = pid, mine
 
     def _conclude(self, answer: bytes) -> None:
-        if self._is_asked:  # once more: the code may have changed after it was read
+        if self._is_asked:  # another SIGHUP came: the code may have changed since this trial read it
             return
         if answer == _LOADED:
             Arbiter.handle_hup(self._server)
@@ -112,12 +112,12 @@ class ReloadTrial:
     def _has_ended(self) -> bool:
         try:
             return os.waitpid(self._pid, os.WNOHANG) != (0, 0)
-        except ChildProcessError:  # Gunicorn, which reaps whatever it finds, was first
+        except ChildProcessError:  # Gunicorn, which reaps every child, was first
             return True
 
     def _take_answer(self) -> bytes:
-        """Return what the trial that has ended said, and be ready for the next one."""
-        os.set_blocking(self._answer, False)  # what it has started may live on, and hold the other end
+        """Return the answer of the ended trial, and clean up for the next one."""
+        os.set_blocking(self._answer, False)  # a surviving grandchild may hold the other end
         try:
             return os.read(self._answer, _ANSWER_BYTES)
         except BlockingIOError:
@@ -139,24 +139,24 @@ class ReloadTrial:
         return "the new code ended the process that was to load it"
 
     def _try(self, answer: int) -> NoReturn:
-        """Load the application as a worker would; say how it went in the pipe ``answer``.
+        """Load the application like a worker, and write the result to the pipe ``answer``.
 
-        The exit code would not do: 0 is also what code ends with that ends its process.
+        The exit code is not enough: new code that ends its process can also exit with 0.
         """
         said = b""
         try:
             for number in self._server.SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
             self._master.let_go()
-            # What the application measures here must not reach the metrics of the service.
+            # Metrics of this process must not reach the metrics of the service.
             os.environ[multiprocess.VARIABLE] = str(self._scratch)
             self._server.app.reload()
             refusals.try_out(self._server)
             self._server.app.wsgi()
             said = _LOADED
-        except SystemExit as ended:  # whoever raised it has said why
+        except SystemExit as ended:  # the raising code has logged the reason
             said = f"exit code {ended.code}".encode(errors="replace")
-        except BaseException as error:  # noqa: BLE001 - whatever the new code raises, it is told and refused
+        except BaseException as error:  # noqa: BLE001 - any error refuses the reload
             _log.critical("application cannot be loaded", exc_info=True)
             said = type(error).__name__.encode()
         finally:

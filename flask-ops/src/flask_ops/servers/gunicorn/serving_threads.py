@@ -1,4 +1,4 @@
-"""The threads in which a worker of Gunicorn's serves."""
+"""The serving threads of a Gunicorn worker. Without this module, a worker could hang at shutdown."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 
 class ServingThreads:
-    """Calls ``serve`` with each connection that is submitted, in one of ``number`` threads.
+    """Calls ``serve`` with each submitted connection, in one of ``number`` threads.
 
-    Gunicorn's ThreadPoolExecutor makes a Future for each request, with a condition and its lock. Its shutdown, which
-    Gunicorn 27 calls in a signal handler too (SIGQUIT, SIGINT), waits for a lock that the interrupted main loop may
-    hold: in 2 of 25 tries right after a request, until the master killed the worker 30 s later.
+    Gunicorn's ThreadPoolExecutor creates a Future with a condition and a lock for each request. Gunicorn 27 calls its
+    shutdown in signal handlers too (SIGQUIT, SIGINT). It then waits for a lock that the interrupted main loop may hold.
+    In 2 of 25 tries directly after a request, the worker hung until the master killed it 30 s later.
     """
 
     def __init__(self, number: int, serve: Callable[[Any], object]) -> None:
@@ -24,25 +24,25 @@ class ServingThreads:
             thread.start()
 
     def submit(self, connection: Any) -> None:
-        """Have ``connection``, which is not None, served as soon as a thread is free."""
+        """Queue ``connection`` for the next free thread. It must not be None."""
         self._connections.put(connection)
 
     def withdraw(self) -> list[Any]:
-        """Take back the connections that no thread has begun with."""
+        """Take back the connections that wait for a thread."""
         connections = []
         try:
             while True:
                 connections.append(self._connections.get_nowait())
         except Empty:
             pass
-        for _ in range(connections.count(None)):  # of a shutdown
+        for _ in range(connections.count(None)):  # from shutdown(); the threads still need them
             self._connections.put(None)
         return [connection for connection in connections if connection is not None]
 
     def shutdown(self, *, wait: bool) -> None:
-        """End the threads once all is served that was submitted so far; the interpreter waits for them.
+        """End the threads after all submitted connections are served. The interpreter waits for the threads.
 
-        May be called again, and in a signal handler: to put into a SimpleQueue is reentrant.
+        You can call this again, and in a signal handler: ``SimpleQueue.put`` is reentrant.
         """
         for _ in self._threads:
             self._connections.put(None)
@@ -56,4 +56,4 @@ class ServingThreads:
             if connection is None:
                 return
             self._serve(connection)
-            del connection  # else it would be kept open until the next one comes
+            del connection  # otherwise it stays open until the next one comes

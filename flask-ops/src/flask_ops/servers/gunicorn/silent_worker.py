@@ -1,8 +1,7 @@
-"""What a worker was doing in which no Python code runs any more.
+"""The stacks of a worker that holds the GIL, for example in a backtracking regular expression.
 
-Who holds the interpreter's lock and does not give it back, a regular expression that backtracks, say, keeps every
-thread and every signal handler of Python's from running, so that Gunicorn has to kill the worker. A handler in C still
-writes the stacks before.
+No other thread and no Python signal handler can run in this worker, so Gunicorn has to kill it. A signal handler in C
+writes the stacks first. Without this module, nothing would show the cause.
 """
 
 from __future__ import annotations
@@ -18,29 +17,29 @@ from typing import Any
 from flask_ops.web.stuck_requests import FRAMES
 
 _SIGNAL = getattr(signal, "SIGRTMIN", None)
-"""Nobody else's: Gunicorn, which sends its workers most others, resets none of these. Linux."""
+"""A signal that nothing else uses: Gunicorn sends most others to its workers, and resets no real-time one. Linux."""
 PATIENCE_SECONDS = 0.3
-"""How long a worker that is about to be killed has for that."""
+"""Time for a worker to write its stacks before it is killed."""
 _SERVES = re.compile(r'/flask_ops/web/exchange\.py", line [0-9]+ in (?:respond|__next__)$', re.MULTILINE)
 _FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>[0-9]+) in (?P<function>.*)$', re.MULTILINE)
 
 
 def open_file() -> int | None:
-    """Return the descriptor of a file in memory, for a worker that is to be forked to write into."""
+    """Return the descriptor of a file in memory for the stacks of the next worker, or None."""
     try:
         return os.memfd_create("stacks") if _SIGNAL is not None else None
-    except OSError:  # no descriptor is left, or it is not allowed: the worker does without
+    except OSError:  # no descriptor left, or not allowed
         return None
 
 
 def write_when_asked(file: int | None) -> None:
-    """In the worker: let a signal write the stacks of all threads into this file."""
+    """Register the signal that writes the stacks of all threads of this worker into this file."""
     if file is not None and _SIGNAL is not None:
         faulthandler.register(_SIGNAL, file, all_threads=True)
 
 
 def ask(pid: int, file: int | None) -> None:
-    """Have the worker write, and wait until it has, but not for long: it may be stopped."""
+    """Request the stacks of a worker and wait briefly for them. A stopped process never writes them."""
     if file is None or _SIGNAL is None:
         return
     with suppress(ProcessLookupError):
@@ -55,13 +54,13 @@ def ask(pid: int, file: int | None) -> None:
 
 
 def write_no_more() -> None:
-    """In the worker: its Python runs, and has said by itself what it was doing."""
+    """Ignore the signal in this worker: its Python code runs and reports its stacks."""
     if _SIGNAL is not None:
         signal.signal(_SIGNAL, signal.SIG_IGN)
 
 
 def stacks(file: int | None) -> list[list[dict[str, Any]]]:
-    """Return, of each thread that was serving a request, the innermost frames, the innermost last."""
+    """Return the innermost frames of each thread that was serving a request, the innermost last."""
     if file is None:
         return []
     text = os.pread(file, os.fstat(file).st_size, 0).decode(errors="backslashreplace")

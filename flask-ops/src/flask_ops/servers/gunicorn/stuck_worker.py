@@ -1,4 +1,7 @@
-"""The end of a worker of which every thread is stuck, by its own hand: nothing else knows what is lost with it."""
+"""The exit of a worker if all its threads are stuck. The worker kills itself: only it knows the lost requests.
+
+Without this module, a threaded worker would stay stuck, because its main loop still sends heartbeats.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from flask_ops.web import stuck_requests
 from flask_ops.web.stuck_requests import Condemn
 
 PARK_SECONDS = 1.0
-"""How long the worker's main loop may take to stand still; where it takes longer, it is asked again later."""
+"""Time for the worker's main loop to pause. After it, this attempt ends, and a later one tries again."""
 _RECEIVE_BYTES = 64 * 1024
 _BODY = b'{"type":"about:blank","title":"Service Unavailable","status":503}\n'
 _UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
@@ -25,12 +28,12 @@ _ANSWER = _UNAVAILABLE + b"Content-Length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
 
 
 def end_where(worker: Any, condemn: Condemn) -> None:
-    """Kill this process, which is the one of ``worker``, where ``condemn`` returns requests that are lost with it.
+    """Kill this process, the process of ``worker``, if ``condemn`` returns lost requests.
 
-    Nothing is taken up meanwhile. Where a thread has become free, all goes on as if nothing had been.
+    The worker accepts no connection meanwhile. If a thread has become free, the worker continues.
     """
-    # One that is being ended leaves its requests their time, but not one that ends for ``max_requests``: no other
-    # one is there before it has gone.
+    # A worker that stops gives its requests their time. A worker that ends for ``max_requests`` must not: it has no
+    # successor before it has gone.
     if not worker.alive and (worker.nr < worker.max_requests or worker.has_left):
         return
     with _standing_still(worker) as waiting:
@@ -43,15 +46,15 @@ def end_where(worker: Any, condemn: Condemn) -> None:
             refused = sum(map(_refuse, waiting))
             stuck_requests.leave(requests_lost=requests, connections_refused=refused)
             sink.flush()
-        finally:  # what was reported as aborted must not be served, whatever fails here
+        finally:  # the worker must not serve requests that it reported as aborted
             os.kill(os.getpid(), signal.SIGKILL)
 
 
 @contextmanager
 def _standing_still(worker: Any) -> Iterator[list[Any] | None]:
-    """Hold the main loop, which accepts connections, and take back those that no thread has begun with.
+    """Pause the main loop, which accepts connections. Yield the connections that wait for a thread.
 
-    None where it does not hold. The main loop of a sync worker is the one thread that is stuck.
+    Yields None if the main loop does not pause. In a sync worker, the main loop is the stuck thread.
     """
     if not isinstance(worker, DirectWorker):
         yield []
@@ -68,7 +71,7 @@ def _standing_still(worker: Any) -> Iterator[list[Any] | None]:
         if not stands.wait(PARK_SECONDS):
             yield None
             return
-        threads: Any = worker.tpool  # the stub has Gunicorn's own pool
+        threads: Any = worker.tpool  # the stub declares Gunicorn's own pool
         waiting = threads.withdraw()
         yield waiting
     finally:
@@ -78,20 +81,20 @@ def _standing_still(worker: Any) -> Iterator[list[Any] | None]:
 
 
 def _refuse(connection: Any) -> bool:
-    """Answer on a connection whose request nobody has read; return False where the client has gone."""
+    """Answer 503 on a connection without reading its request. Return False if the client has gone."""
     client = connection.sock
     try:
         client.setblocking(False)
-        # What stays unread would have the kernel reset the connection, and the client lose the answer.
+        # With unread data, the kernel would reset the connection, and the client would lose the answer.
         if client.recv(_RECEIVE_BYTES) == b"":
             return False
-    except BlockingIOError:  # connected, and has sent nothing yet
+    except BlockingIOError:  # the client has sent nothing yet
         pass
     except OSError:
         return False
     rejections.refused(rejections.WORKER_STUCK, 503, connection.client[0] if connection.client else "")
     with suppress(OSError):
-        if not connection.cfg.is_ssl:  # else it may not have begun to speak TLS
+        if not connection.cfg.is_ssl:  # with TLS, the handshake may be missing
             client.send(_ANSWER)
         client.shutdown(SHUT_WR)
     return True

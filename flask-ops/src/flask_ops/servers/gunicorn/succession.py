@@ -1,8 +1,8 @@
-"""How many workers there are, of which code; none is ended before its successor serves.
+"""The replacement of workers after a reload. No worker ends before its successor serves.
 
-Gunicorn ends the workers of now as soon as new ones are forked, waits in its main loop until they are gone,
-and counts them as long as they live. So nobody answered while new workers loaded the code, for good where they could
-not; and while an old one had a long request, SIGTERM waited and no worker that died was replaced.
+Without this module, Gunicorn ends the current workers as soon as it has forked new ones. No worker answers while the
+new ones load the code, or ever again if they fail. Gunicorn's main loop waits for the old workers, and counts them
+until they end. During a long request of an old worker, SIGTERM waits, and Gunicorn replaces no dead worker.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Succession:
 
     @property
     def is_going_on(self) -> bool:
-        """True while workers of before the last reload wait for their successors, and these may still come."""
+        """True while workers from before the last reload wait for successors that may still start."""
         if self._failures or time.monotonic() > self._patience_ends:
             return False
         return any(self._is_old(worker) for worker in self.serving())
 
     def serving(self) -> list[Any]:
-        """Return the workers that were not told to end, the oldest first."""
+        """Return the workers that are not ending, the oldest first."""
         living = list(self._server.WORKERS.items())
         return sorted((worker for pid, worker in living if not self._exits.is_expected(pid)), key=lambda each: each.age)
 
@@ -45,7 +45,7 @@ class Succession:
         return bool(worker.age <= self._replaced_age)
 
     def manage_workers(self) -> None:
-        """Start the workers that are missing, and end those that have a successor."""
+        """Start missing workers, and end the workers that have a successor."""
         serving, number = self.serving(), self._server.num_workers
         new = [worker for worker in serving if not self._is_old(worker)]
         if not self._failures.is_pause:
@@ -61,8 +61,8 @@ class Succession:
     def reload(self) -> None:
         """Read the configuration again, mark all current workers for replacement, and start their successors.
 
-        This is Gunicorn's ``reload``, except that it does not wait for the old workers. It keeps the listeners, because
-        the trial has refused another ``bind``.
+        Unlike Gunicorn's ``reload``, this does not wait for the old workers. It keeps the listeners, because the trial
+        refuses another ``bind``.
         """
         server = self._server
         server._stats["reloads"] += 1
@@ -86,10 +86,10 @@ class Succession:
             server.spawn_worker()
 
     def spawn_or_retry(self) -> Any:
-        """Start a worker. If the system cannot, try again later, unless no worker serves."""
+        """Start a worker. If the fork fails, try again later. Raise OSError if no worker serves."""
         try:
             return Arbiter.spawn_worker(self._server)
-        except OSError as error:  # no process or no descriptor left, say: no reason to end those there are
-            if not any(map(has_booted, self._server.WORKERS.values())):  # as at the start
+        except OSError as error:  # no process or descriptor left, for example: the current workers continue
+            if not any(map(has_booted, self._server.WORKERS.values())):  # for example, at the start
                 raise
             self._failures.note(len(self._server.WORKERS), reason=str(error))

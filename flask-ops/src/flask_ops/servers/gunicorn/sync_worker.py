@@ -1,4 +1,4 @@
-"""Gunicorn's worker that serves one request at a time, with a stop that costs none."""
+"""Gunicorn's worker for one request at a time. Without this module, a stop would reset waiting connections."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from flask_ops.servers.gunicorn.base_worker import BaseWorker
 
 
 class ServiceSyncWorker(BaseWorker, SyncWorker):
-    """Serves what waits in the kernel's queue before it ends, at the end of the server: else it would be reset.
+    """Serves the connections in the backlog before the server stops. Otherwise the kernel would reset them.
 
-    Each of its responses closes the connection, in a drain and at any other time.
+    Each response closes its connection, during a drain and at any other time.
     """
 
     def run(self) -> None:
-        """Serve until the process is to end."""
+        """Serve until the worker stops."""
         super().run()
         if DRAIN.is_final:
             for listener in self.sockets:

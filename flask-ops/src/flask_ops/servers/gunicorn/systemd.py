@@ -1,6 +1,6 @@
-"""What systemd is told of the service (``Type=notify``): ready when a worker serves, alive as long as one is.
+"""The notifications to systemd (``Type=notify``): ready when a worker serves, alive while a worker is alive.
 
-Gunicorn says that it is ready before it has forked a worker. See sd_notify(3) for the protocol.
+Without this module, Gunicorn reports that it is ready before it forks a worker. See sd_notify(3) for the protocol.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ VARIABLE = "NOTIFY_SOCKET"
 
 
 class Systemd:
-    """Tells systemd about the service, in each turn of the master's main loop, a second at most.
+    """Notifies systemd in each turn of the master's main loop, at least once a second.
 
-    ``fault`` returns why the service is not alive, None if it is; ``find`` returns its readiness. Where systemd does
-    not ask, nothing is done.
+    ``fault`` returns why the service is dead, None if it is alive. ``find`` returns its readiness. This class does
+    nothing unless systemd requests notifications.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Systemd:
         find: Find,
         environ: MutableMapping[str, str] = os.environ,
     ) -> None:
-        # Taken away from Gunicorn, and from the workers, which have nothing to say.
+        # Gunicorn and the workers must not notify systemd.
         address = environ.pop(VARIABLE, "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._fault, self._find = fault, find
@@ -37,12 +37,12 @@ class Systemd:
         self._status = ""
 
     def turn(self) -> None:
-        """Send what is news, and a sign of life."""
+        """Send changes and a heartbeat."""
         if not self._address:
             return
         status = self._find(()).status
         news = []
-        # Not where a dependency is down: a start that waits for it would time out.
+        # Ready even if a dependency is down: otherwise the start would time out.
         if status is not Status.STARTING:
             news.append("READY=1")
         if DRAIN.is_final:
@@ -58,7 +58,7 @@ class Systemd:
             self._send("\n".join(news))
 
     def _send(self, text: str) -> None:
-        # The loop goes on, whatever has become of systemd.
+        # The main loop must continue if systemd does not answer.
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
             connection.setblocking(False)
             try:

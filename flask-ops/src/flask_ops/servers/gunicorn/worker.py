@@ -1,4 +1,4 @@
-"""Gunicorn's threaded worker, with faults mended that cost requests or time."""
+"""Gunicorn's threaded worker with fixes. Without them, stops lose requests and slow clients block the worker."""
 
 from __future__ import annotations
 
@@ -14,52 +14,51 @@ from flask_ops.servers.gunicorn.base_worker import BaseWorker
 from flask_ops.servers.gunicorn.direct_worker import DirectWorker
 
 LINGER_SECONDS = 2.0
-"""How long a client may take to close its connection after the last response; Gunicorn's own bound."""
+"""Time for a client to close its connection after the last response. Gunicorn uses the same limit."""
 LAST_LINGER_SECONDS = 0.5
-"""How long all of them together may take once the worker has nothing else to do."""
+"""Time for all lingering clients together when the worker has nothing else to do."""
 LINGERING = 256
-"""How many such clients are waited for at one time, beyond which the oldest one is let go."""
+"""Maximum number of lingering clients. Beyond it, the worker closes the oldest connection."""
 _RECEIVE_BYTES = 64 * 1024
 
 
 class ServiceWorker(BaseWorker, DirectWorker):
-    """A threaded worker that waits for no client to close, loses no connection at a stop, and always ends."""
+    """A threaded worker that never blocks on a closing client, loses no connection at a stop, and always ends."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.worker_connections = connections.limit(self.cfg)
         self.max_keepalived = self.worker_connections - self.cfg.threads
-        self._lingering: dict[socket.socket, float] = {}  # until when, the oldest first
+        self._lingering: dict[socket.socket, float] = {}  # deadlines, the oldest first
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
-        """Warn of fewer connections than threads, which only an explicit ``worker_connections`` can bring about."""
+        """Warn about fewer connections than threads. Only an explicit ``worker_connections`` can cause this."""
         if cfg.worker_connections != connections.FITTING:
             super().check_config(cfg, log)
 
     def load_wsgi(self) -> None:
-        """Load the application; while the service drains, each response asks its client to close."""
+        """Load the application. During a drain, each response asks its client to close the connection."""
         super().load_wsgi()
         application = self.wsgi
 
         def serve(environ: Any, start_response: Any) -> Any:
             if DRAIN:
-                start_response.__self__.force_close()  # it is a method of Gunicorn's Response
+                start_response.__self__.force_close()  # start_response is a method of Gunicorn's Response
             return application(environ, start_response)
 
         self.wsgi = serve
 
     def set_accept_enabled(self, enabled: bool | None) -> None:
-        """Begin or cease to accept connections.
+        """Start or stop accepting connections.
 
-        At the end of the server, closing its socket would reset the connections that wait in the
-        kernel's queue: they are accepted first. The socket is closed at once then, for whoever
-        connects later is better refused than kept waiting.
+        To close the socket at the end of the server would reset the connections in the backlog. Accept them first, then
+        close at once: a later client is better refused than kept waiting.
         """
         if self.alive or not DRAIN.is_final:
             super().set_accept_enabled(enabled)
             return
-        if enabled:  # the signal came just before
+        if enabled:  # SIGTERM came just before this call
             return
         for listener in self.sockets:
             self._accept_waiting(listener)
@@ -68,10 +67,10 @@ class ServiceWorker(BaseWorker, DirectWorker):
             listener.close()
 
     def finish_request(self, conn: Any, fs: Any) -> None:
-        """Take a connection back from the thread that served a request on it.
+        """Take a connection back from its serving thread.
 
-        Where it is to be closed, Gunicorn waits here, in the loop that serves all, up to two seconds for
-        the client to close its side: 12 clients that did not got a worker killed.
+        Before Gunicorn closes a connection, its main loop waits here, up to two seconds, for the client to close. With
+        12 clients that did not close, Gunicorn killed the worker.
         """
         if fs.cancelled() or fs.exception() is not None or fs.result() is not False:
             super().finish_request(conn, fs)
@@ -88,7 +87,7 @@ class ServiceWorker(BaseWorker, DirectWorker):
         self._discard(conn.sock)
 
     def murder_keepalived(self, force: bool = False) -> None:
-        """Close the connections whose time is over: in each turn of the loop, and, with ``force``, at its end."""
+        """Close expired connections, in each turn of the main loop. With ``force``, at its end, close all."""
         super().murder_keepalived(force)  # type: ignore[call-arg] # the stub is older than Gunicorn 27
         end = time.monotonic() + LAST_LINGER_SECONDS
         while force and self._lingering and time.monotonic() < end:
@@ -108,7 +107,7 @@ class ServiceWorker(BaseWorker, DirectWorker):
                 return
 
     def _discard(self, client: socket.socket, _fileobj: object = None) -> None:
-        """Read what the client still sends, lest the kernel resets the connection and with it the response."""
+        """Read and drop data from the client. Otherwise the kernel resets the connection, and the response is lost."""
         try:
             if client.recv(_RECEIVE_BYTES):
                 return

@@ -1,7 +1,7 @@
-"""Which of Gunicorn's worker classes serve here: ours, threaded or not.
+"""The allowed worker classes: our threaded one and our sync one.
 
-In any other one the stop would reset clients and not ask them to leave, and what is said of threads, stuck requests
-and saturation would not be true.
+Without this module, any class could serve. A stop would then reset clients instead of closing their connections.
+Reports about threads, stuck requests and saturation would be wrong.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from flask_ops.servers.gunicorn.worker import ServiceWorker
 THREADED = "flask_ops.servers.gunicorn.worker.ServiceWorker"
 _SYNC = "flask_ops.servers.gunicorn.sync_worker.ServiceSyncWorker"
 _REFUSED = "gunicorn.workers.base.Worker"
-"""Serves nothing, and loads nothing: gevent would replace half of the standard library before it is refused."""
+"""A class that serves and loads nothing. gevent would patch half of the standard library before the refusal."""
 
 CURE = "--worker-class gthread, which is the default; or --worker-class sync --threads 1."
 
 
 def name() -> None:
-    """Let Gunicorn take our classes by the names ``gthread`` and ``sync``, and none of its own by another name."""
-    classes: Any = SUPPORTED_WORKERS  # the stub knows its keys, which differ between versions
+    """Register our classes as ``gthread`` and ``sync``, and disable the other names."""
+    classes: Any = SUPPORTED_WORKERS  # the stub lists its keys, which differ between versions
     classes.update(dict.fromkeys(classes, _REFUSED), gthread=THREADED, sync=_SYNC)
 
 
 def fault(config: Any) -> str | None:
-    """Return why the service cannot run with the worker class of Gunicorn's ``config``; None where it can."""
+    """Return why the service cannot run with the worker class of Gunicorn's ``config``, None if it can."""
     if issubclass(config.worker_class, (ServiceWorker, ServiceSyncWorker)):
         return None
     wanted = config.settings["worker_class"].get()

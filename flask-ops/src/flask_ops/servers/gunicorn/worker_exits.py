@@ -1,4 +1,7 @@
-"""Why workers end: found out, logged in one line, counted. And a worker that cannot start takes no other one down."""
+"""The reasons for worker exits. Each exit is logged in one line and counted.
+
+Without this module, one worker that cannot start would end the whole server.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,9 @@ from prometheus_client import Counter
 from flask_ops.servers.gunicorn.start_failures import StartFailures
 
 REASONS = ("recycled", "reload", "scaled", "shutdown", "stuck", "timeout", "boot", "crash", "signal")
-"""Why a worker ends: ``max_requests``, SIGHUP, SIGTTOU, the end of the server, requests that hold every
-thread for too long, silence for longer than ``timeout``, an application that cannot be loaded, a fault of
-its own (an exit code or a signal such as SIGSEGV), a signal from outside."""
+"""Reasons for a worker exit, in this order: ``max_requests``; SIGHUP; SIGTTOU; the server stops; requests hold every
+thread for too long; no heartbeat within ``timeout``; the application cannot be loaded; a fault of the worker (an exit
+code, or a signal such as SIGSEGV); a signal from outside."""
 
 _PLANNED = {"recycled", "reload", "scaled", "shutdown"}
 _FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE}
@@ -27,7 +30,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class WorkerExits:
-    """Watches the workers of Gunicorn's arbiter ``server`` end. Those that never served are noted in ``failures``."""
+    """Watches the worker exits of Gunicorn's arbiter ``server``. Adds workers that never served to ``failures``."""
 
     def __init__(self, server: Any, failures: StartFailures) -> None:
         self._server, self._failures = server, failures
@@ -35,25 +38,25 @@ class WorkerExits:
         self._asked: dict[int, str] = {}
         self._living: dict[int, Any] = {}
         self._booting: set[int] = set()
-        # Only the main thread writes metrics here, and it is the one that forks: a lock that
-        # another thread held at that moment would be locked in the worker for ever.
+        # Only the main thread, which also forks, writes these metrics. If another thread held their lock during the
+        # fork, the lock would stay locked in the worker for ever.
         self._exits = Counter("service_worker_exits", "Workers that have ended.", ["reason"], registry=None)
         for reason in REASONS:
             self._exits.labels(reason)
         logging.getLogger("gunicorn.error").addFilter(_is_not_said_below)
 
     def expect(self, pids: Iterable[int], reason: str) -> None:
-        """Note that these workers are about to be ended, and why."""
+        """Note that these workers will end, with the reason."""
         self._asked.update(dict.fromkeys(pids, reason))
 
     def is_expected(self, pid: int) -> bool:
-        """Tell whether this worker is being ended already."""
+        """Tell whether this worker already has to end."""
         return pid in self._asked
 
     def reap_workers(self, ended: Callable[[Any], None]) -> None:
-        """Reap the workers that have ended, call ``ended`` with each, then log and count it.
+        """Reap ended workers. Call ``ended`` with each, then log and count its exit.
 
-        Raises HaltServer, as Gunicorn does, if a worker has ended before it served and no other one serves.
+        Raises HaltServer like Gunicorn if a worker ended before it served, and no other worker serves.
         """
         halt: HaltServer | None = None
         while True:
@@ -62,14 +65,14 @@ class WorkerExits:
                 Arbiter.reap_workers(self._server)
                 again = False
             except HaltServer as error:
-                # Gunicorn ends the whole server for one worker that could not start: right at the first start,
-                # wrong while others serve, whose code on disk was just replaced.
+                # Gunicorn stops the whole server if one worker cannot start. That is right at the first start. It is
+                # wrong while other workers serve, for example after the code on disk was replaced.
                 halt, again = error, True
             for pid, worker in self._living.items():
                 if pid not in self._server.WORKERS:
                     ended(worker)
                     if again and _has_failed_to_boot(self._endings.get(pid)):
-                        worker.tmp.close()  # else Gunicorn has done it
+                        worker.tmp.close()  # HaltServer kept Gunicorn from closing it
                         self.expect([pid], "boot")
                     if self._count(worker) == "boot":
                         halt = halt or HaltServer("Worker failed to boot.", Arbiter.WORKER_BOOT_ERROR)
@@ -93,7 +96,7 @@ class WorkerExits:
         self._booting = {pid for pid, worker in self._living.items() if not has_booted(worker)}
         for pid in self._living:
             try:
-                ending = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # only looks
+                ending = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # does not reap
             except ChildProcessError:
                 continue
             if ending is not None:
@@ -105,13 +108,13 @@ class WorkerExits:
         if worker.aborted:
             return "timeout"
         by_signal = ending is not None and ending.si_code in {os.CLD_KILLED, os.CLD_DUMPED}
-        # Gunicorn repeats its SIGTERM, and a worker that is nearly gone dies of it: that is no end of its own.
+        # Gunicorn repeats its SIGTERM, which can kill a worker that has nearly ended. It says nothing about the reason.
         if by_signal and ending.si_status != signal.SIGTERM:
             return "crash" if ending.si_status in _FAULTS else "signal"
         is_booting = worker.pid in self._booting
         if ending is not None and not by_signal and ending.si_status != 0:
             return "boot" if is_booting else "crash"
-        if not self._server.LISTENERS:  # closed first of all when the server stops
+        if not self._server.LISTENERS:  # a stop closes the listeners first
             return "shutdown"
         if asked:
             return asked
@@ -121,21 +124,21 @@ class WorkerExits:
 
 
 def has_booted(worker: Any) -> bool:
-    """Tell whether a worker has given a sign of life since its fork."""
+    """Tell whether a worker has sent a heartbeat since its fork."""
     try:
         return bool(worker.tmp.last_update() > worker.forked)
-    except (OSError, ValueError):  # closed: it has just ended
+    except (OSError, ValueError):  # closed: the worker has just ended
         return False
 
 
 def _has_failed_to_boot(ending: Any) -> bool:
-    """Tell whether this is the end, if it is known, for which Gunicorn ends the whole server."""
+    """Tell whether Gunicorn stops the whole server because of this exit. An unknown exit counts."""
     codes = {Arbiter.WORKER_BOOT_ERROR, Arbiter.APP_LOAD_ERROR}
     return ending is None or (ending.si_code == os.CLD_EXITED and ending.si_status in codes)
 
 
 def _is_not_said_below(record: logging.LogRecord) -> bool:
-    """Drop Gunicorn's own lines about a worker's end, which do not know why it was."""
+    """Drop Gunicorn's own lines about worker exits, which lack the reason."""
     return not str(record.msg).startswith(("Worker (pid:%s) was sent", "Worker (pid:%s) exited"))
 
 
