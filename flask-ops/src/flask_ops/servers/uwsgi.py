@@ -1,4 +1,7 @@
-"""The application as uWSGI serves it: forked workers that count together, and the management address."""
+"""The integration with uWSGI: shared metrics of the workers, and the management address.
+
+Without this module, each worker would count alone, and probes would get no answer.
+"""
 
 from __future__ import annotations
 
@@ -30,29 +33,29 @@ if TYPE_CHECKING:
 
 
 START_SECONDS = 60.0
-"""How long a worker may take from its fork until it can hear that it is to stop; uWSGI's own patience at a reload."""
+"""Time for a forked worker until it can receive a stop. uWSGI waits as long at a reload."""
 
 
 def load(application: str, settings: type[Settings] = Settings) -> WSGIApplication:
-    """Load the application ``module:name`` or ``module:factory()`` for uWSGI, which is to serve what this returns.
+    """Load ``module:name`` or ``module:factory()``. Return the application that uWSGI serves.
 
-    Raises SystemExit, after one line in the log, with code 78 for invalid settings and 73 if the metrics store cannot
-    be written; RuntimeError in another program than uWSGI; what the import of the application raises.
+    Raises SystemExit after one line in the log: code 78 for invalid settings, 73 if the metrics store is not writable.
+    Raises RuntimeError outside uWSGI, and any error from the import of the application.
     """
     try:
-        uwsgi: Any = importlib.import_module("uwsgi")  # uWSGI itself makes this module
+        uwsgi: Any = importlib.import_module("uwsgi")  # exists only inside uWSGI
     except ImportError:
         raise RuntimeError("flask_ops.uwsgi works in uWSGI only") from None
     read = start(settings)
     log.take_printed_lines(read)
-    # uWSGI loads the application before it forks; the store must be there before any metric is made.
+    # uWSGI loads the application before it forks. The store must exist before any metric.
     open_store(loader=_loader(uwsgi))
     app = load_application(application)
-    from flask_ops.ops import runtime  # noqa: PLC0415 - makes metrics, so after the store
+    from flask_ops.ops import runtime  # noqa: PLC0415 - creates metrics, which need the store
 
     process = runtime.obtain(read)
     process.run_under("uwsgi")
-    # uWSGI's master runs no thread of Python's: what it logs is written at once.
+    # uWSGI's master runs no Python threads, so it writes its lines at once. Only workers start the log thread.
     in_each_worker(uwsgi, partial(log.serve, read))
     observed = correct_environ(process.observe(app))
     in_each_worker(uwsgi, process.start)
@@ -62,9 +65,9 @@ def load(application: str, settings: type[Settings] = Settings) -> WSGIApplicati
 
 
 def _loader(uwsgi: Any) -> int | None:
-    """Return the pid of the process that forks the workers if each of them loads the application; else None.
+    """Return the pid of the process that forks the workers if each worker loads the application (lazy-apps).
 
-    That is so with lazy-apps. Without a master, the first worker forks the others.
+    Otherwise return None. Without a master, the first worker forks the others.
     """
     if uwsgi.worker_id() == 0:
         return None
@@ -74,7 +77,8 @@ def _loader(uwsgi: Any) -> int | None:
 def in_each_worker(uwsgi: Any, start: Callable[[], None]) -> None:
     """Call ``start`` in each worker: threads do not survive a fork."""
     if uwsgi.masterpid():
-        # An adopter's @postfork functions: its first import, which needs a master, replaces what the hook was before.
+        # For the @postfork functions of an adopter. The first import of this module, which needs a master, overwrites
+        # the hook.
         with suppress(ImportError):
             importlib.import_module("uwsgidecorators")
     earlier = getattr(uwsgi, "post_fork_hook", None)
@@ -93,10 +97,10 @@ def in_each_worker(uwsgi: Any, start: Callable[[], None]) -> None:
 
 
 def hear_stop_missed_while_starting(uwsgi: Any) -> None:
-    """End a worker that was told so before it could hear it.
+    """Stop a worker that lost its stop signal while starting.
 
-    uWSGI's master tells its workers to finish by SIGHUP, and waits for them without end, in the handler of its SIGTERM.
-    A worker ignores SIGHUP until it has its own handlers, and a signal that is ignored is lost.
+    In its SIGTERM handler, uWSGI's master sends SIGHUP to its workers, and waits for them without limit. A worker
+    ignores SIGHUP until it has its own handlers. An ignored signal is lost.
     """
     if uwsgi.masterpid() and sys.platform == "linux":
         stop = partial(_stop_with, uwsgi.masterpid())
@@ -104,19 +108,19 @@ def hear_stop_missed_while_starting(uwsgi: Any) -> None:
 
 
 def _stop_with(master: int) -> None:
-    # uWSGI sets this handler last, and in no process but a worker: a mule has none.
+    # uWSGI sets this handler last, and only in workers: a mule has none.
     end = time.monotonic() + START_SECONDS
     while not _has("SigCgt", signal.SIGUSR2, os.getpid()):
         if time.monotonic() > end:
             return
         time.sleep(0.01)
-    # While a handler runs, its own signal is blocked.
+    # If the master blocks SIGTERM, its SIGTERM handler is running.
     if _has("SigBlk", signal.SIGTERM, master) and not _has("SigBlk", signal.SIGTERM, os.getpid()):
         os.kill(os.getpid(), signal.SIGHUP)
 
 
 def _has(mask: str, number: signal.Signals, pid: int) -> bool:
-    """Tell whether a signal is in one of the masks of proc_pid_status(5); a process that has ended has none."""
+    """Tell whether a signal is in a mask of proc_pid_status(5). Return False for an ended process."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -129,7 +133,7 @@ def _has(mask: str, number: signal.Signals, pid: int) -> bool:
 
 
 def serve_management(uwsgi: Any, settings: Settings, process: Runtime) -> None:
-    """Answer on the management address in a thread of uWSGI's first worker; its other threads may be busy."""
+    """Answer on the management address in a thread of uWSGI's first worker. Its other threads may be busy."""
     if uwsgi.worker_id() > 1:
         return
 
@@ -151,9 +155,10 @@ def serve_management(uwsgi: Any, settings: Settings, process: Runtime) -> None:
 
 
 def correct_environ(app: WSGIApplication) -> WSGIApplication:
-    """Undo that uWSGI takes the scheme from ``X-Forwarded-Proto``, which any client can send.
+    """Correct the scheme and ``wsgi.errors`` of uWSGI's environ.
 
-    Its ``wsgi.errors`` keeps what is not flushed, and writes past the log.
+    uWSGI takes the scheme from ``X-Forwarded-Proto``, which any client can send. Its ``wsgi.errors`` holds back
+    unflushed text, and bypasses the log.
     """
 
     def corrected(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

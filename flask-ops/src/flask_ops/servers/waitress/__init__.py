@@ -1,1 +1,1 @@
-"""What is different where Waitress runs the application."""
+"""The integration with Waitress. Without it, a stop would lose requests."""

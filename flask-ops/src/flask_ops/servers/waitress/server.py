@@ -1,4 +1,7 @@
-"""Waitress, with a stop that loses no request and with the management address: on Windows too, in one process."""
+"""Waitress with a graceful stop and the management address, in one process, on Windows too.
+
+Without this module, a stop would lose requests, and probes would get no answer.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,14 @@ _ADDRESSES = {"listen", "host", "port", "unix_socket", "sockets"}
 
 
 def serve(app: WSGIApplication, settings: Settings | type[Settings] | None = None, **options: Any) -> None:
-    """Serve ``app`` until a signal ends it; requests in flight are finished first.
+    """Serve ``app`` until a signal comes, then finish the requests in flight.
 
-    ``settings`` is a class, which is read from the environment, or an instance. By default it is what the process
-    has read already, or else ``flask_ops.Settings``. ``options`` are Waitress's own, such as ``connection_limit``;
-    they replace ``SERVICE_BIND`` and ``SERVICE_THREADS``. Raises OSError if the address cannot be bound, ValueError for
-    an invalid option, and SystemExit with code 78 for invalid settings.
+    ``settings`` is an instance, or a class to read from the environment. The default is the settings that the process
+    has already read, otherwise ``flask_ops.Settings``. ``options`` are Waitress's own, such as ``connection_limit``.
+    They override ``SERVICE_BIND`` and ``SERVICE_THREADS``.
+
+    Raises OSError if the address cannot be bound, and ValueError for an invalid option. Invalid settings raise
+    SystemExit with code 78.
     """
     if settings is None:
         settings = started() or Settings
@@ -49,10 +54,9 @@ def serve(app: WSGIApplication, settings: Settings | type[Settings] | None = Non
 
 
 def _correct_defaults() -> None:
-    # Which proxy is believed is said in one place, SERVICE_TRUSTED_PROXIES.
+    # Only SERVICE_TRUSTED_PROXIES decides which proxies are trusted.
     adjustments.Adjustments.clear_untrusted_proxy_headers = False
-    # Its notes on the address and on clients that left are in our lines; "Task queue depth is 1"
-    # comes with every burst.
+    # Our lines already contain its address and its disconnected clients. Every burst logs "Task queue depth is 1".
     logging.getLogger("waitress").setLevel(logging.WARNING)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
@@ -87,15 +91,15 @@ class _Task(task.WSGITask):  # type: ignore[misc] # Waitress ships no types
         except Exception:
             raise
         except BaseException as error:
-            # For an Exception Waitress answers; after SystemExit the client would wait for ever.
+            # Waitress answers only after an Exception. After SystemExit, the client would wait for ever.
             raise RuntimeError(f"{type(error).__name__} was raised while a request was served") from error
 
     def build_response_header(self) -> Any:
-        with self.channel.requests_lock:  # held while pipelined requests are being parsed
+        with self.channel.requests_lock:  # Waitress holds it while it parses pipelined requests
             last = len(self.channel.requests) < 2 and self.channel.request is None
         if last and DRAIN:
-            # As if the client had asked for it: a client that keeps the connection would lose
-            # the request that it sends just when the connection is closed.
+            # This acts as if the client had asked to close. Otherwise the client could lose a request that it sends
+            # while the connection closes.
             self.request.headers["CONNECTION"] = "close"
         return super().build_response_header()
 

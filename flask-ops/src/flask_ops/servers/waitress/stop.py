@@ -1,9 +1,8 @@
 """The graceful stop that Waitress lacks.
 
-On SIGTERM Waitress dies with the requests in flight, and Ctrl-C ends its loop, after which no
-response is sent any more. Here SIGTERM lets the service say that it is not ready and go on serving
-for a while; then, or at once with Ctrl-C or a second signal, the listeners close and everything is
-finished; one more signal ends everything.
+Without this module, SIGTERM kills Waitress with the requests in flight. Ctrl-C ends its loop, which then sends no
+response. Here SIGTERM starts a drain: the service reports that it is not ready, and serves on for a while. Then it
+closes the listeners and finishes all requests. Ctrl-C or a second signal skips the drain. One more signal ends all.
 """
 
 from __future__ import annotations
@@ -22,19 +21,19 @@ from flask_ops.core.closing import admit_no_more
 from flask_ops.core.draining import DRAIN
 
 SETTLE_SECONDS = 0.3
-"""How long a silent connection is kept that was active a moment ago: its client may be sending.
-Without it, keep-alive clients with 50 ms between requests lost 109 of them in 12 stops; with it, none."""
+"""Time to keep a connection after its last activity, because its client may be sending. Without it, keep-alive clients
+with 50 ms between requests lost 109 requests in 12 stops. With it, they lost none."""
 
 SILENT_SECONDS = 10.0
-"""The loop turns at least once a second."""
+"""If the loop does not turn for this long, the service counts as dead. It turns at least once a second."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
 class GracefulRun:
-    """Takes the place of the ``run`` method of one of Waitress's servers.
+    """Replaces the ``run`` method of one of Waitress's servers.
 
-    ``cut_off`` is called when what is still in flight will not end any more.
+    Calls ``cut_off`` when the requests still in flight can no longer finish.
     """
 
     def __init__(
@@ -49,13 +48,13 @@ class GracefulRun:
         self._turned = time.monotonic()
 
     def fault(self) -> str | None:
-        """Return why nothing is answered any more, None if the loop turns."""
+        """Return the reason if the server cannot answer, None if its loop turns."""
         silent = time.monotonic() - self._turned
         return f"the server's loop has not turned for {silent:.0f} seconds" if silent > SILENT_SECONDS else None
 
     def __call__(self) -> None:
         """Serve until a signal comes, then stop."""
-        # Only the main thread can handle signals; in another one this never ends, as in Waitress.
+        # Only the main thread can handle signals. In another thread, this never ends, as in Waitress.
         on_main_thread = threading.current_thread() is threading.main_thread()
         numbers = (signal.SIGTERM, signal.SIGINT) if on_main_thread else ()
         previous = {number: signal.signal(number, self._on_signal) for number in numbers}
@@ -69,9 +68,9 @@ class GracefulRun:
             self._finish()
         finally:
             unfinished = self._in_flight()
-            self._cut_off()  # before it looks as if the clients had gone
+            self._cut_off()  # before the connections close: otherwise the clients seem to have gone
             for connection in self._connections():
-                connection.handle_close()  # wakes a thread that waits for a slow client
+                connection.handle_close()  # wakes threads that wait for slow clients
             self._dispatcher.shutdown(timeout=0.5)
             _log.info("stopped", requests_unfinished=unfinished)
             for number, handler in previous.items():
@@ -80,7 +79,7 @@ class GracefulRun:
 
     def _on_signal(self, number: int, _frame: object) -> None:
         self._signals.append(number)
-        # select() goes on after a signal (PEP 475); a byte in the pipe that it watches ends it.
+        # select() continues after a signal (PEP 475). A byte in its pipe ends it.
         self.listeners[0].pull_trigger()
 
     def _poll(self, timeout: float, *, use_poll: bool = False) -> None:
@@ -89,7 +88,7 @@ class GracefulRun:
         self._asyncore.loop(timeout=timeout, use_poll=use_poll, map=self._map, count=1)
 
     def _drain(self) -> None:
-        left = self._drain_seconds - DRAIN.seconds  # an operator may have begun it
+        left = self._drain_seconds - DRAIN.seconds  # an operator may have started the drain
         DRAIN.begin(final=True)
         if left <= 0:
             return
@@ -103,14 +102,14 @@ class GracefulRun:
         signals = len(self._signals)
         for listener in self.listeners:
             admit_no_more(listener.socket)
-            # Closing a listener resets what waits in its queue: accept that first, above the limit
-            # of connections even. (poll() from here on, for select() fails from descriptor 1024.)
+            # To close a listener resets the connections in its backlog: accept them first, even above the connection
+            # limit. From here on use poll(), because select() fails from descriptor 1024.
             for _ in range(self._adjustments.backlog + 1):
                 before = len(self._map)
                 listener.handle_accept()
                 if len(self._map) == before:
                     break
-            # Not listener.close(), which also closes the pipe by which threads wake the loop.
+            # listener.close() would also close the pipe by which threads wake the loop.
             self._asyncore.dispatcher.close(listener)
         _log.info("stopping", requests_in_flight=self._in_flight())
         end = time.monotonic() + self._graceful_seconds
@@ -128,8 +127,8 @@ class GracefulRun:
         return any(connection.last_activity > recently for connection in self._connections())
 
     def _in_flight(self) -> int:
-        """Count the requests that are being received, wait for a thread, are executed or sent."""
-        with self._dispatcher.lock:  # it also knows those whose client has gone
+        """Count the requests in flight: received, waiting for a thread, running, or being sent."""
+        with self._dispatcher.lock:  # the dispatcher also counts requests of disconnected clients
             tasks = len(self._dispatcher.queue) + int(self._dispatcher.active_count)
         busy = sum(
             1
