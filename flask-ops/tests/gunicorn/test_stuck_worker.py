@@ -25,10 +25,7 @@ from tests.process import DEADLINE, wait_until
 
 
 class Worker(ServiceWorker):
-    """The parts of a worker that the tests need:
-
-    a queue to the main loop, and one thread that serves until released.
-    """
+    """A worker with only a queue to the main loop and one thread, which serves until the test releases it."""
 
     def __init__(self) -> None:
         self.alive = True

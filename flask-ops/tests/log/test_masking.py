@@ -46,7 +46,7 @@ class Discreet:
 
 
 class Secrets(Enum):
-    ALL = {"password": SECRET}  # noqa: RUF012 - a member, which nobody changes
+    ALL = {"password": SECRET}  # noqa: RUF012 - a member that never changes
 
 
 class Strange(Mapping[str, str]):
