@@ -46,9 +46,9 @@ class DirectWorker(ThreadWorker):
             answer = self.handle(conn)
             if answer is True and self._keep(conn):
                 return
-            served: Future[Any] = Future()  # finish_request expects it
+            served: Future[Any] = Future()  # finish_request expects it; kept connections need none
             served.set_result(answer)
-        except BaseException as error:  # noqa: BLE001 - finish_request raises it in the main thread
+        except BaseException as error:  # noqa: BLE001 - such as SystemExit: finish_request raises it in the main thread
             served = Future()
             served.set_exception(error)
         self.method_queue.defer(self.finish_request, conn, served)
