@@ -1,1 +1,1 @@
-"""Where metrics are kept and collected, and what is measured besides requests."""
+"""Metrics: the shared store, the scrape, and the metrics of requests and processes."""

@@ -1,4 +1,7 @@
-"""Counters that follow numbers which something else counts, from the start of the process on."""
+"""Counters that follow numbers which other code counts from the start of the process.
+
+Without them, a scrape shows no dropped log lines, and no garbage collections if several processes serve.
+"""
 
 from __future__ import annotations
 
@@ -15,21 +18,27 @@ Publish = Callable[[], None]
 
 
 def counters(registry: CollectorRegistry) -> list[Publish]:
-    """Return what brings each of these counters up to date."""
+    """Create the counters; return one update function for each."""
     followers = [dropped_lines(registry)]
-    if multiprocess.is_shared():  # in a single process, prometheus_client's own collector has them
+    if multiprocess.is_shared():  # prometheus_client's own collector has them in a single process
         followers += _collections(registry)
     return followers
 
 
 def dropped_lines(registry: CollectorRegistry | None) -> Publish:
-    """Return what brings the counter of dropped log lines up to date; without a registry, in the shared store only."""
+    """Create the counter of dropped log lines; return its update function.
+
+    Without a registry, it counts in the shared store only.
+    """
     counter = Counter("service_log_lines_dropped", "Log lines that could not be written.", registry=registry)
     return follow(counter, sink.dropped)
 
 
 def follow(counter: Counter, current: Callable[[], float]) -> Publish:
-    """Return what has ``counter`` follow a number that only grows, but starts anew with each process."""
+    """Return a function that adds the growth of ``current()`` to ``counter``.
+
+    ``current()`` never decreases, and starts at 0 in each process.
+    """
     published = 0.0
 
     def publish() -> None:

@@ -1,4 +1,7 @@
-"""The accept queue: connections that the kernel has made and no worker has taken yet."""
+"""Gauges of the accept queue: connections that no worker has accepted yet.
+
+Without them, no metric shows these connections: a worker cannot see them.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,16 @@ _listeners: list[socket.socket] = []
 
 
 def watch(listeners: Iterable[socket.socket]) -> None:
-    """Measure these listening sockets from now on, and no others."""
-    # Gunicorn's are objects around a socket that forget it when they are closed, in another thread.
+    """Measure only these listening sockets from now on."""
+    # Keep the socket itself: Gunicorn's wrapper sets `sock` to None when another thread closes it.
     _listeners[:] = [getattr(listener, "sock", listener) for listener in listeners]
 
 
 class AcceptQueue(Collector):
-    """Reads the queue of each listening TCP socket of this process; on Linux, elsewhere nothing."""
+    """Collector of the queues of this process's listening TCP sockets. It collects nothing outside Linux."""
 
     def collect(self) -> Iterable[Metric]:
-        """Yield length and limit over all sockets."""
+        """Yield the sums of length and limit over all sockets."""
         queues = [queue for queue in map(_queue, _listeners) if queue is not None]
         if queues:
             yield GaugeMetricFamily(
@@ -39,10 +42,9 @@ class AcceptQueue(Collector):
 
 
 def _queue(listener: socket.socket) -> tuple[int, int] | None:
-    """Return length and limit of the queue of one socket.
+    """Return the length and limit of the queue of one socket, None if they are unknown.
 
-    In the ``tcp_info`` of a socket that listens, the kernel puts them where a connection has its
-    unacknowledged and selectively acknowledged segments (net/ipv4/tcp.c, ``tcp_get_info``).
+    For a listening socket, they are in ``tcpi_unacked`` and ``tcpi_sacked`` (net/ipv4/tcp.c, ``tcp_get_info``).
     """
     if sys.platform != "linux" or listener.family not in {socket.AF_INET, socket.AF_INET6}:
         return None

@@ -1,4 +1,7 @@
-"""The processes of the server in the scrape: the names of prometheus_client's own collector, over all processes."""
+"""Collector of the server's processes.
+
+Its metrics have the names of prometheus_client's own collector, which sees one process only.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,13 @@ from flask_ops.metrics.processes import figures
 
 
 class ProcessMetrics(Collector):
-    """Collects ``figures()``; nothing where there are none, and no sample of what cannot be told.
+    """Collector of ``figures()``. It omits unknown values.
 
-    ``main`` returns the process id of the master, or of the only process, ``serving`` those of the workers, or None
-    where all that ``main`` has forked are, and ``masters`` those of the masters. They are asked at every scrape.
+    Every scrape calls these functions:
+
+    - ``main`` returns the pid of the master, or of the only process.
+    - ``serving`` returns the pids of the workers. None means all children of ``main``.
+    - ``masters`` returns the pids of the masters.
     """
 
     def __init__(
@@ -27,11 +33,11 @@ class ProcessMetrics(Collector):
         self._main, self._serving, self._masters = main, serving, masters
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing: a registration is no scrape."""
+        """Return nothing, so that a registration does not read ``/proc``."""
         return []
 
     def collect(self) -> Iterable[Metric]:
-        """Yield a family for each figure that is known."""
+        """Yield a metric for each known value."""
         now = figures(self._main(), serving=self._serving(), masters=self._masters())
         if now is None:
             return

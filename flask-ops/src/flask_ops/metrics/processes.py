@@ -1,4 +1,4 @@
-"""What the processes of one server use, read from Linux's ``/proc`` at the moment of the question."""
+"""Resource use of the processes of one server, read from Linux's ``/proc`` at each call."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import NamedTuple
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Sums over the main process and all below it, unless said otherwise. None is what cannot be told."""
+    """Sums over the main process and its descendants, except as noted. None means unknown."""
 
-    cpu_seconds: float | None  # of the main process, its children and all that they waited for; never decreases
+    cpu_seconds: float | None  # of the main process, its children, and all that these reaped; never decreases
     resident_bytes: int
     virtual_bytes: int
-    largest_worker_bytes: int  # resident memory of the largest worker; of the main process where there is none
+    largest_worker_bytes: int  # resident memory of the largest worker; without workers, of the main process
     open_descriptors: int | None
     descriptor_limit: int | None
-    descriptor_share: float | None  # open by limit, 0 to 1, of the one process where that is largest
+    descriptor_share: float | None  # open / limit, 0 to 1, of the process with the largest ratio
     threads: int
     started: float | None  # Unix time of the main process's start, in seconds
     workers: int  # living processes that serve
@@ -32,8 +32,8 @@ class _Process(NamedTuple):
 
     state: bytes
     parent: int
-    used: int  # clock ticks of its own
-    waited: int  # clock ticks of the children it has reaped, and of those that they had reaped
+    used: int  # its own clock ticks
+    waited: int  # clock ticks of the children that it reaped, and of those that they had reaped
     threads: int
     started: int  # clock ticks from boot
     virtual: int  # bytes
@@ -43,10 +43,10 @@ class _Process(NamedTuple):
 def figures(
     main: int, proc: Path = Path("/proc"), *, serving: Collection[int] | None = None, masters: Collection[int] = ()
 ) -> Figures | None:
-    """Return what the process ``main`` and all below it use; None where ``/proc`` does not show it.
+    """Return the resource use of the process ``main`` and its descendants, None if ``/proc`` does not show it.
 
-    Which of them are workers is said by ``serving``; if it is None, the children of ``main`` are. Where one of
-    ``masters`` has made ``main``, to be replaced by it, both are one server.
+    ``serving`` has the pids of the workers; None means the children of ``main``. If one of ``masters`` started
+    ``main`` as its replacement, both belong to one server.
     """
     try:
         while masters and (parent := _process(main, proc).parent) in masters:
@@ -83,11 +83,13 @@ def figures(
 def _family(main: int, proc: Path) -> tuple[_Process, dict[int, _Process], bool]:
     """Return a process, its children, and whether their ticks belong to one moment.
 
-    Who reaps a child takes over its time to the nanosecond; only what is shown is rounded down to ticks. So
-    reaping never shrinks the sum of what is shown, and as long as the parent shows the same, no tick that a
-    child showed has moved. In state X a child may have been taken over or not. A list of children may lack
-    one if another ends, or a thread does, while it is read; then the next list is a different one.
-    What is further below counts once it is waited for, since that whose parent ends first never is.
+    A parent that reaps a child adds the child's time to its own, in nanoseconds. ``/proc`` rounds both down to ticks.
+    So reaping never shrinks the sum of the shown ticks. While the parent's ticks stay the same, no tick has moved from
+    a child. A child in state X may be reaped already, or not. If a child or a thread ends during the read, the list of
+    children may lack another child. The next list then differs.
+
+    A grandchild counts only after its parent has reaped it. If its parent ends first, it is never reaped here, and its
+    time would disappear from the sum.
     """
     for _ in range(10):
         before = _process(main, proc)
@@ -97,14 +99,14 @@ def _family(main: int, proc: Path) -> tuple[_Process, dict[int, _Process], bool]
         reaping = any(child.state == b"X" for child in children.values())
         if before.waited == after.waited and not reaping and pids == _children([main], proc):
             return after, children, True
-        time.sleep(0.001)  # whoever is reaping needs the CPU
+        time.sleep(0.001)  # the reaping process needs the CPU
     return after, children, False
 
 
 def _children(parents: Collection[int], proc: Path) -> set[int]:
     """Return the children of these processes, zombies included."""
     if not any((proc / f"{parent}/task/{parent}/children").exists() for parent in parents):
-        # A kernel without CONFIG_PROC_CHILDREN, or all have ended.
+        # The kernel lacks CONFIG_PROC_CHILDREN, or all parents have ended.
         everyone = _processes((int(entry.name) for entry in proc.iterdir() if entry.name.isdecimal()), proc)
         return {pid for pid, process in everyone.items() if process.parent in parents}
     found: set[int] = set()
@@ -135,26 +137,26 @@ def _living(processes: dict[int, _Process]) -> dict[int, _Process]:
 
 
 def _descriptors(pids: Iterable[int], proc: Path) -> tuple[int, int, float] | tuple[None, None, None]:
-    """Return the open descriptors, their limit and the largest share; None if those of one process are hidden."""
+    """Return the open descriptors, their limit and the largest ratio; None for each if one process is unreadable."""
     opened, limit, share = 0, 0, 0.0
     for pid in pids:
         directory = proc / f"{pid}/fd"
         try:
-            # From Linux 6.2 on the size tells everybody; before, it is 0 and the owner may list.
+            # Since Linux 6.2, the size is the count, for every user. Before, it is 0, and only the owner may list.
             mine = directory.stat().st_size or len(list(directory.iterdir()))
             limits = (proc / f"{pid}/limits").read_bytes()
             allowed = int(limits.partition(b"Max open files")[2].split(None, 1)[0])
         except PermissionError:
             return None, None, None
-        except (OSError, IndexError):  # ended meanwhile, when the limits may read as nothing
+        except (OSError, IndexError):  # the process has ended; its limits may be empty
             continue
         opened, limit, share = opened + mine, limit + allowed, max(share, mine / max(allowed, 1))
     return opened, limit, share
 
 
 def _boot_time(proc: Path) -> int | None:
-    """Return the Unix time of the boot in seconds, by the clock as it is set now."""
+    """Return the Unix time of the boot in seconds, by the current system clock."""
     try:
         return int((proc / "stat").read_bytes().partition(b"\nbtime ")[2].split(None, 1)[0])
-    except OSError:  # mounted with subset=pid, which is systemd's ProcSubset
+    except OSError:  # mounted with subset=pid (systemd: ProcSubset=pid)
         return None

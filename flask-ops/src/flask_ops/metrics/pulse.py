@@ -1,6 +1,6 @@
-"""Publish, twice a second, what this process is doing at the moment, for whoever answers a scrape or a probe.
+"""The thread that publishes the state of this process twice a second, for scrapes and probes.
 
-A gauge that each request raised and lowered would cost each request; this costs none.
+A gauge that each request raises and lowers would slow down every request. This thread does not.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class Pulse:
-    """The beat of one process, with which each of ``publishers`` is called."""
+    """The beat of one process, which calls each of ``publishers``."""
 
     def __init__(self, publishers: Sequence[Callable[[], None]]) -> None:
         self._publishers = publishers
@@ -26,7 +26,7 @@ class Pulse:
         self._failing = False
 
     def start(self) -> None:
-        """Beat as long as anybody refers to this: until the process ends or, in tests, the application."""
+        """Beat while a reference to this object exists: until the process ends or, in tests, the application."""
         threading.Thread(target=_run, args=(ref(self),), name="pulse", daemon=True).start()
 
     def beat(self) -> None:
@@ -36,11 +36,11 @@ class Pulse:
                 publish()
 
     def try_to_beat(self) -> None:
-        """Publish once; where that fails, say so in the log."""
+        """Publish once; log a failure and do not raise it."""
         try:
             self.beat()
-        except Exception:  # noqa: BLE001 - a full disk, say: it is told, and tried again
-            if not self._failing:  # once, until it works again
+        except Exception:  # noqa: BLE001 - for example a full disk; the next beat tries again
+            if not self._failing:  # log once until a beat succeeds
                 _log.exception("failed to publish metrics")
             self._failing = True
         else:
@@ -50,5 +50,5 @@ class Pulse:
 def _run(find: ref[Pulse]) -> None:
     while (pulse := find()) is not None:
         pulse.try_to_beat()
-        del pulse  # nobody is to be kept by who sleeps
+        del pulse  # a sleeping thread must not keep it alive
         time.sleep(INTERVAL_SECONDS)

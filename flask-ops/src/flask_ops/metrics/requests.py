@@ -1,4 +1,4 @@
-"""The metrics of finished requests, and the exporter whose decorators views may use."""
+"""The metrics of finished requests, and the exporter with decorators for views."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from prometheus_flask_exporter import PrometheusMetrics
 from werkzeug.routing import Map
 
 UNMATCHED = "unmatched"
-"""The route of a request that no URL rule fits. The path itself is never a label."""
+"""The route of a request that matches no URL rule. The path is never a label."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
-"""RFC 9110's methods and PATCH (RFC 5789); every other one is counted as ``OTHER``."""
+"""The methods of RFC 9110 and PATCH (RFC 5789). All others count as ``OTHER``."""
 
 DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.3, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
-"""Seconds; from OpenTelemetry's semantic conventions for ``http.server.request.duration``, and 0.3: the objective
-for the latency (observability/rules/slo.yml) can only count what is below a bound that the histogram has."""
+"""Seconds: the bounds of OpenTelemetry's ``http.server.request.duration``, and 0.3, the limit of the latency objective
+in observability/rules/slo.yml. A histogram can count only up to its own bounds."""
 
 _BOUNDS = (*DURATION_BUCKETS, math.inf)
 _LABELS = ("method", "route", "status")
 
 _ERRORS = ("500", "502", "503", "504")
-"""Statuses of which an error rate must see the first one, too."""
+"""Statuses whose series start at 0, so that an error rate includes the first error."""
 
 
 class Exporter(PrometheusMetrics):  # type: ignore[misc] # ships no types
-    """The exporter, whose gauges of what is going on are summed over the living workers."""
+    """The exporter, with in-progress gauges that are sums over the living workers."""
 
     def gauge(self, name: str, description: str, labels: Any = None, **kwargs: Any) -> Any:
         """Count the invocations in progress; see the exporter's own documentation.
 
-        Its default, prometheus_client's mode ``all``, would be one series a worker, and go on after its end.
+        The default, prometheus_client's mode ``all``, has one series per worker, which outlives the worker.
         """
         return super().gauge(name, description, labels, **{"multiprocess_mode": "livesum", **kwargs})
 
 
 exporter = Exporter.for_app_factory(path=None, export_defaults=False)
-"""``@exporter.counter(...)`` and its siblings, for views. They register with the process, as
-``prometheus_client.Counter(...)`` does. Requests are counted below instead, exactly once each."""
+"""Decorators for views, such as ``@exporter.counter(...)``. They register with the process, as
+``prometheus_client.Counter(...)`` does. ``RequestMetrics`` counts each request exactly once instead of the exporter."""
 
 
 class RequestMetrics:
-    """Counts finished requests under the exporter's names, so that its users' dashboards work."""
+    """Counts finished requests under the exporter's names, so that existing dashboards work."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._duration = Histogram(
@@ -70,13 +70,13 @@ class RequestMetrics:
             registry=registry,
         )
         self._known_routes: WeakKeyDictionary[Map, int] = WeakKeyDictionary()
-        # A lookup by keyword costs as much as the observation, so each series is bound once.
+        # A lookup by labels costs as much as the observation, so bind each series once.
         self._series: dict[tuple[str, str, int], _Series] = {}
-        # Two threads that bind the same series at once would each write their own count over the other's.
+        # Two threads that bind the same series at once would overwrite each other's counts.
         self._binding = threading.Lock()
 
     def expect(self, routes: Map) -> None:
-        """Have the series of every route start at 0, so that the first error or slow request is seen as an increase."""
+        """Start the series of every route at 0, so that the first error or slow request is an increase."""
         if len(routes._rules) == self._known_routes.get(routes):
             return
         self._known_routes[routes] = len(routes._rules)
@@ -88,14 +88,14 @@ class RequestMetrics:
                 self._exceptions.labels(method, rule.rule, "500")
 
     def waited(self, seconds: float) -> None:
-        """Observe how long a request waited before it came here."""
+        """Observe how long a request waited before it arrived."""
         self._waited.observe(seconds)
 
     def observe(self, method: str, route: str, status: int, seconds: float, *, exception: bool) -> None:
         """Count one request. ``route`` is a URL rule or UNMATCHED, never a path."""
         key = (method if method in METHODS else "OTHER", route, status)
         series = self._series.get(key) or self._bind(key)
-        # What Histogram.observe() does, without looking through all buckets and for what may not be observed.
+        # Histogram.observe() is slower: it searches the buckets one by one and checks the labels.
         series.buckets[bisect_left(_BOUNDS, seconds)].inc(1)
         series.sum.inc(seconds)
         series.total.inc(1)
@@ -109,14 +109,14 @@ class RequestMetrics:
                 self._series[key] = _Series(
                     self._duration.labels(method, route, str(status)),
                     self._total.labels(method, route, str(status)),
-                    # With the first 5xx, so that the exception is seen as an increase from 0.
+                    # Created with the first 5xx, so that the first exception is an increase from 0.
                     self._exceptions.labels(method, route, str(status)) if status >= 500 else None,
                 )
             return self._series[key]
 
 
 class _Series:
-    """What one kind of request counts up; the values themselves, below the metrics."""
+    """The values that one kind of request increments, without the metric objects around them."""
 
     __slots__ = ("buckets", "exceptions", "sum", "total")
 

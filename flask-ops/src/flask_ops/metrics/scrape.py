@@ -1,4 +1,4 @@
-"""What a scrape answers: everything that is measured, in the format that the scraper takes."""
+"""The response to a scrape: all metrics, in the format that the client prefers."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _VERSIONS = {
     "text/*": ("", "0.0.4"),
     "*/*": ("", "0.0.4"),
 }
-"""Which versions of each type there are; the last one is meant where none is named."""
+"""The supported versions of each type. The last one applies if the client names none."""
 
 
 def render(
     collect: Collect, *, accept: str = "", accept_encoding: str = "", names: Sequence[str] = ()
 ) -> tuple[bytes, list[tuple[str, str]]]:
-    """Return the body of a scrape and its headers.
+    """Return the body and the headers of the response to a scrape.
 
-    ``accept`` and ``accept_encoding`` are the request's headers of these names. With ``names``, only
-    metrics and samples that are called so.
+    ``accept`` and ``accept_encoding`` are headers of the request. If there are ``names``, the body has only metrics and
+    samples with these names.
     """
     begin = time.perf_counter()
     metrics = collect()
@@ -49,7 +49,7 @@ def render(
 
 
 def from_sources(sources: Iterable[Collector]) -> dict[str, Metric]:
-    """Return what is measured, by name. Where two sources have a metric of the same name, the first one's is taken."""
+    """Return the metrics of all sources by name. If two have the same name, the first one counts."""
     metrics: dict[str, Metric] = {}
     for source in sources:
         for metric in source.collect():
@@ -58,9 +58,9 @@ def from_sources(sources: Iterable[Collector]) -> dict[str, Metric]:
 
 
 def _preferred(accept: str) -> str:
-    """Return the format that a client likes best of those we have, as prometheus_client's ``choose_encoder`` reads it.
+    """Return the supported format that the client prefers, written so that ``choose_encoder`` understands it.
 
-    That takes the first one named, whatever its quality is, even none, and fails on a version in quotes.
+    ``choose_encoder`` takes the first format of a header, even with quality 0, and fails on a quoted version.
     """
     for item, quality in parse_accept_header(accept):
         name, options = parse_options_header(item)

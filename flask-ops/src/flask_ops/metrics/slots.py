@@ -1,4 +1,7 @@
-"""Locks that the kernel gives back when their last owner ends, however it ends."""
+"""Slots: file locks that name the processes of a server.
+
+The kernel releases a lock when its last owner ends, even after a SIGKILL. So the name of a killed process is free.
+"""
 
 from __future__ import annotations
 
@@ -10,28 +13,28 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows, where one process serves and nothing is shared
-    fcntl = None  # type: ignore[assignment] # a module elsewhere
+except ImportError:  # Windows: one process serves, and nothing is shared
+    fcntl = None  # type: ignore[assignment] # a module on other systems
 
 STRAY = "p"
-"""What the names begin with that are not taken to serve, but by what a worker has forked."""
+"""Prefix of the slots of processes that a worker forked. They do not serve."""
 _FILE = "slot-"
 _held: dict[str, int] = {}
-"""The slots that this process has taken, for itself or for the children it is to fork: name to descriptor."""
+"""The slots that this process took, for itself or for its future children: name to descriptor."""
 
 
 def hold_shared(path: Path, *, if_unused: Callable[[], None]) -> int:
-    """Lock ``path`` together with all others who do; return the descriptor that holds the lock.
+    """Take a shared lock on ``path``; return the descriptor that holds it.
 
-    Where nobody had it, ``if_unused`` is called first, while nobody else can get it. Raises FileNotFoundError where
-    somebody has found it unused meanwhile, and removed it.
+    If no other process holds the lock, call ``if_unused`` first, under an exclusive lock. Raises FileNotFoundError if
+    another process has found ``path`` unused and removed it meanwhile.
     """
     descriptor = _open(path)
     if _lock(descriptor, fcntl.LOCK_EX):
         if_unused()
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     try:
-        # systemd-tmpfiles, which removes what is old in /tmp, leaves a folder alone that is locked.
+        # systemd-tmpfiles removes old files in /tmp, but skips a locked folder.
         folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
         fcntl.flock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
         if not os.path.samestat(path.stat(), os.fstat(descriptor)):
@@ -43,7 +46,7 @@ def hold_shared(path: Path, *, if_unused: Callable[[], None]) -> int:
 
 
 def is_free(path: Path, *, if_missing: bool) -> bool:
-    """Tell whether nobody holds the lock ``path``."""
+    """Tell whether no process holds the lock ``path``."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -55,7 +58,7 @@ def is_free(path: Path, *, if_missing: bool) -> bool:
 
 
 def visit_free(directory: Path, visit: Callable[[str], None]) -> None:
-    """Call ``visit`` with the name of each slot that was signed and that nobody holds, while nobody can take it."""
+    """Lock each signed slot that no process holds, and call ``visit`` with its name."""
     for path in directory.iterdir():
         if path.name.startswith(_FILE) and path.stat().st_size:
             descriptor = _open(path)
@@ -68,9 +71,9 @@ def visit_free(directory: Path, visit: Callable[[str], None]) -> None:
 
 
 def take(directory: Path, prefix: str = "") -> str:
-    """Lock the first slot that is free, of any server that shares ``directory``; return its name, a number.
+    """Lock the first free slot in ``directory``, which servers may share; return its name, ``prefix`` and a number.
 
-    The lock is inherited by the process that is forked next, and given back when both have let go.
+    A child that is forked next inherits the lock. The slot is free when both have released it.
     """
     for number in itertools.count(1):
         name = f"{prefix}{number}"
@@ -84,12 +87,12 @@ def take(directory: Path, prefix: str = "") -> str:
 
 
 def sign(name: str, role: str) -> None:
-    """Say of the slot ``name``, which this process holds, that it is its own, and what it is there."""
+    """Write the role and the pid of this process into its slot ``name``."""
     os.pwrite(_held[name], f"{role} {os.getpid()}\n".encode(), 0)
 
 
 def signed(directory: Path, role: str) -> set[int]:
-    """Return the pids of those in ``directory`` that are this; ones that were killed just now may be among them."""
+    """Return the pids of the processes that signed as ``role``. Some may have been killed just now."""
     found = set()
     for path in directory.iterdir():
         if path.name.startswith(_FILE):
@@ -100,13 +103,13 @@ def signed(directory: Path, role: str) -> set[int]:
 
 
 def keep_only(*mine: str) -> None:
-    """In a child: let go of what the parent holds for its other children, who may end before this one."""
+    """Release, in a child, the slots of other children. Otherwise they would stay locked after their owners end."""
     for name in [name for name in _held if name not in mine]:
         os.close(_held.pop(name))
 
 
 def release(names: Collection[str]) -> None:
-    """In the parent: let go of the slots of children that have ended."""
+    """Release, in the parent, the slots of children that have ended."""
     for name in names:
         if name in _held:
             os.ftruncate(_held[name], 0)
@@ -114,7 +117,7 @@ def release(names: Collection[str]) -> None:
 
 
 def held() -> set[str]:
-    """Return the slots that this process has taken and not released."""
+    """Return the slots that this process took and has not released."""
     return set(_held)
 
 

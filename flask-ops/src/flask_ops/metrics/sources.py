@@ -1,4 +1,4 @@
-"""Where the metrics of a scrape come from: the same in a worker, in the master, and in a single process."""
+"""The sources of a scrape's metrics: the same in a worker, in the master, and in a single process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from flask_ops.metrics.store_reader import StoreCollector
 
 
 def sources(settings: Settings, server: Callable[[], str]) -> list[Collector]:
-    """Return what a scrape collects, apart from the metrics of one application.
+    """Return the collectors of a scrape, except those of one application.
 
     ``server`` returns the name of the server that runs this process.
     """
@@ -35,7 +35,7 @@ def sources(settings: Settings, server: Callable[[], str]) -> list[Collector]:
 
 
 class BuildInfo(Collector):
-    """The versions of this process."""
+    """Collector of the versions of this process."""
 
     def __init__(self, settings: Settings, server: Callable[[], str]) -> None:
         self._server = server
@@ -54,7 +54,7 @@ class BuildInfo(Collector):
 
 
 class Draining(Collector):
-    """Whether the service asks its clients to go elsewhere."""
+    """Collector of the drain state of the service."""
 
     def collect(self) -> Iterable[Metric]:
         """Yield one sample, 0 or 1."""

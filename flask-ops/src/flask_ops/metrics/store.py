@@ -1,9 +1,8 @@
-"""Where the processes of one server keep their metrics, so that any of them can sum up.
+"""The metrics store of one server. Each process writes its own files, and any process can sum them up.
 
-prometheus_client keeps each process's values in files that are named after an identifier of the
-process. Its own, the pid, makes new files for each worker that ever lived, and a scrape reads them
-all. Here the identifier is a slot: a worker's successor gets the same one and continues the files,
-so that their number depends on how many workers live at one time.
+prometheus_client names the files of a process after an identifier. By default this is the pid: each new worker adds
+files, and a scrape reads all of them. Here the identifier is a slot. A worker's successor gets the same slot and
+continues the files. So the number of files depends on the number of workers that live at one time.
 """
 
 from __future__ import annotations
@@ -15,19 +14,19 @@ from flask_ops.core import multiprocess
 from flask_ops.metrics import slots, store_layout
 
 WORKER, MASTER = "worker", "master"
-"""What processes sign their slots as."""
+"""The roles with which processes sign their slots."""
 
 _identity: str | None = ""
-"""None in a process that has just been forked, and has no name in the store yet."""
+"""None in a process that was just forked and has no name in the store yet."""
 _named = 0
-"""The pid of the process that has this identity: uWSGI forks without Python's hooks."""
+"""The pid of the process with this identity. It reveals a fork by uWSGI, which runs no fork hooks of Python."""
 
 
 def identity() -> str:
-    """Return what this process's files are named after: unique among the processes that live.
+    """Return the name of this process in the store, unique among the living processes.
 
-    Who was forked by a worker, with multiprocessing say, must not write into the worker's files: it gets a name of
-    its own as it counts for the first time, and the next one like it goes on with its files.
+    A process that a worker forks, for example with multiprocessing, must not write into the worker's files. It gets
+    its own name when it first counts. After its end, the next such process continues its files.
     """
     global _identity  # noqa: PLW0603 - one identity a process
     if _identity is None:
@@ -37,16 +36,16 @@ def identity() -> str:
 
 
 def identify(name: str) -> None:
-    """Give this process its name in the store."""
+    """Set the name of this process in the store."""
     global _identity, _named
     _identity, _named = name, os.getpid()
 
 
 def settle(*, parent_serves: bool) -> None:
-    """Give this process, which uWSGI has forked to serve, a slot of its own; a second call changes nothing."""
+    """Take a slot for this process, which uWSGI forked to serve. A second call changes nothing."""
     if _named != os.getpid():
         for name in () if parent_serves else slots.held():
-            forget(name)  # what the master has made by loading the application
+            forget(name)  # the master created live gauges when it loaded the application
         slot = slots.take(multiprocess.directory())
         slots.keep_only(slot)
         prepare(slot)
@@ -55,38 +54,38 @@ def settle(*, parent_serves: bool) -> None:
 
 
 def serve() -> None:
-    """Give this process a slot of its own if a server that is not ours has forked it; a second call changes nothing.
+    """Take a slot for this process if a server without our integration forked it. A second call changes nothing.
 
-    uWSGI forks without Python's hooks: two processes would write into one file, and damage it.
+    uWSGI runs no fork hooks of Python. Without this call, two processes would write into one file and damage it.
     """
-    if not _named:  # there is no store, or it is not ours
+    if not _named:  # there is no store, or this library did not open it
         return
     _become_nobody()
-    with suppress(OSError):  # identity() tries again with the first count, which is logged if it fails
+    with suppress(OSError):  # identity() tries again at the first count; a failure is logged then
         settle(parent_serves=True)
 
 
 def prepare(slot: str) -> None:
-    """Make the files of a slot fit for its next owner: no momentary values, nothing unreadable.
+    """Remove the live gauges, notes and unreadable files of a slot before its next owner takes it.
 
-    To be called while no process owns the slot.
+    Call it while no process owns the slot.
     """
-    from flask_ops.metrics.store_reader import read  # noqa: PLC0415 - with prometheus_client, after the folder is made
+    from flask_ops.metrics.store_reader import read  # noqa: PLC0415 - imports prometheus_client, which needs the folder
 
     forget(slot)
     for path in store_layout.files(multiprocess.directory()):
         if store_layout.owner_of(path) == slot and read(path) is None and path.exists():
-            path.unlink()  # empty: its owner was killed as it was made
+            path.unlink()  # empty: its owner was killed when it created the file
 
 
 def forget_the_dead() -> None:
-    """Drop the momentary values of processes that nobody has said goodbye for: those of a master that was killed."""
+    """Remove the live gauges and notes left by killed processes, for example by a master."""
     slots.visit_free(multiprocess.directory(), forget)
 
 
 def forget(slot: str) -> None:
-    """Remove the live gauges and the notes of a slot. Its counts stay."""
-    with suppress(FileNotFoundError):  # the store was removed: that must not end the master, which calls this
+    """Remove the live gauges and notes of a slot. Keep its counts."""
+    with suppress(FileNotFoundError):  # the store was removed; this must not end the master
         for path in multiprocess.directory().iterdir():
             if store_layout.MOMENTARY.fullmatch(path.name) and store_layout.owner_of(path) == slot:
                 path.unlink(missing_ok=True)

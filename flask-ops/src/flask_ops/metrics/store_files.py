@@ -1,4 +1,4 @@
-"""prometheus_client's files in the store, with what it leaves to chance: full disks, forks, files that are gone."""
+"""prometheus_client's files in the store, made safe against full disks, forks and removed files."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from prometheus_client import mmap_dict, values
 from flask_ops.core import disk, multiprocess
 
 _closure: dict[str, Any] = {}
-"""What the functions of prometheus_client's value class share: ``files`` by kind, ``lock``, ``pid`` and ``values``."""
+"""Variables of the functions in prometheus_client's value class: ``files`` by kind, ``lock``, ``pid``, ``values``."""
 _is_reopening = False
 
 
 class AllocatedFile(mmap_dict.MmapedDict):
-    """A file whose bytes are the disk's before they are written.
+    """A metrics file with disk space that is allocated before it is written.
 
-    A mapped file has holes; who writes into one while the disk is full is killed (SIGBUS). Here that is an
-    OSError, raised where a series is made, and a series that is there can always be counted up.
+    A mapped file has holes. If a process writes into a hole while the disk is full, the kernel kills it (SIGBUS). Here
+    the creation of a series raises OSError instead. An existing series can always be incremented.
     """
 
     def __init__(self, filename: str, read_mode: bool = False) -> None:
@@ -31,7 +31,7 @@ class AllocatedFile(mmap_dict.MmapedDict):
                 try:
                     disk.allocate(file.fileno(), size or mmap_dict._INITIAL_MMAP_SIZE)
                 except OSError:
-                    if size == 0:  # an empty one would be found to be damaged
+                    if size == 0:  # an empty file would count as damaged
                         Path(filename).unlink(missing_ok=True)
                     raise
         super().__init__(filename, read_mode)  # type: ignore[no-untyped-call]  # it has no annotations
@@ -47,7 +47,7 @@ class AllocatedFile(mmap_dict.MmapedDict):
 
 
 def install(identity: Callable[[], str]) -> None:
-    """Have the metrics that are made from now on keep their values in files named after ``identity()``."""
+    """Store the values of all metrics made from now on in files named after ``identity()``."""
     values.MmapedDict = AllocatedFile  # type: ignore[attr-defined] # imported there, and used by that name
     values.ValueClass = values.MultiProcessValue(process_identifier=identity)
     functions = [values.ValueClass.inc, vars(values.ValueClass)["_MmapedValue__check_for_pid_change"]]
@@ -55,15 +55,15 @@ def install(identity: Callable[[], str]) -> None:
         cells = zip(function.__code__.co_freevars, function.__closure__, strict=True)
         _closure.update((name, cell.cell_contents) for name, cell in cells)
     lock = _closure["lock"]
-    # A thread of the parent may hold prometheus_client's one lock just when another one forks: the child would wait
-    # for ever with its first value.
+    # prometheus_client has one lock. If a thread held it while another thread forks, the child would wait for ever
+    # at its first value.
     os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
 
 def reopen_lost() -> None:
-    """Go on in new files where the ones of this process were set aside or removed: else it would count unseen.
+    """Open new files if those of this process were set aside or removed. Otherwise its counts would be lost.
 
-    Raises OSError where they cannot be made; the next call tries again.
+    Raises OSError if they cannot be created. The next call tries again.
     """
     global _is_reopening  # noqa: PLW0603 - one set of files a process
     if not _closure:
@@ -72,7 +72,7 @@ def reopen_lost() -> None:
         if not _is_reopening and all(_is_in_place(file) for file in _closure["files"].values()):
             return
         _is_reopening = True
-        _closure["pid"]["value"] = None  # as after a fork: the next use of a value opens all files
+        _closure["pid"]["value"] = None  # as after a fork: the next use of a value reopens all files
     multiprocess.directory().mkdir(mode=0o700, exist_ok=True)
     for value in _closure["values"][:1]:
         value.get()
@@ -81,5 +81,5 @@ def reopen_lost() -> None:
 
 def _is_in_place(file: Any) -> bool:
     with suppress(FileNotFoundError):
-        return os.path.samestat(os.stat(file._fname), os.fstat(file._f.fileno()))  # noqa: PTH116 - twice a second
+        return os.path.samestat(os.stat(file._fname), os.fstat(file._f.fileno()))  # noqa: PTH116 - runs twice a second
     return False

@@ -1,4 +1,8 @@
-"""The folder of the metrics store: made before any metric is, shared, left to a successor, removed at the end."""
+"""The folder of the metrics store.
+
+It exists before the first metric. Processes share it, a new master inherits it, and the last process removes it.
+Without it, each process would show its own counts only.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +21,14 @@ from flask_ops.core import disk, multiprocess
 from flask_ops.metrics import slots, store, store_layout
 
 OWNED = "METRICS_STORE_TO_REMOVE"
-"""Names the store that we have made: for the master that replaces this one, and for deploy/uwsgi.ini,
-because uWSGI's master runs no Python at its exit."""
+"""The variable that names the store if this library made it. The master that replaces this one reads it. So does
+deploy/uwsgi.ini, because uWSGI's master runs no Python at its exit."""
 _PREFIX = "service-metrics-"
 _LOCK = "lock"
 _ABANDONED_SECONDS = 60
-"""A store without a lock file is just being made, unless it is older."""
+"""A store without a lock file is abandoned if it is older. A younger one is still being made."""
 _RESERVED_BYTES = 2**20
-"""Without so much room in the store no server starts: it could not count what it serves."""
+"""No server starts with less free space in the store: it could not count its requests."""
 
 _opened = False
 _made = False
@@ -32,23 +36,23 @@ _main = 0
 
 
 def make(loader: int | None = None) -> None:
-    """Make the store of this process and of those it will fork; to be called before any metric is made.
+    """Make the store of this process and its future children. Call it before any metric is made.
 
-    A directory that the user has set in ``PROMETHEUS_MULTIPROC_DIR`` is used, and kept at the exit.
-    Without one, a directory of mode 0700 is made; it is removed when the last process that uses it
-    ends, or, if that one was killed, by the next server that starts. A second call changes nothing.
+    If ``PROMETHEUS_MULTIPROC_DIR`` is set, use this directory and keep it at the exit. Otherwise make a directory of
+    mode 0700. The last process that uses it removes it. If that process is killed, the next server that starts does.
+    A second call changes nothing.
 
-    ``loader`` is for workers that each load the application: the pid of the process that forks them. They meet in one
-    directory, which is named after it.
+    ``loader`` is for workers that each load the application. It is the pid of the process that forks them. They share
+    one directory, which is named after it.
 
-    Raises OSError where the store cannot be written, or has no room.
+    Raises OSError if the store cannot be written or has no room.
     """
     global _opened, _made, _main  # noqa: PLW0603 - one store a process
     if _opened:
         return
     directory = os.environ.get(multiprocess.VARIABLE)
     if directory:
-        path = Path(directory).absolute()  # before somebody changes to another folder
+        path = Path(directory).absolute()  # the working directory may change later
         os.environ[multiprocess.VARIABLE] = str(path)
         _made = not path.exists()
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -62,20 +66,20 @@ def make(loader: int | None = None) -> None:
     disk.reserve(path, _RESERVED_BYTES)
     store.identify(slots.take(path))
     _opened, _main = True, loader or os.getpid()
-    # prometheus_client looks for the variable when it is imported, which may have been before.
-    from flask_ops.metrics import store_files  # noqa: PLC0415 - a server with one process has no use for it
+    # prometheus_client reads the variable only when it is imported, which may have happened before.
+    from flask_ops.metrics import store_files  # noqa: PLC0415 - a server with one process does not need it
 
     store_files.install(store.identity)
 
 
 def give_to(user: int, group: int) -> None:
-    """Let workers that give up root for this user use the store, if we have made it."""
+    """Give the store, if this process made it, to the user that workers change to from root."""
     if _made:
         os.chown(multiprocess.directory(), user, group)
 
 
 def _new_store(loader: int | None) -> tuple[Path, int]:
-    """Make a folder; return it, and the descriptor by which it is known to be in use."""
+    """Make a folder; return it, and the descriptor of the lock that marks it as used."""
     while True:
         path = _new_directory(loader)
         try:
@@ -83,7 +87,7 @@ def _new_store(loader: int | None) -> tuple[Path, int]:
         except FileNotFoundError:
             if path.exists():
                 raise
-            # Another server that starts took it for an abandoned one, between the making of its lock and the locking.
+            # Another starting server removed it as abandoned, after the lock file was made and before it was locked.
 
 
 def _new_directory(loader: int | None) -> Path:
@@ -97,13 +101,13 @@ def _new_directory(loader: int | None) -> Path:
 
 
 def main_process() -> int:
-    """Return the pid of the process that has forked the others, or of the only one."""
+    """Return the pid of the process that forked the others, or of the only process."""
     return _main or os.getpid()
 
 
 def _empty(path: Path) -> None:
-    """Remove the metrics of a server that no longer lives."""
-    mine = str(os.getpid())  # a metric that was made before this was called
+    """Remove the metrics of a server that has ended."""
+    mine = str(os.getpid())  # keep metrics that this process made before this call
     for file in path.iterdir():
         if store_layout.is_ours(file) and store_layout.owner_of(file) != mine:
             file.unlink(missing_ok=True)
@@ -121,8 +125,8 @@ def _remove_abandoned(temporary: Path) -> None:
                 if slots.is_free(path / _LOCK, if_missing=False):
                     shutil.rmtree(path, ignore_errors=True)
             elif time.time() - status.st_mtime > _ABANDONED_SECONDS:
-                path.rmdir()  # its server was killed as it made it; if something is in there, it is not ours
-        except OSError:  # another server, which starts as we do, was faster
+                path.rmdir()  # its server was killed early; a folder with files is not ours, and rmdir() fails
+        except OSError:  # another starting server was faster
             continue
 
 
@@ -133,11 +137,11 @@ def _leave_at_exit(path: Path, in_use: int, *, owned: bool) -> None:
         if os.getpid() != owner:  # a forked worker inherits this function
             return
         os.close(in_use)
-        with contextlib.suppress(OSError):  # it is gone, or belongs to a user that this process was before
-            if owned and slots.is_free(path / _LOCK, if_missing=True):  # else the master that replaces us goes on
+        with contextlib.suppress(OSError):  # it is gone, or belongs to the former user of this process
+            if owned and slots.is_free(path / _LOCK, if_missing=True):  # otherwise the next master uses it
                 shutil.rmtree(path, ignore_errors=True)
                 return
-            for name in {str(owner), *slots.held()}:  # others who share the folder would go on adding these
+            for name in {str(owner), *slots.held()}:  # other processes would continue to sum these
                 store.forget(name)
 
     atexit.register(leave)

@@ -1,9 +1,10 @@
-"""Read the store, whatever state its files are in: one that is damaged must not cost a scrape.
+"""The reader of the store. It moves damaged files aside, so that the scrape succeeds.
 
-prometheus_client's own reader raises for an empty, a cut and a damaged file alike, on each scrape
-from then on, and can loop for ever on a damaged one. The form of the files is prometheus_client's
-``mmap_dict``: how many bytes are used (int32, padded to 8), then entries of a length (int32), a key
-in JSON, padded so that the next 16 bytes are aligned to 8: value and timestamp, both doubles.
+prometheus_client's own reader raises for an empty, truncated or damaged file, at every scrape from then on. It can also
+loop for ever on a damaged file.
+
+The format is prometheus_client's ``mmap_dict``. The header is the number of used bytes (int32, padded to 8). Each entry
+is a length (int32), a key in JSON, padding, a value and a timestamp (doubles). The padding aligns the doubles to 8.
 """
 
 from __future__ import annotations
@@ -28,33 +29,33 @@ _two_doubles = struct.Struct("dd").unpack_from
 _HEADER = 8
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _NEW_SECONDS = 5
-"""A file is empty for a moment when it is made; one that stays so was left by a killed process."""
+"""A new file is empty for a moment. An older empty file was left by a killed process."""
 _MAX_KEYS = 100_000
 
 _stuck: set[Path] = set()
-"""Damaged files that could not be set aside: each is told and counted once."""
+"""Damaged files that could not be set aside. Each is logged and counted once."""
 _keys: dict[bytes, tuple[str, str, tuple[tuple[str, str], ...], str]] = {}
 _log = structlog.stdlib.get_logger(__name__)
 
 
 class DamagedFileError(ValueError):
-    """The file is not what prometheus_client has written."""
+    """The file does not have prometheus_client's format."""
 
 
 class StoreCollector(Collector):
-    """Sums up the metrics of all processes that share a store."""
+    """Collector of the sums over all processes that share a store."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def collect(self) -> Iterable[Metric]:
-        """Yield the sums, and how many files had to be set aside."""
+        """Yield the sums, and the number of damaged files."""
         metrics: dict[str, Metric] = {}
         for path in store_layout.files(self._directory):
             kind, _, rest = path.stem.partition("_")
             mode, _, owner = rest.rpartition("_")
             if kind == "gauge" and owner.startswith(slots.STRAY):
-                continue  # what a worker has forked counts; but as it begins, all its gauges are 0
+                continue  # a process that a worker forked starts with all gauges at 0; only its counts are valid
             key: Any
             for key, value, timestamp in read(path) or ():
                 metric_name, name, labels, help_text = key
@@ -67,7 +68,7 @@ class StoreCollector(Collector):
                     metric.add_sample(name, with_owner, value, timestamp)
                 else:
                     metric.add_sample(name, labels, value)
-        # How the values of several processes become one depends on type and mode, and is left to its author.
+        # prometheus_client combines the values of several processes: the way depends on type and mode.
         yield from MultiProcessCollector._accumulate_metrics(metrics, accumulate=True)
         damaged = len(store_layout.set_aside(self._directory)) + len(_stuck)
         yield CounterMetricFamily(
@@ -78,7 +79,7 @@ class StoreCollector(Collector):
 def read(path: Path) -> list[tuple[Any, float, float]] | None:
     """Return key, value and timestamp of each entry; None for a file that is new, gone or set aside.
 
-    Raises OSError where not the file is at fault, but this process has no descriptor or memory left.
+    Raises OSError if this process has no descriptor or memory left. Then the file is not at fault.
     """
     try:
         data = path.read_bytes()
@@ -87,17 +88,17 @@ def read(path: Path) -> list[tuple[Any, float, float]] | None:
         if len(data) >= _HEADER or time.time() - path.stat().st_mtime < _NEW_SECONDS:
             return None
         raise DamagedFileError("the file is empty")
-    except FileNotFoundError:  # the momentary values of a worker that has just ended
+    except FileNotFoundError:  # live gauges of a worker that has just ended
         return None
     except (DamagedFileError, OSError) as error:
         if isinstance(error, OSError) and error.errno in _SHORTAGES:
-            raise  # without one of the files the sums would be wrong
+            raise  # without this file the sums would be wrong
         _set_aside(path, error)
         return None
 
 
 def total(directory: Path, name: str, owners: Collection[str] | None = None) -> float:
-    """Return the sum of all samples called ``name``, of these owners where they are given."""
+    """Return the sum of all samples called ``name``, of all owners or only of ``owners``."""
     found = 0.0
     for path in store_layout.files(directory):
         if owners is None or path.stem.rpartition("_")[2] in owners:
@@ -140,7 +141,7 @@ def _set_aside(path: Path, error: Exception) -> None:
     try:
         target.mkdir(mode=0o700, exist_ok=True)
         path.rename(target / f"{time.time_ns()}-{path.name}")
-    except FileNotFoundError:  # another scrape at the same moment has done it, and says so
+    except FileNotFoundError:  # a concurrent scrape has set it aside and logged it
         return
     except OSError as reason:
         if path not in _stuck:
