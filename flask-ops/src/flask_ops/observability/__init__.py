@@ -15,16 +15,16 @@ from pathlib import Path, PurePosixPath
 __all__ = ["JOB", "DifferentFilesError", "InvalidJobError", "files", "write"]
 
 JOB = "service"
-"""The job that the shipped rules select, which is the ``job_name`` of your service in prometheus.yml."""
+"""The job that the shipped rules select: the ``job_name`` of your service in prometheus.yml."""
 
-# Not `null`, which YAML reads as no text.
+# In YAML, `null` is not a string.
 _VALID = re.compile(r"(?!null\Z)[A-Z][A-Z0-9_./:-]*", re.IGNORECASE)
-# In selectors, in the labels and the texts that promtool expects of an alert, and in the runbook's prose.
+# The job is in selectors and in the runbook's prose. promtool also expects it in the labels and texts of alerts.
 _PLACES = re.compile(rf'(job=\\?"|\bjob: |\bthe job `?|\b(?:of|for) ){JOB}(?![\w-])')
 
 
 class DifferentFilesError(Exception):
-    """Files in the folder are not those of this version. ``paths`` are these files."""
+    """Files in the folder differ from those of this version. ``paths`` lists them."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         super().__init__(f"files differ: {', '.join(map(str, paths))}")
@@ -32,17 +32,17 @@ class DifferentFilesError(Exception):
 
 
 class InvalidJobError(ValueError):
-    """The name of a job has characters that would need quotes in the files."""
+    """The name of a job has characters that need quotes in the files."""
 
     def __init__(self, job: str) -> None:
         super().__init__(f"{job!r} is not a job name: expected a letter, then letters, digits, or any of _ . / : -")
 
 
 def files(job: str = JOB) -> dict[str, str]:
-    """Return the text of each file by its path, relative and with slashes, for example ``rules/alerts.yml``.
+    """Return the text of each file by its relative path with slashes, for example ``rules/alerts.yml``.
 
-    ``job`` is the job that rules, promtool's cases and the runbook's queries select. The dashboard has a variable
-    for it. Raises InvalidJobError.
+    The rules, promtool's test cases and the runbook's queries select ``job``. The dashboard has a variable for it.
+    Raises InvalidJobError.
     """
     if not _VALID.fullmatch(job):
         raise InvalidJobError(job)
@@ -51,11 +51,11 @@ def files(job: str = JOB) -> dict[str, str]:
 
 
 def write(folder: str | os.PathLike[str], *, job: str = JOB, force: bool = False) -> list[Path]:
-    """Write the files into ``folder``, which is made if it is missing, and return the paths of those written.
+    """Write the files into ``folder`` and return the paths of those written. Make the folder if it is missing.
 
-    Files that are there with the same content are left alone, and so are all other files in the folder.
-    Raises DifferentFilesError, and writes nothing, if a file is there with other content; ``force`` replaces it.
-    Raises InvalidJobError, and OSError if the folder cannot be read or written.
+    Files with the same content are not written again. Other files in the folder stay. If a file exists with different
+    content, write nothing and raise DifferentFilesError; ``force`` replaces it. Also raises InvalidJobError, and
+    OSError if the folder cannot be read or written.
     """
     wanted = {Path(folder, name): text.encode() for name, text in files(job).items()}
     present = {path: _content(path) for path in wanted}

@@ -34,7 +34,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """What ``app.extensions["flask_ops"]`` holds."""
+    """The value of ``app.extensions["flask_ops"]``."""
 
     settings: Settings
     health: Health
@@ -48,24 +48,31 @@ class Attached:
 class Ops:
     """Health checks, metrics and log lines for a Flask application.
 
-    ``Ops(app)``, or ``ops = Ops()`` and later ``ops.init_app(app)``. Without options the responses of the application
-    stay as they are, except for the header ``X-Request-ID``.
+    Call ``Ops(app)``, or ``ops = Ops()`` and later ``ops.init_app(app)``. By default, the only change to your responses
+    is the header ``X-Request-ID``.
 
-    ``settings`` is a class derived from ``flask_ops.Settings``, whose settings are then read from the environment while
-    the log is set up; or an instance, which changes nothing in the process, for tests. ``checks`` are the readiness
-    checks. Each option turns one thing on:
+    ``settings`` is ``flask_ops.Settings`` or your subclass of it. ``Ops`` reads the settings from the environment and
+    sets up the log. In tests, pass an instance instead of a class: ``Ops`` then uses its values and leaves the
+    environment and the log alone.
 
-    - ``probes``: ``/healthz`` and ``/readyz`` on the application's port.
-    - ``metrics``: ``/metrics`` on the application's port, unless ``SERVICE_METRICS_ON_APP`` is false.
-    - ``problems``: every error is answered as ``application/problem+json`` (RFC 9457).
-    - ``json``: ``jsonify()`` and views that return a dict or a list use orjson.
-    - ``limits``: bodies over ``SERVICE_MAX_BODY_BYTES`` are answered with 413, chunked ones included.
-    - ``modes``: ``SERVICE_ENV`` sets ``app.debug`` and ``app.testing``.
+    ``checks`` are the readiness checks.
 
-    ``SERVICE_SECRET_KEY`` becomes the secret key of the application if it is set.
+    The options are off by default. Each one turns on one feature:
 
-    Raises RuntimeError if the application is attached already, ValueError for two checks of one name, and SystemExit
-    with code 78 for invalid settings.
+    - ``probes`` serves ``/healthz`` and ``/readyz`` on the application's port.
+    - ``metrics`` serves ``/metrics`` on the application's port, unless ``SERVICE_METRICS_ON_APP`` is false.
+    - ``problems`` sends every error as ``application/problem+json`` (RFC 9457).
+    - ``json`` uses orjson for ``jsonify()`` and for views that return a dict or a list.
+    - ``limits`` rejects request bodies over ``SERVICE_MAX_BODY_BYTES`` with 413, also chunked ones.
+    - ``modes`` sets ``app.debug`` and ``app.testing`` from ``SERVICE_ENV``.
+
+    If ``SERVICE_SECRET_KEY`` is set, it becomes the secret key of the application.
+
+    Raises RuntimeError if the application is attached already, and ValueError if two checks have the same name. Raises
+    SystemExit, after one line in the log, with one of these codes:
+
+    - 78: a setting is invalid, or ``flask run`` is used outside development.
+    - 73: the metrics store in ``PROMETHEUS_MULTIPROC_DIR`` cannot be written.
     """
 
     def __init__(
@@ -82,7 +89,7 @@ class Ops:
         modes: bool = False,
     ) -> None:
         self._settings = settings
-        # Checks may still be declared until init_app(); an iterator would be empty for a second application.
+        # A Checks object may get more checks until init_app(). An iterator would be empty for a second application.
         self._checks = checks if isinstance(checks, Checks) else [*checks]
         self._probes, self._metrics, self._problems = probes, metrics, problems
         self._json, self._limits, self._modes = json, limits, modes
@@ -97,7 +104,7 @@ class Ops:
             )
         if isinstance(self._settings, type):
             settings = start(self._settings)
-            open_store(if_chosen=True)  # if the server has not done so, such as flask's own command
+            open_store(if_chosen=True)  # for servers that have not done so, such as `flask run`
         else:
             settings = self._settings
         process = runtime.obtain(settings)
@@ -131,12 +138,12 @@ class Ops:
 
 
 def _is_served(app: Flask) -> bool:
-    """Tell whether ``app`` answers clients. Else an exception goes on to the debugger or to the test."""
+    """Tell whether ``app`` answers clients. Otherwise an exception goes on to the debugger or to the test."""
     return not (app.debug or app.testing)
 
 
 class _Entrance:
-    """The middleware at ``app.wsgi_app``: observes a request unless the server has done so."""
+    """The middleware at ``app.wsgi_app``. It observes a request unless the server has done so."""
 
     def __init__(self, app: WSGIApplication, process: Runtime, answers_errors: Callable[[], bool] | None) -> None:
         self._app, self._process, self._answers_errors = app, process, answers_errors
@@ -156,12 +163,12 @@ class _Entrance:
         return self._app(environ, start_response)
 
     def _meet_server(self, environ: WSGIEnvironment) -> None:
-        """Note which server this is, which does not know the library; warn if its workers are not counted together."""
+        """Note the name of a server without our integration. Warn if it has several workers."""
         software = environ.get("SERVER_SOFTWARE", "").partition("/")[0].lower()
         self._process.run_under("uwsgi" if "uwsgi.version" in environ else software or self._process.server)
         if not environ["wsgi.multiprocess"]:
             return
-        if multiprocess.is_shared():  # by a server that does not know it: what its workers have counted ends with them
+        if multiprocess.is_shared():
             _log.warning("counts of ended workers are lost", hint="gunicorn -c python:flask_ops.gunicorn")
         else:
             _log.warning("each worker shows its own metrics only", hint="gunicorn -c python:flask_ops.gunicorn")

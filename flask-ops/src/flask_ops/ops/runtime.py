@@ -1,6 +1,6 @@
-"""The monitoring of one process: the metrics and lines of its requests, its readiness, and who publishes them.
+"""The monitoring of one process: request metrics, request log, readiness, and the thread that publishes them.
 
-There is one in each process that serves. Two sets of metric objects for one stored value would lose counts.
+Each serving process has exactly one. Two sets of metric objects for one stored value would lose counts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class Runtime:
-    """The parts that a process has once, however many applications it serves."""
+    """The parts that a process has once, even if it serves several applications."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -63,21 +63,21 @@ class Runtime:
         self._starting = threading.Lock()
 
     def run_under(self, server: str, threads: int | None = None, end_where: EndWhere | None = None) -> None:
-        """Note the server of this process.
+        """Set the server of this process.
 
-        ``threads`` is the number of requests it serves at one time, ``SERVICE_THREADS`` by default. ``end_where`` ends
-        the process if all of them are stuck.
+        ``threads`` is the number of requests that it serves at one time, by default ``SERVICE_THREADS``. ``end_where``
+        ends the process if all of them are stuck.
         """
         self.server = server
         self._saturation.run_with(threads, end_where)
 
     def collect(self) -> dict[str, Metric]:
-        """Return the metrics of all processes. This one publishes its own first."""
+        """Publish the metrics of this process, then return those of all processes."""
         self._pulse.try_to_beat()
         return scrape.from_sources(self._sources)
 
     def observe(self, app: Any) -> WSGIApplication:
-        """Return ``app``, any WSGI callable, with each request observed once, believing the trusted proxies."""
+        """Wrap the WSGI application ``app`` to observe each request once and to apply the trusted proxies' headers."""
         if isinstance(app, Flask):
             self.expect_routes(app)
         hops = self.settings.trusted_proxies
@@ -86,28 +86,28 @@ class Runtime:
         return self.observer.observe(app)
 
     def expect_routes(self, app: Flask) -> None:
-        """Make the series of all routes of ``app``, so that the first error is seen as an increase from 0."""
+        """Start the series of all routes of ``app`` at 0, so that the first error is an increase."""
         self._url_maps.add(app.url_map)
 
     def add_health(self, health: Health) -> None:
-        """Publish the results of an application's readiness checks as long as that application lives."""
+        """Publish the results of an application's readiness checks while the application exists."""
         self._health.add(health)
         if self._pid == os.getpid():
             health.start()
 
     def start(self) -> None:
-        """Start the background threads of this process, once. Threads do not survive a fork, so call it after one."""
+        """Start the background threads of this process, once. Call it after a fork: threads do not survive one."""
         if self._pid == os.getpid() or not background.is_allowed():
             return
         with self._starting:
             if self._pid != os.getpid():
-                store.serve()  # first: other threads count as soon as the pid is noted
+                store.serve()  # first: other threads count as soon as _pid is set
                 self._pid = os.getpid()
                 self._health.start()
                 self._pulse.start()
 
     def readiness(self, exclude: Collection[str] = ()) -> Readiness:
-        """Return the readiness of all applications in all processes; ``exclude`` names checks that do not count."""
+        """Return the readiness of all applications in all processes, without the checks named in ``exclude``."""
         return self._health.readiness(exclude)
 
     def readiness_of(self, health: Health, exclude: Collection[str] = ()) -> Readiness:
@@ -116,7 +116,7 @@ class Runtime:
         return self._health.readiness(exclude, health)
 
     def abort(self) -> None:
-        """Report the requests of this process, which is being killed because it is unresponsive."""
+        """Report the requests of this process before it is killed as unresponsive."""
         self._saturation.abort()
 
     def cut_off(self) -> None:
@@ -133,12 +133,12 @@ _building = threading.Lock()
 
 
 def current() -> Runtime | None:
-    """Return the runtime of this process, None if nothing has needed one yet."""
+    """Return the runtime of this process, None if it has none yet."""
     return _current
 
 
 def obtain(settings: Settings) -> Runtime:
-    """Return the runtime of this process. The first call makes it with ``settings``; later calls do not change them."""
+    """Return the runtime of this process. Only the first call uses ``settings``."""
     global _current  # noqa: PLW0603 - one runtime a process
     with _building:
         if _current is None:
@@ -147,7 +147,7 @@ def obtain(settings: Settings) -> Runtime:
 
 
 def replace(runtime: Runtime | None) -> Runtime | None:
-    """Make ``runtime`` the one of this process and return the one before. For tests that need their own."""
+    """Set the runtime of this process and return the previous one. For tests that need their own runtime."""
     global _current
     before, _current = _current, runtime
     return before

@@ -1,4 +1,4 @@
-"""The start of every process that serves: settings, log and metrics store, or one message and an exit code."""
+"""The start of every serving process: settings, log and metrics store, or one log line and an exit code."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from flask_ops.metrics import store_folder
 EX_CANTCREAT = 73
 """Exit code for a metrics store that cannot be written (sysexits.h)."""
 EX_CONFIG = 78
-"""Exit code for invalid settings (sysexits.h): a supervisor can tell that a restart won't help."""
+"""Exit code for invalid settings (sysexits.h). It tells a supervisor that a restart does not help."""
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 _warned: set[str] = set()
-"""Unknown variables that were reported; workers inherit it, so that each is reported once."""
+"""Unknown variables that were reported. Workers inherit the set, so each variable is reported once."""
 _started: Settings | None = None
 
 
@@ -32,7 +32,8 @@ def start(
 ) -> AnySettings:
     """Read the settings of this process and set up its log.
 
-    Raises SystemExit with EX_CONFIG, after one line that names every invalid variable, if they cannot be used.
+    Raises SystemExit with EX_CONFIG for invalid settings, after one line that names all of them. Also raises it for
+    ``flask run`` outside development.
     """
     global _started  # noqa: PLW0603 - the settings of the process
     try:
@@ -58,13 +59,13 @@ def start(
 
 
 def started() -> Settings | None:
-    """Return the settings that ``start`` has read in this process or in its parent; None before."""
+    """Return the settings that ``start`` read in this process or in its parent, None before."""
     return _started
 
 
 @contextlib.contextmanager
 def forgotten() -> Iterator[None]:
-    """Forget at the end of the block what ``start`` has noted in it: for tests."""
+    """Undo the effects of ``start`` on this module at the end of the block. For tests."""
     global _started  # noqa: PLW0603 - the settings of the process
     started_before, warned_before = _started, set(_warned)
     try:
@@ -75,10 +76,10 @@ def forgotten() -> Iterator[None]:
 
 
 def open_store(*, if_chosen: bool = False, loader: int | None = None) -> None:
-    """Make the metrics store. Raises SystemExit, after one line in the log, if that fails.
+    """Make the metrics store. If that fails, log one line and raise SystemExit with EX_CANTCREAT.
 
-    ``if_chosen`` is for servers with one process, which need none: only if ``PROMETHEUS_MULTIPROC_DIR`` is set.
-    ``loader`` is that of ``store_folder.make``.
+    ``if_chosen`` makes it only if ``PROMETHEUS_MULTIPROC_DIR`` is set: a server with one process needs no store.
+    ``store_folder.make`` explains ``loader``.
     """
     if if_chosen and not multiprocess.is_shared():
         return
@@ -93,6 +94,6 @@ def open_store(*, if_chosen: bool = False, loader: int | None = None) -> None:
 
 
 def _is_flask_run() -> bool:
-    """Tell whether ``flask run`` loads the application: it has the debugger."""
+    """Tell whether ``flask run``, which has the debugger, loads the application."""
     context = click.get_current_context(silent=True)
     return context is not None and context.info_name == "run"
