@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context, copy_context
+from enum import StrEnum
 from threading import get_ident
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -31,6 +32,18 @@ _NOTHING: Iterator[Any] = iter(())
 _log = structlog.stdlib.get_logger(__name__)
 
 
+class Outcome(StrEnum):
+    """How a request ended: the values of the field ``outcome``, which a complete response does not have."""
+
+    COMPLETE = ""
+    EXCEPTION = "exception"
+    """The application raised an exception that no handler took."""
+    CLIENT_DISCONNECTED = "client_disconnected"
+    """The client left before the last byte."""
+    ABORTED = "aborted"
+    """The process ended before the response."""
+
+
 class EscapedError(RuntimeError):
     """The application raised an exception that would end the worker, such as SystemExit."""
 
@@ -44,7 +57,7 @@ class Exchange:
     status_sent = 0
     size = 0
     """Bytes of the body sent so far."""
-    outcome = ""
+    outcome = Outcome.COMPLETE
     raised = False
     """The application had an unhandled exception, even if Flask made a response of it."""
     answers_errors: Callable[[], bool] = staticmethod(lambda: False)
@@ -150,19 +163,19 @@ class Exchange:
             self._fail(raised)
             raise ReportedError("the response could not be closed") from raised
         finally:
-            if not self._ended and not self.outcome:
+            if not self._ended and self.outcome is Outcome.COMPLETE:
                 self._interrupted(error)
             self._report()
 
     def _interrupted(self, error: BaseException | None) -> None:
         if isinstance(error, (TypeError, ValueError, AssertionError)):  # the server could not send the chunk
-            self.status, self.outcome = 500, "exception"
+            self.status, self.outcome = 500, Outcome.EXCEPTION
         else:
-            self.status, self.outcome = CLIENT_CLOSED_REQUEST, "client_disconnected"
+            self.status, self.outcome = CLIENT_CLOSED_REQUEST, Outcome.CLIENT_DISCONNECTED
 
     def abort(self) -> None:
         """Report the request as aborted, from the thread that set ``is_reported``. The process is about to end."""
-        self.status, self.outcome = 500, "aborted"
+        self.status, self.outcome = 500, Outcome.ABORTED
         context = Context()
         context.run(current_request.set, self.ids)
         context.run(self._tell)
@@ -175,9 +188,9 @@ class Exchange:
     def _fail(self, error: BaseException) -> None:
         self.status = 500
         if ends_the_process(error):
-            self.outcome = "aborted"
+            self.outcome = Outcome.ABORTED
         else:
-            self.outcome = "exception"
+            self.outcome = Outcome.EXCEPTION
             if self.answers_errors():  # otherwise the server, the debugger or the test shows it
                 _log.error("unhandled exception", exc_info=error)
 
@@ -210,7 +223,7 @@ class Exchange:
         if printed_text.unfinished:
             printed_text.end_mine()
         if self.raised:
-            self.outcome = "exception"
+            self.outcome = Outcome.EXCEPTION
         self._tell()
 
     def _tell(self) -> None:

@@ -18,7 +18,7 @@ import structlog
 
 from flask_ops.log import RequestLog
 from flask_ops.metrics.requests import RequestMetrics
-from flask_ops.web.exchange import Exchange
+from flask_ops.web.exchange import Exchange, Outcome
 from flask_ops.web.request_start import waited
 from flask_ops.web.signals import EXCHANGE
 
@@ -95,7 +95,7 @@ class Observer:
         environ, status, outcome = exchange.environ, exchange.status, exchange.outcome
         method, route = environ["REQUEST_METHOD"], exchange.route
         try:
-            self._metrics.observe(method, route, status, seconds, exception=outcome == "exception")
+            self._metrics.observe(method, route, status, seconds, exception=outcome is Outcome.EXCEPTION)
         except (OSError, TypeError):
             # The store has no room for a new series, or prometheus_client cannot reopen its closed files for now.
             # The request still gets its line.
@@ -115,7 +115,7 @@ class Observer:
             level, number = "info", logging.INFO
         elif status >= 500:
             level, number = "error", logging.ERROR
-        elif outcome == "client_disconnected":
+        elif outcome is Outcome.CLIENT_DISCONNECTED:
             level, number = "warning", logging.WARNING
         elif quiet and status < 400:
             level, number = "debug", logging.DEBUG
@@ -139,7 +139,7 @@ class Observer:
         if share < 1:
             fields["share"] = share  # lets a reader compute the number of requests
         if outcome:
-            fields["outcome"] = outcome
+            fields["outcome"] = outcome.value
             if status != exchange.status_sent:
                 fields["status_sent"] = exchange.status_sent
         if exchange.timed_out:
