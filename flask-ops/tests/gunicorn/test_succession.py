@@ -92,6 +92,8 @@ def test_old_workers_serve_until_new_ones_do(copy: Path, tmp_path: Path) -> None
 
 def test_old_workers_go_on_where_new_ones_cannot_start(copy: Path, tmp_path: Path) -> None:
     """The trial may succeed although workers fail: for example, the old workers may hold a lock."""
+    with (copy / "gunicorn.conf.py").open("a") as file:
+        file.write("def child_exit(server, worker):\n    open('exits', 'a').write('x')\n")
     with serving(copy, tmp_path) as server:
         before = workers(server)
         good = append(copy, f"{IN_WORKERS}{BROKEN}")
@@ -101,6 +103,7 @@ def test_old_workers_go_on_where_new_ones_cannot_start(copy: Path, tmp_path: Pat
         assert before <= workers(server)
         assert 200 == server.get("/").status
         assert {"boot"} == {line["reason"] for line in server.lines("worker ended")}
+        assert 4 <= len((copy / "exits").read_text())
 
         (copy / "service" / "views.py").write_text(good)
         wait_until(lambda: len(workers(server)) == 2 and not workers(server) & before, "new workers, all the same")

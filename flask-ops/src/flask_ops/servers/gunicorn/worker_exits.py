@@ -72,7 +72,9 @@ class WorkerExits:
                 if pid not in self._server.WORKERS:
                     ended(worker)
                     if again and _has_failed_to_boot(self._endings.get(pid)):
-                        worker.tmp.close()  # HaltServer kept Gunicorn from closing it
+                        # HaltServer kept Gunicorn from both.
+                        worker.tmp.close()
+                        self._server.cfg.child_exit(self._server, worker)
                         self.expect([pid], "boot")
                     if self._count(worker) == "boot":
                         halt = halt or HaltServer("Worker failed to boot.", Arbiter.WORKER_BOOT_ERROR)
