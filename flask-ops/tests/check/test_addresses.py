@@ -17,13 +17,13 @@ LOCAL = {"SERVICE_BIND": "127.0.0.1:0", "SERVICE_MANAGEMENT_BIND": "127.0.0.1:0"
     [
         ({"SERVICE_BIND": "127.0.0.1:0"}, "ok", "only this machine"),
         ({"SERVICE_BIND": "127.0.0.1:0", "SERVICE_TRUSTED_PROXIES": "1"}, "ok", "1 trusted"),
-        (WORLD, "warning", "talks to gunicorn itself"),
+        (WORLD, "warning", "connect to gunicorn directly"),
         ({"SERVICE_BIND": "[::]:0"}, "warning", "[::]:0"),
-        ({**WORLD, "SERVICE_TRUSTED_PROXIES": "2"}, "note", "can forge addresses: 2 in X-Forwarded-For"),
+        ({**WORLD, "SERVICE_TRUSTED_PROXIES": "2"}, "note", "can forge its address: SERVICE_TRUSTED_PROXIES is 2"),
         ({"PORT": "18080"}, "warning", "a platform that sets PORT"),
         ({"PORT": "18080", "SERVICE_TRUSTED_PROXIES": "1"}, "note", "can forge"),
-        ({**WORLD, "KUBERNETES_SERVICE_HOST": "10.0.0.1", "PORT": "1"}, "warning", "Here is Kubernetes"),
-        ({"SERVICE_BIND": "unix:/nowhere/x.sock"}, "warning", "Here is a Unix socket"),
+        ({**WORLD, "KUBERNETES_SERVICE_HOST": "10.0.0.1", "PORT": "1"}, "warning", "With Kubernetes"),
+        ({"SERVICE_BIND": "unix:/nowhere/x.sock"}, "warning", "With a Unix socket"),
         ({"SERVICE_BIND": "unix:/nowhere/x.sock", "SERVICE_TRUSTED_PROXIES": "1"}, "ok", "only this machine"),
     ],
 )
@@ -54,8 +54,8 @@ def test_proxies_that_gunicorn_itself_believes_are_a_warning() -> None:
     ("environ", "severity", "words"),
     [
         ({}, "ok", "Only this machine"),
-        ({"SERVICE_MANAGEMENT_BIND": ""}, "note", "probes go blind"),
-        ({"SERVICE_MANAGEMENT_BIND": "", "SERVICE_METRICS_ON_APP": "false"}, "warning", "nobody can scrape"),
+        ({"SERVICE_MANAGEMENT_BIND": ""}, "note", "probes time out"),
+        ({"SERVICE_MANAGEMENT_BIND": "", "SERVICE_METRICS_ON_APP": "false"}, "warning", "scrapes are impossible"),
         ({"SERVICE_MANAGEMENT_BIND": "0.0.0.0:0"}, "warning", "drain the service"),
         ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, "warning", "Only this pod"),
     ],

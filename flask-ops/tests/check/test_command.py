@@ -56,7 +56,7 @@ def test_all_that_is_wrong_is_said_at_once_in_a_table_and_each_has_a_cure(tmp_pa
         "-> Did you mean SERVICE_THREADS?",
         "The mode is testing",
         "A stop may take 35 s",
-        "Not loaded, because the settings cannot be used.",
+        "Not loaded, because the settings are invalid.",
     ):
         assert expected in done.stdout
     assert done.stdout.startswith("error ")

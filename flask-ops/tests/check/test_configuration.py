@@ -32,7 +32,7 @@ def test_in_a_folder_without_gunicorns_configuration_that_is_said(tmp_path: Path
     found = check(environ={"PYTHONPATH": str(PROJECT)}, cwd=tmp_path)
     (cure,) = [each["cure"] for each in found.findings if each["subject"] == "application"]
 
-    assert f"{tmp_path} has no gunicorn.conf.py, where Gunicorn looks for it, unless --config names another." == cure
+    assert f"Gunicorn expects gunicorn.conf.py in {tmp_path}, unless --config names another file." == cure
 
 
 def test_what_is_set_for_production_is_ok() -> None:
@@ -50,7 +50,7 @@ def test_any_other_mode_is_an_error(mode: str) -> None:
 
 def test_without_a_mode_python_m_service_serves_for_development() -> None:
     """`python -m service` defaults to development; `waitress-serve` and the other servers default to production."""
-    assert "takes where SERVICE_ENV is not set" in only(look(deployment(server="waitress")), "mode").text
+    assert "default of `python -m service` without" in only(look(deployment(server="waitress")), "mode").text
     assert ["ok"] == severities(look(deployment({"SERVICE_ENV": "production"}, "waitress")), "mode")
     assert ["ok"] == severities(look(deployment()), "mode")
 
@@ -74,7 +74,7 @@ def test_an_unknown_variable_is_a_warning_with_the_nearest_name_if_there_is_one(
     found = [*look(deployment({"SERVICE_TREADS": "4", "SERVICE_QQQQ": "1"}))]
     cures = [finding.cure for finding in found if finding.severity == "warning"]
 
-    assert cures == ["`python -m service --help` lists those that are known.", "Did you mean SERVICE_THREADS?"]
+    assert cures == ["`python -m service --help` lists the known settings.", "Did you mean SERVICE_THREADS?"]
 
 
 @pytest.mark.parametrize("options", ["-k sync", "-k gevent"])

@@ -28,7 +28,7 @@ LOCAL = {"SERVICE_BIND": "127.0.0.1:0", "SERVICE_MANAGEMENT_BIND": "127.0.0.1:0"
 def test_one_address_cannot_be_had_twice(bind: str, management: str, expected: bool) -> None:
     found = [*look(deployment({"SERVICE_BIND": bind, "SERVICE_MANAGEMENT_BIND": management}))]
 
-    assert expected == any("is wanted twice" in finding.text for finding in found)
+    assert expected == any("is used twice" in finding.text for finding in found)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])

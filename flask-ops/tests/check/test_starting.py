@@ -27,7 +27,7 @@ LOCAL = {"SERVICE_BIND": "127.0.0.1:0", "SERVICE_MANAGEMENT_BIND": "127.0.0.1:0"
         ("--keyfile /nope", "keyfile is /nope: "),
         ("--certfile gunicorn.conf.py", "certfile is gunicorn.conf.py: SSLError: "),
         ("--preload", "preload_app is True, which the service refuses."),
-        ("--pid /nope/x.pid", "pidfile is /nope/x.pid: PermissionError: /nope is no folder where this user may write."),
+        ("--pid /nope/x.pid", "pidfile is /nope/x.pid: PermissionError: this user cannot write to /nope."),
     ],
 )
 def test_what_gunicorn_cannot_start_with_is_an_error(options: str, expected: str, tmp_path: Path) -> None:

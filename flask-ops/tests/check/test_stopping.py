@@ -44,7 +44,8 @@ def test_it_is_gunicorns_own_graceful_time_that_counts() -> None:
     )
     (finding,) = look(deployment(trial=Trial(gunicorn=values), grace=45))
 
-    assert "A stop may take 95 s (5 of drain, 90 for requests in flight), but is cut off after 45 s." == finding.text
+    expected = "A stop may take 95 s (5 of drain, 90 for requests in flight), but the supervisor kills it after 45 s."
+    assert expected == finding.text
 
 
 def test_of_uwsgi_it_is_not_known() -> None:

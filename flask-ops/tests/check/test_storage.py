@@ -83,7 +83,7 @@ def test_one_process_has_no_store_unless_it_is_told_to(tmp_path: Path) -> None:
 def test_a_heartbeat_that_cannot_be_written_is_an_error() -> None:
     found = check(environ={"GUNICORN_CMD_ARGS": "--worker-tmp-dir /nowhere"})
 
-    assert ["No worker could start: worker_tmp_dir is /nowhere, where this user may not write."] == found.texts(
+    assert ["No worker could start: this user cannot write to worker_tmp_dir, /nowhere."] == found.texts(
         "heartbeat", "error"
     )
 

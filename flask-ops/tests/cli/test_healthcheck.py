@@ -84,4 +84,4 @@ def test_wrong_settings_are_no_traceback() -> None:
     code, told = check({"SERVICE_MANAGEMENT_BIND": "here"})
 
     assert 1 == code
-    assert told.startswith("settings cannot be used: SERVICE_MANAGEMENT_BIND is 'here', expected host:port")
+    assert told.startswith("invalid settings: SERVICE_MANAGEMENT_BIND is 'here', expected host:port")

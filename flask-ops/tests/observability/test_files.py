@@ -125,7 +125,7 @@ def test_the_command_refuses_to_overwrite_what_differs(tmp_path: Path) -> None:
 
     code, said, error = run(tmp_path)
     assert (1, "") == (code, said)
-    assert f"these files are not those of this version:\n  {changed}\nNothing was written." in error
+    assert f"these files differ from this version:\n  {changed}\nNothing was written." in error
     assert "--force" in error
 
     assert 0 == run(tmp_path, "--force")[0]

@@ -103,7 +103,7 @@ def only_error(found: Verified) -> str:
             "the connection was closed in the middle of the answer",
         ),
         (reset, "the connection was closed in the middle of the answer"),
-        (greet, "what came back is not HTTP (BadStatusLine)"),
+        (greet, "the answer is not HTTP (BadStatusLine)"),
     ],
 )
 def test_a_server_that_gives_no_answer_is_one_clear_sentence_in_time(
@@ -196,7 +196,7 @@ def test_all_together_is_bounded() -> None:
         over.set()
 
     assert 1 == found.code
-    assert ["Not done within 1 s; the rest was not asked."] == found.texts("time", "error")
+    assert ["Not done within 1 s; the rest was not tested."] == found.texts("time", "error")
     assert found.texts("/", "ok"), "what was found before is kept"
 
 

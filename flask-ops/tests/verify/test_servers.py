@@ -78,7 +78,7 @@ def test_waitress_of_python_m_service_passes_without_metrics_on_the_applications
 
         alone = verify(f"http://127.0.0.1:{server.port}")
         assert (0, []) == (alone.code, alone.bad())
-        assert ["There are none at this address, so nothing is said of them."] == alone.texts("metrics", "note")
+        assert ["There are no metrics at this address, so they are not tested."] == alone.texts("metrics", "note")
 
 
 def test_the_development_server_fails(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_what_is_no_management_address_fails(tmp_path: Path) -> None:
     with serve("waitress", tmp_path) as server, impostor() as other:
         found = verify(f"http://127.0.0.1:{server.port}", "--management", other.url)
 
-    assert [f"{other.url} is no management address."] == found.texts("management", "error")
+    assert [f"{other.url} is not a management address."] == found.texts("management", "error")
     assert ["They count 0 of 10 requests."] == found.texts("metrics", "error")
 
 

@@ -13,16 +13,16 @@ SERVERS = ("gunicorn", "waitress", "uwsgi")
 
 
 def parser(prog: str, settings: type[Settings], application: str | None) -> argparse.ArgumentParser:
-    """Return the parser. ``command`` is None if the service is to serve, which only one with an ``application`` can."""
+    """Return the parser. With an ``application``, the command is optional: without one, the service serves."""
     listed = [f"  {name} (default: {default})\n      {meaning}" for name, default, meaning in documentation(settings)]
     serves = (
-        "Serve: with the development server if SERVICE_ENV is development (the default here), else with Waitress. "
-        "Or run a command."
+        "Without a command, serve: with the development server if SERVICE_ENV is development (the default here), "
+        "otherwise with Waitress."
     )
     main = argparse.ArgumentParser(
         prog=prog,
         description=serves if application else "Serve an application, or check one before and after a deployment.",
-        epilog="settings, which are environment variables:\n" + "\n".join(listed).replace("`", ""),
+        epilog="settings (environment variables):\n" + "\n".join(listed).replace("`", ""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = main.add_subparsers(dest="command", metavar="COMMAND", title="commands", required=application is None)
@@ -37,7 +37,7 @@ def parser(prog: str, settings: type[Settings], application: str | None) -> argp
 
 
 def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    about = "serve an application with Waitress: one process, a stop that loses no request, the management address"
+    about = "serve an application with Waitress: one process, graceful shutdown, management address"
     serve = commands.add_parser("serve", help=about, description=f"{about[0].upper()}{about[1:]}.")
     serve.add_argument("application", metavar="APP", type=_application, help=EXPECTED)
     _add_settings(serve)
@@ -52,14 +52,14 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
 
 
 def _add_healthcheck(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    about = "ask the service on this machine whether it is alive, for HEALTHCHECK in a Dockerfile"
+    about = "check that the service on this machine is alive, for HEALTHCHECK in a Dockerfile"
     commands.add_parser("healthcheck", help=about, description=f"{about[0].upper()}{about[1:]}. Exit code 1 if not.")
 
 
 def _add_observability(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     about = "write the Prometheus rules, the alerts, the dashboard and the runbook of this version into a folder"
     write = commands.add_parser("observability", help=about, description=f"{about[0].upper()}{about[1:]}.")
-    write.add_argument("folder", metavar="FOLDER", help="made if it is missing; no other file in it is touched")
+    write.add_argument("folder", metavar="FOLDER", help="created if it is missing; other files in it stay unchanged")
     write.add_argument(
         "--job", default="service", metavar="NAME", help="the job that the rules select (default: %(default)s)"
     )
@@ -73,87 +73,89 @@ def _application(value: str) -> str:
 
 
 def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser], application: str | None) -> None:
-    about = "before a deployment: say what in this environment is unsafe or will not work, and the cure"
+    about = "before a deployment: report faults and risks of this environment, with the remedy"
     check = commands.add_parser(
         "check",
         help=about,
-        description=f"{about[0].upper()}{about[1:]}. Starts nothing that stays. Exit code 1 where there is an error.",
+        description=f"{about[0].upper()}{about[1:]}. Leaves nothing running. Exit code 1 after an error.",
     )
     if application is None:
         check.add_argument("application", metavar="APP", type=_application, help=EXPECTED)
         _add_settings(check)
     check.add_argument(
-        "--server", choices=SERVERS, help="which one will serve (default: gunicorn, where it is installed)"
+        "--server",
+        choices=SERVERS,
+        help="the server that will run (default: gunicorn if installed, otherwise waitress)",
     )
     check.add_argument(
         "--grace",
         type=_argument(seconds(0, 86400)),
         metavar="SECONDS",
-        help="how long the supervisor waits between SIGTERM and SIGKILL",
+        help="time that the supervisor allows between SIGTERM and SIGKILL",
     )
     check.add_argument("--json", action="store_true", help="one line of JSON instead of the table")
 
 
 def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    about = "after a deployment: ask a service that runs whether all is as it should be"
+    about = "after a deployment: test the running service"
     verify = commands.add_parser(
         "verify",
         help=about,
-        description=f"{about[0].upper()}{about[1:]}. Changes nothing in it. Exit code 1 where there is an error.",
+        description=f"{about[0].upper()}{about[1:]}. Changes nothing in the service. Exit code 1 after an error.",
     )
-    verify.add_argument("url", metavar="URL", help="where its clients reach it, http or https")
+    verify.add_argument("url", metavar="URL", help="the address that clients use, http or https")
     verify.add_argument(
         "--path",
         type=_argument(text(r"/[!-~]*", "a path that begins with /")),
         default="/",
-        help="what it answers with 200 to everybody, where that is not / (default: %(default)s)",
+        help="a path that answers 200 to every client (default: %(default)s)",
     )
     verify.add_argument(
         "--management",
         action="append",
         default=[],
         metavar="URL",
-        help="its management address; once for each instance, where URL is a load balancer",
+        help="the management address; once for each instance if URL is a load balancer",
     )
     verify.add_argument(
         "--public",
         action="store_true",
-        help="URL is what the world sees: /metrics that answer there are an error, and plain http is a warning",
+        help="URL is the public address: /metrics there is an error, and plain http is a warning",
     )
     verify.add_argument(
         "--wait",
         type=_argument(seconds(0, 3600)),
         default=0.0,
         metavar="SECONDS",
-        help="how long to wait, before anything else, until every URL is there and ready (default: %(default)s)",
+        help="maximum wait at the start until every URL is ready (default: %(default)s)",
     )
     verify.add_argument(
         "--latency",
         type=_argument(seconds(0, 3600)),
         default=0.5,
         metavar="SECONDS",
-        help="above which median of ten requests to warn (default: %(default)s)",
+        help="warn if the median of ten requests is above this (default: %(default)s)",
     )
     verify.add_argument(
         "--certificate-days",
         type=_argument(integer(0, 3650)),
         default=14,
         metavar="DAYS",
-        help="below which rest of the certificate's life to warn (default: %(default)s)",
+        help="warn if the certificate expires in fewer days (default: %(default)s)",
     )
     verify.add_argument(
         "--timeout",
         type=_argument(seconds(0.01, 3600)),
         default=5.0,
         metavar="SECONDS",
-        help="for one request (default: %(default)s)",
+        help="limit for one request (default: %(default)s)",
     )
     verify.add_argument(
         "--total-timeout",
         type=_argument(seconds(0.01, 3600)),
         default=60.0,
         metavar="SECONDS",
-        help="for all requests together, without --wait (default: %(default)s)",
+        help="limit for all requests together, without --wait (default: %(default)s)",
     )
     verify.add_argument("--json", action="store_true", help="one line of JSON instead of the table")
 

@@ -1,4 +1,4 @@
-"""What was found out about a deployment: rows of a table for people, JSON for pipelines, one exit code."""
+"""Findings about a deployment: a table for people, JSON for pipelines, one exit code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Severity(StrEnum):
-    """How bad a finding is, the worst first."""
+    """The severity of a finding, the worst first."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -21,7 +21,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One row: what was looked at, what was seen there, and what to do about it."""
+    """One row: the subject, the observation and the remedy."""
 
     severity: Severity
     subject: str
@@ -35,27 +35,27 @@ def ok(subject: str, text: str) -> Finding:
 
 
 def note(subject: str, text: str, cure: str = "") -> Finding:
-    """Return a finding that harms nobody, or that cannot be judged from here."""
+    """Return a finding that does no harm, or that this program cannot judge."""
     return Finding(Severity.NOTE, subject, text, cure)
 
 
 def warning(subject: str, text: str, cure: str) -> Finding:
-    """Return a finding that is unsafe in some circumstances which cannot be seen from here."""
+    """Return a finding that is unsafe under conditions that this program cannot see."""
     return Finding(Severity.WARNING, subject, text, cure)
 
 
 def error(subject: str, text: str, cure: str) -> Finding:
-    """Return a finding that will not work, or is unsafe in all circumstances."""
+    """Return a finding that will not work, or is always unsafe."""
     return Finding(Severity.ERROR, subject, text, cure)
 
 
 def failed(findings: Sequence[Finding]) -> bool:
-    """Tell whether one of them is an error."""
+    """Tell whether any finding is an error."""
     return any(finding.severity is Severity.ERROR for finding in findings)
 
 
 def as_table(findings: Sequence[Finding], width: int) -> str:
-    """Return the rows, the worst first, at most ``width`` characters wide, and a line with their numbers."""
+    """Return a table, the worst finding first, at most ``width`` characters wide, with totals below."""
     rows = sorted(findings, key=lambda finding: [*Severity].index(finding.severity))
     subjects = max(len(finding.subject) for finding in rows)
     first = max(map(len, Severity))
@@ -72,13 +72,13 @@ def as_table(findings: Sequence[Finding], width: int) -> str:
 
 
 def as_json(findings: Sequence[Finding], facts: Mapping[str, Any]) -> str:
-    """Return one line of JSON: the ``facts``, whether it passed, and the findings in the order they were made."""
+    """Return one line of JSON: the ``facts``, ``passed``, and the findings in their original order."""
     body = {**facts, "passed": not failed(findings), "findings": [asdict(finding) for finding in findings]}
     return json.dumps(body) + "\n"
 
 
 def _wrap(head: str, text: str, indent: str, width: int) -> list[str]:
-    # What a server sends may hold line ends and what a terminal takes for commands.
+    # A server may send line ends, and escape sequences for the terminal.
     plain = "".join(character if character.isprintable() else "?" for character in text)
     return textwrap.wrap(
         plain, max(width, len(indent) + 40), initial_indent=head, subsequent_indent=indent, break_on_hyphens=False

@@ -1,4 +1,4 @@
-"""The health check of a container: ``python -m flask_ops healthcheck``. No curl is needed in the image."""
+"""The health check of a container: ``python -m flask_ops healthcheck``. The image needs no curl."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from flask_ops.core.address import Address
 from flask_ops.core.settings import Settings, SettingsError
 
 TIMEOUT = 2.0
-"""Seconds until no answer is an answer."""
+"""Limit for each step of the request, in seconds."""
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound
 
 
 def check(environ: Mapping[str, str]) -> str | None:
-    """Return why the service is not alive, None if it is.
+    """Return the reason why the service is not alive, None if it is.
 
-    It is asked on its management address, where it is turned off at ``/healthz`` of the application.
+    The request goes to the management address. If that is turned off, it goes to ``/healthz`` of the application.
     """
     try:
         settings = Settings.from_environ(environ)
     except SettingsError as error:
-        return f"settings cannot be used: {error}"
+        return f"invalid settings: {error}"
     address, path = settings.management_bind, "/livez"
     if address is None:
         address, path = settings.bind, "/healthz"
@@ -41,14 +41,14 @@ def check(environ: Mapping[str, str]) -> str | None:
 
 
 def run() -> int:
-    """Print what is found, which ``docker inspect`` shows; return the exit code."""
+    """Print the result, which ``docker inspect`` shows, and return the exit code."""
     fault = check(os.environ)
     sys.stdout.write(f"{fault or 'alive'}\n")
     return int(fault is not None)
 
 
 class _Connection(http.client.HTTPConnection):
-    """A connection to an address on which a server listens, be it a Unix socket or all interfaces."""
+    """A connection to a listening address, which may be a Unix socket or all interfaces."""
 
     def __init__(self, address: Address) -> None:
         super().__init__(_EVERYWHERE.get(address.host, address.host) or "localhost", address.port, timeout=TIMEOUT)

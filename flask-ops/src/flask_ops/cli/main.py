@@ -1,4 +1,4 @@
-"""The command line: ``python -m flask_ops``, and the one of a service."""
+"""The command line of ``python -m flask_ops`` and of a service."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ def main(
     settings: type[Settings] = Settings,
     application: str | None = None,
 ) -> int:
-    """Do what the arguments say and return the exit code.
+    """Run the command of the arguments and return the exit code.
 
-    A service gives its ``settings`` and its ``application``, ``module:name`` or ``module:factory()``: without
-    arguments it is served then, by the development server or Waitress.
+    A service passes its ``settings`` and its ``application``, ``module:name`` or ``module:factory()``. Without
+    arguments, the development server or Waitress then serves it.
     """
     standard_descriptors.open_closed()
     parser = command_line.parser(prog, settings, application)
     options = parser.parse_args(arguments)
     if getattr(options, "settings", None):
         settings = _load_settings(options.settings, parser)
-    # Each command is imported when it is called: `check` is there to say that the application cannot be imported.
+    # Import a command only when it runs: `check` must also work if the application cannot be imported.
     if options.command == "check":
-        from flask_ops.cli.check import command as check  # noqa: PLC0415 - the other commands do without it
+        from flask_ops.cli.check import command as check  # noqa: PLC0415 - the other commands do not need it
 
         return check.run(options, settings, application or options.application)
     if options.command == "verify":
-        from flask_ops.cli.verify import command as verify  # noqa: PLC0415 - the other commands do without it
+        from flask_ops.cli.verify import command as verify  # noqa: PLC0415 - the other commands do not need it
 
         return verify.run(options, parser)
     if options.command == "healthcheck":
-        from flask_ops.cli import healthcheck  # noqa: PLC0415 - the other commands do without it
+        from flask_ops.cli import healthcheck  # noqa: PLC0415 - the other commands do not need it
 
         return healthcheck.run()
     if options.command == "observability":
-        from flask_ops.cli import observability  # noqa: PLC0415 - the other commands do without it
+        from flask_ops.cli import observability  # noqa: PLC0415 - the other commands do not need it
 
         return observability.run(options)
     interruption.expect()
-    from flask_ops.cli import serving  # noqa: PLC0415 - the other commands do without it
+    from flask_ops.cli import serving  # noqa: PLC0415 - the other commands do not need it
 
     if application is None:
         return serving.run(options.application, settings, default_mode=Mode.PRODUCTION)

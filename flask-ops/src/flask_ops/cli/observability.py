@@ -17,7 +17,7 @@ def run(options: argparse.Namespace) -> int:
     except observability.DifferentFilesError as error:
         names = "".join(f"  {path}\n" for path in error.paths)
         return _fail(
-            f"these files are not those of this version:\n{names}"
+            f"these files differ from this version:\n{names}"
             "Nothing was written. Choose another folder, or add --force to replace them."
         )
     except OSError as error:

@@ -18,24 +18,24 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 def run(application: str, settings: type[Settings], *, default_mode: Mode) -> int:
-    """Serve the application ``module:name`` or ``module:factory()`` until told to stop; return the exit code."""
+    """Serve the application ``module:name`` or ``module:factory()`` until a signal stops it. Return the exit code."""
     from_here()
     read = start(settings, default_mode=default_mode)
-    os.environ["SERVICE_ENV"] = read.mode  # the application reads its settings itself, with another default
-    log.take_printed_lines(read)  # of modules as they are imported, too
-    open_store(if_chosen=True)  # before any metric is made
+    os.environ["SERVICE_ENV"] = read.mode  # the application reads its own settings, with another default
+    log.take_printed_lines(read)  # also from modules during their import
+    open_store(if_chosen=True)  # before any metric exists
     if read.mode is Mode.DEVELOPMENT:
         serve = _serve_development
     else:
-        # Before the application, whose metrics say which server runs.
+        # Fail before the application is loaded.
         if importlib.util.find_spec("waitress") is None:
-            _log.critical("Waitress is not installed", hint="the extra `waitress` of flask-ops, or Gunicorn")
+            _log.critical("Waitress is not installed", hint="install flask-ops[waitress], or use Gunicorn")
             return 1
-        from flask_ops.servers.waitress.server import serve  # noqa: PLC0415 - development does without it
+        from flask_ops.servers.waitress.server import serve  # noqa: PLC0415 - development does not need it
     app = load_application(application)
     try:
         serve(app, read)
-    except (OSError, ValueError) as error:  # Waitress raises a ValueError for a host that is unknown
+    except (OSError, ValueError) as error:  # Waitress raises a ValueError for an unknown host
         _log.critical("cannot listen", bind=str(read.bind), reason=getattr(error, "strerror", None) or str(error))
         return 1
     return 0
@@ -50,4 +50,4 @@ class _QuietHandler(WSGIRequestHandler):
     """The development server's handler, without its own line for each request."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Leave it to the observer."""
+        """Log nothing: the observer logs each request."""

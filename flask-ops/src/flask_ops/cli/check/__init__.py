@@ -1,1 +1,1 @@
-"""What can be said about a deployment before there is one: ``python -m service check``."""
+"""Checks of a deployment before it starts: ``python -m service check``."""

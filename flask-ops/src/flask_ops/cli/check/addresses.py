@@ -1,4 +1,4 @@
-"""Who could reach the service, and which proxies it would believe."""
+"""Checks of the addresses that clients can reach, and of the trusted proxies."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _PLATFORMS = {
     "DYNO": "Heroku",
     "PORT": "a platform that sets PORT",
 }
-"""Variables that the platform sets, each with what it tells."""
+"""Variables that identify a platform."""
 
 
 def look(deployment: Deployment) -> Iterator[Finding]:
-    """Yield what is found about the addresses of the application and of the management listener."""
+    """Yield findings about the addresses of the application and of the management listener."""
     world = [bind for bind in deployment.binds if not bind.is_loopback]
     yield from _reach(deployment, world)
     yield from _proxies(deployment, world)
@@ -31,7 +31,7 @@ def _reach(deployment: Deployment, world: list[Address]) -> Iterator[Finding]:
         shown = ", ".join(map(str, deployment.binds))
         yield warning(
             "bind",
-            f"Only this pod reaches {shown}; a Service of Kubernetes comes from outside of it.",
+            f"Only this pod reaches {shown}; a Kubernetes Service connects from outside.",
             "SERVICE_BIND=0.0.0.0:8000, unless a proxy in the same pod connects.",
         )
 
@@ -45,7 +45,7 @@ def _proxies(deployment: Deployment, world: list[Address]) -> Iterator[Finding]:
         if world:
             yield note(
                 "proxies",
-                f"Whoever reaches {shown} directly can forge addresses: {hops} in X-Forwarded-For is believed.",
+                f"A client that reaches {shown} directly can forge its address: SERVICE_TRUSTED_PROXIES is {hops}.",
                 "Let only the proxies connect: a firewall, a NetworkPolicy, or loopback.",
             )
         else:
@@ -53,15 +53,15 @@ def _proxies(deployment: Deployment, world: list[Address]) -> Iterator[Finding]:
     elif behind:
         yield warning(
             "proxies",
-            f"Here is {behind}, where a proxy is usual, but SERVICE_TRUSTED_PROXIES is 0: the log would have the "
-            "proxy's address for each client's, and https is taken for http.",
-            "Set it to how many proxies set X-Forwarded-*, mostly 1. Leave it where clients connect directly.",
+            f"With {behind}, a proxy is usual, but SERVICE_TRUSTED_PROXIES is 0. The log would show the proxy's "
+            "address for each client, and https would count as http.",
+            "Set it to the number of proxies that set X-Forwarded-*, usually 1. Leave it at 0 for direct clients.",
         )
     elif world:
         yield warning(
             "proxies",
-            f"Everybody who reaches {shown} talks to {deployment.server} itself: SERVICE_TRUSTED_PROXIES is 0. "
-            "A client that sends slowly holds one of its threads or connections.",
+            f"Clients of {shown} connect to {deployment.server} directly: SERVICE_TRUSTED_PROXIES is 0. "
+            "A slow client holds one of its threads or connections.",
             "Put a proxy in front that buffers requests, and set SERVICE_TRUSTED_PROXIES; or bind to loopback.",
         )
     else:
@@ -77,9 +77,9 @@ def _forwarded_allow_ips(deployment: Deployment) -> Iterator[Finding]:
     if values is not None and values.forwarded_allow_ips:
         yield warning(
             "proxies",
-            f"Gunicorn's forwarded_allow_ips is {','.join(values.forwarded_allow_ips)}: from there it believes "
-            "headers itself, beside SERVICE_TRUSTED_PROXIES.",
-            'forwarded_allow_ips = "" in gunicorn.conf.py, and no --forwarded-allow-ips.',
+            f"Gunicorn's forwarded_allow_ips is {','.join(values.forwarded_allow_ips)}: it also trusts headers "
+            "from there, whatever SERVICE_TRUSTED_PROXIES is.",
+            'Set forwarded_allow_ips = "" in gunicorn.conf.py, and remove --forwarded-allow-ips.',
         )
 
 
@@ -87,27 +87,27 @@ def _management(deployment: Deployment) -> Iterator[Finding]:
     settings = deployment.settings
     bind, in_kubernetes = settings.management_bind, bool(deployment.environ.get("KUBERNETES_SERVICE_HOST"))
     if bind is None:
-        text = "There is no management address: probes go blind when every thread is busy"
+        text = "There is no management address: probes time out when every thread is busy"
         if settings.metrics_on_app:
             yield note("management", f"{text}.", "SERVICE_MANAGEMENT_BIND=127.0.0.1:8001")
         else:
             yield warning(
                 "management",
-                f"{text}, and nobody can scrape: SERVICE_METRICS_ON_APP is false, too.",
+                f"{text}, and scrapes are impossible: SERVICE_METRICS_ON_APP is false.",
                 "SERVICE_MANAGEMENT_BIND=127.0.0.1:8001, or SERVICE_METRICS_ON_APP=true",
             )
     elif not bind.is_loopback:
         yield warning(
             "management",
-            f"Everybody who reaches {bind} can read the metrics, and drain the service.",
-            "A NetworkPolicy that admits the kubelet and the monitoring only."
+            f"Every client that reaches {bind} can read the metrics and drain the service.",
+            "Add a NetworkPolicy that admits only the kubelet and the monitoring."
             if in_kubernetes
-            else "Loopback; or a firewall, where others must probe and scrape.",
+            else "Bind to loopback; or use a firewall if other machines probe and scrape.",
         )
     elif in_kubernetes:
         yield warning(
             "management",
-            f"Only this pod reaches {bind}, but Kubernetes and Prometheus ask from outside of it.",
+            f"Only this pod reaches {bind}, but Kubernetes and Prometheus connect from outside.",
             "SERVICE_MANAGEMENT_BIND=0.0.0.0:8001, with a NetworkPolicy.",
         )
     else:

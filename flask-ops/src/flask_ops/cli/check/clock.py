@@ -1,4 +1,4 @@
-"""Whether the clock can be right. Timestamps, request ids and the time that requests waited come from it."""
+"""Checks of the clock, the source of timestamps, request ids and the waiting time of requests."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class _Timex(ctypes.Structure):
 
 
 def is_synchronised() -> bool | None:
-    """Return what the kernel says of its clock; None where it says nothing."""
+    """Tell whether the kernel reports a synchronised clock; None if it reports nothing."""
     if not sys.platform.startswith("linux"):
         return None
-    state = _Timex()  # no modes: it reads
+    state = _Timex()  # without modes, adjtimex() only reads
     try:
         answer = ctypes.CDLL(None).adjtimex(ctypes.byref(state))
-    except (AttributeError, OSError):  # another C library
+    except (AttributeError, OSError):  # this C library has no adjtimex()
         return None
     return None if answer < 0 else not state.status & _UNSYNCHRONISED  # a container may forbid it
 
@@ -44,24 +44,24 @@ def is_synchronised() -> bool | None:
 def look(
     now: Callable[[], float] = time.time, synchronised: Callable[[], bool | None] = is_synchronised
 ) -> Iterator[Finding]:
-    """Yield what can be said without a network: a clock that no program corrects can be right, too."""
+    """Yield findings that need no network. An unsynchronised clock can still be right."""
     written = max(path.stat().st_mtime for path in Path(__file__).parent.parent.rglob("*.py"))
     if now() < written - _DAY:
         days = (written - now()) / _DAY
         yield warning(
             "clock",
             f"It is {days:.0f} days behind the newest file of the service, which cannot be from the future.",
-            "Set the clock of the host; where it is right, the file's time is wrong.",
+            "Set the clock of the host. If it is right, the file's time is wrong.",
         )
         return
     answer = synchronised()
     if answer is None:
-        yield note("clock", "Whether it is synchronised cannot be seen from here.")
+        yield note("clock", "Its synchronisation is unknown here.")
     elif answer:
-        yield ok("clock", "The kernel says that it is synchronised.")
+        yield ok("clock", "The kernel reports that it is synchronised.")
     else:
         yield note(
             "clock",
-            "The kernel knows of nothing that synchronises it.",
-            "chrony (with rtcsync, else the kernel is not told) or systemd-timesyncd on the host.",
+            "The kernel reports that it is not synchronised.",
+            "Run systemd-timesyncd on the host, or chrony with rtcsync, which informs the kernel.",
         )

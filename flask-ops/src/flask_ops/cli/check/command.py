@@ -1,4 +1,4 @@
-"""``check``: what in this environment is unsafe or will not work, and the cure."""
+"""The command ``check``: faults and risks of this environment, with their remedies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run(
     application: str,
     environ: Mapping[str, str] = os.environ,
 ) -> int:
-    """Write what is found to standard output; return the exit code, 1 if there is an error."""
+    """Write the findings to standard output. Return the exit code, 1 after an error."""
     server = options.server or _server()
     settings, problems = read_settings(settings_class, environ, server)
     tried = None if problems else _try(options, application, environ, with_gunicorn=server == "gunicorn")

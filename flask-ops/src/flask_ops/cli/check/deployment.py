@@ -1,4 +1,4 @@
-"""The deployment as it would be, put together from the environment and from Gunicorn's configuration."""
+"""The planned deployment, assembled from the environment and Gunicorn's configuration."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _WAITRESS_CONNECTIONS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """What would serve, and with what.
+    """The server of a deployment, its settings and its limits.
 
-    ``problems`` are those of the settings, in whose place are defaults. ``connections`` is how many one worker keeps
-    open at one time, ``graceful_seconds`` how long requests in flight may take on a stop, and ``grace`` the seconds
-    that the supervisor gives in all; None is not known.
+    ``settings`` has defaults in place of invalid values, which ``problems`` lists. ``connections`` is the maximum
+    of open connections per worker. ``graceful_seconds`` is the time for requests in flight at a stop. ``grace`` is the
+    time for the whole stop that the supervisor allows, in seconds. None means unknown.
     """
 
     environ: Mapping[str, str]
@@ -37,18 +37,18 @@ class Deployment:
 
     @property
     def gunicorn(self) -> GunicornValues | None:
-        """What Gunicorn's configuration says; None for another server, or where it cannot be read."""
+        """The values of Gunicorn's configuration; None for another server, or if it cannot be loaded."""
         return self.trial.gunicorn if self.trial else None
 
     @property
     def processes(self) -> int:
-        """How many processes load the application."""
+        """The number of processes: the workers and, except with Waitress, a master."""
         return self.workers if self.server == "waitress" else self.workers + 1
 
 
 def read_settings(settings: type[Settings], environ: Mapping[str, str], server: str) -> tuple[Settings, list[str]]:
-    """Return the settings, with defaults where they cannot be used, and what is wrong with them."""
-    # What `python -m service`, which is how Waitress serves, takes where nothing is set.
+    """Return the settings, with defaults in place of invalid values, and the problems."""
+    # `python -m service` starts Waitress, and its default is development.
     default = Mode.DEVELOPMENT if server == "waitress" else Mode.PRODUCTION
     try:
         return settings.from_environ(environ, default_mode=default), []
@@ -64,7 +64,7 @@ def assemble(
     trial: Trial | None,
     grace: float | None,
 ) -> Deployment:
-    """Return what would serve."""
+    """Return the planned deployment."""
     common: dict[str, Any] = {
         "environ": environ,
         "server": server,

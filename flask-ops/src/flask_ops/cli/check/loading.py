@@ -1,6 +1,6 @@
 """The process that loads Gunicorn's configuration and the application for ``flask_ops.cli.check.trial``.
 
-It writes one object of JSON to standard output, or fails with the reason in the last line of standard error.
+It writes one JSON object to standard output, or fails with the reason in the last line of standard error.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 _MASTER = "flask_ops.servers.gunicorn.arbiter"
-"""What ``on_starting`` loads, before any worker is forked."""
+"""The module that ``on_starting`` loads, before any worker is forked."""
 
 
 def main(arguments: list[str]) -> None:
-    """Load the application that the first argument names and, with a second one, Gunicorn's configuration first."""
+    """Load Gunicorn's configuration, if the second argument names one, then the application of the first argument."""
     result = os.dup(1)
-    os.dup2(2, 1)  # whatever is printed meanwhile is no result
+    os.dup2(2, 1)  # keep printed text out of the result
     begin = time.monotonic()
     target, *configuration = arguments
     sys.path.insert(0, str(Path.cwd()))
@@ -34,22 +34,22 @@ def main(arguments: list[str]) -> None:
             found["master_bytes"] = _own_memory()
         importlib.import_module(target.partition(":")[0])
         found["loaded_bytes"] = _own_memory()
-    except (Exception, SystemExit) as fault:  # noqa: BLE001 - whatever an application raises is what is to be told
+    except (Exception, SystemExit) as fault:  # noqa: BLE001 - an application may raise anything, and this reports it
         found["fault"] = f"{type(fault).__name__}: {fault}"
     os.write(result, json.dumps({**found, "seconds": time.monotonic() - begin}).encode())
 
 
 def _leave_nothing(**_: object) -> None:
-    """Make no store."""
+    """Create no store."""
 
 
 def _read_gunicorn(target: str, configuration: str) -> tuple[str, dict[str, Any]]:
-    """Return the application, and Gunicorn's settings."""
+    """Return the application and Gunicorn's settings."""
     from gunicorn.app.wsgiapp import WSGIApplication  # noqa: PLC0415 - not on Windows
 
-    from flask_ops.cli.check import starting  # noqa: PLC0415 - as WSGIApplication
-    from flask_ops.ops import startup  # noqa: PLC0415 - with a library that others do without
-    from flask_ops.servers.gunicorn import connections  # noqa: PLC0415 - as WSGIApplication
+    from flask_ops.cli.check import starting  # noqa: PLC0415 - not on Windows
+    from flask_ops.ops import startup  # noqa: PLC0415 - it imports more than other servers need
+    from flask_ops.servers.gunicorn import connections  # noqa: PLC0415 - not on Windows
 
     startup.open_store = _leave_nothing  # configure() calls it
     is_given = configuration.startswith("python:")  # by the command line, so the file need not name an application
@@ -76,12 +76,12 @@ def _worker_class_fault(config: Any) -> str | None:
 
     try:
         return worker_classes.fault(config)
-    except Exception:  # noqa: BLE001 - it cannot be loaded, which is among the problems
+    except Exception:  # noqa: BLE001 - a class that cannot be loaded is already among the problems
         return None
 
 
 def _own_memory() -> int | None:
-    """Return the memory of this process that no file backs, in bytes (proc_pid_status(5)); None if not on Linux."""
+    """Return the anonymous memory of this process in bytes (proc_pid_status(5)); None if not on Linux."""
     try:
         status = Path("/proc/self/status").read_bytes()
         return int(status.partition(b"RssAnon:")[2].split(None, 1)[0]) * 1024

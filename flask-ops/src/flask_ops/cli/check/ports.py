@@ -1,4 +1,4 @@
-"""Whether the service could have the addresses on which it would listen."""
+"""Checks that the addresses of the service are free."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def look(deployment: Deployment) -> Iterator[Finding]:
         wanted.append(deployment.settings.management_bind)
     for position, address in enumerate(wanted):
         if any(_collide(address, other) for other in wanted[:position]):
-            yield error("port", f"{address} is wanted twice.", "Another SERVICE_MANAGEMENT_BIND, or SERVICE_BIND.")
+            yield error("port", f"{address} is used twice.", "Change SERVICE_MANAGEMENT_BIND or SERVICE_BIND.")
         else:
             yield _availability(address)
 
@@ -33,7 +33,7 @@ def _collide(one: Address, other: Address) -> bool:
 
 
 def _availability(address: Address) -> Finding:
-    """Bind and let go, which no client can notice, for nothing listens."""
+    """Bind and close again. Clients do not notice, because nothing listens."""
     try:
         if address.unix:
             _try_unix(Path(address.unix))
@@ -42,11 +42,11 @@ def _availability(address: Address) -> Finding:
     except OSError as fault:
         reason = fault.strerror or str(fault)
         cures = {
-            errno.EADDRINUSE: "Stop what listens there, or take another address.",
-            errno.EACCES: "A port from 1024 on, or a folder that this user may write to.",
-            errno.ENOENT: "Make the folder of the socket before.",
+            errno.EADDRINUSE: "Stop the program that listens there, or use another address.",
+            errno.EACCES: "Use a port from 1024 on, or a folder that this user can write to.",
+            errno.ENOENT: "Create the folder of the socket first.",
         }
-        return error("port", f"{address}: {reason}.", cures.get(fault.errno or 0, "An address of this machine."))
+        return error("port", f"{address}: {reason}.", cures.get(fault.errno or 0, "Use an address of this machine."))
     return ok("port", f"{address} is free.")
 
 
@@ -55,7 +55,7 @@ def _try_tcp(address: Address) -> None:
         address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
     with socket.socket(family, kind, protocol) as attempt:
-        if os.name == "posix":  # on Windows it would take an address that is taken
+        if os.name == "posix":  # on Windows this option would allow an address in use
             attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         attempt.bind(target)
 
@@ -65,9 +65,9 @@ def _try_unix(path: Path) -> None:
     if not folder.is_dir():
         raise FileNotFoundError(errno.ENOENT, f"there is no folder {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, f"this user may not write to {folder}")
+        raise PermissionError(errno.EACCES, f"this user cannot write to {folder}")
     if path.exists():
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(1)
             if probe.connect_ex(str(path)) == 0:
-                raise OSError(errno.EADDRINUSE, "somebody listens there")
+                raise OSError(errno.EADDRINUSE, "a program listens there")

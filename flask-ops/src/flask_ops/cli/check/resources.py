@@ -1,4 +1,4 @@
-"""What the machine or the container grants: memory, CPUs, open files."""
+"""Checks of the limits of the machine or the container: memory, CPUs, open files."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ except ImportError:  # Windows
 
 _MIB = 2**20
 _SHARE = 0.75
-"""Of the limit; the rest is for what requests hold, and for the kernel's buffers."""
+"""Usable share of the limit. The rest is for requests in flight and the kernel's buffers."""
 _WORKER = 10 * _MIB
-"""What a worker adds besides what it imports: its threads, and its copies of shared pages that it writes to. Measured
-as what six more of them cost: 11 MiB each under Gunicorn, 13 after 30,000 requests; 6 under uWSGI, then 18."""
+"""Memory of a worker besides its imports: its threads, and its copies of shared pages that it writes to. Measured with
+six more workers: 11 MiB each under Gunicorn, 13 after 30,000 requests; 6 under uWSGI, then 18."""
 _OWN_DESCRIPTORS = 32
-"""A worker that serves nobody has 24 of them open, measured with Gunicorn."""
+"""An idle Gunicorn worker had 24 of them open."""
 _DESCRIPTORS_A_THREAD = 4
-"""For what a request opens itself."""
+"""For files and sockets that a request opens."""
 
 
 def look(deployment: Deployment, root: Path = Path("/")) -> Iterator[Finding]:
-    """Yield what is found about the resources; ``root`` stands for ``/`` in tests."""
+    """Yield findings about the resources; ``root`` stands for ``/`` in tests."""
     yield _memory(deployment, root)
     if deployment.server != "waitress":
         yield _cpus(deployment)
@@ -37,17 +37,17 @@ def look(deployment: Deployment, root: Path = Path("/")) -> Iterator[Finding]:
 
 
 def _memory(deployment: Deployment, root: Path) -> Finding:
-    """Compare the limit with what all processes need together, which share what was there before the workers' fork.
+    """Compare the limit with the need of all processes, which share the memory from before the workers' fork.
 
     Measured in cgroups without swap, under 64 connections, with 27 MiB loaded. Two workers need 48 MiB by this
-    reckoning: with a limit of 47, 50 and 55 MiB the kernel killed processes, with 60 and 70 none. Eight need 109:
+    estimate: the kernel killed processes with a limit of 47, 50 and 55 MiB, and none with 60 and 70. Eight need 109:
     killed with 115, 120 and 130, none with 150. Sixteen need 191, and had a peak of 228. Eight workers of uWSGI need
     107: killed with 90 and 105.
     """
     limit, where = _limit(root)
     trial = deployment.trial
     if trial is None or trial.loaded_bytes is None or limit is None:
-        return note("memory", "What the processes need cannot be compared with what is granted here.")
+        return note("memory", "The need of the processes or the limit is unknown here.")
     first = trial.master_bytes or trial.loaded_bytes
     more = max(0, trial.loaded_bytes - first) + _WORKER
     workers = 0 if deployment.server == "waitress" else deployment.workers
@@ -57,14 +57,14 @@ def _memory(deployment: Deployment, root: Path) -> Finding:
     fitting = max(1, int((_SHARE * limit - first) / more))
     cure = f"WEB_CONCURRENCY={fitting}, or more memory." if fitting < workers else "More memory."
     if need > limit:
-        return error("memory", f"{text}: the kernel would kill them, or swap.", cure)
+        return error("memory", f"{text}: the kernel would kill processes, or swap.", cure)
     if need > _SHARE * limit:
-        return warning("memory", f"{text}: little is left for the requests.", cure)
+        return warning("memory", f"{text}: too little is left for requests.", cure)
     return ok("memory", f"{text}.")
 
 
 def _limit(root: Path) -> tuple[int | None, str]:
-    """Return the smallest limit in bytes, and whose it is."""
+    """Return the smallest limit in bytes, and its owner."""
     limits = [(size, "the cgroup") for size in map(_group_limit, cgroup.levels("memory", root)) if size is not None]
     try:
         total = (root / "proc/meminfo").read_bytes().partition(b"MemTotal:")[2].split(None, 1)[0]
@@ -78,7 +78,7 @@ def _group_limit(group: Path) -> int | None:
     for name in ("memory.max", "memory.limit_in_bytes"):
         try:
             return int((group / name).read_text())
-        except (OSError, ValueError):  # another version's file, or `max`
+        except (OSError, ValueError):  # the file of the other cgroup version, or `max`
             continue
     return None
 
@@ -88,8 +88,8 @@ def _cpus(deployment: Deployment) -> Finding:
     if workers > max(cpus, 2):
         return warning(
             "cpus",
-            f"{workers} workers share {cpus} {'CPU' if cpus == 1 else 'CPUs'}: they take memory, and gain no speed.",
-            f"WEB_CONCURRENCY={max(cpus, 2)}, with more SERVICE_THREADS where views wait; or leave it unset.",
+            f"{workers} workers share {cpus} {'CPU' if cpus == 1 else 'CPUs'}: this costs memory and gains no speed.",
+            f"WEB_CONCURRENCY={max(cpus, 2)}, with more SERVICE_THREADS if views wait; or leave it unset.",
         )
     return ok("cpus", f"{workers} workers on {cpus} {'CPU' if cpus == 1 else 'CPUs'}.")
 

@@ -1,6 +1,6 @@
-"""What Gunicorn finds out only when it starts: what its configuration names, and whether that is there.
+"""Checks of the classes and files in Gunicorn's configuration, which Gunicorn opens only at its start.
 
-It is for the process of ``flask_ops.cli.check.loading``, for it imports what is named.
+They run in the process of ``flask_ops.cli.check.loading``, because they import these classes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gunicorn import sock
 
 
 def problems(config: Any) -> Iterator[str]:
-    """Yield why Gunicorn would not start with its ``config``, or would serve nobody."""
+    """Yield the reasons why Gunicorn would not start with its ``config``, or would answer no requests."""
     if config.workers < 1:
         yield "workers is 0"
     if config.preload_app:
@@ -23,15 +23,15 @@ def problems(config: Any) -> Iterator[str]:
     for names, attempt in _ATTEMPTS.items():
         try:
             attempt(config)
-        except Exception as fault:  # noqa: BLE001 - whatever code that is named raises is what is to be told
+        except Exception as fault:  # noqa: BLE001 - the named code may raise anything, and this reports it
             values = {name: config.settings[name].get() for name in names}
             shown = ", ".join(f"{name} is {value}" for name, value in values.items() if value is not None)
-            cause = fault.__context__ or fault  # Gunicorn puts the traceback of what it cannot import into its text
+            cause = fault.__context__ or fault  # Gunicorn's text contains the whole traceback of a failed import
             yield f"{shown}: {type(cause).__name__}: {cause}"
 
 
 def _load(name: str, config: Any) -> None:
-    # Of a module without such a class, Gunicorn's configuration gives the name itself.
+    # For a module without such a class, Gunicorn's configuration returns the name itself.
     if not callable(getattr(config, name)):
         raise TypeError("there is no such class in the module")
 
@@ -44,7 +44,7 @@ def _load_certificate(config: Any) -> None:
 def _make_pid_file(config: Any) -> None:
     folder = Path(config.pidfile or ".").absolute().parent
     if config.pidfile and not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(f"{folder} is no folder where this user may write")
+        raise PermissionError(f"this user cannot write to {folder}")
 
 
 _ATTEMPTS: dict[tuple[str, ...], Callable[[Any], object]] = {
@@ -53,4 +53,4 @@ _ATTEMPTS: dict[tuple[str, ...], Callable[[Any], object]] = {
     ("certfile", "keyfile", "ca_certs"): _load_certificate,
     ("pidfile",): _make_pid_file,
 }
-"""By the settings that each one needs."""
+"""The checks, by the settings that each one reads."""

@@ -1,4 +1,4 @@
-"""Where the metrics store and the heartbeat files of several workers would be."""
+"""Checks of the folders for the metrics store and the heartbeat files."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from flask_ops.metrics import store_layout
 
 _IN_MEMORY = {"tmpfs", "ramfs", "devtmpfs"}
 _BYTES_A_PROCESS = 2**20
-"""A worker of a small service had written 60 KiB after 4,000 requests; 300 combinations of method, route and
-status take a MiB."""
+"""A worker of a small service wrote 60 KiB for 4,000 requests. 300 combinations of method, route and status take
+1 MiB."""
 _OURS = "lock"
-"""The file that each store has."""
-_CURE = "TMPDIR=/dev/shm, or a tmpfs of its own there or at PROMETHEUS_MULTIPROC_DIR."
+"""A file that each store has."""
+_CURE = "Set TMPDIR=/dev/shm, or mount a tmpfs there or at PROMETHEUS_MULTIPROC_DIR."
 
 
 def look(deployment: Deployment) -> Iterator[Finding]:
-    """Yield what is found about both folders; one process keeps its metrics in its own memory."""
+    """Yield findings about both folders. A single process keeps its metrics in memory."""
     chosen = deployment.environ.get(multiprocess.VARIABLE, "").strip()
     if deployment.server != "waitress" or chosen:
         yield from _store(deployment, Path(chosen) if chosen else None)
@@ -31,7 +31,7 @@ def look(deployment: Deployment) -> Iterator[Finding]:
     if heartbeat is not None and not os.access(heartbeat, os.W_OK | os.X_OK):
         yield error(
             "heartbeat",
-            f"No worker could start: worker_tmp_dir is {heartbeat}, where this user may not write.",
+            f"No worker could start: this user cannot write to worker_tmp_dir, {heartbeat}.",
             "Mount a tmpfs there, or set worker_tmp_dir in gunicorn.conf.py.",
         )
 
@@ -40,8 +40,8 @@ def _store(deployment: Deployment, chosen: Path | None) -> Iterator[Finding]:
     if chosen is None:
         try:
             folder = Path(tempfile.gettempdir())
-        except FileNotFoundError:  # it tries to write, so all of them may be full
-            yield error("store", "No folder for temporary files can be written: the metrics store has no place.", _CURE)
+        except FileNotFoundError:  # gettempdir() tries to write, so all folders may be full
+            yield error("store", "The metrics store needs a writable folder for temporary files. There is none.", _CURE)
             return
     else:
         folder = chosen
@@ -52,20 +52,20 @@ def _store(deployment: Deployment, chosen: Path | None) -> Iterator[Finding]:
         disk.reserve(folder, need)
     except OSError as fault:
         if fault.errno in {errno.ENOSPC, errno.EDQUOT}:
-            text = f"{folder} has less than {need // 2**20} MiB left: a worker would be killed (SIGBUS) as it counts."
+            text = f"{folder} has less than {need // 2**20} MiB left: SIGBUS would kill a worker that records metrics."
         else:
             text = f"The metrics store cannot be written in {folder}: {fault.strerror}."
         yield error("store", text, _CURE)
         return
     kind = file_system(folder)
     if kind is None:
-        yield note("store", f"{folder} has room; which file system it is cannot be seen.")
+        yield note("store", f"{folder} has room; its file system is unknown.")
     elif kind in _IN_MEMORY:
         yield ok("store", f"{folder} is in memory ({kind}) and has room for {need // 2**20} MiB.")
     else:
         yield warning(
             "store",
-            f"{folder} is on {kind}, not in memory: each request writes there, and the kernel writes that back.",
+            f"{folder} is on {kind}, not in memory: each request writes there, and the kernel writes it to disk.",
             _CURE,
         )
 
@@ -75,13 +75,13 @@ def _foreign_files(folder: Path) -> Iterator[Finding]:
     if doomed and not (folder / _OURS).exists():
         yield warning(
             "store",
-            f"{multiprocess.VARIABLE} is {folder}, where {min(doomed)} of another program would be removed.",
-            "A folder of its own.",
+            f"{multiprocess.VARIABLE} is {folder}: {min(doomed)} of another program would be removed.",
+            "Use a separate folder.",
         )
 
 
 def file_system(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str | None:
-    """Return the type of the file system that ``path`` is on, None if not on Linux: proc_pid_mountinfo(5)."""
+    """Return the file system type of ``path`` (proc_pid_mountinfo(5)); None if not on Linux."""
     try:
         lines = mounts.read_text(errors="surrogateescape").splitlines()
     except OSError:
@@ -89,7 +89,7 @@ def file_system(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str 
     types = {}
     for line in lines:
         mount, _, source = line.partition(" - ")
-        # A later one covers an earlier one. Blanks are written as \\040.
+        # A later mount covers an earlier one. The kernel writes a blank as \\040.
         types[mount.split()[4].replace("\\040", " ")] = source.split()[0]
     real = path.resolve()
     return next((types[str(place)] for place in [real, *real.parents] if str(place) in types), None)

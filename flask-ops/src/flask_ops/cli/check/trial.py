@@ -1,4 +1,4 @@
-"""See what comes out where Gunicorn's configuration and the application are loaded, in a process of their own."""
+"""The trial load of Gunicorn's configuration and the application, in a separate process."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from flask_ops.core import multiprocess
 from flask_ops.core.address import Address
 
 SECONDS = 30.0
-"""For all of it: Gunicorn gives a worker as long to start."""
+"""Limit for the whole trial. Gunicorn allows a worker the same time to start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GunicornValues:
     """Gunicorn's settings as they result from its file and from ``GUNICORN_CMD_ARGS``.
 
-    ``connections`` is how many a worker keeps open at one time. ``binds`` are the addresses it opens itself.
-    ``problems`` say why it would not start with them, or would serve nobody.
-    ``worker_class_fault`` says why the service cannot run with that class of workers.
+    ``connections`` is the maximum of open connections per worker. ``binds`` are the addresses that Gunicorn opens
+    itself. ``problems`` are the reasons why it would not start, or would answer no requests. ``worker_class_fault``
+    is the reason why the service cannot run with the worker class.
     """
 
     binds: tuple[Address, ...]
@@ -39,11 +39,11 @@ class GunicornValues:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What came out.
+    """The result of a trial.
 
-    ``fault`` says why it failed. ``loaded_bytes`` is the memory of a process that no file backs, with the application
-    imported and no request served; ``master_bytes`` is that of Gunicorn's master, which does not import it and whose
-    pages the workers share. None where that cannot be measured, or there is no such master.
+    ``fault`` is the reason of a failure. ``loaded_bytes`` is the anonymous memory of a process that has imported the
+    application and served no request. ``master_bytes`` is the anonymous memory of Gunicorn's master. The master does
+    not import the application, and the workers share its pages. None means not measured, or no such master.
     """
 
     fault: str | None = None
@@ -58,10 +58,10 @@ def run(
 ) -> Trial:
     """Load ``application``, ``module:name`` or ``module:factory()``, and Gunicorn's configuration.
 
-    ``configuration`` is what Gunicorn takes if nothing names another one. No socket is opened, no thread started, no
-    store made.
+    ``configuration`` is the file that Gunicorn reads unless another one is named. The trial opens no socket, starts no
+    thread and creates no store.
     """
-    # Adopters make metrics where they import: those are not to be written into a store that is in use.
+    # Applications may write metrics during their import, which must not reach a store in use.
     child = {name: value for name, value in environ.items() if name != multiprocess.VARIABLE}
     command = [
         sys.executable,
@@ -85,7 +85,7 @@ def run(
 
 
 def _result(out: bytes) -> dict[str, Any] | None:
-    """Read the object of the last line, before which Python's start may have written; None if there is none."""
+    """Read the JSON object of the last line; None if there is none. The start of Python may print other lines."""
     try:
         found = json.loads(out.rpartition(b"\n")[2])
     except ValueError:
@@ -95,7 +95,7 @@ def _result(out: bytes) -> dict[str, Any] | None:
 
 def _values(found: dict[str, Any]) -> GunicornValues:
     addresses = found.pop("addresses")
-    # A number is a descriptor, on which somebody else listens already.
+    # A number is an inherited descriptor, which already listens.
     binds = [
         Address(unix=address) if isinstance(address, str) else Address(address[0] or "0.0.0.0", address[1])  # noqa: S104 - what an empty host means
         for address in addresses
@@ -107,7 +107,7 @@ def _values(found: dict[str, Any]) -> GunicornValues:
 
 
 def _last_line(text: bytes) -> str:
-    """Return the last line; of one of the log, the event."""
+    """Return the last line, or only its event if it is a log line."""
     lines = text.decode(errors="backslashreplace").split("\n")
     line = next((line.strip() for line in reversed(lines) if line.strip()), "")
     try:

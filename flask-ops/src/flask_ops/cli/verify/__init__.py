@@ -1,1 +1,1 @@
-"""What can be said about a deployment from outside once it runs: ``python -m service verify``."""
+"""Tests of a running service from outside: ``python -m service verify``."""

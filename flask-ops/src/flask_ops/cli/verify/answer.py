@@ -1,4 +1,4 @@
-"""One response, and what of it can be read."""
+"""One response and its parsed parts."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from flask_ops.cli.verify.target import without_secrets
 
 _MAX_JSON_BYTES = 2**20
-"""What is larger is none of the answers that are looked into, and could take seconds to read."""
+"""A longer body is not parsed: no expected answer is that long, and parsing could take seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response; ``seconds`` from before the connection to the end of its body."""
+    """A response. ``seconds`` is the time from before the connection to the end of the body."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -23,7 +23,7 @@ class Answer:
     seconds: float
 
     def header(self, name: str) -> str:
-        """Return the value of a header, empty where there is none."""
+        """Return the value of a header, or an empty string."""
         return str(self.headers.get(name, ""))
 
     @property
@@ -32,7 +32,7 @@ class Answer:
         return self.header("Content-Type").partition(";")[0].strip().lower()
 
     def json(self) -> Any:
-        """Return the body as read from JSON, an empty object where it is something else."""
+        """Return the JSON object of the body, empty if the body is anything else."""
         try:
             found = json.loads(self.body) if len(self.body) <= _MAX_JSON_BYTES else {}
         except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The certificate of a service with TLS. One that is not valid has ended the first request already."""
+"""The test of the certificate of a service with TLS. An invalid one already fails the first request."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _DAY = 86400
 
 
 def look(client: Client, days: int) -> Iterator[Finding]:
-    """Say when the certificate ends; warn where fewer ``days`` are left. Raises NoAnswerError."""
+    """Yield the end of the certificate, as a warning if fewer than ``days`` are left. Raises NoAnswerError."""
     version, certificate = client.certificate()
     end = ssl.cert_time_to_seconds(certificate["notAfter"])
     left = int((end - time.time()) // _DAY)
     text = f"{version}, certificate valid until {datetime.fromtimestamp(end, UTC):%Y-%m-%d}, {left} days"
     if left < days:
-        yield warning("tls", f"{text}.", "Renew it, and see why nothing has renewed it by itself.")
+        yield warning("tls", f"{text}.", "Renew it, and find out why it was not renewed automatically.")
     else:
         yield ok("tls", text)

@@ -1,4 +1,4 @@
-"""Ask with HTTP, never longer than allowed, and follow nothing."""
+"""An HTTP client with time limits, which follows no redirects."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from flask_ops.cli.verify.answer import Answer
 from flask_ops.cli.verify.target import Target
 
 MAX_BYTES = 64 * 2**20
-"""Of a body; a scrape of 300,000 series has as many."""
+"""Limit for a body. A scrape of 300,000 series is as long."""
 _BROKEN_OFF = "the connection was closed in the middle of the answer"
 T = TypeVar("T")
 
 
 class NoAnswerError(Exception):
-    """There was no answer, or not all of it; the text says why."""
+    """The answer is missing or incomplete; the text gives the reason."""
 
 
 class ClosedError(NoAnswerError):
-    """The connection was closed before any answer, as some proxies refuse."""
+    """The connection was closed before any answer. Some proxies refuse requests in this way."""
 
 
 class OutOfTimeError(Exception):
@@ -31,24 +31,24 @@ class OutOfTimeError(Exception):
 
 
 class Client:
-    """Asks one target, each time on a connection of its own, on which proxies of the environment have no say."""
+    """Sends requests to one target, each on a new connection. It ignores proxies of the environment."""
 
     def __init__(self, target: Target, *, timeout: float, deadline: float) -> None:
-        """Bound each request by ``timeout`` seconds, and all by ``deadline``, a time of ``time.monotonic()``."""
+        """Limit each request to ``timeout`` seconds, and all to ``deadline``, a time of ``time.monotonic()``."""
         self.target = target
         self._timeout = timeout
         self._deadline = deadline
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-        """Ask for ``path``, which starts with a slash. Raises NoAnswerError and OutOfTimeError."""
+        """Request ``path``, which starts with a slash. Raises NoAnswerError and OutOfTimeError."""
         return self.read(path, headers or {}, lambda answer: answer)
 
     def read(self, path: str, headers: Mapping[str, str], understand: Callable[[Answer], T]) -> T:
-        """Ask, and return what ``understand`` makes of the answer, in the time of the request. Raises as ``get``."""
+        """Request ``path`` and return the result of ``understand``, within the same limit. Raises as ``get``."""
         return self._bounded(lambda connection: understand(self._get(connection, path, headers)))
 
     def certificate(self) -> tuple[str, dict[str, Any]]:
-        """Return the version of TLS, and the certificate as in ``ssl.SSLSocket.getpeercert()``."""
+        """Return the version of TLS and the certificate, as in ``ssl.SSLSocket.getpeercert()``."""
 
         def read(connection: http.client.HTTPConnection) -> tuple[str, dict[str, Any]]:
             connection.connect()
@@ -58,7 +58,7 @@ class Client:
         return self._bounded(read)
 
     def wait(self, condition: Callable[[], bool], seconds: float, *, pause: float = 0.05) -> None:
-        """Return when ``condition`` is true, or after so many seconds; ``pause`` seconds lie between two tries."""
+        """Wait until ``condition`` is true, at most ``seconds``. Pause between two tries."""
         end = min(time.monotonic() + seconds, self._deadline)
         while not condition() and time.monotonic() < end:
             time.sleep(pause)
@@ -76,15 +76,14 @@ class Client:
                 raise NoAnswerError(_BROKEN_OFF) from None
             if len(body) > MAX_BYTES:
                 raise NoAnswerError(f"the answer has more than {MAX_BYTES // 2**20} MiB")
-            if response.length:  # so many bytes are missing, which `read` does not mind where it is given a size
+            if response.length:  # bytes are missing, which `read(size)` ignores
                 raise NoAnswerError(_BROKEN_OFF)
             return Answer(response.status, response.headers, body, time.perf_counter() - begin)
 
     def _bounded(self, call: Callable[[http.client.HTTPConnection], T]) -> T:
-        """Run ``call`` in a thread that is left to itself when the time is over.
+        """Run ``call`` in a thread, and abandon the thread when the time is over.
 
-        A socket's timeout bounds each step only: a server that sends a byte now and then would not be bounded by
-        it, nor is the look-up of a name.
+        A socket's timeout limits each step only: not a server that sends a byte now and then, nor a name lookup.
         """
         left = self._deadline - time.monotonic()
         if left <= 0:
@@ -135,4 +134,4 @@ def _reason(fault: Exception) -> str:
         return f"no TLS there: {fault.reason or fault}"
     if isinstance(fault, OSError):
         return (fault.strerror or str(fault)).lower()
-    return f"what came back is not HTTP ({type(fault).__name__})"
+    return f"the answer is not HTTP ({type(fault).__name__})"

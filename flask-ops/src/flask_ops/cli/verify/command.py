@@ -1,4 +1,4 @@
-"""``python -m service verify``: whether a service that runs is as it should be."""
+"""The command ``verify``: tests of a running service."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from flask_ops.cli.verify.target import Target
 
 
 def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    """Write what is found to standard output; return the exit code, 1 where there is an error.
+    """Write the findings to standard output. Return the exit code, 1 after an error.
 
-    Raises SystemExit with 2 where the arguments cannot be used.
+    Raises SystemExit with 2 for invalid arguments.
     """
     try:
         target, *managements = [Target.parse(url) for url in [options.url, *options.management]]
-    except ValueError as expected:  # the URL is not shown, for it can hold a password
-        parser.error(f"a URL cannot be used, expected {expected}")
+    except ValueError as expected:  # the URL may contain a password, so do not show it
+        parser.error(f"invalid URL, expected {expected}")
     if target.origin in [management.origin for management in managements]:
         parser.error("URL and --management are the same address")
     if len({(management.origin, management.path) for management in managements}) < len(managements):
@@ -33,10 +33,10 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     findings: list[Finding] = []
     try:
         for finding in _look(target, managements, options):
-            findings.append(finding)  # noqa: PERF402 - kept where the next one takes too long
+            findings.append(finding)  # noqa: PERF402 - keep it if the next one times out
     except OutOfTimeError:
-        cure = "--total-timeout SECONDS, if it may be so slow"
-        findings.append(error("time", f"Not done within {options.total_timeout:g} s; the rest was not asked.", cure))
+        cure = "Raise --total-timeout if the service may be so slow."
+        findings.append(error("time", f"Not done within {options.total_timeout:g} s; the rest was not tested.", cure))
     facts = {"url": str(target), "management": [*map(str, managements)]}
     width = shutil.get_terminal_size((110, 24)).columns
     sys.stdout.write(as_json(findings, facts) if options.json else f"{target}\n\n{as_table(findings, width)}")
@@ -50,13 +50,13 @@ def _look(target: Target, managements: list[Target], options: argparse.Namespace
         page = client.get(options.path)
     except NoAnswerError as reason:
         within = f" within {options.wait:g} s" if options.wait else ""
-        yield error(options.path, f"{target} cannot be reached{within}: {reason}.", "Nothing else was asked.")
+        yield error(options.path, f"{target} cannot be reached{within}: {reason}.", "Nothing else was tested.")
         return
     yield from answering.first(options.path, page)
     if target.scheme == "https":
         yield from _each("tls", partial(certificate.look, client, options.certificate_days))
     elif options.public:
-        yield warning("tls", "Plain http: everybody on the way can read and change it.", "A proxy with TLS in front.")
+        yield warning("tls", "Plain http: anyone on the way can read and change it.", "Put a proxy with TLS in front.")
     own = yield from counting.scrape_all([client])
     sources, before = (others, (yield from counting.scrape_all(others))) if others else ([client], own)
     yield from _each("metrics", partial(_count, client, sources, before, options.latency))
@@ -83,4 +83,4 @@ def _each(subject: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Findi
     try:
         yield from look()
     except NoAnswerError as reason:
-        yield error(subject, f"{str(reason)[0].upper()}{str(reason)[1:]}.", "The log of the service, and of its proxy.")
+        yield error(subject, f"{str(reason)[0].upper()}{str(reason)[1:]}.", "See the log of the service and its proxy.")

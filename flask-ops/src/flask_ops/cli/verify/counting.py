@@ -1,4 +1,4 @@
-"""Whether the metrics count the very requests that are made here, and how fast those are answered."""
+"""Tests of the metrics, which must count exactly the requests made here, and of the latency."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _METRICS = _REQUESTS, _START, _BUILD = (
 )
 REQUESTS = 10
 SECONDS = 2.0
-"""A request is counted when it is over, which is just after its client has the answer."""
+"""Limit for the wait. A request is counted at its end, just after its client has the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """What is read of the metrics of one instance: the requests it has counted, and what tells it from others."""
+    """The metrics of one instance: the requests that it has counted, and its identity."""
 
     counted: float
     started: float
@@ -35,7 +35,7 @@ class Scrape:
 
 
 def read(client: Client, path: str = scrape.PATH) -> Scrape | None:
-    """Scrape; return None where there are no metrics of the service. Raises NoAnswerError."""
+    """Scrape; return None without metrics of the service. Raises NoAnswerError."""
     return client.read(path, {"Accept": "text/plain;version=0.0.4"}, _understand)
 
 
@@ -61,19 +61,19 @@ def _understand(answer: Answer) -> Scrape | None:
 
 
 def ask(client: Client) -> list[Answer]:
-    """Make the requests that are to be found in the metrics, one after the other. Raises NoAnswerError."""
+    """Make the requests that the metrics must count, one after the other. Raises NoAnswerError."""
     return [client.get(LIVENESS) for _ in range(REQUESTS)]
 
 
 def judge(sources: Sequence[Client], before: Sequence[Scrape | None], answers: Sequence[Answer]) -> Iterator[Finding]:
-    """Compare the sum over all ``sources``, as scraped ``before`` and now, with the ``answers`` in between."""
+    """Compare the increase over all ``sources`` since ``before`` with the number of ``answers``."""
     made = sum(answer.status == 200 for answer in answers)
     known = [(client, scraped) for client, scraped in zip(sources, before, strict=True) if scraped is not None]
     if not known:
-        yield note("metrics", "There are none at this address, so nothing is said of them.", "--management URL")
+        yield note("metrics", "There are no metrics at this address, so they are not tested.", "Add --management URL.")
         return
     if not made:
-        yield error("metrics", f"No request to {LIVENESS} has succeeded that could be found in them.", "See above.")
+        yield error("metrics", f"No request to {LIVENESS} succeeded, so there is nothing to count.", "See above.")
         return
     increase, restarted = 0.0, False
 
@@ -92,18 +92,18 @@ def judge(sources: Sequence[Client], before: Sequence[Scrape | None], answers: S
     if restarted:
         yield warning(
             "metrics",
-            "Two scrapes are not of the same instance: several answer here in turn, or it has restarted.",
-            "--management URL, once for each instance",
+            "Two scrapes are not of the same instance: several instances answer here, or one has restarted.",
+            "Add --management URL for each instance.",
         )
     elif increase == made:
         yield ok("metrics", f"They count exactly the {made} requests made here.")
     elif increase > made:
-        yield ok("metrics", f"They count at least the {made} requests made here: {increase:.0f}, with those of others.")
-    else:  # not a number, too
+        yield ok("metrics", f"They count at least the {made} requests made here: {increase:.0f}, with other clients.")
+    else:  # also if it is not a number
         yield error(
             "metrics",
             f"They count {increase:.0f} of {made} requests.",
-            "--management URL for each instance, if there are more; else not all processes are in the sum.",
+            "Add --management URL for each instance. With one instance, some processes are missing from the sum.",
         )
 
 
@@ -111,14 +111,14 @@ def latency(answers: Sequence[Answer], limit: float) -> Finding:
     """Judge the median against ``limit`` (seconds)."""
     times = [answer.seconds for answer in answers]
     median = statistics.median(times)
-    text = f"p50 {median * 1000:.1f} ms, max {max(times) * 1000:.1f} ms of {len(times)} requests, with connecting"
+    text = f"p50 {median * 1000:.1f} ms, max {max(times) * 1000:.1f} ms of {len(times)} requests with new connections"
     if median > limit:
-        return warning("latency", f"{text}; the limit is {limit * 1000:g} ms.", "Is it far away, or has it no CPU?")
+        return warning("latency", f"{text}; the limit is {limit * 1000:g} ms.", "Is it far away, or short of CPU?")
     return ok("latency", text)
 
 
 def scrape_all(sources: Sequence[Client]) -> Generator[Finding, None, list[Scrape | None]]:
-    """Scrape each; return None for one that gives no metrics. Yield what is found where it gives no whole answer."""
+    """Scrape each source; return None for a source without metrics. Yield an error for an incomplete answer."""
     found: list[Scrape | None] = []
     for client in sources:
         try:
@@ -126,5 +126,5 @@ def scrape_all(sources: Sequence[Client]) -> Generator[Finding, None, list[Scrap
         except NoAnswerError as reason:
             found.append(None)
             if not isinstance(reason, ClosedError):
-                yield error("metrics", f"{client.target}{scrape.PATH}: {reason}.", "The log says more.")
+                yield error("metrics", f"{client.target}{scrape.PATH}: {reason}.", "See the log.")
     return found

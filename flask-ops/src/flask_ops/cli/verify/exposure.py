@@ -1,8 +1,8 @@
-"""What must not be there: the development server, its debugger, and what is for operators.
+"""Tests that the development server, its debugger and the paths for operators are not exposed.
 
-``/metrics`` on the application's port is a warning, for that is the service's default, and fit for a platform that
-routes one port only; what the world sees (``--public``) must not have it. The management paths are an error
-anywhere but on the management address: who reaches ``/drain`` can take the service out of service.
+``/metrics`` on the application's port is a warning, because it is the default, and some platforms route one port only.
+On a public URL (``--public``) it is an error. The management paths are an error everywhere but on the management
+address: a client that reaches ``/drain`` can drain the service.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from flask_ops.metrics import scrape
 
 _DEBUGGER = "/?__debugger__=yes&cmd=resource&f=style.css"
 PATHS = ("/livez", "/info", "/status", "/drain", "/resume", "/loglevel")
-"""What the management listener alone has."""
+"""Paths that only the management listener has."""
 _FIELDS = {"/info": {"pid", "server", "mode"}, "/status": {"service", "workers"}, "/loglevel": {"loggers"}}
-_INSTEAD = "SERVICE_ENV=production and a server of the README"
+_INSTEAD = "Set SERVICE_ENV=production and use a server of the README."
 
 
 def server(client: Client, first: Answer, scraped: Scrape | None) -> Iterator[Finding]:
@@ -29,34 +29,35 @@ def server(client: Client, first: Answer, scraped: Scrape | None) -> Iterator[Fi
     debugger = client.get(_DEBUGGER)
     if debugger.status == 200 and debugger.media_type == "text/css":
         yield error(
-            "server", "The development server answers, with its debugger: whoever gets the PIN runs code.", _INSTEAD
+            "server", "The development server answers, with its debugger: the PIN lets anyone run code.", _INSTEAD
         )
     elif "werkzeug" in name.lower() or (scraped and scraped.server == "werkzeug"):
         yield error("server", "This is a development server.", _INSTEAD)
     elif scraped and scraped.mode not in {"", "production"}:
-        yield error("server", f"It is in the mode {scraped.mode}.", "SERVICE_ENV=production")
+        yield error("server", f"The mode is {scraped.mode}.", "SERVICE_ENV=production")
     elif re.search(r"/\s*v?\d", name):
         yield note("server", f"It says its version: {name}.", "server_tokens off (nginx), ServerTokens Prod (Apache)")
     else:
-        yield ok("server", f"No development server, no debugger; it calls itself {name or 'nothing'}.")
+        yield ok("server", f"No development server, no debugger; the Server header is {name or 'empty'}.")
 
 
 def metrics(client: Client, scraped: Scrape | None, *, public: bool) -> Finding:
-    """Judge whether the application's port gives metrics; where it is ``public``, under no other spelling either."""
-    cure = "SERVICE_METRICS_ON_APP=false and scrape the management address; or have the proxy refuse it."
+    """Judge whether the application's port serves metrics and, if it is ``public``, also under other spellings."""
+    cure = "Set SERVICE_METRICS_ON_APP=false and scrape the management address; or refuse it in the proxy."
     if scraped is not None:
-        text = f"{scrape.PATH} is for everybody who reaches this URL."
+        text = f"Every client of this URL can read {scrape.PATH}."
         return error("exposed", text, cure) if public else warning("exposed", text, cure)
     found = [path for path in spellings(scrape.PATH) if public and _gives_metrics(client, path)]
     if found:
         return error("exposed", f"{scrape.PATH} is refused, but not {', '.join(found)}.", cure)
-    return ok("exposed", f"No {scrape.PATH} on the application's port{', however it is spelt' if public else ''}.")
+    return ok("exposed", f"No {scrape.PATH} on the application's port{', in any spelling' if public else ''}.")
 
 
 def spellings(path: str) -> list[str]:
-    """Return what some servers take for ``path``, which a proxy may not know that refuses it.
+    """Return spellings that some servers treat as ``path``, but that a proxy's rule may miss.
 
-    Dot segments and empty ones (RFC 3986, 5.2.4), escapes (2.1), and bad ones, with which HAProxy decodes nothing.
+    They contain dot segments or empty segments (RFC 3986, 5.2.4), escapes (2.1), or invalid escapes. HAProxy decodes
+    nothing in a path with an invalid escape.
     """
     escaped = f"/%{ord(path[1]):02x}{path[2:]}"
     bad = f"{path[:-1]}%{ord(path[-1]):02x}%"
@@ -72,7 +73,7 @@ def _gives_metrics(client: Client, path: str) -> bool:
 
 
 def management(client: Client) -> Finding:
-    """Ask for the management paths where clients are; nothing is posted, so nothing can be drained."""
+    """Request the management paths at the address for clients. GET drains nothing."""
     found = [path for path in PATHS if _is_management(client, path)]
     if found:
         return error(
@@ -84,7 +85,7 @@ def management(client: Client) -> Finding:
 
 
 def _is_management(client: Client, path: str) -> bool:
-    """Tell whether this is the form of the management listener's answer: an application can have such a path, too."""
+    """Tell whether the answer has the management listener's form: an application may have the same path."""
     try:
         answer = client.get(path)
     except NoAnswerError:

@@ -1,4 +1,4 @@
-"""What the management address answers."""
+"""Tests of the management address."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from flask_ops.cli.verify.counting import Scrape
 
 
 def look(client: Client, scraped: Scrape | None) -> Iterator[Finding]:
-    """Ask for liveness, readiness and facts; ``scraped`` is what its metrics gave. Raises NoAnswerError."""
+    """Request liveness, readiness and facts; ``scraped`` is the scrape of the address. Raises NoAnswerError."""
     where = client.target
     info = client.get("/info").json()
     if not {"name", "version", "server"} <= info.keys():
-        yield error("management", f"{where} is no management address.", "What SERVICE_MANAGEMENT_BIND says.")
+        yield error("management", f"{where} is not a management address.", "Use SERVICE_MANAGEMENT_BIND.")
         return
     for path in ("/livez", "/readyz"):
         answer = client.get(path)
         if answer.status != 200:
             said = str(answer.json().get("reason") or answer.json().get("status") or "")[:200]
-            yield error("management", f"{where}{path} answers {answer}: {said}.", "The log says more.")
+            yield error("management", f"{where}{path} answers {answer}: {said}.", "See the log.")
     if scraped is None:
         yield error("management", f"{where} has no metrics.", "Is it the address of this service?")
     facts = f"{info['name']} {info['version']} on {info['server']}"

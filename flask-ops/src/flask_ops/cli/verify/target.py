@@ -1,4 +1,4 @@
-"""The URL that is asked, and what of it may be shown."""
+"""The URL under test, and its form without secrets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _EXPECTED = "http://host[:port][/path] or https://host[:port][/path]"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a service is. ``path`` comes before each path that is asked, and does not end with a slash.
+    """The address of a service. ``path`` is the prefix of each path that is requested, without a final slash.
 
-    ``str()`` shows neither user nor password, which are sent as ``authorization``.
+    ``str()`` shows neither user nor password. ``authorization`` contains both.
     """
 
     scheme: str
@@ -24,13 +24,13 @@ class Target:
 
     @classmethod
     def parse(cls, text: str) -> Target:
-        """Read a URL. Raises ValueError, whose text is the form that was expected and never the URL."""
+        """Read a URL. Raises ValueError, whose text is the expected form and never the URL."""
         try:
             parts = urlsplit(text)
             host, port = parts.hostname, parts.port
-        except ValueError:  # a port that is none, a bracket that is not closed
+        except ValueError:  # an invalid port, or an unclosed bracket
             raise ValueError(_EXPECTED) from None
-        # Whatever is no plain character could not be sent.
+        # Other characters cannot be sent.
         is_plain = text.isascii() and text.isprintable() and " " not in text
         is_bare = not parts.query and not parts.fragment
         if parts.scheme not in {"http", "https"} or not host or port == 0 or not is_bare or not is_plain:
@@ -45,7 +45,7 @@ class Target:
 
     @property
     def authority(self) -> str:
-        """Host and port as in a URL, the port where it is not the scheme's own."""
+        """Host and port as in a URL, without the scheme's default port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == {"http": 80, "https": 443}[self.scheme] else f"{host}:{self.port}"
 
@@ -54,7 +54,7 @@ class Target:
 
 
 def without_secrets(url: str) -> str:
-    """Return a URL that a server has sent, without what it may carry: user, password, query and fragment."""
+    """Return a server's URL without user, password, query and fragment."""
     try:
         parts = urlsplit(url)
         return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
@@ -63,7 +63,7 @@ def without_secrets(url: str) -> str:
 
 
 def _authorization(parts: SplitResult) -> str | None:
-    """Return the header of RFC 7617."""
+    """Return the value of the header Authorization (RFC 7617); None without a user."""
     if parts.username is None:
         return None
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

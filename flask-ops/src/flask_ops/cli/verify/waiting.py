@@ -1,4 +1,4 @@
-"""Wait for a service that has just been started: ``--wait``."""
+"""The wait for a service that has just started: ``--wait``."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from flask_ops.cli.verify.target import Target
 from flask_ops.web.probes import READINESS
 
 _NOT_YET = {502, 503, 504}
-"""What a proxy answers that has nobody behind it, and the service that is not ready."""
+"""Answers of a proxy without a backend, and of a service that is not ready."""
 _PAUSE = 0.25
 """Seconds from one answer to the next request."""
 
 
 def until_ready(targets: Iterable[Target], *, seconds: float, timeout: float) -> None:
-    """Return when each target has answered that it is ready, or after so many seconds in all.
+    """Wait until each target is ready, at most ``seconds`` in total.
 
-    Any answer but 502, 503 and 504 will do: what is wrong with it is for the findings to say. ``timeout`` is that
-    of one request.
+    Any answer but 502, 503 and 504 ends the wait: the findings report its faults. ``timeout`` limits one request.
     """
     deadline = time.monotonic() + seconds
     for target in targets:
