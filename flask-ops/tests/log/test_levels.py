@@ -150,7 +150,7 @@ def test_there_is_an_end_to_what_can_be_overridden() -> None:
 def test_a_store_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(multiprocess.VARIABLE, "/nowhere")
 
-    assert (503, "The other processes cannot be told: No such file or directory.") == put(b'{"level": "debug"}')
+    assert (503, "Cannot inform the other processes: No such file or directory.") == put(b'{"level": "debug"}')
 
 
 def found(server: Server, workers: int, name: str = "some.library") -> set[str]:

@@ -1,4 +1,4 @@
-"""What a readiness check is, and what is known of one."""
+"""Readiness checks and their results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class Status(StrEnum):
-    """What a check, or all of them together, say."""
+    """The status of one check, or of all together."""
 
     STARTING = "starting"
     OK = "ok"
@@ -29,7 +29,7 @@ class Status(StrEnum):
 
     @property
     def is_ready(self) -> bool:
-        """True where requests are welcome."""
+        """True if the service accepts requests."""
         return self in {Status.OK, Status.DEGRADED}
 
 
@@ -37,13 +37,12 @@ class Status(StrEnum):
 class Check:
     """A dependency that the service needs to answer.
 
-    ``probe`` returns where it is well and raises where it is not. One that takes longer than
-    ``timeout`` (seconds) counts as failed. It runs again about ``interval`` (seconds) after it
-    ended, one run at a time. The first result counts at once; later it takes ``failures`` in a row
-    to go down and ``successes`` in a row to come up. Where a check that is not ``critical`` is
-    down, the service is degraded and stays ready.
+    ``probe`` raises an exception if the dependency fails. A run that takes longer than ``timeout`` (seconds) counts as
+    failed. The next run starts about ``interval`` (seconds) after the end of the last one. The first result counts at
+    once. After that, ``failures`` in a row take the check down, and ``successes`` in a row bring it up. If a check
+    that is not ``critical`` is down, the service is degraded and stays ready.
 
-    Raises ValueError or TypeError for what would never run, or never fail.
+    Raises ValueError or TypeError for a check that would never run, or never fail.
     """
 
     name: str
@@ -57,23 +56,21 @@ class Check:
     def __post_init__(self) -> None:
         which = f"check {self.name!r}"
         if not self.name or "," in self.name:
-            raise ValueError(f"{which}: a name has at least one character, and none of them is a comma")
+            raise ValueError(f"{which}: a name must have at least one character, and no comma")
         if any(is_other(self.probe) for is_other in (iscoroutinefunction, isasyncgenfunction, isgeneratorfunction)):
-            raise TypeError(
-                f"{which}: it must be a plain function; a call of an async def or of a generator runs nothing"
-            )
+            raise TypeError(f"{which}: it must be a plain function; calling an async def or a generator runs nothing")
         for seconds in (self.timeout, self.interval):
             if not (seconds > 0 and math.isfinite(seconds)):
-                raise ValueError(f"{which}: timeout and interval are seconds, more than 0 and finite")
+                raise ValueError(f"{which}: timeout and interval must be finite seconds above 0")
         for times in (self.failures, self.successes):
             if times < 1 or times % 1:
-                raise ValueError(f"{which}: failures and successes are whole numbers, more than 0")
+                raise ValueError(f"{which}: failures and successes must be whole numbers above 0")
 
 
 class Checks:
-    """The checks of an application, declared as views are.
+    """The checks of an application, declared like views.
 
-    ``checks = Checks()``, then ``@checks.add(timeout=1.0)`` before a function, whose name is the check's.
+    ``checks = Checks()``, then ``@checks.add(timeout=1.0)`` before a function. Its name is the name of the check.
     """
 
     def __init__(self) -> None:
@@ -87,7 +84,7 @@ class Checks:
     def add(self, name: str | None = None, **options: Any) -> Callable[[Probe], Probe]:
         """Register the decorated function; ``options`` are the fields of ``Check``.
 
-        Raises what ``Check`` does, and TypeError where the parentheses are forgotten.
+        Raises the errors of ``Check``, and TypeError if the parentheses are missing.
         """
         if callable(name):
             raise TypeError(f"check {getattr(name, '__name__', name)!r}: write @CHECKS.add(), with parentheses")
@@ -103,7 +100,7 @@ class Checks:
 
 
 def within(context: Callable[[], AbstractContextManager[object]], checks: Iterable[Check]) -> list[Check]:
-    """Return the checks as they run in a context of their own each time: in Flask's, ``current_app`` is there."""
+    """Return checks that enter a new ``context`` for each run. Flask's context provides ``current_app``."""
 
     def run(probe: Callable[[], object]) -> object:
         with context():
@@ -114,12 +111,12 @@ def within(context: Callable[[], AbstractContextManager[object]], checks: Iterab
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What is known of one check.
+    """The current result of one check.
 
-    ``seconds`` is how long it took last, or has been hanging; ``ended`` when that was, on the clock of
-    ``time.monotonic()``, which all processes of a machine share. ``reason`` says why it failed last,
-    which need not have taken it down: the type of an error, or ``timed out``. ``application`` numbers the applications
-    of a process.
+    ``seconds`` is the duration of the last run, or of the hanging one. ``ended`` is the time of the result, on the
+    clock of ``time.monotonic()``, which all processes of a machine share. ``reason`` is the cause of the last failure:
+    the type of an error, or ``timed out``. That failure need not have taken the check down. ``application`` numbers
+    the applications of a process.
     """
 
     name: str
@@ -133,10 +130,10 @@ class Result:
 
     @property
     def key(self) -> tuple[int, str]:
-        """Which check this is: two applications may have checks of the same name."""
+        """The identity of the check: two applications may have checks of the same name."""
         return self.application, self.name
 
     @property
     def age(self) -> float:
-        """How many seconds ago this became known."""
+        """The age of this result in seconds."""
         return max(time.monotonic() - self.ended, 0.0)

@@ -1,4 +1,4 @@
-"""Runs the readiness checks of one process in the background, so that no probe waits for a dependency."""
+"""The background runs of the readiness checks of one process. No probe waits for a dependency."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def _alone(_name: str) -> Status:
 
 
 class Health:
-    """The checks of one process, each in a thread of its own, and what they said last.
+    """The checks of one process, each in its own thread, and their last results.
 
-    ``others`` returns what other workers say of a check, STARTING where they say nothing.
+    ``others`` returns the status of a check in other workers, STARTING if they have no result.
     """
 
     def __init__(self, checks: Iterable[Check] = (), others: Callable[[str], Status] = _alone) -> None:
@@ -28,12 +28,12 @@ class Health:
         if len(set(names)) < len(names):
             raise ValueError(f"two readiness checks have the same name: {', '.join(sorted(names))}")
         self.application = 0
-        """Which application of the process this is, counted in the order in which they were attached."""
+        """The number of the application in the process, in the order of attachment."""
         self._pid = 0
         self._starting = threading.Lock()
 
     def start(self) -> None:
-        """Start the checks in this process, once. Threads do not survive a fork, so ask again after one."""
+        """Start the checks in this process, once. Threads do not survive a fork, so call this again after one."""
         if self._pid == os.getpid() or not background.is_allowed():
             return
         with self._starting:
@@ -44,7 +44,7 @@ class Health:
                     runner.start()
 
     def run_in_foreground(self) -> None:
-        """Run each check once, here and now, if background threads are forbidden."""
+        """Run each check once in this thread, if background threads are forbidden."""
         with self._starting:
             if self._pid != os.getpid() and not background.is_allowed():
                 for runner in self._runners:
@@ -52,7 +52,7 @@ class Health:
                     runner.run()
 
     def check(self, name: str) -> Check:
-        """Return the check called ``name``. Raises LookupError, which names those that exist."""
+        """Return the check called ``name``. Raises LookupError, which lists the existing names."""
         checks = {runner.check.name: runner.check for runner in self._runners}
         if not checks:
             raise LookupError(f"There is no check called {name!r}: the application has no checks.")
@@ -61,6 +61,6 @@ class Health:
         return checks[name]
 
     def results(self) -> list[Result]:
-        """Return what is known of each check."""
+        """Return the current result of each check."""
         self.start()
         return [replace(runner.result(), application=self.application) for runner in self._runners]

@@ -1,4 +1,4 @@
-"""The readiness of this process, as its metrics and for its siblings."""
+"""The readiness of this process, published as metrics and to the other processes."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ from flask_ops.metrics import store
 
 
 class HealthMetrics:
-    """Publishes what the checks of this process say, and combines it with what other processes have published."""
+    """Publishes the results of this process, and combines them with the results of other processes."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._healths: list[ref[Health]] = []
-        self._publishing = threading.Lock()  # by the pulse, and by each request for the readiness
+        self._publishing = threading.Lock()  # the pulse and each request for the readiness publish
         self._published: list[Result] | None = None
         self._owner = ""
-        # Made with its first value: a gauge begins with 0, and a worker that has just started is not "not ready".
+        # Created with its first value: a gauge starts at 0, but a starting worker does not count as "not ready".
         self._ready = partial(
             Gauge,
             "service_ready",
-            "1 where every worker is ready, else 0.",
+            "1 if every worker is ready, otherwise 0.",
             registry=registry,
             multiprocess_mode="livemin",
         )
         self._ready_gauge: Gauge | None = None
         self._up = Gauge(
             "service_health_check_up",
-            "1 where the check passes in every worker.",
+            "1 if the check passes in every worker.",
             ["check"],
             registry=registry,
             multiprocess_mode="livemin",
         )
         self._seconds = Gauge(
             "service_health_check_duration_seconds",
-            "Time the check took last, in the slowest worker.",
+            "Duration of the last run of the check, in the slowest worker.",
             ["check"],
             registry=registry,
             multiprocess_mode="livemax",
         )
 
     def publish(self) -> None:
-        """Tell what the checks say now."""
+        """Publish the current results."""
         with self._publishing:
             self._publish()
 
     def add(self, health: Health) -> None:
-        """Publish the checks of one more application, as long as it lives."""
+        """Publish the checks of one more application, as long as the application exists."""
         self._healths.append(ref(health))
         health.application = len(self._healths)
 
@@ -65,11 +65,14 @@ class HealthMetrics:
             health.start()
 
     def readiness(self, exclude: Collection[str] = (), health: Health | None = None) -> Readiness:
-        """Return what all processes say, this one as of now: of all applications, or only of the one of ``health``."""
+        """Return the readiness of all processes, with the current results of this one.
+
+        It covers all applications, or only the application of ``health``.
+        """
         if not multiprocess.is_shared():
             results = self._results() if health is None else health.results()
             return readiness.combine([results], exclude=exclude)
-        with contextlib.suppress(OSError):  # the pulse logs it; what was published before is the best that is known
+        with contextlib.suppress(OSError):  # the pulse logs it; use the results published before
             self.publish()
         application = None if health is None else health.application
         return readiness.of_workers(multiprocess.directory(), exclude, application=application)
@@ -97,7 +100,7 @@ class HealthMetrics:
 
 
 def status_elsewhere(check: str, application: int | None = None) -> Status:
-    """Return what the other processes say of a check of an application, STARTING where they say nothing."""
+    """Return the status of a check in the other processes, STARTING if they have no result."""
     if not multiprocess.is_shared():
         return Status.STARTING
     processes = readiness.published(multiprocess.directory(), application=application)

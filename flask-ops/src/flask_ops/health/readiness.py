@@ -1,6 +1,6 @@
-"""The readiness of a service: of all its workers, as they publish it in the store, or of its one process.
+"""The readiness of a service: of all workers, which publish their results in the store, or of its one process.
 
-Whoever answers a probe gives the same answer, so that it does not change with the worker that was asked.
+The answer of a probe does not depend on the worker that answers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from flask_ops.core.draining import DRAIN
 from flask_ops.health import Result, Status
 
 REMEMBERED_SECONDS = 60.0
-"""How old may be what a process that has ended had found, to count for its successors until they know more."""
+"""Maximum age of a predecessor's check results, in seconds. They count until its successors have results."""
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -27,7 +27,7 @@ _LAST = _NAME.format("last")
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """What all workers together say; ``checks`` by name, the worst of those that two applications call the same."""
+    """The readiness of all workers. ``checks`` are by name, the worst of those with the same name."""
 
     status: Status
     checks: dict[str, Result]
@@ -36,8 +36,7 @@ class Readiness:
 def combine(processes: Iterable[Sequence[Result]], *, exclude: Collection[str] = ()) -> Readiness:
     """Return the readiness that follows from the results of each process.
 
-    A check is down where one process says so. A worker that has no result yet takes nothing from those
-    that have one.
+    A check is down if it is down in any process. A worker without a result yet does not change the results of others.
     """
     several = list(processes)
     found = _worst((result.key, result) for results in several for result in results)
@@ -69,7 +68,7 @@ def _weight(result: Result) -> tuple[int, int, float]:
 
 
 def publish(store: Path, owner: str, results: Sequence[Result]) -> None:
-    """Let the others know what this process, which is called ``owner`` in the store, has found."""
+    """Publish the results of this process, which is called ``owner`` in the store."""
     path = store / _NAME.format(owner)
     new = path.with_suffix(".new")
     new.write_bytes(orjson.dumps([asdict(result) for result in results]))
@@ -77,7 +76,7 @@ def publish(store: Path, owner: str, results: Sequence[Result]) -> None:
 
 
 def published(store: Path, leaving: Collection[str] = (), application: int | None = None) -> list[list[Result]]:
-    """Return what each process has published that lives and is not ``leaving``: of one ``application``, or of all."""
+    """Return the results of each live process that is not ``leaving``: of one ``application``, or of all."""
     passed_over = {_LAST, *map(_NAME.format, leaving)}
     paths = [path for path in store.glob(_NAME.format("*")) if path.name not in passed_over]
     processes = [results for path in paths if (results := _read(path)) is not None]
@@ -87,7 +86,7 @@ def published(store: Path, leaving: Collection[str] = (), application: int | Non
 
 
 def remember(store: Path, owner: str) -> None:
-    """Keep what a process has found that has just ended: with SIGHUP, the last one that knows anything ends."""
+    """Keep the results of a process that has just ended. After SIGHUP it may be the last one with results."""
     path = store / _NAME.format(owner)
     results = _read(path)
     if results and not any(result.status is Status.STARTING for result in results):
@@ -99,16 +98,16 @@ def _read(path: Path) -> list[Result] | None:
     try:
         fields = orjson.loads(path.read_bytes())
         return [Result(**{**item, "status": Status(item["status"])}) for item in fields]
-    except (FileNotFoundError, KeyError, TypeError, ValueError):  # its process has just ended, or it is not ours
+    except (FileNotFoundError, KeyError, TypeError, ValueError):  # its process has just ended, or the file is not ours
         return None
 
 
 def of_workers(
     store: Path, exclude: Collection[str] = (), leaving: Collection[str] = (), application: int | None = None
 ) -> Readiness:
-    """Return what all processes say that have published something in ``store`` and are not ``leaving``.
+    """Return the readiness of all processes that published results in ``store`` and are not ``leaving``.
 
-    Of one ``application``, or of all. A check without a result yet has that of the predecessors.
+    It covers one ``application``, or all. A check without a result yet takes the result of the predecessors.
     """
     processes = published(store, leaving, application)
     everything = [result for results in processes for result in results]
@@ -120,9 +119,9 @@ def of_workers(
 
 
 def _predecessors(store: Path, leaving: Collection[str]) -> dict[tuple[int, str], Result]:
-    """Return what those have found last, check by check, that are leaving or have ended not long ago."""
+    """Return the last result of each check in processes that are leaving or have just ended."""
     paths = [store / _NAME.format(owner) for owner in leaving]
-    paths.append(store / _LAST)  # read last: it is there before what it is made of is gone
+    paths.append(store / _LAST)  # read last: a file above may be renamed to this one meanwhile
     found = [result for path in paths for result in _read(path) or [] if result.status is not Status.STARTING]
     recent = [result for result in found if result.age < REMEMBERED_SECONDS]
     return {result.key: result for result in sorted(recent, key=lambda result: result.ended)}

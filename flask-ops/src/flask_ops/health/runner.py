@@ -1,4 +1,4 @@
-"""One readiness check and the one thread that runs it."""
+"""One readiness check and its thread."""
 
 from __future__ import annotations
 
@@ -16,21 +16,20 @@ import structlog
 from flask_ops.health import Check, Result, Status
 
 JITTER = 0.1
-"""By so much of itself an interval varies, lest all workers ask a dependency in the same moment."""
+"""Random variation of an interval, as a share of it, so that the workers do not query a dependency all at once."""
 TIMED_OUT = "timed out"
 OVERDUE = "overdue"
 OVERDUE_SECONDS = 10.0
-"""How much later than two intervals and its timeout a check may come before what it said last is no longer believed."""
+"""A result expires this long after two intervals and the timeout of its check."""
 
 _random = random.SystemRandom()  # differs between forked workers, and leaves the application's random numbers alone
 _log = structlog.stdlib.get_logger(__name__)
 
 
 class Runner:
-    """Runs a check again and again, and knows what it said.
+    """Runs a check repeatedly, and keeps its current result.
 
-    A check that hangs keeps its thread, and is not started a second time. ``others`` returns what
-    other workers say of it.
+    A check that hangs keeps its thread, and is not started again. ``others`` returns its status in other workers.
     """
 
     def __init__(self, check: Check, others: Callable[[str], Status]) -> None:
@@ -39,19 +38,19 @@ class Runner:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was found: after a fork, that was another process."""
+        """Forget the results: after a fork, they belong to another process."""
         self._result = Result(self.check.name, critical=self.check.critical)
         self._successes = 0
         self._started: float | None = None  # monotonic; None while the check is not running
-        self._timeouts = 0  # counted of the run that is going on
+        self._timeouts = 0  # of the current run
         self._lock = threading.RLock()
 
     def start(self) -> None:
-        """Run the check as long as anybody refers to this: until the process ends or, in tests, the application."""
+        """Run the check as long as this object is referenced: until the process ends or, in tests, the application."""
         threading.Thread(target=_run, args=(ref(self),), name=f"check-{self.check.name}", daemon=True).start()
 
     def result(self) -> Result:
-        """Return what is known, a run that is late included. Waits for nothing."""
+        """Return the current result, which includes a late run. Do not wait."""
         with self._lock:
             self._count_timeouts()
             self._doubt()
@@ -66,11 +65,11 @@ class Runner:
         with self._lock:
             self._count_timeouts()
             self._started = None
-            if not self._timeouts:  # else this run has failed already, and what it says is no longer true
+            if not self._timeouts:  # otherwise this run has already failed, so ignore its result
                 self._take(_reason(error), time.monotonic() - started, error)
 
     def _count_timeouts(self) -> None:
-        """Count a run that hangs as failed at its deadline, and once more whenever it would have been run again."""
+        """Count a hanging run as failed at its deadline, and again after each further interval."""
         if self._started is None:
             return
         seconds = time.monotonic() - self._started
@@ -81,7 +80,7 @@ class Runner:
             self._take(TIMED_OUT, seconds, None)
 
     def fail(self, error: BaseException) -> None:
-        """Take note of a run that has failed in here, and not in the check."""
+        """Record a run that failed in this module, and not in the check."""
         with self._lock:
             self._started, self._successes = None, 0
             failures = self._result.failures + 1
@@ -91,7 +90,7 @@ class Runner:
             )
 
     def _doubt(self) -> None:
-        """Believe nothing that is too old: whatever keeps the check from being run, nobody knows how it is."""
+        """Count an expired result as down: the check no longer runs, so its state is unknown."""
         known, check = self._result, self.check
         if self._started is not None or not known.ended or known.reason == OVERDUE:
             return
@@ -106,7 +105,7 @@ class Runner:
         self._successes = 0 if reason else self._successes + 1
         status = before.status
         if status is Status.STARTING:
-            # A new worker must not turn the service down for one failure that the others would bear.
+            # One failure in a new worker must not take the service down if the check passes in other workers.
             status = Status.DOWN if reason and self._others() is not Status.OK else Status.OK
         elif reason and failures >= self.check.failures:
             status = Status.DOWN
@@ -118,7 +117,7 @@ class Runner:
         self._tell(before, error)
 
     def _tell(self, before: Result, error: BaseException | None) -> None:
-        """Log what is news: the first failure, and each change of the status."""
+        """Log the first failure, the end of failures, and each change of the status."""
         now = self._result
         log = _log.bind(check=now.name, status=now.status, duration_ms=round(now.seconds * 1000, 3))
         if now.status is Status.DOWN and before.status is not Status.DOWN:
@@ -137,11 +136,11 @@ def _run(find: ref[Runner]) -> None:
     while (runner := find()) is not None:
         try:
             runner.run()
-        except BaseException as error:  # noqa: BLE001 - else nobody would run the check any more, and "ok" would stay
+        except BaseException as error:  # noqa: BLE001 - otherwise the check would never run again, and "ok" would stay
             runner.fail(error)
             _log.error("failed to run readiness check", check=runner.check.name, exc_info=error)
         pause = runner.check.interval * _random.uniform(1 - JITTER, 1 + JITTER)
-        del runner  # nobody is to be kept by who sleeps
+        del runner  # a sleeping thread must not keep the runner alive
         time.sleep(pause)
 
 
@@ -150,9 +149,9 @@ def _error_of(probe: Callable[[], object]) -> BaseException | None:
         answer = probe()
         if isawaitable(answer):
             if iscoroutine(answer):
-                answer.close()  # else Python warns of it as well, whenever it is collected
-            raise TypeError("the check returned something to await, which nobody does")
-    except BaseException as error:  # noqa: BLE001 - whatever it raises, SystemExit too, it is down
+                answer.close()  # otherwise Python also warns when it collects the coroutine
+            raise TypeError("the check returned an awaitable, but must be a plain function")
+    except BaseException as error:  # noqa: BLE001 - any exception, even SystemExit, takes the check down
         return error
     return None
 
@@ -162,9 +161,9 @@ def _reason(error: BaseException | None) -> str | None:
 
 
 def _explain(result: Result, error: BaseException | None) -> str | None:
-    """Return the reason for the log, which may know more than a client."""
+    """Return the reason for the log, with details that clients do not get."""
     try:
         text = "" if error is None else str(error)
-    except BaseException as unspeakable:  # noqa: BLE001 - it is the check's own code, and may raise anything
-        text = f"its text cannot be had ({type(unspeakable).__name__})"
+    except BaseException as unspeakable:  # noqa: BLE001 - the check's own code may raise anything
+        text = f"no text, str() raised {type(unspeakable).__name__}"
     return f"{result.reason}: {text}" if text else result.reason

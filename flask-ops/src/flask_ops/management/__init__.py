@@ -1,1 +1,1 @@
-"""What is answered on the management address, from outside the worker pool."""
+"""The management listener, which answers outside the worker pool."""

@@ -1,6 +1,6 @@
 """HTTP/1.1 with one client of the management listener: bytes in, bytes out, no socket.
 
-h11 reads and writes, the handler answers. (RFC 9110, RFC 9112.)
+h11 parses and formats, the handler answers (RFC 9110, RFC 9112).
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class Conversation:
-    """The requests of one connection, one after the other; those for ``slow_paths`` can be put off."""
+    """The requests of one connection, one after the other. Requests for ``slow_paths`` can be postponed."""
 
     def __init__(self, handler: Handler, slow_paths: Collection[str] = ()) -> None:
         self._handler = handler
         self._slow_paths = slow_paths
         self._put_off: Request | None = None
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
-        self._head: h11.Request | None = None  # of the request that is being received
+        self._head: h11.Request | None = None  # of the incomplete request
         self._body = bytearray()
         self.is_over = False
-        """Nothing is to be received any more, and nothing to be sent but what ``advance`` returned."""
+        """True if the connection ends after the bytes that ``advance`` returned."""
 
     @property
     def has_begun(self) -> bool:
-        """True where a part of the next request has arrived."""
+        """True if a part of the next request has arrived."""
         return self._head is not None or bool(self._http.trailing_data[0])
 
     @property
     def waits(self) -> bool:
-        """True where a request that was put off is the next one to be answered."""
+        """True if the next answer is for a postponed request."""
         return self._put_off is not None
 
     def receive(self, data: bytes) -> None:
-        """Take what the client sent; no bytes are the end."""
+        """Take bytes from the client. Empty bytes are the end."""
         self._http.receive_data(data)
 
     def advance(self, *, slow: bool = True) -> bytes:
-        """Return what is to be sent next, at most one response; nothing if more must be received first.
+        """Return the next bytes to send, at most one response. Return nothing if more must be received first.
 
-        Nothing, too, where the next request is for one of the slow paths and ``slow`` is false.
+        Also return nothing if the next request is for one of the slow paths and ``slow`` is false.
         """
         if self._put_off is not None:
             return self._answer(self._put_off) if slow else b""
@@ -85,7 +85,7 @@ class Conversation:
             return self.refuse(error.error_status_hint)
 
     def refuse(self, status: int) -> bytes:
-        """Return a response after which the connection ends."""
+        """Return an error response, and end the connection after it."""
         response = _problem(status)
         self.is_over, self._put_off = True, None
         return self._send(_head(response, ("Connection", "close")), response.body)
@@ -104,7 +104,7 @@ class Conversation:
         try:
             response = self._handler(request)
             answer, body = _head(response), bytes(response.body)
-        except Exception:  # noqa: BLE001 - whatever it is, it is logged and answered
+        except Exception:  # noqa: BLE001 - any exception is logged and answered
             _log.exception("unhandled exception in the management listener", method=request.method, path=request.path)
             response = _problem(500)
             answer, body = _head(response), response.body
@@ -125,7 +125,7 @@ class Conversation:
 
 def _request(head: h11.Request, body: bytes) -> Request:
     path, _, query = head.target.decode("latin-1").partition("?")
-    if "://" in path and not path.startswith("/"):  # the absolute form, which a server must accept
+    if "://" in path and not path.startswith("/"):  # a server must accept the absolute form (RFC 9112, 3.2.2)
         path = "/" + path.partition("://")[2].partition("/")[2]
     headers: dict[str, str] = {}
     for raw_name, raw_value in head.headers:

@@ -1,4 +1,4 @@
-"""``/loglevel`` of the management listener: which logger logs what, and until when."""
+"""``/loglevel`` of the management listener: the levels of the loggers, and how long they last."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class WrongRequestError(ValueError):
-    """The body of the request is not what it has to be; the text says what would be right."""
+    """The body of the request is invalid; the text names the expected form."""
 
 
 def show(_request: Request | None = None) -> Response:
-    """Answer with the root's level, that of each logger this process knows, and what is overridden."""
+    """Answer with the levels of the root and of each known logger, and with the overrides."""
     changed = overridden()
     known = [name for name, each in logging.root.manager.loggerDict.items() if isinstance(each, logging.Logger)]
     effective = {name: _name(logging.getLogger(name).getEffectiveLevel()) for name in sorted({*known, *changed})}
@@ -41,7 +41,7 @@ def root_level() -> str:
 
 
 def overridden() -> dict[str, dict[str, str | None]]:
-    """Return the level that each overridden logger has, and until when: None for as long as the server runs."""
+    """Return the level of each overridden logger and its end: None if it lasts until the server stops."""
     return {
         name: {"level": each.level, "until": None if each.until is None else _rfc3339(each.until)}
         for name, each in levels.overrides().items()
@@ -49,7 +49,7 @@ def overridden() -> dict[str, dict[str, str | None]]:
 
 
 def change(request: Request) -> Response:
-    """Change the level that the body asks for in all processes; answer with what holds then."""
+    """Change a level in all processes, as the body asks. Answer with the new levels."""
     try:
         logger, level, seconds = _parse(request.body)
     except WrongRequestError as error:
@@ -57,9 +57,9 @@ def change(request: Request) -> Response:
     try:
         levels.override(logger, level, seconds)
     except TooManyOverridesError:
-        return problem_answer(409, f"{MAX_OVERRIDES} loggers are overridden: a level of null takes one of them back.")
+        return problem_answer(409, f"{MAX_OVERRIDES} loggers are overridden. A level of null removes one of them.")
     except OSError as error:
-        return problem_answer(503, f"The other processes cannot be told: {error.strerror or error}.")
+        return problem_answer(503, f"Cannot inform the other processes: {error.strerror or error}.")
     _log.warning("log level changed", changed=logger, to=level or "as configured", seconds=seconds)
     return show()
 
@@ -68,11 +68,11 @@ def _parse(body: bytes) -> tuple[str, LogLevel | None, float | None]:
     try:
         asked: Any = json.loads(body)
     except ValueError:
-        raise WrongRequestError(f"{_FORM}, got no JSON.") from None
+        raise WrongRequestError(f"{_FORM}. The body is not JSON.") from None
     if not isinstance(asked, dict) or "level" not in asked or asked.keys() - {"level", "logger", "seconds"}:
-        raise WrongRequestError(f"{_FORM}; logger and seconds may be left out, a level of null takes a change back.")
+        raise WrongRequestError(f"{_FORM}. logger and seconds are optional; a level of null removes a change.")
     logger, seconds = asked.get("logger", ROOT), asked.get("seconds")
-    # No lone surrogate, for one: once a logger is called so, it stays for as long as the process runs.
+    # Refuse unprintable names, such as a lone surrogate: a logger exists until the process ends.
     if not isinstance(logger, str) or not 0 < len(logger) <= _MAX_NAME or not logger.isprintable():
         raise WrongRequestError(f"logger: expected a name of 1 to {_MAX_NAME} printable characters.")
     number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)

@@ -1,8 +1,8 @@
 """A small HTTP server in one thread of a process whose main thread forks.
 
-It answers probes and scrapes whatever the other threads do and however slow its clients are, and forks
-happen only while its thread waits (``flask_ops.core.fork_gate``). Not with asyncio: a forked child can neither
-close asyncio's loop nor drop it without a line in the log, and it costs the parent 11 MiB.
+It answers probes and scrapes even if other threads are busy or its clients are slow. Forks happen only while its
+thread waits (``flask_ops.core.fork_gate``). It does not use asyncio: a forked child can neither close asyncio's loop
+nor drop it without a line in the log. asyncio also costs the parent 11 MiB.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from flask_ops.management.listener_loop import Loop
 from flask_ops.management.listening_socket import address_of, bind, inherit, remove_abandoned
 
 STOP_SECONDS = 5.0
-"""How long ``stop`` waits for a handler."""
+"""Maximum time that ``stop`` waits for a handler."""
 
 
 class Listener:
     """A listening socket and, once started, the thread that serves it.
 
-    After a fork the child has the socket alone: it may start a thread of its own on it, or close it. Requests for
-    ``slow_paths`` wait for each other, and others do not wait for them.
+    After a fork, the child has only the socket. It may start its own thread for it, or close it. Requests for
+    ``slow_paths`` wait for each other; other requests do not wait for them.
     """
 
     def __init__(self, listening: socket.socket, handler: Handler, slow_paths: Collection[str] = ()) -> None:
@@ -39,12 +39,12 @@ class Listener:
 
     @classmethod
     def bind(cls, address: Address, handler: Handler, slow_paths: Collection[str] = ()) -> Listener:
-        """Listen on ``address`` at once; clients wait until ``start``. Raises OSError where it is taken."""
+        """Listen on ``address`` at once; clients wait until ``start``. Raises OSError if it is in use."""
         return cls(bind(address), handler, slow_paths)
 
     @classmethod
     def inherit(cls, descriptor: int, handler: Handler, slow_paths: Collection[str] = ()) -> Listener:
-        """Take over a listening socket that exec left open. Raises OSError if it is anything else."""
+        """Take over a listening socket that exec left open. Raises OSError if the descriptor is anything else."""
         return cls(inherit(descriptor), handler, slow_paths)
 
     def fileno(self) -> int:
@@ -52,16 +52,16 @@ class Listener:
         return self._listening.fileno()
 
     def start(self) -> None:
-        """Start the thread, and return when it serves. Raises OSError where the process has no descriptor left."""
+        """Start the thread, and return when it serves. Raises OSError if the process has no descriptor left."""
         loop: Future[Loop] = Future()
         thread = threading.Thread(target=self._run, args=[loop], name="management-listener", daemon=True)
         thread.start()
         self._thread, self._loop = thread, loop.result()
 
     def stop(self) -> None:
-        """Close everything and end the thread, within ``STOP_SECONDS`` even where the handler hangs.
+        """Close everything and end the thread, within ``STOP_SECONDS`` even if the handler hangs.
 
-        To be called before the interpreter ends, which else may find the thread writing to standard error.
+        Call this before the interpreter ends: the thread must not write to standard error at that time.
         """
         if self._loop is not None and self._thread is not None:
             self._loop.stop()
@@ -72,7 +72,7 @@ class Listener:
             remove_abandoned(self.address.unix)
 
     def close_in_child(self) -> None:
-        """After a fork, close this process's listening socket; the parent's stays open."""
+        """Close the listening socket in a forked child; the parent's stays open."""
         self._listening.close()
 
     def _run(self, created: Future[Loop]) -> None:

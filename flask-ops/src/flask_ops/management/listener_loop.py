@@ -1,4 +1,4 @@
-"""The loop of the management listener: accepts, waits for sockets and deadlines, takes turns with forks."""
+"""The event loop of the management listener, which takes turns with forks."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from flask_ops.core.fork_gate import FORK_GATE
 from flask_ops.core.http import Handler
 from flask_ops.management.peer import Peer
 
-CONNECTIONS = 512 if sys.platform != "win32" else 500  # select() of Windows knows 512 sockets
+CONNECTIONS = 512 if sys.platform != "win32" else 500  # select() on Windows is limited to 512 sockets
 RESERVED_DESCRIPTORS = 96
-"""Left to the rest of the process, which opens files for each scrape and for each worker."""
+"""Descriptors for the rest of the process, which opens files for each scrape and for each worker."""
 ACCEPTED_AT_ONCE = 64
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -30,7 +30,7 @@ _log = structlog.stdlib.get_logger(__name__)
 class Loop:
     """Serves the connections to one listening socket in the thread that calls ``run``.
 
-    Of the requests for ``slow_paths`` one is answered in each turn: many of them hold no other one up.
+    Each turn answers at most one request for ``slow_paths``, so that many of them delay no other request.
     """
 
     def __init__(self, listening: socket.socket, handler: Handler, slow_paths: Collection[str] = ()) -> None:
@@ -38,8 +38,8 @@ class Loop:
         self._handler, self._slow_paths = handler, slow_paths
         self._stopping = False
         self._peers: set[Peer] = set()
-        self._ready: set[Peer] = set()  # those of whom another request may have been received already
-        self._slow: deque[Peer] = deque()  # those whose next request is a slow one, in their order
+        self._ready: set[Peer] = set()  # may have received another request already
+        self._slow: deque[Peer] = deque()  # have a slow request next, in order of arrival
         self._most = _most_connections()
         self._selector = selectors.DefaultSelector()
         self._woken, self._waker = socket.socketpair()
@@ -52,17 +52,17 @@ class Loop:
             self._wait_and_serve()
 
     def stop(self) -> None:
-        """End ``run``, which another thread is in."""
+        """End ``run`` in another thread."""
         self._stopping = True
-        with contextlib.suppress(OSError):  # it has ended already
+        with contextlib.suppress(OSError):  # ``run`` has already ended
             self._waker.send(b"x")
 
     def close(self) -> None:
-        """Close all descriptors but that of the listening socket. In a forked child this leaves the parent's alone.
+        """Close all descriptors except the listening socket. In a forked child, the parent's stay open.
 
-        Nothing is unregistered, because the parent and the child share one list of registrations.
+        Unregister nothing, because the parent and the child share one list of registrations.
         """
-        with contextlib.suppress(OSError):  # a child does not inherit that of kqueue
+        with contextlib.suppress(OSError):  # a child does not inherit the descriptor of kqueue
             self._selector.close()
         for item in [self._woken, self._waker, *(peer.socket for peer in self._peers)]:
             item.close()
@@ -101,20 +101,20 @@ class Loop:
             except OSError as error:
                 if error.errno in {errno.EMFILE, errno.ENFILE}:
                     self._make_room()
-                continue  # else that client has gone
+                continue  # otherwise that client has gone
             if len(self._peers) >= self._most:
                 self._make_room()
             peer = Peer(connection, self._handler, self._slow_paths)
             self._selector.register(connection, peer.events, peer)
             self._peers.add(peer)
-            self._take(peer, peer.turn)  # a probe is answered before another connection can push it out
+            self._take(peer, peer.turn)  # answer a probe before another connection can replace it
 
     def _make_room(self) -> None:
         if self._peers:
             self._drop(min(self._peers, key=lambda peer: peer.active))
         else:
             with FORK_GATE.waiting():
-                time.sleep(0.01)  # the rest of the process has taken all descriptors
+                time.sleep(0.01)  # the rest of the process uses all descriptors
 
     def _take(self, peer: Peer, step: Callable[[], bool]) -> None:
         try:
@@ -140,7 +140,7 @@ class Loop:
 
 
 def _most_connections() -> int:
-    """Return how many connections there may be at one time."""
+    """Return the maximum number of open connections."""
     try:
         import resource  # noqa: PLC0415 - not on Windows
     except ImportError:

@@ -15,11 +15,11 @@ BACKLOG = 1024
 
 
 def bind(address: Address) -> socket.socket:
-    """Return a socket that listens. Raises OSError, among others where the address is taken."""
+    """Return a socket that listens. Raises OSError, for example if the address is in use."""
     if address.unix:
         return _bind_unix(address.unix)
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    # Not SO_REUSEPORT: two programs must not share a port by mistake. `[::]` is every address, those of IPv4 too.
+    # Not SO_REUSEPORT: two programs must not share a port by mistake. `[::]` includes IPv4.
     return socket.create_server(
         (address.host, address.port),
         family=family,
@@ -29,10 +29,10 @@ def bind(address: Address) -> socket.socket:
 
 
 def inherit(descriptor: int) -> socket.socket:
-    """Return the listening socket that exec left open. Raises OSError if it is anything else."""
+    """Return the listening socket that exec left open. Raises OSError if the descriptor is anything else."""
     listening = socket.socket(fileno=descriptor)
     if not listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        listening.detach()  # it belongs to somebody else
+        listening.detach()  # it has another owner, so do not close it
         raise OSError(errno.EINVAL, f"descriptor {descriptor} is not a listening socket")
     listening.set_inheritable(False)
     return listening
@@ -45,7 +45,7 @@ def address_of(listening: socket.socket) -> Address:
 
 
 def remove_abandoned(path: str) -> None:
-    """Remove the file of a Unix socket on which nobody listens any more."""
+    """Remove the file of a Unix socket without a listener."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)
         if probe.connect_ex(path) == errno.ECONNREFUSED and Path(path).is_socket():

@@ -1,4 +1,4 @@
-"""A page for people on the management address: HTML, style and scripts, which ask ``/status`` for what they show."""
+"""The status page on the management address: HTML, style and scripts, which read ``/status``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flask_ops.management import status
 
 PATH = "/"
 ASSETS = f"{status.PATH}/"
-"""Where the page's files are: below a path that proxies refuse anyway. ``/assets`` may be the application's own."""
+"""The folder of the page's files. Proxies refuse this path anyway, and an application may have its own ``/assets``."""
 
 _TYPES = {
     "page.html": "text/html; charset=utf-8",
@@ -32,7 +32,7 @@ _POLICY = "; ".join(
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",
-        # Text can only be put in as text: the browser refuses innerHTML and its like.
+        # Text can only be inserted as text: the browser refuses innerHTML and similar.
         "require-trusted-types-for 'script'",
         "trusted-types 'none'",
     ]
@@ -47,7 +47,7 @@ _HEADERS = (
 
 
 def routes() -> dict[str, Mapping[str, Handler]]:
-    """Return what answers at each path. The files are read once, here: a deployment may replace them any time."""
+    """Return the handlers of each path. Read the files once: a deployment may replace them at any time."""
     answers = {name: _answer(name, content_type) for name, content_type in _TYPES.items()}
     paths = {PATH if name == "page.html" else ASSETS + name: answer for name, answer in answers.items()}
     return {path: {"GET": partial(_give, answer)} for path, answer in paths.items()}

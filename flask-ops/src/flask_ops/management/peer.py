@@ -1,4 +1,4 @@
-"""One connection of the management listener: its socket, its deadlines, what it still has to be sent."""
+"""One connection of the management listener: its socket, its deadlines and its unsent bytes."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from flask_ops.core.http import Handler
 from flask_ops.management.conversation import Conversation
 
 REQUEST_SECONDS = 5.0
-"""For a whole request, from its first byte, for the first one from connecting."""
+"""Limit for a whole request, from its first byte. The first request counts from the connection."""
 IDLE_SECONDS = 75.0
-"""For a client to begin its next request."""
+"""Limit for a client to begin its next request."""
 SEND_SECONDS = 5.0
-"""For a client to read anything of its response."""
+"""Limit for a client to read anything of its response."""
 LINGER_SECONDS = 2.0
-"""For a client to close after the last response. To close at once would reset the connection, and with
-it the response, if the client is still sending."""
+"""Limit for a client to close after the last response. If the client is still sending, an immediate close would reset
+the connection and lose the response."""
 _RECEIVE_BYTES = 64 * 1024
 
 
 class Peer:
-    """What connects a socket, which never blocks, with a conversation."""
+    """The link between a non-blocking socket and a conversation."""
 
     def __init__(self, connection: socket.socket, handler: Handler, slow_paths: Collection[str] = ()) -> None:
         connection.setblocking(False)
@@ -32,7 +32,7 @@ class Peer:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = connection
         self.active = time.monotonic()
-        """When bytes moved last."""
+        """The time of the last bytes that were sent or received."""
         self.deadline = self.active + REQUEST_SECONDS
         self._conversation = Conversation(handler, slow_paths)
         self._unsent = memoryview(b"")
@@ -41,19 +41,19 @@ class Peer:
 
     @property
     def events(self) -> int:
-        """What to wait for."""
+        """The events to wait for."""
         return selectors.EVENT_WRITE if self._unsent else selectors.EVENT_READ
 
     @property
     def waits(self) -> bool:
-        """True where the next request is a slow one, which ``proceed`` answers and ``turn`` does not."""
+        """True if the next request is slow. ``proceed`` answers it, and ``turn`` does not."""
         return self._conversation.waits
 
     def turn(self) -> bool:
-        """Take the step that ``events`` allow; see ``proceed``. A slow request is put off."""
+        """Take the step that ``events`` allow; see ``proceed``. It postpones a slow request."""
         if self.waits:
             if self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                raise EOFError  # the client has gone, and what it asked for need not be made
+                raise EOFError  # the client has gone and needs no answer
             return False
         if not self._unsent:
             data = self.socket.recv(_RECEIVE_BYTES)
@@ -66,15 +66,15 @@ class Peer:
         return self.proceed(slow=False)
 
     def proceed(self, *, slow: bool = True) -> bool:
-        """Send what is left, or answer the next request. Return True if there may be another one already.
+        """Send the unsent bytes, or answer the next request. Return True if another request may have arrived.
 
-        Raises EOFError or OSError when the connection is at its end.
+        Raises EOFError or OSError at the end of the connection.
         """
         return self._send(b"" if self._unsent else self._conversation.advance(slow=slow))
 
     def expire(self) -> bool:
         """Take the step that is due at the deadline; see ``proceed``."""
-        if self.waits:  # for us
+        if self.waits:  # the client waits for us
             self.deadline = time.monotonic() + REQUEST_SECONDS
             return False
         if self._unsent or self._lingers or not self._conversation.has_begun:

@@ -1,4 +1,4 @@
-"""What the management listener answers: probes, scrapes and facts, from outside the worker pool."""
+"""The routes of the management listener: probes, scrapes and facts, outside the worker pool."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from flask_ops.web.answers import json_answer, problem_answer
 from flask_ops.web.health_answer import Find, UnknownCheckError, answer, as_json
 
 INHERITED = "MANAGEMENT_FD"
-"""The variable that tells a master (SIGUSR2) the descriptor of the socket of the one before."""
+"""The variable that passes the socket's descriptor from a master to its successor (SIGUSR2)."""
 
 _SLOW = frozenset({scrape.PATH, status.PATH})
-_FORBIDDEN = problem_answer(403, "A page of another site may not do this.")
+_FORBIDDEN = problem_answer(403, "Pages of other sites may not do this.")
 _log = structlog.stdlib.get_logger(__name__)
 
 
 class Management:
     """Answers the requests of the management listener.
 
-    ``fault`` returns why the service is not alive, None if it is. ``readiness`` asks no dependency. ``server`` is
-    the name of the server that runs this process.
+    ``fault`` returns the reason why the service is not alive, None if it is. ``readiness`` queries no dependency.
+    ``server`` is the name of the server that runs this process.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Management:
 
     def _readyz(self, request: Request) -> Response:
         fault = self.fault()
-        if fault is not None:  # whatever the workers said before
+        if fault is not None:  # regardless of earlier results of the workers
             return json_answer(503, _down(fault))
         try:
             return answer(self.readiness, request.query, request.headers.get("accept", ""), verbose=True)
@@ -99,7 +99,7 @@ class Management:
             return json_answer(200, {"status": "serving"})
         seconds = DRAIN.seconds
         if not DRAIN.end():
-            return problem_answer(409, "The service is stopping, which cannot be taken back.")
+            return problem_answer(409, "The service is stopping, and cannot resume.")
         _log.warning("serving again", asked_by="operator", drained_seconds=round(seconds, 3))
         return json_answer(200, {"status": "serving"})
 
@@ -135,10 +135,10 @@ class Management:
         return json_answer(200, document)
 
     def listen(self) -> Listener | None:
-        """Return the listener, bound and not started; None where ``SERVICE_MANAGEMENT_BIND`` is empty.
+        """Return the listener, bound and not started; None if ``SERVICE_MANAGEMENT_BIND`` is empty.
 
-        Raises SystemExit, after one line in the log, where the address cannot be had: a service that
-        cannot be monitored must not start.
+        Raises SystemExit after one line in the log if the address is not available. A service that cannot be monitored
+        must not start.
         """
         bind = self.settings.management_bind
         inherited = os.environ.pop(INHERITED, None)
@@ -170,5 +170,5 @@ def _down(fault: str) -> dict[str, str]:
 
 
 def _is_of_another_site(request: Request) -> bool:
-    """Tell a request that a browser makes for a page, which any site could have its visitors send to loopback."""
+    """Tell whether a page of another site sent the request. Any site can make a visitor's browser call loopback."""
     return "origin" in request.headers or request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}

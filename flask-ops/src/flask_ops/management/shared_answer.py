@@ -8,9 +8,9 @@ from flask_ops.core.http import Handler, Request, Response
 
 
 class SharedAnswer:
-    """One answer for all equal requests that waited when ``handler`` began to make it.
+    """One answer for all equal requests that had arrived when ``handler`` began.
 
-    Without it, each of many clients that ask for metrics and then leave would delay the next scrape by one scrape.
+    Without it, each client that asks for metrics and then leaves would delay the next scrape by one scrape.
     """
 
     def __init__(self, handler: Handler) -> None:
@@ -20,7 +20,7 @@ class SharedAnswer:
         self._answer: Response | None = None
 
     def __call__(self, request: Request) -> Response:
-        """Return an answer that was begun after ``request`` had arrived."""
+        """Return an answer that ``handler`` began after the arrival of ``request``."""
         asked = (request.query, request.headers.get("accept"), request.headers.get("accept-encoding"))
         if self._answer is None or self._asked != asked or self._began < request.received:
             self._asked, self._began = asked, time.monotonic()

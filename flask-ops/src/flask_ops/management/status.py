@@ -1,4 +1,4 @@
-"""What the service is doing, as one small JSON document, of the sources of a scrape: both say the same."""
+"""The state of the service as one small JSON document. It has the sources of a scrape, so both agree."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 def document(
     settings: Settings, metrics: Iterable[Metric], *, server: str, fault: str | None, readiness: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the document; what this platform or server cannot tell is None.
+    """Return the document. Values that are unknown on this platform or server are None.
 
-    ``fault`` is why the service is not alive, and ``readiness`` what ``/readyz`` says, as there.
+    ``fault`` is the reason why the service is not alive. ``readiness`` is the body of ``/readyz``.
     """
     samples = _Samples(metrics)
     started = samples.total("process_start_time_seconds")
@@ -73,7 +73,7 @@ class _Samples:
         return self._by_name.get(name, [])
 
     def by_route(self, name: str) -> list[Sample]:
-        """Return the samples of this library; an application's own exporter counts under the same names by path."""
+        """Return the samples of this library. An application's own exporter uses the same names, with paths."""
         return [sample for sample in self.of(name) if "route" in sample.labels]
 
     def total(self, name: str) -> float | None:

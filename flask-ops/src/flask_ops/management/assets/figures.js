@@ -1,10 +1,10 @@
-// What is computed from the answers of /status: growth, rates, quantiles. Nothing here knows the page.
+// Growth, rates and quantiles, computed from the answers of /status. Nothing here knows the page.
 
-// Rates and quantiles are of the last ten seconds, so that one request does not come and go with each answer.
+// Rates and quantiles cover the last ten seconds, so that one request does not come and go with each answer.
 export const WINDOW_MS = 10_000;
 
-// Return the history with one more answer, which came at `at` (ms of a clock that never steps). It begins with
-// the answer that is a window old; after a restart of the service it begins anew.
+// Return the history with one more answer, which came at `at` (ms of a monotonic clock). It begins with the answer
+// that is a window old. After a restart of the service it begins again.
 export function remember(history, status, at) {
   const routes = Object.fromEntries(Object.entries(status.routes).map(([name, route]) => [name, {
     requests: Object.values(route.requests).reduce((sum, count) => sum + count, 0),
@@ -18,7 +18,7 @@ export function remember(history, status, at) {
   return all;
 }
 
-// A counter that is smaller than it was, or gone, has begun anew.
+// A counter that is smaller than before, or gone, means a restart.
 function isRestart(before, after) {
   return after.uptime < before.uptime || Object.entries(before.routes).some(([name, route]) => {
     const now = after.routes[name];
@@ -27,8 +27,8 @@ function isRestart(before, after) {
   });
 }
 
-// Return how many seconds the history spans, and how the counts of each route grew meanwhile;
-// null where there are no two answers to compare.
+// Return the seconds that the history spans, and the growth of the counts of each route.
+// Return null without two answers to compare.
 export function growth(history) {
   if (history.length < 2) return null;
   const [first, last] = [history[0], history.at(-1)];
@@ -59,8 +59,8 @@ export function total(routes) {
 }
 
 // Return the quantile, 0 < q <= 1, of a histogram as pairs of upper bound and cumulative count, in order;
-// NaN where nothing was counted. Interpolated within a bucket as Prometheus's histogram_quantile does it:
-// what lies above the last finite bound is told as that bound.
+// NaN if nothing was counted. Interpolate within a bucket like Prometheus's histogram_quantile:
+// a value above the last finite bound is returned as that bound.
 export function quantile(q, buckets) {
   const count = buckets.at(-1)?.[1];
   if (!count) return NaN;

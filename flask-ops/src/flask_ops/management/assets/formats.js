@@ -1,4 +1,4 @@
-// Numbers as people read them. What is not known is a dash.
+// Numbers for people. An unknown value is a dash.
 
 export const DASH = "\u2013";
 
@@ -23,7 +23,7 @@ export function duration(seconds) {
   return `${ms.toFixed(ms < 9.95 ? 1 : 0)} ms`;
 }
 
-// How long something has lasted, in its two largest units.
+// An elapsed time in its two largest units.
 export function span(seconds) {
   if (!isKnown(seconds)) return DASH;
   const parts = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];

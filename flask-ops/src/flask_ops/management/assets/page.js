@@ -1,4 +1,4 @@
-// The page: asks /status every two seconds, and shows the answer or says since when there is none.
+// The page: requests /status every two seconds, and shows the answer or the time since the last one.
 
 import { remember } from "./figures.js";
 import { clock } from "./formats.js";
@@ -24,7 +24,7 @@ async function ask() {
 }
 
 function why(error) {
-  if (error.name === "TimeoutError") return `nothing came for ${TIMEOUT_MS / 1000} seconds`;
+  if (error.name === "TimeoutError") return `timed out after ${TIMEOUT_MS / 1000} seconds`;
   return error instanceof TypeError ? "no connection" : error.message;
 }
 
@@ -33,8 +33,8 @@ async function refresh() {
   try {
     status = await ask();
   } catch (error) {
-    const shown = at("figures").hidden ? "" : " What is shown is of that time.";
-    notice("connection", `No answer since ${clock(lastAnswer)} (${why(error)}).${shown} The page goes on asking.`);
+    const shown = at("figures").hidden ? "" : " The page shows the state at that time.";
+    notice("connection", `No answer since ${clock(lastAnswer)} (${why(error)}).${shown} The page keeps trying.`);
     at("figures").classList.add("stale");
     document.title = document.title.replace(/^.*\u00b7/, "No answer \u00b7");
     return;
@@ -47,7 +47,7 @@ async function refresh() {
   notice("faults", show(status));
 }
 
-// Return what could not be shown: a fault of one section must not take the others along.
+// Return a notice about sections that failed: a fault in one section must not affect the others.
 function show(status) {
   const faults = [];
   for (const [name, section] of Object.entries(SECTIONS)) {
@@ -58,7 +58,7 @@ function show(status) {
       faults.push(name);
     }
   }
-  return faults.length ? `This page has a fault, and does not show what is new in: ${faults.join(", ")}.` : "";
+  return faults.length ? `This page has a fault. It does not update: ${faults.join(", ")}.` : "";
 }
 
 for (;;) {

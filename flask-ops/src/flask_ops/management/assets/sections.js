@@ -1,20 +1,20 @@
-// What the page shows of an answer of /status, section by section. Text is only ever put in as text.
+// The sections of the page, filled from an answer of /status. Text is only inserted as text.
 
 import { growth, isBeyond, quantile, total } from "./figures.js";
 import { DASH, clock, duration, rate, span, whole } from "./formats.js";
 
 const QUANTILES = [0.5, 0.95, 0.99];
 const STATES = {
-  ok: ["Ready", "It takes requests."],
-  degraded: ["Degraded", "It takes requests, while a check that is not critical fails."],
+  ok: ["Ready", "It accepts requests."],
+  degraded: ["Degraded", "It accepts requests, but a non-critical check fails."],
   starting: ["Starting", "It is not ready yet."],
   down: ["Down", "It is not ready: a critical check fails."],
-  draining: ["Draining", "It asks its clients to go elsewhere, and still answers them."],
+  draining: ["Draining", "It asks clients to leave, and still answers them."],
 };
 
 const at = (id) => document.getElementById(id);
 
-// What has not changed is left alone: screen readers announce changes, and a selection would be lost.
+// Leave unchanged text alone: screen readers announce changes, and a selection would be lost.
 export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -36,7 +36,7 @@ function fill(body, rows) {
   });
 }
 
-// Each takes the answer and the history of answers, this one included.
+// Each section takes the answer and the history of answers, which includes this one.
 export const SECTIONS = {
   service({ service }) {
     say(at("name"), service.name);
@@ -89,7 +89,7 @@ export const SECTIONS = {
   requests({ routes, rejected }, history) {
     const recent = growth(history);
     say(at("window"), recent
-      ? `Rates and latencies are of the last ${Math.round(recent.seconds)} seconds.`
+      ? `Rates and latencies cover the last ${Math.round(recent.seconds)} seconds.`
       : "Rates and latencies come with the next answer.");
     const row = (name, grown, requests, errors) => ({
       state: grown?.errors > 0 ? "down" : grown?.requests > 0 ? "ok" : "idle",
@@ -123,7 +123,7 @@ export const SECTIONS = {
   },
 };
 
-// What a server never counts by reason is not known, rather than none.
+// If a server never counts by reason, the counts are unknown, not none.
 function byReason(counts) {
   const all = Object.entries(counts);
   const some = all.filter(([, count]) => count > 0).map(([reason, count]) => `${reason} ${whole(count)}`);
