@@ -1,7 +1,7 @@
 """Gunicorn's configuration for any WSGI application: ``gunicorn -c python:flask_ops.gunicorn yourapp:app``.
 
-A gunicorn.conf.py may import it, ``from flask_ops.gunicorn import *``, and define hooks of its own below. If one of
-them is ``on_starting``, it must call the one from here.
+A gunicorn.conf.py may import it, ``from flask_ops.gunicorn import *``, and define its own hooks below. Its own
+``on_starting`` must call the imported one.
 """
 
 from flask_ops.servers.gunicorn.configuration import configure, on_starting

@@ -1,4 +1,4 @@
-"""Settings of your own: the class to derive from, the declaration of a field, and parsers for its text."""
+"""Your own settings: the base class, the declaration of a field, and parsers for its text."""
 
 from flask_ops.core.address import Address
 from flask_ops.core.settings import LogFormat, LogLevel, Mode, Settings, SettingsError

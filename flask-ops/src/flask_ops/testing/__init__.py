@@ -16,11 +16,10 @@ It gives you four fixtures:
 - ``metrics``: how much a metric has changed since the start of the test.
 - ``run_check``: runs one readiness check, at once.
 
-The library changes nothing in the process of the tests for longer than ``app`` lives: loggers, structlog, hooks of
-``sys`` and ``threading``, environment. It starts no threads during a test that uses one of these fixtures. ``/readyz``
-then runs the checks when it is asked.
+When ``app`` ends, the library restores the process: loggers, structlog, hooks of ``sys`` and ``threading``,
+environment. It starts no threads during a test that uses one of these fixtures. ``/readyz`` then runs the checks.
 
-This package has no assertions that pytest would have to rewrite (PYTEST_DONT_REWRITE), so conftest.py may import it.
+This package has no assertions for pytest to rewrite (PYTEST_DONT_REWRITE), so conftest.py may import it.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ __all__ = ["CheckResult", "LogLines", "MetricChanges", "RunCheck", "app", "clien
 
 @pytest.fixture
 def app() -> Flask:
-    """Fail: this fixture is yours to define, in conftest.py. It returns your Flask application."""
+    """Fail: define this fixture in your conftest.py. It returns your Flask application."""
     pytest.fail(
         "There is no fixture 'app'. Define it in conftest.py: it returns your Flask application, "
         "for example create_app(Settings.from_environ({'SERVICE_ENV': 'testing'})).",
@@ -58,18 +57,18 @@ def app() -> Flask:
 def client(app: Flask, _attached: Attached) -> FlaskClient:
     """Return Flask's test client for ``app``.
 
-    The response is read to its end and closed before the call returns, as a server does. The request's line and counts
-    are there then. ``client.get(..., buffered=False)`` leaves the response open, for a stream that has no end.
+    The call reads the response to its end and closes it, as a server does. The request is logged and counted when the
+    call returns. ``client.get(..., buffered=False)`` leaves the response open, for a stream that has no end.
     """
     return complete_client(app)
 
 
 @pytest.fixture
 def log_lines(_attached: Attached) -> Iterator[LogLines]:
-    """Return what finds the log lines of this test by event and fields: ``log_lines("request", route="/")``.
+    """Return the log lines of this test, to find by event and fields: ``log_lines("request", route="/")``.
 
-    They are parsed from the bytes that are written in production: in the format of ``SERVICE_LOG_FORMAT``, with secrets
-    masked, from ``SERVICE_LOG_LEVEL`` on. They are written to stdout, too, where pytest shows them if the test fails.
+    They are parsed from the bytes that production writes: in the format of ``SERVICE_LOG_FORMAT``, with secrets masked,
+    from ``SERVICE_LOG_LEVEL`` on. They also go to stdout, which pytest shows if the test fails.
     """
     with captured(_attached.runtime.settings) as lines:
         yield lines
@@ -77,13 +76,13 @@ def log_lines(_attached: Attached) -> Iterator[LogLines]:
 
 @pytest.fixture
 def metrics(_attached: Attached) -> MetricChanges:
-    """Return what tells how much a metric has changed in this test: ``metrics("orders_total", kind="book")``."""
+    """Return the changes of metrics in this test: ``metrics("orders_total", kind="book")``."""
     return MetricChanges(_attached.runtime.collect)
 
 
 @pytest.fixture
 def run_check(_attached: Attached) -> RunCheck:
-    """Return what runs one readiness check of ``app`` and returns its result: ``run_check("database")``."""
+    """Return a function that runs one readiness check of ``app``: ``run_check("database")``."""
     return RunCheck(_attached.health)
 
 
@@ -97,12 +96,12 @@ def _attached(app: Flask) -> Iterator[Attached]:
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
 ) -> Generator[None, object, object]:
-    """Make ``app`` with a state of its own. The process gets its former state back when ``app`` ends."""
+    """Make ``app`` with its own state. The end of ``app`` restores the former state of the process."""
     if fixturedef.argname != "app":
         return (yield)
     isolation = contextlib.ExitStack()
     isolation.enter_context(isolated())
-    request.addfinalizer(isolation.close)  # runs after the end of the fixture, and if that fails to begin
+    request.addfinalizer(isolation.close)  # also runs if the fixture fails to begin
     made = yield
     cache_no_loggers()
     return made
@@ -110,7 +109,7 @@ def pytest_fixture_setup(
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Set the log level of ``log_lines`` again: pytest's option ``log_level`` sets another one for each phase."""
+    """Set the log level of ``log_lines`` again: pytest's option ``log_level`` changes it for each phase."""
     lines = getattr(item, "funcargs", {}).get("log_lines")
     if isinstance(lines, LogLines):
         lines.set_level()

@@ -9,7 +9,7 @@ from flask_ops.ops.extension import Attached
 
 
 def attached_to(app: object) -> Attached:
-    """Return what ``Ops`` has attached to ``app``. Fail the test, and say why, if there is nothing."""
+    """Return the object that ``Ops`` has attached to ``app``. Fail the test with the reason if there is none."""
     if not isinstance(app, Flask):
         pytest.fail(
             f"The fixture 'app' returns {app!r:.100}, a {type(app).__name__}. Return a Flask application.",

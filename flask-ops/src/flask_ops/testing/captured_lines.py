@@ -33,7 +33,7 @@ class LogLines:
         self._written: list[bytes] = []
 
     def __call__(self, event: str | None = None, /, **fields: Any) -> list[dict[str, Any]]:
-        """Return the lines that have this event and all of these fields with these values, each as a dict."""
+        """Return the lines with this event and these values of fields, each as a dict."""
         wanted = fields if event is None else {**fields, self._event: event}
         lines = [json.loads(line) for line in list(self._written)]
         return [line for line in lines if all(line.get(name, _MISSING) == value for name, value in wanted.items())]
@@ -43,7 +43,7 @@ class LogLines:
         self._written.append(line)
 
     def set_level(self) -> None:
-        """Log from the level of the settings on."""
+        """Apply the log level of the settings."""
         levels.configure(logging.getLogger(), self._level)
 
 
@@ -60,6 +60,6 @@ def captured(settings: Settings) -> Iterator[LogLines]:
     lines = Lines(settings)
     with process_state.preserved(), sink.copied(found.take):
         log.handle_records(lines, settings)
-        if not structlog.is_configured():  # else by the application: what it sends to logging is a line
+        if not structlog.is_configured():  # otherwise the application did: its events reach logging
             log.configure_structlog(lines, caches_loggers=False)
         yield found

@@ -1,4 +1,4 @@
-"""The state of the process that an application of a test has for itself."""
+"""The isolated state of the process for the application of a test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flask_ops.ops import runtime, startup
 
 @contextlib.contextmanager
 def isolated() -> Iterator[None]:
-    """Begin without a runtime, so that the application makes its own; leave the process as it was."""
+    """Begin without a runtime, so that the application makes its own. Restore the process at the end."""
     with process_state.preserved(), startup.forgotten():
         before = runtime.replace(None)
         try:

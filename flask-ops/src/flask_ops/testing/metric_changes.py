@@ -21,7 +21,7 @@ _SUFFIXES = {
 class MetricChanges:
     """Tells how much a sample of the scrape has changed: ``metrics("orders_total", kind="book")``.
 
-    The library's metrics count, and those of prometheus_client's global registry.
+    It covers the library's metrics and prometheus_client's global registry.
     """
 
     def __init__(self, collect: scrape.Collect) -> None:
@@ -63,7 +63,7 @@ def _expect_labels(name: str, labels: Iterable[str], metric: Metric) -> None:
     samples = [sample for sample in metric.samples if sample.name == name]
     known = {label for sample in samples for label in sample.labels}
     unknown = [label for label in labels if label not in known]
-    if samples and unknown:  # without samples, the scrape does not tell the labels
+    if samples and unknown:  # without samples, the labels are unknown
         hint = f"Its labels are {', '.join(sorted(known))}." if known else "It has no labels."
         raise LookupError(f"{name} has no label {unknown[0]!r}. {hint}")
 
