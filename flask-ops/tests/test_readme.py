@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import flask_ops
-from tests.process import BIN, DEADLINE, REPOSITORY, running, started
+from tests.exposition import scrape, value
+from tests.process import BIN, DEADLINE, REPOSITORY, running, started, wait_until
 
 LIBRARY = Path(__file__).parents[1]
 README = (LIBRARY / "README.md").read_text()
@@ -108,4 +109,29 @@ def test_the_line_that_the_table_quotes_is_written_under_stock_gunicorn(tmp_path
 
     with running(command, tmp_path, cwd=folder) as server:
         server.get("/healthz")
+        assert server.lines(event)
+
+
+@pytest.mark.system
+def test_with_a_shared_store_counts_survive_a_killed_worker_under_stock_gunicorn(tmp_path: Path) -> None:
+    (event,) = re.findall(r"The log then says\s+`([^`]+)`", section("What works where"))
+    attached = f"{APPLICATION}\n\nfrom flask_ops import Ops\nOps(app, metrics=True)\n"
+    folder = write(tmp_path / "code", {"yourapp.py": attached})
+    command: list[str | Path] = [BIN / "gunicorn", "--bind=127.0.0.1:0", "--workers=2", "yourapp:app"]
+
+    store = tmp_path / "store"
+
+    def counted() -> float:
+        return value(scrape(server), "flask_http_request_total", route="/healthz")
+
+    with running(command, tmp_path, {"PROMETHEUS_MULTIPROC_DIR": str(store)}, cwd=folder) as server:
+        wait_until((store / "slot-2").exists, "both workers have loaded the application")
+        for _ in range(4):
+            assert 200 == server.get("/healthz").status
+        killed, _ = server.children()
+        killed.kill()
+        wait_until(lambda: len({*server.children()} - {killed}) == 2, "a new worker")
+        for _ in range(4):
+            assert 200 == server.get("/healthz").status
+        wait_until(lambda: counted() == len(server.lines("request", route="/healthz")) >= 8, "all counts")
         assert server.lines(event)

@@ -169,6 +169,6 @@ class _Entrance:
         if not environ["wsgi.multiprocess"]:
             return
         if multiprocess.is_shared():
-            _log.warning("counts of ended workers are lost", hint="gunicorn -c python:flask_ops.gunicorn")
+            _log.warning("counts are lost if all workers end at once", hint="gunicorn -c python:flask_ops.gunicorn")
         else:
             _log.warning("each worker shows its own metrics only", hint="gunicorn -c python:flask_ops.gunicorn")
