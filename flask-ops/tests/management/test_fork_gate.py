@@ -253,7 +253,7 @@ def test_children_forked_from_a_busy_listener_all_end_and_it_answers_all_the_tim
             for client in clients:
                 client.join()
     assert {"0": FORKS} == forked["ends"]
-    assert forked["longest"] < 2
+    assert forked["longest"] < 4  # a fork waits 5 s for a thread that does not rest
     statuses = sum((client.statuses for client in clients), collections.Counter())
     assert {b"HTTP/1.1 200"} == set(statuses)
     assert statuses.total() > FORKS  # it answered many requests

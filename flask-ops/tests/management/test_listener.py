@@ -286,7 +286,7 @@ def test_a_request_that_does_not_arrive_in_time_ends_its_connection(
                 thread.start()
             start = time.monotonic()
             answer = connection.recv(1000)
-            assert 0.3 < time.monotonic() - start < 1.5
+            assert 0.3 < time.monotonic() - start < 4  # without the limit, 5 s or never
             assert (408 if begun else None) == (status_of(answer) if answer else None)
             ended.set()
             if slow:
@@ -315,7 +315,7 @@ def test_an_idle_connection_is_closed_later_than_a_silent_one(serve: Serve, monk
     with connect(serve()) as connection:
         connection.sendall(GET)
         connection.recv(1000)
-        assert 0.6 < seconds_until_closed(connection) < 2
+        assert 0.6 < seconds_until_closed(connection) < DEADLINE / 2  # the real limit is 75 s
 
 
 def test_the_times_are_those_promised() -> None:
@@ -365,7 +365,7 @@ def test_all_probes_are_answered_among_500_silent_clients_and_slow_writers(serve
         for _ in range(200):
             start = time.monotonic()
             assert exchange(listener, LAST).endswith(b"GET /last ? ")
-            assert time.monotonic() - start < 1
+            assert time.monotonic() - start < 4  # a silent client is dropped after 5 s
 
 
 def test_beyond_the_limit_the_longest_idle_connection_makes_room(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -470,7 +470,7 @@ def test_stop_leaves_no_thread_no_port_and_no_descriptor() -> None:
         connection.recv(1000)
         start = time.monotonic()
         listener.stop()
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < 4  # it waits 5 s for a handler that hangs
         assert b"" == connection.recv(1)
     with pytest.raises(ConnectionRefusedError):
         connect(listener)
@@ -494,7 +494,7 @@ def test_stop_does_not_wait_for_a_handler_that_hangs(monkeypatch: pytest.MonkeyP
         assert entered.wait(DEADLINE)
         start = time.monotonic()
         listener.stop()
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < DEADLINE / 2
         release.set()
         to_the_end(connection)
     wait_until(lambda: "management-listener" not in {thread.name for thread in threading.enumerate()}, "its end")
