@@ -2,20 +2,20 @@
 #
 #   docker build --build-arg SERVICE_VERSION="$(git rev-parse --short HEAD)" --tag service .
 #
-# A tag moves. For builds that can be repeated, pin the base by its digest as well, and have a bot renew it:
-# `docker buildx imagetools inspect python:3.13-slim-trixie` prints it, and it goes behind the tag as @sha256:...
+# A tag moves. For reproducible builds, add the digest of the base behind the tag, as @sha256:... A bot can renew it.
+# `docker buildx imagetools inspect python:3.13-slim-trixie` prints the digest.
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
 
 FROM ${PYTHON_IMAGE} AS build
-# Compiled here, kept apart from the sources: the image of Python comes without its compiled modules, and in
-# a file system that is read-only each start would compile all it imports again.
+# Python's image has no compiled modules. In a read-only file system, each start would compile every import again.
+# So the build compiles them into a separate folder.
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore \
     PYTHONPYCACHEPREFIX=/opt/compiled
 WORKDIR /srv/service
 COPY requirements.txt .
-# Neither pip nor a compiler is in what goes on from here.
+# The final image has neither pip nor a compiler.
 RUN python -m venv --without-pip /opt/venv \
     && PYTHONDONTWRITEBYTECODE=1 python -m pip --python /opt/venv/bin/python install \
         --require-hashes --only-binary :all: --no-compile --requirement requirements.txt
@@ -29,8 +29,8 @@ RUN python -m pip install --require-hashes --only-binary :all: --requirement fla
 ENV PATH=/opt/venv/bin:$PATH
 COPY gunicorn.conf.py ./
 COPY service service
-# The second command loads the application: what cannot start is no image. It also compiles what it imports
-# of Python itself.
+# The second command loads the application, so the build fails if the service cannot start. It also compiles the modules
+# of Python that the service imports.
 RUN python -m compileall -q /opt/venv/lib service gunicorn.conf.py \
     && gunicorn --check-config
 
@@ -48,11 +48,11 @@ WORKDIR /srv/service
 COPY --from=build /opt /opt
 COPY --from=build /srv/service/gunicorn.conf.py ./
 COPY --from=build /srv/service/service service
-# A number, by which Kubernetes can tell that it is not root. Nothing in the image belongs to it.
+# A number, because Kubernetes cannot tell from a name that it is not root. It owns no file in the image.
 USER 10001:10001
-# Publish the first one. The second one is for probes and Prometheus, and nobody else.
+# Publish only the first. The second is for probes and Prometheus.
 EXPOSE 8000 8001
-# Alive, not ready: who restarts what is unhealthy must not do it because a dependency is down.
+# Liveness, not readiness: a restart does not repair a dependency that is down.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 CMD ["python", "-m", "flask_ops", "healthcheck"]
 STOPSIGNAL SIGTERM
 CMD ["gunicorn"]
