@@ -18,7 +18,7 @@ require = missing=; for each in $(1); do command -v "$${each%%:*}" >/dev/null ||
 .PHONY: help install install-dev run dev test programs drill monitor lint format manifests name lock lock-service upgrade clean
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: .venv/installed  ## Create .venv with the locked, hash-checked dependencies
 
@@ -34,7 +34,7 @@ test: .venv/installed-dev lint  ## Check lint, types and tests
 	$(BIN)/python -m pytest
 
 programs:  ## Install the programs that other targets use, with apt-get, as root
-	@packages=$$(for each in $(PROGRAMS); do command -v "$${each%%:*}" >/dev/null || echo "$${each#*:}"; done | sort -u); \
+	@packages=$$(for each in $(PROGRAMS); do command -v "$${each%%:*}" >/dev/null || echo "$${each#*:}"; done); \
 	[ -z "$$packages" ] || { command -v apt-get >/dev/null || { echo "No apt-get here. Install by hand:" $$packages >&2; exit 1; }; \
 	apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends $$packages; }
 
