@@ -4,7 +4,7 @@ A forked child has one thread. Locks that other threads held at the fork (of an 
 stay locked in the child for ever. A thread inside this gate lets forks happen only while it waits for I/O and holds no
 lock. If a thread and a fork both wait for their turn, the fork goes first.
 
-Only forks by Python run all hooks. uWSGI forks in C and runs only the hook of the child.
+Only forks by Python run these hooks. uWSGI forks in C and runs none of them.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from flask_ops.core import multiprocess
+from flask_ops.core import forks, multiprocess
 from flask_ops.core.settings import LogLevel
 
 ROOT = "root"
@@ -146,5 +146,4 @@ def _in_child() -> None:
     _lock = threading.RLock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)
+forks.in_child(_in_child)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
+
+from flask_ops.core import forks
 
 WINDOW_SECONDS = 60.0
 LEFT_OUT = "repeats_left_out"
@@ -40,8 +41,7 @@ class RepeatFilter(logging.Filter):
         super().__init__()
         self._limit = limit
         self._reset()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._reset)
+        forks.in_child(self._reset)
 
     def _reset(self) -> None:
         # Reentrant: the garbage collector may run while this thread holds the lock, and a finalizer may log.

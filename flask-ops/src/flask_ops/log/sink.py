@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import NoReturn, Protocol
 
+from flask_ops.core import forks
 from flask_ops.log.line_writer import LineWriter
 from flask_ops.log.output import PIPE_BYTES, Output, append, is_file, takes_more
 
@@ -174,5 +175,4 @@ def _in_child() -> None:
 
 
 atexit.register(_stop)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)
+forks.in_child(_in_child)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import atexit
 import io
-import os
 import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from flask_ops.core import forks
 from flask_ops.log import printed_text, sink
 from flask_ops.log.line import Fields, Lines
 from flask_ops.log.printed_text import PrintedText
@@ -141,5 +141,4 @@ def _in_child() -> None:
 
 
 atexit.register(printed_text.end_all)  # before the sink writes for the last time
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)
+forks.in_child(_in_child)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from flask_ops.core import multiprocess
+from flask_ops.core import forks, multiprocess
 from flask_ops.metrics import slots, store_layout
 
 WORKER, MASTER = "worker", "master"
@@ -97,5 +97,4 @@ def _become_nobody() -> None:
         _identity = None
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_become_nobody)
+forks.in_child(_become_nobody)
