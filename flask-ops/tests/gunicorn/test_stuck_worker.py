@@ -77,7 +77,7 @@ def test_what_waits_is_served_where_a_thread_has_become_free(worker: Worker, kil
     for name in ("second", "third"):
         worker.tpool.submit(name)
 
-    stuck_worker.end_where(worker, list)
+    stuck_worker.end_process(worker, list)
 
     assert [] == kills
     worker.release.set()
@@ -87,7 +87,7 @@ def test_what_waits_is_served_where_a_thread_has_become_free(worker: Worker, kil
 def test_a_worker_that_is_being_ended_is_left_alone(worker: Worker, kills: list[int]) -> None:
     worker.alive = False
 
-    stuck_worker.end_where(worker, lambda: pytest.fail("asked"))
+    stuck_worker.end_process(worker, lambda: pytest.fail("asked"))
 
     assert [] == kills
 
@@ -97,7 +97,7 @@ def test_a_worker_that_has_served_its_requests_is_not_left_alone(worker: Worker,
     worker.alive, worker.nr = False, 1
     asked = Mock(return_value=[])
 
-    stuck_worker.end_where(worker, asked)
+    stuck_worker.end_process(worker, asked)
 
     asked.assert_called_once()
     assert [] == kills
@@ -109,7 +109,7 @@ def test_nothing_is_decided_where_the_main_loop_does_not_stand_still(
     monkeypatch.setattr(stuck_worker, "PARK_SECONDS", 0.01)
     monkeypatch.setattr(worker.method_queue, "defer", lambda _callback: None)
 
-    stuck_worker.end_where(worker, lambda: pytest.fail("asked"))
+    stuck_worker.end_process(worker, lambda: pytest.fail("asked"))
 
     assert [] == kills
 
@@ -123,7 +123,7 @@ def test_who_waits_is_answered_and_the_master_is_told(
     theirs.sendall(b"GET / HTTP/1.1\r\n\r\n")
     worker.tpool.submit(TConn(Config(), ours, ("192.0.2.1", 1), ""))
 
-    stuck_worker.end_where(worker, lambda: [{"route": "/slow"}])
+    stuck_worker.end_process(worker, lambda: [{"route": "/slow"}])
 
     with theirs, theirs.makefile("rb") as answer:
         assert answer.read().startswith(b"HTTP/1.1 503 ")
@@ -133,6 +133,6 @@ def test_who_waits_is_answered_and_the_master_is_told(
 
 
 def test_without_a_main_loop_of_its_own_nothing_waits_in_it(kills: list[int]) -> None:
-    stuck_worker.end_where(SimpleNamespace(alive=True), list)
+    stuck_worker.end_process(SimpleNamespace(alive=True), list)
 
     assert [] == kills

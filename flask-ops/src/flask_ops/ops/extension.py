@@ -20,8 +20,8 @@ from flask_ops.ops import runtime
 from flask_ops.ops.runtime import Runtime
 from flask_ops.ops.startup import open_store, start
 from flask_ops.web import faults, limits, probes, problems
+from flask_ops.web.flask_events import EXCHANGE
 from flask_ops.web.json_provider import JSONProvider
-from flask_ops.web.signals import EXCHANGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable as Body

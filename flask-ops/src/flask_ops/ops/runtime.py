@@ -29,7 +29,7 @@ from flask_ops.metrics.requests import RequestMetrics
 from flask_ops.metrics.sources import sources
 from flask_ops.web.observer import Observer
 from flask_ops.web.saturation import Saturation
-from flask_ops.web.stuck_requests import EndWhere
+from flask_ops.web.stuck_requests import EndProcess
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -62,14 +62,14 @@ class Runtime:
         self._pid = 0
         self._starting = threading.Lock()
 
-    def run_under(self, server: str, threads: int | None = None, end_where: EndWhere | None = None) -> None:
+    def run_under(self, server: str, threads: int | None = None, end_process: EndProcess | None = None) -> None:
         """Set the server of this process.
 
-        ``threads`` is the number of requests that it serves at one time, by default ``SERVICE_THREADS``. ``end_where``
-        ends the process if all of them are stuck.
+        ``threads`` is the number of requests that it serves at one time, by default ``SERVICE_THREADS``.
+        ``end_process`` ends the process if all of them are stuck.
         """
         self.server = server
-        self._saturation.run_with(threads, end_where)
+        self._saturation.run_with(threads, end_process)
 
     def collect(self) -> dict[str, Metric]:
         """Publish the metrics of this process, then return those of all processes."""

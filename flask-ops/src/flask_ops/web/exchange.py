@@ -17,8 +17,8 @@ from flask_ops.core.leaving import ends_the_process
 from flask_ops.log import ReportedError, printed_text
 from flask_ops.metrics.requests import UNMATCHED
 from flask_ops.web import problems
+from flask_ops.web.flask_events import EXCHANGE
 from flask_ops.web.sent_file import SentFile
-from flask_ops.web.signals import EXCHANGE
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -80,7 +80,7 @@ class Exchange:
         ending: AbstractContextManager[bool],
         record: Callable[[Exchange, float], None],
     ) -> None:
-        self.started = perf_counter()
+        self.arrived = perf_counter()
         self.context = copy_context()
         self.environ = environ
         self.ids = RequestContext.from_environ(environ)
@@ -227,4 +227,4 @@ class Exchange:
         self._tell()
 
     def _tell(self) -> None:
-        self._record(self, perf_counter() - self.started)
+        self._record(self, perf_counter() - self.arrived)

@@ -19,8 +19,8 @@ import structlog
 from flask_ops.log import RequestLog
 from flask_ops.metrics.requests import RequestMetrics
 from flask_ops.web.exchange import Exchange, Outcome
-from flask_ops.web.request_start import waited
-from flask_ops.web.signals import EXCHANGE
+from flask_ops.web.flask_events import EXCHANGE
+from flask_ops.web.queue_time import waited
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from flask_ops.core.settings import Settings
 from flask_ops.web.observer import Observer
-from flask_ops.web.stuck_requests import EndWhere, StuckRequests
+from flask_ops.web.stuck_requests import EndProcess, StuckRequests
 
 
 class Saturation:
@@ -22,10 +22,10 @@ class Saturation:
         )
         self._threads = _gauge("service_worker_threads", "Requests that can be served at one time.", registry)
 
-    def run_with(self, threads: int | None, end_where: EndWhere | None) -> None:
+    def run_with(self, threads: int | None, end_process: EndProcess | None) -> None:
         """Use the server's number of threads, and its function that ends a process whose threads are all stuck."""
         self._capacity = threads or self._capacity
-        self._find_stuck.end_where = end_where
+        self._find_stuck.end_process = end_process
 
     def publish(self) -> None:
         """Set the gauges."""

@@ -20,10 +20,10 @@ from flask_ops.metrics import store
 from flask_ops.web.exchange import Exchange
 from flask_ops.web.observer import Observer
 
-Condemn = Callable[[], list[dict[str, Any]]]
+ReportLost = Callable[[], list[dict[str, Any]]]
 """Reports the requests that hold all threads as aborted. Returns their log fields, or nothing if one has ended."""
-EndWhere = Callable[[Condemn], None]
-"""Ends this process if ``Condemn`` returns requests, so that another process takes its place."""
+EndProcess = Callable[[ReportLost], None]
+"""Ends this process if ``ReportLost`` returns requests, so that another process takes its place."""
 
 FRAMES = 20
 """Number of innermost frames of a stack to log."""
@@ -43,19 +43,19 @@ class StuckRequests:
 
     def __init__(self, observer: Observer, limit: float, registry: CollectorRegistry) -> None:
         self._observer, self._limit = observer, limit
-        self.end_where: EndWhere | None = None
+        self.end_process: EndProcess | None = None
         self._timed_out = Counter(*TIMED_OUT, registry=registry)
 
     def publish(self, threads: int) -> int:
         """Report newly stuck requests. Return the number of all stuck requests."""
         now = time.perf_counter()
-        stuck = [exchange for exchange in self._observer.running() if now - exchange.started > self._limit]
+        stuck = [exchange for exchange in self._observer.running() if now - exchange.arrived > self._limit]
         self.report(exchange for exchange in stuck if not exchange.timed_out)
-        if self.end_where is not None and len(stuck) >= threads:
-            self.end_where(partial(self._condemn, stuck))
+        if self.end_process is not None and len(stuck) >= threads:
+            self.end_process(partial(self._report_lost, stuck))
         return len(stuck)
 
-    def _condemn(self, stuck: Collection[Exchange]) -> list[dict[str, Any]]:
+    def _report_lost(self, stuck: Collection[Exchange]) -> list[dict[str, Any]]:
         facts = [*map(_facts, stuck)]
         return facts if self._observer.abort(stuck) else []
 
@@ -88,7 +88,7 @@ def _facts(exchange: Exchange) -> dict[str, Any]:
         "request_id": ids.request_id,
         "method": exchange.environ["REQUEST_METHOD"],
         "route": exchange.route,
-        "elapsed_seconds": round(time.perf_counter() - exchange.started, 3),
+        "elapsed_seconds": round(time.perf_counter() - exchange.arrived, 3),
     }
     return {**facts, "trace_id": ids.trace_id, "span_id": ids.span_id} if ids.trace_id else facts
 

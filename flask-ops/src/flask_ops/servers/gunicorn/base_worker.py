@@ -18,7 +18,7 @@ from gunicorn.workers.base import Worker
 
 from flask_ops.core.leaving import process_is_leaving
 from flask_ops.log import sink
-from flask_ops.servers.gunicorn import early_signals, silent_worker
+from flask_ops.servers.gunicorn import early_signals, hung_worker_stacks
 
 if TYPE_CHECKING:
     from flask_ops.ops.runtime import Runtime
@@ -79,7 +79,7 @@ class BaseWorker(Worker):
         from flask_ops.servers.gunicorn import stuck_worker  # noqa: PLC0415 - as above
 
         self._runtime = runtime.obtain(self.master.settings)
-        self._runtime.run_under("gunicorn", self.cfg.threads, partial(stuck_worker.end_where, self))
+        self._runtime.run_under("gunicorn", self.cfg.threads, partial(stuck_worker.end_process, self))
         self.wsgi: Any = self._runtime.observe(self.wsgi)
         self._runtime.start()
         signal.siginterrupt(signal.SIGTERM, False)  # as in Gunicorn
@@ -109,7 +109,7 @@ class BaseWorker(Worker):
         self.time_is_up = not self.alive
         process_is_leaving.set()
         if self._runtime is not None:  # None while the application is loading
-            silent_worker.write_no_more()
+            hung_worker_stacks.write_no_more()
             if self.time_is_up:
                 self._runtime.cut_off()
                 self.cfg.worker_abort(self)

@@ -28,7 +28,7 @@ from flask_ops.log.line import Lines
 from flask_ops.management.routes import INHERITED, Management
 from flask_ops.metrics import following, listening, scrape, slots, store, store_folder
 from flask_ops.metrics.sources import sources
-from flask_ops.servers.gunicorn import rejections, silent_worker
+from flask_ops.servers.gunicorn import hung_worker_stacks, rejections
 from flask_ops.servers.gunicorn.early_signals import EarlySignals
 from flask_ops.servers.gunicorn.raw_output import RawOutput
 from flask_ops.servers.gunicorn.succession import Succession
@@ -86,7 +86,7 @@ class Master:
         # Gunicorn compares it with monotonic time. After notify(), `timeout` limits the start.
         worker.tmp.notify()
         worker.forked = worker.tmp.last_update()
-        worker.stacks = silent_worker.open_file()
+        worker.stacks = hung_worker_stacks.open_file()
         self._signals.expect_worker()
         if self._raw_output is not None:
             self._raw_output.expect_child(lambda: {"worker_pid": worker.pid})
@@ -99,7 +99,7 @@ class Master:
         slots.keep_only(worker.slot)
         for sibling in self._server.WORKERS.values():
             _close(sibling.stacks)
-        silent_worker.write_when_asked(worker.stacks)
+        hung_worker_stacks.write_when_asked(worker.stacks)
         listening.watch(worker.sockets)
         store.identify(worker.slot)
         slots.sign(worker.slot, store.WORKER)
@@ -111,7 +111,7 @@ class Master:
         if lost:
             _log.error("replacing worker: all threads stuck", worker_pid=worker.pid, **lost)
             self._exits.expect([worker.pid], "stuck")
-        stacks = silent_worker.stacks(worker.stacks)
+        stacks = hung_worker_stacks.stacks(worker.stacks)
         if stacks:
             _log.error("replacing unresponsive worker", worker_pid=worker.pid, stacks=stacks)
             self._timed_out.inc(len(stacks))
@@ -159,7 +159,7 @@ class Master:
         """Request the stacks of a worker that survived SIGABRT, before SIGKILL."""
         worker = self._server.WORKERS.get(pid)
         if number == signal.SIGKILL and worker is not None and worker.aborted:
-            silent_worker.ask(pid, worker.stacks)
+            hung_worker_stacks.ask(pid, worker.stacks)
 
     def readiness(self, exclude: Collection[str] = ()) -> readiness.Readiness:
         """Return the readiness of all workers except those that are ending."""

@@ -17,7 +17,7 @@ from flask_ops.log import sink
 from flask_ops.servers.gunicorn import rejections
 from flask_ops.servers.gunicorn.direct_worker import DirectWorker
 from flask_ops.web import stuck_requests
-from flask_ops.web.stuck_requests import Condemn
+from flask_ops.web.stuck_requests import ReportLost
 
 PARK_SECONDS = 1.0
 """Time for the worker's main loop to pause. After it, this attempt ends, and a later one tries again."""
@@ -27,8 +27,8 @@ _UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nConten
 _ANSWER = _UNAVAILABLE + b"Content-Length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
 
 
-def end_where(worker: Any, condemn: Condemn) -> None:
-    """Kill this process, the process of ``worker``, if ``condemn`` returns lost requests.
+def end_process(worker: Any, report_lost: ReportLost) -> None:
+    """Kill this process, the process of ``worker``, if ``report_lost`` returns lost requests.
 
     The worker accepts no connection meanwhile. If a thread has become free, the worker continues.
     """
@@ -39,7 +39,7 @@ def end_where(worker: Any, condemn: Condemn) -> None:
     with _standing_still(worker) as waiting:
         if waiting is None:
             return
-        requests = condemn()
+        requests = report_lost()
         if not requests:
             return
         try:
