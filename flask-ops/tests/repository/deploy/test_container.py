@@ -170,7 +170,8 @@ def test_a_stop_right_after_the_start_is_heard(docker: Engine, image: str, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("grace", "code", "severity", "end"), [(45, 0, "ok   ", "and is given 45 s."), (10, 1, "error", "but is cut off")]
+    ("grace", "code", "severity", "end"),
+    [(45, 0, "ok", "and the supervisor allows 45 s."), (10, 1, "error", "but the supervisor kills it after 10 s.")],
 )
 def test_check_in_the_image_finds_what_is_wrong_and_nothing_else(
     grace: int, code: int, severity: str, end: str, docker: Engine, image: str, tmp_path: Path
@@ -180,7 +181,8 @@ def test_check_in_the_image_finds_what_is_wrong_and_nothing_else(
         assert code == container.server.process.wait(DEADLINE)
         table = container.server.text()
 
-    assert f"{severity}    grace        A stop may take 35 s (5 of drain, 30 for requests in flight), {end}" in table
+    unwrapped = " ".join(table.split())
+    assert f"{severity} grace A stop may take 35 s (5 of drain, 30 for requests in flight), {end}" in unwrapped
     assert code == len(re.findall("^error ", table, re.MULTILINE))
     assert "ok       store        /tmp is in memory (tmpfs)" in table
 
