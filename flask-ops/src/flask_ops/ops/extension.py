@@ -64,6 +64,7 @@ class Ops:
     - ``problems`` sends every error as ``application/problem+json`` (RFC 9457).
     - ``json`` uses orjson for ``jsonify()`` and for views that return a dict or a list.
     - ``limits`` rejects request bodies over ``SERVICE_MAX_BODY_BYTES`` with 413, also chunked ones.
+      uWSGI cannot read chunked bodies: they get 411.
     - ``modes`` sets ``app.debug`` and ``app.testing`` from ``SERVICE_ENV``.
 
     If ``SERVICE_SECRET_KEY`` is set, it becomes the secret key of the application.
