@@ -309,6 +309,24 @@ def test_scrapes_that_wait_at_the_same_time_share_one_answer() -> None:
     assert answers[0] is answers[1]
 
 
+def test_after_a_scrape_that_failed_the_waiting_ones_are_not_given_an_older_answer() -> None:
+    responses: list[Response | Exception] = [Response(200, b"old"), ZeroDivisionError(), Response(200, b"new")]
+
+    def handler(_: Request) -> Response:
+        response = responses.pop(0)
+        if isinstance(response, Exception):
+            raise response
+        return response
+
+    share = SharedAnswer(handler)
+    share(Request("GET", "/metrics", "", {}, b""))
+    waiting = [Request("GET", "/metrics", "", {}, b"") for _ in range(2)]
+    with pytest.raises(ZeroDivisionError):
+        share(waiting[0])
+
+    assert b"new" == share(waiting[1]).body
+
+
 def test_without_a_living_worker_it_is_not_alive() -> None:
     status, _, body = ask("/livez", fault="no worker is alive")
 

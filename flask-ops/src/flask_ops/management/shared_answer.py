@@ -23,6 +23,7 @@ class SharedAnswer:
         """Return an answer that ``handler`` began after the arrival of ``request``."""
         asked = (request.query, request.headers.get("accept"), request.headers.get("accept-encoding"))
         if self._answer is None or self._asked != asked or self._began < request.received:
-            self._asked, self._began = asked, time.monotonic()
-            self._answer = self._handler(request)
+            began = time.monotonic()
+            answer = self._handler(request)  # if it raises, no later request may get the answer of before
+            self._asked, self._began, self._answer = asked, began, answer
         return self._answer
