@@ -18,6 +18,7 @@ from flask import (
     Flask,
     Response,
     abort,
+    current_app,
     jsonify,
     redirect,
     request,
@@ -218,9 +219,13 @@ def fork() -> str:
     return str(sum(1 for child in children if os.waitpid(child, 0)[1] == 0))
 
 
+@sample.get("/inner")
+def inner() -> str:
+    return current_app.test_client().get("/healthz").get_data(as_text=True)
+
+
 @sample.get("/occupied")
-# The exporter has no type annotations.
-@exporter.gauge("sample_occupied", "Requests of this route that are being served.")  # type: ignore[untyped-decorator]
+@exporter.gauge("sample_occupied", "Requests that are being served.")  # type: ignore[untyped-decorator] # has no types
 def occupied() -> str:
     return slow()
 

@@ -97,6 +97,14 @@ def test_a_worker_whose_threads_are_all_stuck_is_replaced(name: str, tmp_path: P
         wait_until(lambda: metric(server, "service_requests_in_flight") == 0, "nothing is left of it")
 
 
+def test_a_view_that_asks_its_own_application_does_not_hinder_the_replacement(tmp_path: Path) -> None:
+    """The inner request does not come through the server."""
+    with serve("gunicorn", tmp_path, {**SOON, "SERVICE_THREADS": "1", "WEB_CONCURRENCY": "1"}) as server:
+        assert 200 == server.get("/inner").status
+        with asking(server, "/slow?s=3600"):
+            server.line("replacing worker: all threads stuck")
+
+
 def test_what_a_client_saw_is_what_its_line_says(tmp_path: Path) -> None:
     """Requests end while their worker is being replaced. Each is either answered or aborted, never both."""
     options = ["--workers=1", "--threads=3"]

@@ -166,7 +166,7 @@ class _Entrance:
     def _meet_server(self, environ: WSGIEnvironment) -> None:
         """Note the name of a server without our integration. Warn if it has several workers."""
         software = environ.get("SERVER_SOFTWARE", "").partition("/")[0].lower()
-        self._process.run_under("uwsgi" if "uwsgi.version" in environ else software or self._process.server)
+        self._process.server = "uwsgi" if "uwsgi.version" in environ else software or self._process.server
         if not environ["wsgi.multiprocess"]:
             return
         if multiprocess.is_shared():
