@@ -13,7 +13,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import thread as _executors  # noqa: F401  its fork hook must run inside of ours
+from concurrent.futures import thread as _executors  # noqa: F401 - its fork hook must run inside of ours
 from threading import get_ident
 
 import structlog  # with logging, whose fork hook must run inside of ours, too

@@ -68,7 +68,7 @@ class Conversation:
                     if len(self._body) > BODY_BYTES:
                         raise h11.RemoteProtocolError("body too large", error_status_hint=413)
                 elif isinstance(event, h11.EndOfMessage):
-                    assert self._head is not None  # noqa: S101  for the type checker
+                    assert self._head is not None  # noqa: S101 - for the type checker
                     request = _request(self._head, bytes(self._body))
                     if not slow and request.path in self._slow_paths:
                         self._put_off = request

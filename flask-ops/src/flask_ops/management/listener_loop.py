@@ -128,7 +128,7 @@ class Loop:
             return
         except (EOFError, OSError):
             self._drop(peer)
-        except Exception:  # noqa: BLE001  logged, and the other connections go on
+        except Exception:  # noqa: BLE001 - logged, and the other connections go on
             _log.exception("unhandled exception in the management listener")
             self._drop(peer)
 
