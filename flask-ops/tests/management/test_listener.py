@@ -479,6 +479,20 @@ def test_stop_leaves_no_thread_no_port_and_no_descriptor() -> None:
     assert before == (threading.active_count(), descriptors())
 
 
+def test_a_request_of_a_client_that_connected_before_the_stop_is_answered() -> None:
+    """Another master may serve the address, so the client must not notice that this one ends."""
+    listener = Listener.bind(LOOPBACK, echo)
+    listener.start()
+    with connect(listener) as connection, connect(listener) as other:
+        other.sendall(LAST)
+        to_the_end(other)  # so the listener has accepted both
+        stopping = threading.Thread(target=listener.stop)
+        stopping.start()
+        connection.sendall(LAST)
+        assert to_the_end(connection).endswith(b"GET /last ? ")
+        stopping.join(DEADLINE)
+
+
 def test_stop_does_not_wait_for_a_handler_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flask_ops.management.listener.STOP_SECONDS", 0.2)
     entered, release = threading.Event(), threading.Event()

@@ -23,6 +23,8 @@ CONNECTIONS = 512 if sys.platform != "win32" else 500  # select() on Windows is 
 RESERVED_DESCRIPTORS = 96
 """Descriptors for the rest of the process, which opens files for each scrape and for each worker."""
 ACCEPTED_AT_ONCE = 64
+FINISH_SECONDS = 0.5
+"""For the answers to the clients that are connected when the loop is stopped."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -37,6 +39,7 @@ class Loop:
         self._listening = listening
         self._handler, self._slow_paths = handler, slow_paths
         self._stopping = False
+        self._end = math.inf
         self._peers: set[Peer] = set()
         self._ready: set[Peer] = set()  # may have received another request already
         self._slow: deque[Peer] = deque()  # have a slow request next, in order of arrival
@@ -49,6 +52,12 @@ class Loop:
     def run(self) -> None:
         """Serve until ``stop``."""
         while not self._stopping:
+            self._wait_and_serve()
+        # A client that has just connected, or whose request has begun, would get a reset instead of its answer.
+        self._selector.unregister(self._listening)
+        self._selector.unregister(self._woken)
+        self._end = time.monotonic() + FINISH_SECONDS
+        while time.monotonic() < self._end and any(peer.expects_answer for peer in self._peers):
             self._wait_and_serve()
 
     def stop(self) -> None:
@@ -68,7 +77,7 @@ class Loop:
             item.close()
 
     def _wait_and_serve(self) -> None:
-        timeout = min((peer.deadline for peer in self._peers), default=math.inf) - time.monotonic()
+        timeout = min([self._end, *(peer.deadline for peer in self._peers)]) - time.monotonic()
         with FORK_GATE.waiting():
             busy = self._ready or self._slow
             events = self._selector.select(0 if busy else None if timeout == math.inf else max(timeout, 0))
@@ -87,7 +96,7 @@ class Loop:
                 self._take_turn(peer, peer.proceed)
 
     def _take_turn(self, peer: Peer, step: Callable[[], bool]) -> None:
-        if peer in self._peers and not self._stopping:
+        if peer in self._peers:
             self._take(peer, step)
             with FORK_GATE.waiting():
                 pass  # a fork waits for one handler at most

@@ -49,6 +49,11 @@ class Peer:
         """True if the next request is slow. ``proceed`` answers it, and ``turn`` does not."""
         return self._conversation.waits
 
+    @property
+    def expects_answer(self) -> bool:
+        """True if a request has begun, or an answer is not sent yet. To connect is to begin the first request."""
+        return self._receiving or bool(self._unsent) or self.waits
+
     def turn(self) -> bool:
         """Take the step that ``events`` allow; see ``proceed``. It postpones a slow request."""
         if self.waits:
