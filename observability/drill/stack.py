@@ -67,8 +67,6 @@ class Stack:
             self.directory / "service.log",
             {
                 **programs.environ_without_settings(),
-                "SERVICE_ENV": "testing",
-                "SERVICE_FAULTS": "true",
                 "SERVICE_BIND": f"127.0.0.1:{self.port}",
                 "SERVICE_MANAGEMENT_BIND": f"127.0.0.1:{self.management_port}",
                 "WEB_CONCURRENCY": "2",

@@ -211,12 +211,6 @@ class Settings:
         default=True,
         help="Whether the application's port also serves `/metrics`.",
     )
-    faults: bool = setting(
-        "SERVICE_FAULTS",
-        boolean,
-        default=False,
-        help="Whether `/faults/...` causes faults on request, for drills. Not allowed in production.",
-    )
     max_body_bytes: int = setting(
         "SERVICE_MAX_BODY_BYTES",
         integer(0, 2**40),
@@ -331,10 +325,6 @@ class Settings:
                 )
             else:
                 known["bind"] = Address("127.0.0.1", known["bind"].port)
-        if known["faults"] and known["mode"] is Mode.PRODUCTION and mode_is_sure:
-            problems.append(
-                "SERVICE_FAULTS is 'true', expected false in production, because clients could cause faults"
-            )
         if problems:
             raise SettingsError(problems, cls(**known))
         return cls(**known)

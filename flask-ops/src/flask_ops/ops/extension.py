@@ -19,7 +19,7 @@ from flask_ops.health.readiness import Readiness
 from flask_ops.ops import runtime
 from flask_ops.ops.runtime import Runtime
 from flask_ops.ops.startup import open_store, start
-from flask_ops.web import faults, limits, probes, problems
+from flask_ops.web import limits, probes, problems
 from flask_ops.web.flask_events import EXCHANGE
 from flask_ops.web.json_provider import JSONProvider
 
@@ -110,7 +110,7 @@ class Ops:
             settings = self._settings
         process = runtime.obtain(settings)
         health = Health(
-            within(app.app_context, [*self._checks, *faults.checks(settings)]),
+            within(app.app_context, self._checks),
             lambda check: status_elsewhere(check, health.application),
         )
         attached = Attached(settings, health, process)
@@ -133,7 +133,6 @@ class Ops:
         if self._metrics and settings.metrics_on_app:
             app.register_blueprint(probes.scrape_blueprint(process.collect))
             process.observer.quiet_routes.add(probes.METRICS)
-        faults.init_app(app, settings)
         answers_errors = partial(_is_served, app) if self._problems else None
         app.wsgi_app = _Entrance(app.wsgi_app, process, answers_errors)  # type: ignore[method-assign] # as Flask documents it
 

@@ -1,37 +1,19 @@
-"""Faults on request, for drills. SERVICE_FAULTS turns them on, and is refused in production."""
+"""The ways in which the drill breaks its service: routes under ``/faults`` and a readiness check that can fail."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 import time
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from flask import Blueprint, Flask, request
+from flask import Blueprint, request
 from prometheus_client import Counter
-
-from flask_ops.core.settings import Settings
-from flask_ops.health import Check
-
-CHECK = "fault"
-"""The name of the readiness check that fails on request."""
 
 faults = Blueprint("faults", __name__, url_prefix="/faults")
 _kept: list[bytes] = []
 _opened: list[int] = []
-
-
-def init_app(app: Flask, settings: Settings) -> None:
-    """Add the routes to ``app`` if the settings enable them."""
-    if settings.faults:
-        app.register_blueprint(faults)
-
-
-def checks(settings: Settings) -> Sequence[Check]:
-    """Return the check that fails on request, if the settings enable it."""
-    return [Check(CHECK, _dependency, interval=0.5)] if settings.faults else []
 
 
 @faults.post("/error")
@@ -94,7 +76,8 @@ def _unbounded() -> Counter:
     return Counter("service_faults", "Series that were made on request.", ["number"])
 
 
-def _dependency() -> None:
+def dependency() -> None:
+    """Fail while ``/faults/dependency`` is down: a readiness check."""
     if _marker().exists():
         raise ConnectionError("a fault on request")
 
