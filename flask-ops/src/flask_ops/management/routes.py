@@ -80,7 +80,7 @@ class Management:
         if fault is not None:  # regardless of earlier results of the workers
             return json_answer(503, _down(fault))
         try:
-            return answer(self.readiness, request.query, request.headers.get("accept", ""), verbose=True)
+            return answer(self.readiness, request.query, verbose=True)
         except UnknownCheckError as error:
             return problem_answer(400, str(error))
 

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs
-
-from werkzeug.datastructures import MIMEAccept
-from werkzeug.http import parse_accept_header
 
 from flask_ops.core.http import Response
 from flask_ops.health import Result, Status
 from flask_ops.health.readiness import Readiness
 from flask_ops.web.answers import json_answer
-
-HEALTH_JSON = "application/health+json"
-"""Source: the Internet-Draft "Health Check Response Format for HTTP APIs" (draft-inadarei-api-health-check)."""
-_TYPES = ["application/json", HEALTH_JSON]
-_WORDS = {Status.OK: "pass", Status.DEGRADED: "warn"}
 
 
 class UnknownCheckError(ValueError):
@@ -29,7 +20,7 @@ Find = Callable[[Collection[str]], Readiness]
 """Returns the readiness without the named checks."""
 
 
-def answer(find: Find, query: str, accept: str, *, verbose: bool = False) -> Response:
+def answer(find: Find, query: str, *, verbose: bool = False) -> Response:
     """Return 200 or 503 with the ``status``.
 
     With ``verbose``, in the query or as argument, the body has the result of each check. ``exclude=NAME`` in the query,
@@ -44,10 +35,7 @@ def answer(find: Find, query: str, accept: str, *, verbose: bool = False) -> Res
         raise UnknownCheckError(f"There is no check called {', '.join(unknown)}, only {known}.")
     shown = readiness.checks.values() if verbose or "verbose" in parameters else []
     code = 200 if readiness.status.is_ready else 503
-    content_type = parse_accept_header(accept, MIMEAccept).best_match(_TYPES, _TYPES[0])
-    form = _health_json if content_type == HEALTH_JSON else as_json
-    response = json_answer(code, form(readiness.status, shown, exclude), content_type or _TYPES[0])
-    return Response(code, response.body, [*response.headers, ("Vary", "Accept")])
+    return json_answer(code, as_json(readiness.status, shown, exclude))
 
 
 def as_json(status: Status, results: Collection[Result], exclude: Collection[str] = ()) -> dict[str, Any]:
@@ -68,23 +56,3 @@ def _detail(result: Result, exclude: Collection[str]) -> dict[str, Any]:
     if result.reason:
         detail |= {"reason": result.reason, "failures": result.failures}
     return detail
-
-
-def _health_json(status: Status, results: Collection[Result], exclude: Collection[str]) -> dict[str, Any]:
-    body: dict[str, Any] = {"status": _WORDS.get(status, "fail")}
-    if body["status"] != "pass":
-        body["output"] = str(status)
-    if results:
-        body["checks"] = {result.name: [_component(result)] for result in results if result.name not in exclude}
-    return body
-
-
-def _component(result: Result) -> dict[str, Any]:
-    failed = "fail" if result.critical else "warn"
-    component: dict[str, Any] = {"status": {Status.OK: "pass", Status.DOWN: failed}.get(result.status, "warn")}
-    if result.ended:
-        component |= {"observedValue": round(result.seconds * 1000, 3), "observedUnit": "ms"}
-        component["time"] = (datetime.now(UTC) - timedelta(seconds=result.age)).isoformat(timespec="seconds")
-    if result.reason:
-        component["output"] = result.reason
-    return component

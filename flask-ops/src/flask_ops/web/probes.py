@@ -25,7 +25,7 @@ def blueprint(find: Find) -> Blueprint:
     def readyz() -> Response:
         query = request.query_string.decode("latin-1")
         try:
-            found = answer(find, query, request.headers.get("Accept", ""))
+            found = answer(find, query)
         except UnknownCheckError as error:
             abort(400, str(error))
         return Response(found.body, found.status, [*found.headers])
