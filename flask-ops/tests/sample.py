@@ -233,3 +233,30 @@ def occupied() -> str:
 @sample.post("/upload")
 def upload() -> Response:
     return jsonify(received=len(request.get_data()))
+
+
+@sample.post("/body/<how>")
+def read_body(how: str) -> Response:
+    """Read the body in the way of the path, under the limit of the query."""
+    if "limit" in request.args:
+        limit = request.args["limit"]
+        request.max_content_length = None if limit == "none" else int(limit)
+    match how:
+        case "data":
+            size = len(request.get_data())
+        case "form":
+            size = len(request.form.get("amount", ""))
+        case "files":
+            size = sum(len(file.read()) for file in request.files.values())
+        case "stream":
+            size = sum(len(piece) for piece in iter(lambda: request.stream.read(1000), b""))
+        case "lines":
+            size = sum(map(len, request.stream))
+        case "swallowed":
+            try:
+                size = len(request.get_data())
+            except Exception:  # noqa: BLE001 - a view that hides the failure
+                size = -1
+        case _:
+            size = 0
+    return jsonify(received=size)

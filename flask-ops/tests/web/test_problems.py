@@ -291,7 +291,7 @@ def test_two_applications_do_not_meet() -> None:
 
 def test_the_last_resort_looks_like_flasks_500(client: FlaskClient, served: str) -> None:
     """If Flask itself can no longer answer, the client still gets the same problem."""
-    status, headers, body = problems.internal_server_error(served)
+    status, headers, body = problems.response(500, served)
     response = client.get("/boom")
 
     assert status.upper() == response.status.upper()

@@ -18,6 +18,7 @@ from flask_ops.log import ReportedError, printed_text
 from flask_ops.metrics.requests import UNMATCHED
 from flask_ops.web import problems
 from flask_ops.web.flask_events import EXCHANGE
+from flask_ops.web.request_body import InterruptedBodyError, MalformedBodyError, RequestBody
 from flask_ops.web.sent_file import SentFile
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 CLIENT_CLOSED_REQUEST = 499
 """The status of a response that the client did not wait for. nginx's code, because no standard one exists."""
 
+_BODY_ERRORS = (InterruptedBodyError, MalformedBodyError)
 _NOTHING: Iterator[Any] = iter(())
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -71,11 +73,11 @@ class Exchange:
     is_reported = False
     """Its line is written, or about to be. The thread that writes it sets this while it holds ``ending``."""
 
+    _server_start_response: StartResponse
+
     def __init__(
         self,
-        app: WSGIApplication,
         environ: WSGIEnvironment,
-        start_response: StartResponse,
         *,
         ending: AbstractContextManager[bool],
         record: Callable[[Exchange, float], None],
@@ -85,16 +87,17 @@ class Exchange:
         self.environ = environ
         self.ids = RequestContext.from_environ(environ)
         self.thread = get_ident()
-        self._app, self._ending, self._record = app, ending, record
-        self._server_start_response = start_response
+        self._ending, self._record = ending, record
         self._chunks: Iterator[bytes] = _NOTHING
+        self._body = RequestBody.of(environ)
+        environ[EXCHANGE] = self
 
-    def respond(self) -> Iterable[bytes]:
+    def respond(self, app: WSGIApplication, start_response: StartResponse) -> Iterable[bytes]:
         """Call the application. Return the response for the server to send."""
+        self._server_start_response = start_response
         current_request.set(self.ids)
-        self.environ[EXCHANGE] = self
         try:
-            response = self._app(self.environ, self._start_response)
+            response = app(self.environ, self._start_response)
         except BaseException as error:  # noqa: BLE001 - every exception is reported; most are raised again
             self._fail(error)
             if self._must_raise(error):
@@ -189,12 +192,16 @@ class Exchange:
         self.status = 500
         if ends_the_process(error):
             self.outcome = Outcome.ABORTED
+        elif isinstance(error, _BODY_ERRORS):
+            self.status = 400
         else:
             self.outcome = Outcome.EXCEPTION
             if self.answers_errors():  # otherwise the server, the debugger or the test shows it
                 _log.error("unhandled exception", exc_info=error)
 
     def _must_raise(self, error: BaseException) -> bool:
+        if isinstance(error, _BODY_ERRORS):
+            return False
         return not self.answers_errors() or ends_the_process(error)
 
     def _raise(self, error: BaseException) -> NoReturn:
@@ -203,8 +210,8 @@ class Exchange:
         raise EscapedError(f"{type(error).__name__} was raised while a request was served") from error
 
     def _replace(self, error: BaseException) -> bytes:
-        """Replace the unsent response with a 500. Return its body."""
-        status, headers, body = problems.internal_server_error(self.ids.request_id)
+        """Replace the unsent response with a 500, or with a 400 if the client broke off its body. Return its body."""
+        status, headers, body = problems.response(400 if isinstance(error, _BODY_ERRORS) else 500, self.ids.request_id)
         # PEP 3333 requires servers to replace the headers of an earlier call. Gunicorn appends to them.
         response = getattr(self._server_start_response, "__self__", None)
         headers_so_far = getattr(response, "headers", None)
@@ -222,7 +229,11 @@ class Exchange:
             self.is_reported = True
         if printed_text.unfinished:
             printed_text.end_mine()
-        if self.raised:
+        if self._body is not None and self._body.is_interrupted:
+            self.outcome = Outcome.CLIENT_DISCONNECTED
+            if not 400 <= self.status < 500:
+                self.status = CLIENT_CLOSED_REQUEST
+        elif self.raised:
             self.outcome = Outcome.EXCEPTION
         self._tell()
 

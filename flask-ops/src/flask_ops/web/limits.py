@@ -2,42 +2,52 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
-from flask import Flask, current_app, request
+from flask import Flask, Request, request
 from werkzeug.exceptions import LengthRequired, RequestEntityTooLarge
+
+from flask_ops.web.request_body import RequestBody
 
 
 def init_app(app: Flask, max_bytes: int) -> None:
     """Answer larger bodies with 413, and bodies that the server cannot read with 411."""
     app.config["MAX_CONTENT_LENGTH"] = max_bytes
     # First, because other functions may read the body.
-    app.before_request_funcs.setdefault(None, []).insert(0, _limit_chunked_body)
+    app.before_request_funcs.setdefault(None, []).insert(0, _limit_body)
 
 
-class _LimitedBody:
-    """A request body without a Content-Length. Reading more than the limit raises."""
+class _LimitedBody(io.RawIOBase):
+    """The stream of a request. A read raises if the body is longer than the limit that is in force then.
 
-    def __init__(self, body: Any, limit: int) -> None:
-        self._body = body
-        self._left = limit
+    Werkzeug's own stream drops the rest of a chunked body after the limit, so that a truncated upload looks complete.
+    It also refuses a body that is exactly as long as the limit.
+    """
 
-    def read(self, size: int = -1) -> bytes:
-        data: bytes = self._body.read(self._left + 1 if size < 0 else size)
-        self._left -= len(data)
-        if self._left < 0:
+    def __init__(self, received: Request) -> None:
+        self._request, self._source = received, received.environ["wsgi.input"]
+        self._taken = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        limit = self._request.max_content_length  # a view may change it
+        if limit is not None and (self._request.content_length or 0) > limit:
             raise RequestEntityTooLarge
-        return data
+        data: bytes = self._source.read(len(buffer))
+        self._taken += len(data)
+        if limit is not None and self._taken > limit:
+            raise RequestEntityTooLarge
+        buffer[: len(data)] = data
+        return len(data)
 
 
-def _limit_chunked_body() -> None:
+def _limit_body() -> None:
     environ = request.environ
-    if "HTTP_TRANSFER_ENCODING" not in environ:
-        return
-    if "uwsgi.version" in environ:
+    if "uwsgi.version" in environ and "HTTP_TRANSFER_ENCODING" in environ:
         raise LengthRequired  # uWSGI passes an empty body on
-    limit = current_app.config["MAX_CONTENT_LENGTH"]
-    if limit is not None:
-        # Werkzeug drops the rest of such a body after the limit, so that a truncated upload looks complete.
-        environ["wsgi.input"] = _LimitedBody(environ["wsgi.input"], limit)
-        request.max_content_length = limit + 1
+    if isinstance(environ["wsgi.input"], RequestBody):  # otherwise there is no body
+        received: Request = request._get_current_object()  # type: ignore[attr-defined] # Flask types the proxy as the request
+        vars(received)["stream"] = _LimitedBody(received)  # in place of Werkzeug's cached property

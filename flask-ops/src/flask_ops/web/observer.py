@@ -54,16 +54,21 @@ class Observer:
         def observed(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             if EXCHANGE in environ:
                 return app(environ, start_response)
-            if self._trust_request_start and "HTTP_X_REQUEST_START" in environ:
-                seconds = waited(environ["HTTP_X_REQUEST_START"], time.time())
-                if seconds is not None:
-                    self._metrics.waited(seconds)
-            exchange = Exchange(app, environ, start_response, ending=self.ending, record=self.record)
-            self._running[id(exchange)] = exchange
+            exchange = self.begin(environ)
             # In a separate context, so that nothing leaks into the next request.
-            return exchange.context.run(exchange.respond)
+            return exchange.context.run(exchange.respond, app, start_response)
 
         return observed
+
+    def begin(self, environ: WSGIEnvironment) -> Exchange:
+        """Return the exchange of a request that has just arrived. It is in flight until it is recorded."""
+        exchange = Exchange(environ, ending=self.ending, record=self.record)
+        self._running[id(exchange)] = exchange
+        if self._trust_request_start and "HTTP_X_REQUEST_START" in environ:
+            seconds = waited(environ["HTTP_X_REQUEST_START"], time.time())
+            if seconds is not None:
+                self._metrics.waited(seconds)
+        return exchange
 
     def running(self) -> list[Exchange]:
         """Return the requests in flight."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -36,11 +37,11 @@ def _log_exception(exc_info: Any) -> None:
     _log.error("unhandled exception", exc_info=exc_info)
 
 
-def internal_server_error(request_id: str) -> tuple[str, list[tuple[str, str]], bytes]:
-    """Return status line, headers and body of a 500, for use if Flask can no longer make one."""
-    body = problem.body(500, problem.INTERNAL, request_id)
+def response(status: int, request_id: str) -> tuple[str, list[tuple[str, str]], bytes]:
+    """Return status line, headers and body of an error, for use if Flask can no longer make one."""
+    body = problem.body(status, problem.INTERNAL if status == 500 else None, request_id)
     headers = [("Content-Type", problem.CONTENT_TYPE), ("Content-Length", str(len(body)))]
-    return "500 Internal Server Error", headers, body
+    return f"{status} {HTTPStatus(status).phrase}", headers, body
 
 
 def _handle(error: HTTPException) -> Response | HTTPException:

@@ -1,0 +1,97 @@
+"""The body of a request. A read returns it in full or raises.
+
+Without this module, an interrupted upload looks complete: Gunicorn returns what has arrived, and the view takes it for
+the whole. A malformed chunked body would count as an exception of the application, but the client is to blame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.exceptions import BadRequest, ClientDisconnected
+
+from flask_ops.core.leaving import ends_the_process
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+
+class InterruptedBodyError(ClientDisconnected, OSError):
+    """The client left before it had sent the whole body. Applications without Werkzeug expect an OSError."""
+
+
+class MalformedBodyError(BadRequest, ValueError):
+    """The framing of a chunked body is invalid (RFC 9112, section 7.1)."""
+
+    description = "The chunked body is malformed."
+
+
+class RequestBody:
+    """Takes the place of ``wsgi.input`` (PEP 3333). With a Content-Length, it never reads beyond the body."""
+
+    is_interrupted = False
+    """True once a read has found that the rest of the body will never come."""
+
+    def __init__(self, source: Any, length: int | None) -> None:
+        self._source = source
+        self._left = length
+        """Bytes that are not read yet, None for a chunked body."""
+
+    @classmethod
+    def of(cls, environ: WSGIEnvironment) -> RequestBody | None:
+        """Put the body into ``environ`` and return it. Return None for a request without one."""
+        length = environ.get("CONTENT_LENGTH")
+        if "HTTP_TRANSFER_ENCODING" in environ:
+            body = cls(environ["wsgi.input"], None)
+        elif length and length != "0" and length.isdecimal():
+            body = cls(environ["wsgi.input"], int(length))
+        else:
+            return None
+        environ["wsgi.input"] = body
+        return body
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return up to ``size`` bytes, by default all. Raises InterruptedBodyError and MalformedBodyError."""
+        if size is not None and size >= 0:
+            return self._take(self._source.read, size)
+        if self._left is None:
+            return self._take(self._source.read, None)
+        pieces = []
+        while self._left:
+            pieces.append(self._take(self._source.read, self._left))
+        return b"".join(pieces)
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """Return the next line, or up to ``size`` bytes of it. Raises as ``read``."""
+        return self._take(self._source.readline, size if size is not None and size >= 0 else None)
+
+    def readlines(self, _hint: int = -1) -> list[bytes]:
+        """Return the remaining lines. Raises as ``read``."""
+        return list(self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        while line := self.readline():
+            yield line
+
+    def _take(self, read: Callable[..., bytes], size: int | None) -> bytes:
+        if self._left is not None:
+            size = self._left if size is None else min(size, self._left)
+        if size == 0:
+            return b""
+        try:
+            data = read() if size is None else read(size)
+        except BaseException as error:
+            if ends_the_process(error) or not isinstance(error, Exception):
+                raise
+            # A server raises OSError at the end of the connection, and Gunicorn a ChunkMissingTerminator as well.
+            if isinstance(error, OSError) or getattr(error, "term", None) in (b"", b"\r"):
+                self.is_interrupted = True
+                raise InterruptedBodyError from error
+            raise MalformedBodyError from error
+        if self._left is not None:
+            if not data:
+                self.is_interrupted = True
+                raise InterruptedBodyError
+            self._left -= len(data)
+        return data
