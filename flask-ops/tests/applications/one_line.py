@@ -1,14 +1,16 @@
-"""The journal application, attached to this library in one line."""
+"""An application, by default the journal, attached to this library in one line."""
 
 from __future__ import annotations
+
+import os
 
 from flask import Flask
 
 from flask_ops import Ops
-from tests.applications import journal
+from flask_ops.core.loading import load_application
 
 
 def create_app() -> Flask:
-    app = journal.create_app()
+    app: Flask = load_application(os.environ.get("APPLICATION", "tests.applications.journal:create_app()"))
     Ops(app)
     return app

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+SWITCHING_PROTOCOLS = 101
 CLIENT_CLOSED_REQUEST = 499
 """The status of a response that the client did not wait for. nginx's code, because no standard one exists."""
 
@@ -98,7 +99,11 @@ class Exchange:
         current_request.set(self.ids)
         try:
             response = app(self.environ, self._start_response)
-        except BaseException as error:  # noqa: BLE001 - every exception is reported; most are raised again
+        except BaseException as error:  # every exception is reported; most are raised again
+            if self._has_taken_over(error):
+                self.status = self.status_sent = SWITCHING_PROTOCOLS
+                self._report()
+                raise
             self._fail(error)
             if self._must_raise(error):
                 self.status_sent = self.status  # the server answers it
@@ -112,8 +117,29 @@ class Exchange:
         self._chunks = iter(response)
         return self
 
+    @property
+    def is_upgrade(self) -> bool:
+        """True if the client asked to switch protocols, for example to WebSocket (RFC 9110, section 7.8)."""
+        return "HTTP_UPGRADE" in self.environ and "upgrade" in self.environ.get("HTTP_CONNECTION", "").lower()
+
+    def _has_taken_over(self, error: BaseException) -> bool:
+        """Tell whether a view took the connection over, served another protocol on it, and has ended it.
+
+        Then the server must send nothing. WebSocket libraries raise StopIteration under Gunicorn and ConnectionError
+        under the development server, which both servers take as this sign.
+        """
+        sign = StopIteration if "gunicorn.socket" in self.environ else ConnectionError
+        return isinstance(error, sign) and self.is_upgrade
+
+    def _is_after_close(self, headers: list[tuple[str, str]]) -> bool:
+        """Tell whether this is the empty 200 that flask-sock starts under the development server after a WebSocket."""
+        is_empty = self.status == 200 and ("Content-Length", "0") in headers
+        return is_empty and self.is_upgrade and "werkzeug.socket" in self.environ
+
     def _start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
         self.status = self.status_sent = int(status[:3])
+        if "HTTP_UPGRADE" in self.environ and self._is_after_close(headers):
+            raise ConnectionError  # the development server then sends nothing
         for name, value in headers:
             if not value.isascii():
                 value.encode("latin-1")  # servers can send no others; raise while a 500 is possible

@@ -49,7 +49,8 @@ class StuckRequests:
     def publish(self, threads: int) -> int:
         """Report newly stuck requests. Return the number of all stuck requests."""
         now = time.perf_counter()
-        stuck = [exchange for exchange in self._observer.running() if now - exchange.arrived > self._limit]
+        late = [exchange for exchange in self._observer.running() if now - exchange.arrived > self._limit]
+        stuck = [exchange for exchange in late if not exchange.is_upgrade]  # a WebSocket may stay open for days
         self.report(exchange for exchange in stuck if not exchange.timed_out)
         if self.end_process is not None and len(stuck) >= threads:
             self.end_process(partial(self._report_lost, stuck))
