@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import decimal
+import enum
 import json
 import uuid
 from typing import Any
 
 import pytest
-from flask import Flask, jsonify
+from flask import Flask, jsonify, request
 
 from flask_ops.web.json_provider import JSONProvider
 
@@ -80,6 +81,40 @@ def test_the_providers_settings_hold() -> None:
         assert b'{"b":1,"a":2}\n' == jsonify({"b": 1, "a": 2}).data
         app.json.compact = False  # type: ignore[attr-defined] # likewise
         assert b'{\n  "b": 1\n}\n' == jsonify(b=1).data
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+def test_every_mode_returns_the_same_bytes() -> None:
+    content = {"b": 2**70, "a": [uuid.UUID(int=1), dt.date(2026, 11, 22)]}
+    for default in (None, lambda value: f"<{value}>"):
+        seen = set()
+        for debug in (False, True):
+            app = with_orjson()
+            app.debug = debug
+            if default is not None:
+                app.json.default = default  # type: ignore[attr-defined] # of the default provider
+                content["c"] = Colour.RED
+            with app.app_context():
+                seen.add(jsonify(content).data)
+                seen.add(jsonify({**content, "b": 1}).data.replace(b'"b":1', b'"b":%d' % 2**70))
+        assert len(seen) == 1, seen
+        if default is not None:
+            assert b'"c":"<Colour.RED>"' in seen.pop()
+
+
+def test_json_that_is_nested_too_deeply_is_the_clients_fault() -> None:
+    app = with_orjson()
+
+    @app.post("/")
+    def view() -> str:
+        return str(request.get_json())
+
+    answer = app.test_client().post("/", data=b"[" * 100_000, content_type="application/json")
+    status = 400
+    assert status == answer.status_code
 
 
 def test_what_nobody_can_render_is_an_error() -> None:

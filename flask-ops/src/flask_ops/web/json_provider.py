@@ -14,15 +14,34 @@ _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_PASSTHROUGH_DATETIME | orjson.
 
 
 class JSONProvider(DefaultJSONProvider):
-    """Uses orjson, or Flask's own JSON if orjson refuses: integers over 64 bits, keys that are not text."""
+    """Uses orjson, in every mode.
+
+    Uses Flask's own JSON for what orjson refuses: integers over 64 bits, keys that are not text. The same holds if you set ``default``: orjson does not ask it about an Enum or a UUID.
+    """
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """Return a response with the arguments as JSON, as ``jsonify()`` does."""
-        if self.compact is False or (self.compact is None and self._app.debug):
+        body: bytes | str
+        if self.compact is False:
             return super().response(*args, **kwargs)
+        content = self._prepare_response_obj(args, kwargs)
         try:
-            options = _OPTIONS | orjson.OPT_SORT_KEYS if self.sort_keys else _OPTIONS
-            body = orjson.dumps(self._prepare_response_obj(args, kwargs), self.default, options)
+            is_flasks = self.default is DefaultJSONProvider.default
+            body = self._by_orjson(content) if is_flasks else self._by_flask(content)
         except TypeError:
-            return super().response(*args, **kwargs)
+            body = self._by_flask(content)
         return self._app.response_class(body, mimetype=self.mimetype)  # type: ignore[arg-type] # typed as the base class
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        """Read JSON. Raises ValueError, which is a 400 for ``request.get_json()``, also for too deep a nesting."""
+        try:
+            return super().loads(s, **kwargs)
+        except RecursionError:
+            raise ValueError("The JSON is nested too deeply.") from None
+
+    def _by_orjson(self, content: Any) -> bytes:
+        options = _OPTIONS | orjson.OPT_SORT_KEYS if self.sort_keys else _OPTIONS
+        return orjson.dumps(content, self.default, options)
+
+    def _by_flask(self, content: Any) -> str:
+        return self.dumps(content, separators=(",", ":")) + "\n"
