@@ -127,7 +127,10 @@ def stream_boom_at_once() -> Response:
     def parts() -> Iterator[bytes]:
         yield str(1 // int(request.args.get("by", "0"))).encode()
 
-    return Response(stream_with_context(parts()))
+    response = Response(stream_with_context(parts()))
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["ETag"] = '"of the part"'
+    return response
 
 
 @sample.get("/stream-exit")

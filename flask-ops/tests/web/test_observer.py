@@ -103,6 +103,9 @@ def test_an_exception_before_the_first_byte_is_a_500_told_once(server: Server, p
     assert len(asked.answer.body) == line["bytes"]
     told = server.line("unhandled exception", request_id=asked.request_id)
     assert told["exception"][-1]["frames"]
+    if path == "/stream-boom-at-once":
+        assert asked.answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert "ETag" not in asked.answer.headers
     assert "hunter2" not in server.text()
     assert asked.observed(route=path, status="500") == (1, 1, 1)
 

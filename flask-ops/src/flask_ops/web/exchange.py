@@ -30,6 +30,8 @@ SWITCHING_PROTOCOLS = 101
 CLIENT_CLOSED_REQUEST = 499
 """The status of a response that the client did not wait for. nginx's code, because no standard one exists."""
 
+_OF_THE_BODY = frozenset({"accept-ranges", "cache-control", "etag", "expires", "last-modified", "transfer-encoding"})
+"""Headers that describe a response's body, beside ``Content-...``. A 500 in its place does not keep them."""
 _BODY_ERRORS = (InterruptedBodyError, MalformedBodyError)
 _NOTHING: Iterator[Any] = iter(())
 _log = structlog.stdlib.get_logger(__name__)
@@ -75,6 +77,7 @@ class Exchange:
     """Its line is written, or about to be. The thread that writes it sets this while it holds ``ending``."""
 
     _server_start_response: StartResponse
+    _headers: list[tuple[str, str]] = []  # noqa: RUF012 - replaced, never changed
 
     def __init__(
         self,
@@ -145,7 +148,7 @@ class Exchange:
                 value.encode("latin-1")  # servers can send no others; raise while a 500 is possible
             if len(name) == 12 and name.lower() == "x-request-id":  # copied from another service's answer
                 headers = [header for header in headers if header[0].lower() != "x-request-id"]
-        headers = [*headers, ("X-Request-ID", self.ids.request_id)]
+        self._headers = headers = [*headers, ("X-Request-ID", self.ids.request_id)]
         if exc_info is None:
             return self._server_start_response(status, headers)
         return self._server_start_response(status, headers, exc_info)
@@ -238,6 +241,8 @@ class Exchange:
     def _replace(self, error: BaseException) -> bytes:
         """Replace the unsent response with a 500, or with a 400 if the client broke off its body. Return its body."""
         status, headers, body = problems.response(400 if isinstance(error, _BODY_ERRORS) else 500, self.ids.request_id)
+        # The client needs the others as with every response, for example those of CORS.
+        headers += [(name, value) for name, value in self._headers if not _is_of_the_body(name.lower())]
         # PEP 3333 requires servers to replace the headers of an earlier call. Gunicorn appends to them.
         response = getattr(self._server_start_response, "__self__", None)
         headers_so_far = getattr(response, "headers", None)
@@ -265,3 +270,7 @@ class Exchange:
 
     def _tell(self) -> None:
         self._record(self, perf_counter() - self.arrived)
+
+
+def _is_of_the_body(name: str) -> bool:
+    return name.startswith("content-") or name in _OF_THE_BODY or name == "x-request-id"
