@@ -16,7 +16,8 @@ _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_PASSTHROUGH_DATETIME | orjson.
 class JSONProvider(DefaultJSONProvider):
     """Uses orjson, in every mode.
 
-    Uses Flask's own JSON for what orjson refuses: integers over 64 bits, keys that are not text. The same holds if you set ``default``: orjson does not ask it about an Enum or a UUID.
+    Uses Flask's own JSON for what orjson refuses: integers over 64 bits, keys that are not text. Also uses it if you
+    set ``default``, because orjson does not ask it about an Enum or a UUID.
     """
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
