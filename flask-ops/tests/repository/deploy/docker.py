@@ -56,6 +56,10 @@ class Engine:
         (found,) = json.loads(self.run("inspect", name))
         return found
 
+    def health(self, container: Container) -> dict[str, Any]:
+        """Return the health of a container with the results of its checks."""
+        return dict(self.inspect(container.name)["State"]["Health"])
+
     @contextlib.contextmanager
     def image(self, version: str, context: Path = REPOSITORY) -> Iterator[str]:
         """Build the image of the service in ``context``, on a base image made here. Remove it at the end."""
