@@ -22,7 +22,7 @@ def pids(server: Server) -> set[int]:
     return {child.pid for child in server.children()}
 
 
-def test_the_management_address_tells_how_it_is(tmp_path: Path) -> None:
+def test_the_management_address_shows_health_and_metrics(tmp_path: Path) -> None:
     with attached(JOURNAL, tmp_path, [LOOPBACK, "-w", "2", "--threads", "3"]) as server:
         assert 200 == server.manage("/livez").status
         assert {"status": "ok"} == server.manage("/readyz").json()
@@ -82,7 +82,7 @@ def test_recycled_workers_lose_no_request_and_no_count(tmp_path: Path) -> None:
         wait_until(lambda: manage(server, "service_worker_exits_total", reason="recycled") > 2, "recycled workers")
 
 
-def test_a_worker_of_which_all_threads_are_stuck_is_replaced(tmp_path: Path) -> None:
+def test_a_worker_with_all_threads_stuck_is_replaced(tmp_path: Path) -> None:
     never = tmp_path / "never"
     options = [LOOPBACK, "-w", "1", "--threads", "2"]
     with attached(JOURNAL, tmp_path, options, {"SERVICE_REQUEST_TIMEOUT": "0.5"}) as server:

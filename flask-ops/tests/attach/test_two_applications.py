@@ -68,7 +68,7 @@ def is_down(server: Server, path: str) -> bool:
     return server.get(f"{path}/readyz").status == 503
 
 
-def test_checks_of_the_same_name_count_each(tmp_path: Path) -> None:
+def test_checks_of_the_same_name_count_separately(tmp_path: Path) -> None:
     cases: list[tuple[Status, list[tuple[Status, bool, int]]]] = [
         # The worse failure is not critical; the other failure is.
         (Status.DOWN, [(Status.DOWN, False, 9), (Status.DOWN, True, 1)]),
@@ -86,7 +86,7 @@ def test_checks_of_the_same_name_count_each(tmp_path: Path) -> None:
         assert expected is of_workers(tmp_path).status, of_each
 
 
-def test_what_a_predecessor_knew_counts_for_its_own_application(tmp_path: Path) -> None:
+def test_results_of_a_predecessor_count_for_their_own_application(tmp_path: Path) -> None:
     now = time.monotonic()
     publish(tmp_path, "1", [Result("database", Status.OK, ended=now, application=1)])
     publish(tmp_path, "2", [Result("database", Status.STARTING, application=number) for number in (1, 2)])

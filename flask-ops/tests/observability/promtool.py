@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import yaml
 
-from tests.programs import require
+from tests.programs import outcome, require
 
 
 def promtool(*arguments: str | Path) -> tuple[int, str]:
     """Return its exit code and its output."""
-    done = subprocess.run([require("promtool"), *arguments], capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout + done.stderr
+    return outcome(require("promtool"), *arguments)
 
 
 def run_cases(folder: Path) -> str:

@@ -46,7 +46,7 @@ def test_an_instance_that_is_down_or_without_a_worker_counts_as_not_ready(tmp_pa
         assert_values({"{}": share}, filled(query, ALL), "5m", series, tmp_path)
 
 
-def test_no_legend_adds_up_points_that_look_back_over_the_same_time() -> None:
+def test_no_legend_adds_up_overlapping_points() -> None:
     """With points every 15 s, ``$__rate_interval`` is a minute, so one event is in four points."""
     counting: list[dict[str, Any]] = [
         panel for panel in panels(SERVICE) if any("increase(" in target["expr"] for target in panel["targets"])
@@ -60,7 +60,7 @@ def test_no_legend_adds_up_points_that_look_back_over_the_same_time() -> None:
         assert "ach point covers the last minute or more" in panel["description"], panel["title"]
 
 
-def test_each_start_is_an_annotation_however_long_the_service_was_gone_before(tmp_path: Path) -> None:
+def test_each_start_is_an_annotation(tmp_path: Path) -> None:
     """Grafana reads the values as times in milliseconds, and equal values as the same event."""
     (annotation,) = (one for one in SERVICE["annotations"]["list"] if one["name"] == "Restarts")
     query = filled(annotation_queries(SERVICE)["Restarts"], ALL)

@@ -26,7 +26,7 @@ def test_every_rule_of_the_linter_holds() -> None:
         assert {} == {rule: found for rule in RULES if (found := findings(rule, dashboard))}, name
 
 
-def test_what_is_excluded_from_a_rule_has_a_reason_and_is_about_objectives() -> None:
+def test_exclusions_from_the_rules_have_a_reason_and_are_about_objectives() -> None:
     assert {"target-instance-rule"} == set(EXCLUSIONS)
     assert EXCLUSIONS["target-instance-rule"]["reason"]
     titles = {entry["panel"] for entry in EXCLUSIONS["target-instance-rule"]["entries"]}

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import re
 import subprocess
-import zipfile
 from pathlib import Path
 
 import pytest
-from flit_core.wheel import make_wheel_in
 
-import flask_ops.observability
 from flask_ops.observability import DifferentFilesError, InvalidJobError, files, write
 from tests.observability.files import FILES, SHIPPED
 from tests.observability.promtool import promtool, run_cases
 from tests.process import BIN, clean_environ
-
-LIBRARY = Path(flask_ops.observability.__file__).parents[3]
 
 
 def test_files_are_what_the_package_has_under_paths_with_slashes() -> None:
@@ -24,19 +19,6 @@ def test_files_are_what_the_package_has_under_paths_with_slashes() -> None:
 
     assert shipped == files()
     assert {"rules/alerts.yml", "grafana/dashboards/service.json", "runbook.md", "tests/causes.yml"} <= set(shipped)
-
-
-def test_the_wheel_has_every_file(tmp_path: Path) -> None:
-    wheel = make_wheel_in(LIBRARY / "pyproject.toml", tmp_path).file
-    prefix = "flask_ops/observability/assets/"
-    with zipfile.ZipFile(wheel) as archive:
-        found = {
-            name.removeprefix(prefix): archive.read(name).decode()
-            for name in archive.namelist()
-            if name.startswith(prefix)
-        }
-
-    assert FILES == found
 
 
 def test_promtool_finds_every_alert_of_another_job_as_expected(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def everything() -> Iterator[tuple[str, str]]:
             yield from ((f"{path.name}: {test['name']}", one["series"]) for one in test.get("input_series", []))
 
 
-def test_every_metric_and_label_that_is_named_is_there(known: dict[str, set[str]]) -> None:
+def test_every_metric_and_label_in_use_exists(known: dict[str, set[str]]) -> None:
     """This covers rules, the runbook, dashboards, and the series of promtool's cases."""
     for where, query in sorted(set(everything())):
         named = [selector for selector in selectors(query) if selector.name]

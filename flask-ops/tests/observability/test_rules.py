@@ -32,7 +32,7 @@ def test_promtool_finds_nothing_in_the_rules() -> None:
     assert 0 == returned, output
 
 
-def test_there_is_nothing_that_prometheus_3_reads_otherwise() -> None:
+def test_prometheus_3_reads_every_query_the_same() -> None:
     """These are the points of its migration guide about queries. `make test-newer` runs a Prometheus 3."""
     everything = [rule["expr"] for rule in rules()]
     everything += [query for text in runbook().values() for query in queries(text)]
@@ -77,7 +77,7 @@ def test_every_alert_is_complete() -> None:
         assert rule["annotations"]["runbook_url"].endswith(f"/runbook.md#{alert.lower()}"), alert
 
 
-def test_only_what_users_feel_pages() -> None:
+def test_only_symptoms_page() -> None:
     groups = {group["name"]: group["rules"] for group in yaml.safe_load(FILES["rules/alerts.yml"])["groups"]}
 
     assert {"ticket"} == {rule["labels"]["severity"] for rule in groups["service-causes"]}
@@ -118,7 +118,7 @@ def test_annotations_of_an_alert_refer_to_labels_that_its_cases_have() -> None:
         assert all(used <= expected["exp_labels"].keys() for expected in firing), alert
 
 
-def test_panels_that_show_the_budget_tell_of_how_many_days_it_is() -> None:
+def test_panels_of_the_budget_name_its_days() -> None:
     (days,) = {days for rule in rules() for days in re.findall(r"budget_left:ratio(\d+)d", rule.get("record", ""))}
     showing = [
         panel

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from observability.drill.faults import UNTRIED
 from tests.copies import copy_service
 from tests.exposition import scrape, value
 from tests.process import BIN, REPOSITORY, Server, clean_environ, running, wait_until
+from tests.programs import outcome
 from tests.repository.observability.test_runbook_address import COMMAND as ADDRESS_OF_THE_RUNBOOK
 from tests.servers import serve
 
@@ -115,9 +115,8 @@ def test_the_snippets_for_customising_work_as_written(tmp_path: Path) -> None:
     add(copy / "service" / "settings.py", "from flask_ops import setting\nfrom flask_ops.settings import text", setting)
     imports = "import pytest\nfrom flask.testing import FlaskClient\nfrom service.app import create_app\n"
     (copy / "test_items.py").write_text(f"{imports}from service.settings import Settings\n\n\n{test}")
-    command: list[str | Path] = [BIN / "python", "-m", "pytest", "test_items.py"]
-    tried = subprocess.run(command, cwd=copy, env=clean_environ(), capture_output=True, text=True, check=False)
-    assert 0 == tried.returncode, tried.stdout
+    returned, output = outcome(BIN / "python", "-m", "pytest", "test_items.py", cwd=copy, env=clean_environ())
+    assert 0 == returned, output
 
     with running(
         [BIN / "gunicorn"], tmp_path, {**FREE, "WEB_CONCURRENCY": "2", "SERVICE_DATABASE": "shop.db"}, cwd=copy

@@ -6,7 +6,6 @@ import ast
 import importlib
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 import flask_ops
 from tests.process import BIN, REPOSITORY, clean_environ
+from tests.programs import outcome
 
 MAX_LINES = 200
 SERVICE = {"__init__.py", "__main__.py", "app.py", "checks.py", "settings.py", "views.py"}
@@ -108,16 +108,10 @@ def test_its_tests_pass_after_an_adopters_changes(tmp_path: Path) -> None:
     conftest = tmp_path / "tests" / "conftest.py"
     conftest.write_text(conftest.read_text().replace('"testing"}', '"testing", "SERVICE_TODOS": "/todos"}'))
 
-    done = subprocess.run(
-        [BIN / "pytest", "-q", "-p", "no:cacheprovider"],
-        cwd=tmp_path,
-        env={name: value for name, value in clean_environ().items() if name != "PYTHONPATH"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    env = {name: value for name, value in clean_environ().items() if name != "PYTHONPATH"}
+    returned, output = outcome(BIN / "pytest", "-q", "-p", "no:cacheprovider", cwd=tmp_path, env=env, timeout=200)
 
-    assert 0 == done.returncode, done.stdout[-10_000:] + done.stderr
+    assert 0 == returned, output[-20_000:]
 
 
 def change(path: Path, after: str, added: str) -> None:
