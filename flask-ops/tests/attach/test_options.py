@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.attach.servers import ATTACHED, JOURNAL, attached
-from tests.exposition import value
+from tests.attach.servers import ATTACHED, JOURNAL, attached, metric
 from tests.ports import free_port
 from tests.process import wait_until
 
@@ -47,8 +46,7 @@ def test_options_win_over_settings_and_the_command_line_over_gunicorn_cmd_args(
         assert port == server.port
 
         def shown() -> tuple[float, float]:
-            text = server.manage("/metrics").body.decode()
-            return value(text, "service_workers"), value(text, "service_worker_threads")
+            return metric(server, "service_workers"), metric(server, "service_worker_threads")
 
         wait_until(lambda: shown() == (workers, workers * threads), "workers and threads")
         assert workers == len(server.children())

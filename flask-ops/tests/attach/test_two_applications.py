@@ -12,8 +12,7 @@ from typing import Any
 
 from flask_ops.health import Result, Status
 from flask_ops.health.readiness import of_workers, publish
-from tests.attach.servers import LOOPBACK, assert_observed, attached, counts
-from tests.exposition import value
+from tests.attach.servers import LOOPBACK, are_replaced, assert_observed, attached, counts, metric, pids
 from tests.process import Server, wait_until
 
 TWO_SHOPS = "tests.applications.two_shops:create_app()"
@@ -49,8 +48,7 @@ def test_each_has_its_own_checks_and_the_management_address_has_all(tmp_path: Pa
         assert {"database": "ok", "printer": "ok", "crane": "ok"} == checks(server, "management")
 
         def shown() -> tuple[float, ...]:
-            text = server.manage("/metrics").body.decode()
-            return tuple(value(text, "service_health_check_up", check=name) for name in ("database", "printer"))
+            return tuple(metric(server, "service_health_check_up", check=name) for name in ("database", "printer"))
 
         for down, path, other in (("books", "", "/toys"), ("toys", "/toys", "")):
             wait_until(lambda: server.manage("/readyz").status == 200, "the service's readiness")
@@ -100,14 +98,13 @@ def test_a_reload_does_not_mix_checks_of_the_same_name(tmp_path: Path) -> None:
     with attached(TWO_SHOPS, tmp_path, [LOOPBACK, "-w", "1"], {"SHOP_FOLDER": str(tmp_path)}) as server:
         (tmp_path / "toys-down").touch()
         wait_until(lambda: server.get("/toys/readyz").status == 503, "the end of one application's readiness")
-        before = {child.pid for child in server.children()}
+        before = pids(server)
         server.process.send_signal(signal.SIGHUP)
         seen: Counter[tuple[int, int]] = Counter()
 
         def replaced() -> bool:
             seen[server.get("/readyz").status, server.get("/toys/readyz").status] += 1
-            now = {child.pid for child in server.children()}
-            return len(now) == 1 and not now & before
+            return are_replaced(server, before)
 
         wait_until(replaced, "a new worker")
         assert {(200, 503)} == set(seen)
