@@ -12,7 +12,7 @@ from tests.programs import outcome, require
 
 def promtool(*arguments: str | Path) -> tuple[int, str]:
     """Return its exit code and its output."""
-    return outcome(require("promtool"), *arguments)
+    return outcome(require("promtool"), *arguments, timeout=280)
 
 
 def run_cases(folder: Path) -> str:

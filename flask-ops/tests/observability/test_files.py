@@ -21,6 +21,7 @@ def test_files_are_what_the_package_has_under_paths_with_slashes() -> None:
     assert {"rules/alerts.yml", "grafana/dashboards/service.json", "runbook.md", "tests/causes.yml"} <= set(shipped)
 
 
+@pytest.mark.timeout(300)  # promtool takes 10 s on an idle machine
 def test_promtool_finds_every_alert_of_another_job_as_expected(tmp_path: Path) -> None:
     write(tmp_path, job="shop/orders-v2")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import promql_parser
+import pytest
 import yaml
 
 from flask_ops.metrics.requests import DURATION_BUCKETS
@@ -56,6 +57,7 @@ def test_prometheus_3_reads_every_query_the_same() -> None:
     assert all(seconds(length) >= 2 * seconds(step) for length, step in steps)
 
 
+@pytest.mark.timeout(300)  # promtool takes 20 s on an idle machine
 def test_promtool_finds_every_alert_and_series_as_expected() -> None:
     returned, output = promtool("test", "rules", *RULE_TESTS)
 

@@ -13,6 +13,7 @@ import yaml
 from tests.observability.files import ALWAYS, FILES, alerts, cases, rule_tests
 from tests.observability.promtool import promtool, run_cases
 
+pytestmark = pytest.mark.timeout(300)  # a test runs promtool for up to 20 s on an idle machine
 RULES = {Path(name).stem: text for name, text in FILES.items() if name.startswith("rules/")}
 BURNS = {f"ServiceErrorBudgetGoneIn{days}Days" for days in (2, 5, 10, 30)}
 
