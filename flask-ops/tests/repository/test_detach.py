@@ -202,7 +202,7 @@ def test_other_addresses_are_refused_and_nothing_is_changed(clone: Path) -> None
 
 
 def test_an_archive_with_a_given_hash_needs_no_network(clone: Path) -> None:
-    """A marked block of a page goes, and other mentions of what is gone are listed."""
+    """It removes a marked block of a page, and lists other mentions of removed files."""
     page = clone / "docs" / "page.md"
     block = "<!-- library: begin -->\nAll about flask-ops/.\n\nAnd more.\n<!-- library: end -->\n"
     page.write_text(f"# Page\n\n{block}\nSee benchmark/.\n{block}The end.\n")

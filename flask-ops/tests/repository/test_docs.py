@@ -168,7 +168,7 @@ def test_each_link_leads_to_a_file_and_a_heading() -> None:
 
 
 def test_the_page_about_observability_names_what_the_files_have() -> None:
-    """The command for the address of the runbook is the one that is tried. No fault raises some alerts."""
+    """It has the command that a test tries, the alerts that no fault raises, and the retention of the budget."""
     text = page("observability")
     (sentence,) = re.findall(r"^No fault has to raise .+?:", text, re.MULTILINE | re.DOTALL)
 
