@@ -12,8 +12,9 @@ _LEFT_OUT = (".git", ".venv*", ".*_cache", ".hypothesis", ".newer", ".coverage*"
 
 
 def copy_repository(folder: Path) -> Path:
-    """Copy the repository into ``folder`` as an archive holds it: without git and without an environment."""
-    return Path(shutil.copytree(REPOSITORY, folder, ignore=shutil.ignore_patterns(*_LEFT_OUT)))
+    """Copy the repository into ``folder`` as a clone holds it: with new times, without git and an environment."""
+    ignored = shutil.ignore_patterns(*_LEFT_OUT)
+    return Path(shutil.copytree(REPOSITORY, folder, ignore=ignored, copy_function=shutil.copy))
 
 
 def copy_service(folder: Path) -> Path:

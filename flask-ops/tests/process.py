@@ -193,7 +193,7 @@ def started(
 
 
 def run_python(script: str, stdout: int | IO[bytes] | None = None) -> str:
-    """Run ``script`` with this interpreter in the repository root, and return its standard error."""
+    """Run ``script`` with this interpreter in the folder of the tests' project, and return its standard error."""
     process = subprocess.run(
         [sys.executable, "-c", script],
         stdout=stdout,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -20,3 +22,11 @@ def require(name: str) -> Path:
     if found is not None:
         return Path(found)
     pytest.fail(f"{name} is missing. Install it: make programs (Debian package {PACKAGES.get(name, name)})")
+
+
+def outcome(
+    *command: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = 100
+) -> tuple[int, str]:
+    """Run a command to its end, and return its exit code and all of its output."""
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout, check=False)
+    return done.returncode, done.stdout + done.stderr

@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,13 @@ def server(name: str, tmp_path: Path) -> Iterator[Server]:
 
 
 def test_metrics_are_the_sum_over_all_processes_whichever_answers(server: Server, name: str) -> None:
+    """The metrics of an adopter are summed as well, and two threads that open a series at once lose no count."""
+    barrier = threading.Barrier(16)
+
+    def first(_: int) -> Answer:
+        barrier.wait(DEADLINE)
+        return server.get("/items/1")
+
     pids: set[int] = set()
     asked = 0
 
@@ -44,14 +52,25 @@ def test_metrics_are_the_sum_over_all_processes_whichever_answers(server: Server
         pids.update(answer.json()["pid"] for answer in answers)
         return len(pids) == PROCESSES[name]
 
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(first, range(16)))
+        list(pool.map(lambda _: server.get("/greet"), range(40)))
     wait_until(ask_all_processes, f"{PROCESSES[name]} processes answer")
 
     # A request is counted when it is over, just after the client has the answer.
-    wait_until(lambda: len(server.lines("request", route="/whoami")) == asked, "all requests are over")
+    expected = {"/items/<int:number>": 16, "/greet": 40, "/whoami": asked}
+    for route, count in expected.items():
+        wait_until(partial(has_lines, server, route, count), f"all requests of {route} are over")
     for _ in range(10):
         text = scrape(server)
-        assert asked == value(text, "flask_http_request_total", route="/whoami", status="200")
-        assert asked == value(text, "flask_http_request_duration_seconds_count", route="/whoami")
+        for route, count in expected.items():
+            assert count == value(text, "flask_http_request_total", route=route, status="200"), route
+            assert count == value(text, "flask_http_request_duration_seconds_count", route=route), route
+        assert (40, 40) == (value(text, "sample_greetings_total"), value(text, "sample_greeted_total"))
+
+
+def has_lines(server: Server, route: str, count: int) -> bool:
+    return len(server.lines("request", route=route, status=200)) == count
 
 
 @pytest.mark.parametrize("master", [["--master"], []])
@@ -72,18 +91,12 @@ def test_metrics_are_summed_under_uwsgi_with_lazy_apps_too(master: list[str], tm
         )
 
 
-def test_an_adopters_metrics_are_summed_without_a_further_step(server: Server) -> None:
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: server.get("/greet"), range(40)))
-
-    wait_until(lambda: len(server.lines("request", route="/greet")) == 40, "all requests are over")
-    assert value(scrape(server), "sample_greetings_total") == 40
-    assert value(scrape(server), "sample_greeted_total") == 40
-
-
-def test_sigterm_lets_requests_in_flight_finish(server: Server, name: str) -> None:
-    """Only requests that a thread serves: a process of Gunicorn's sync worker serves one at a time."""
+def test_sigterm_lets_requests_in_flight_finish_and_leaves_nothing_behind(
+    server: Server, name: str, tmp_path: Path
+) -> None:
+    """Only requests that a thread serves finish: a process of Gunicorn's sync worker serves one at a time."""
     at_once = PROCESSES[name] if name == "gunicorn-sync" else PROCESSES[name] * 4
+    children = server.children()
     with ThreadPoolExecutor(at_once) as pool:
         requests = [pool.submit(server.get, "/slow?s=1.5") for _ in range(at_once)]
         wait_until(lambda: len(server.lines("slow view")) == at_once, "all requests are being served")
@@ -93,19 +106,29 @@ def test_sigterm_lets_requests_in_flight_finish(server: Server, name: str) -> No
     assert [200] * at_once == [answer.status for answer in answers]
     assert code == 0
     assert at_once == len(server.lines("request", route="/slow", status=200))
-
-
-def test_nothing_is_left_behind_by_a_server_that_was_stopped(server: Server, tmp_path: Path) -> None:
-    server.get("/")
-    children = server.children()
-
-    server.stop(signal.SIGTERM)
-
     wait_until(lambda: not any(child.is_running() for child in children), "all processes end")
-    assert list((tmp_path / "tmp").iterdir()) == []
+    assert [] == list((tmp_path / "tmp").iterdir())
+
+
+FORWARDED = {
+    "Host": "localhost",
+    "X-Forwarded-For": "192.0.2.1, 192.0.2.2, 192.0.2.3",
+    "X-Forwarded-Proto": "https, https, https",
+    "X-Forwarded-Host": "a.example, b.example, c.example",
+}
+
+
+def assert_client(client: str, scheme: str, host: str, server: Server) -> None:
+    """Send FORWARDED, and compare the client that a view sees and the client of the request's line."""
+    seen = server.get("/whoami", FORWARDED).json()
+
+    assert (client, scheme, host) == (seen["client"], seen["scheme"], seen["host"])
+    assert client == server.line("request", route="/whoami")["client"]
 
 
 def test_every_line_is_json_but_what_uwsgi_itself_writes(server: Server, name: str) -> None:
+    """By default, no proxy is trusted."""
+    assert_client("127.0.0.1", "http", "localhost", server)
     for path in ("/", "/boom", "/stream-boom", "/exit", "/log", "/bad-header", "/nope"):
         with contextlib.suppress(http.client.IncompleteRead):
             server.get(path)
@@ -119,25 +142,13 @@ def test_every_line_is_json_but_what_uwsgi_itself_writes(server: Server, name: s
         assert {"timestamp", "level", "event", "service"} <= set(fields)
 
 
-@pytest.mark.parametrize("proxies", [0, 1, 2])
-def test_forwarded_headers_count_as_far_as_proxies_are_trusted(name: str, proxies: int, tmp_path: Path) -> None:
-    forwarded = {
-        "X-Forwarded-For": "192.0.2.1, 192.0.2.2, 192.0.2.3",
-        "X-Forwarded-Proto": "https, https, https",
-        "X-Forwarded-Host": "a.example, b.example, c.example",
-    }
-    expected = {
-        0: ("127.0.0.1", "http", "localhost"),
-        1: ("192.0.2.3", "https", "c.example"),
-        2: ("192.0.2.2", "https", "b.example"),
-    }[proxies]
-
+@pytest.mark.parametrize(("proxies", "client", "host"), [(1, "192.0.2.3", "c.example"), (2, "192.0.2.2", "b.example")])
+def test_forwarded_headers_count_as_far_as_proxies_are_trusted(
+    name: str, proxies: int, client: str, host: str, tmp_path: Path
+) -> None:
     trust = {"SERVICE_TRUSTED_PROXIES": str(proxies), "SERVICE_TRUSTED_HOST_PROXIES": str(proxies)}
     with serve(name, tmp_path, trust) as server:
-        seen = server.get("/whoami", {"Host": "localhost", **forwarded}).json()
-
-        assert expected == (seen["client"], seen["scheme"], seen["host"])
-        assert expected[0] == server.line("request", route="/whoami")["client"]
+        assert_client(client, "https", host, server)
 
 
 def test_a_clients_x_forwarded_host_is_not_trusted_if_a_proxy_passes_it_on(tmp_path: Path) -> None:
@@ -147,19 +158,3 @@ def test_a_clients_x_forwarded_host_is_not_trusted_if_a_proxy_passes_it_on(tmp_p
         seen = server.get("/whoami", forged).json()
 
     assert ("192.0.2.1", "service.example") == (seen["client"], seen["host"])
-
-
-def test_many_first_requests_at_once_lose_no_count(name: str, tmp_path: Path) -> None:
-    """Two threads that open the same series at once must not overwrite each other's count."""
-    with serve(name, tmp_path) as server:
-        barrier = threading.Barrier(16)
-
-        def ask(_: int) -> Answer:
-            barrier.wait(DEADLINE)
-            return server.get("/items/1")
-
-        with ThreadPoolExecutor(16) as pool:
-            list(pool.map(ask, range(16)))
-
-        wait_until(lambda: len(server.lines("request", status=200, route="/items/<int:number>")) == 16, "16 lines")
-        assert value(scrape(server), "flask_http_request_total", route="/items/<int:number>") == 16

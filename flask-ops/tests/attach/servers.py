@@ -10,6 +10,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.exposition import value
 from tests.process import BIN, Server, started, wait_until
 
 JOURNAL = "tests.applications.journal:create_app()"
@@ -72,6 +73,22 @@ def counts(exposition: str) -> Counter[tuple[str, str, str]]:
 def counted(server: Server) -> Counter[tuple[str, str, str]]:
     """Return the request counts of the management address."""
     return counts(server.manage("/metrics").body.decode())
+
+
+def metric(server: Server, name: str, **labels: str) -> float:
+    """Return a value of the metrics of the management address."""
+    return value(server.manage("/metrics").body.decode(), name, **labels)
+
+
+def pids(server: Server) -> set[int]:
+    """Return the ids of the workers."""
+    return {child.pid for child in server.children()}
+
+
+def are_replaced(server: Server, before: set[int]) -> bool:
+    """Return True if there are as many workers as ``before``, and all of them are others."""
+    now = pids(server)
+    return len(now) == len(before) and not now & before
 
 
 def assert_observed(server: Server, expected: Counter[tuple[str, str, str]]) -> None:

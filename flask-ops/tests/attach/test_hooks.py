@@ -8,8 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.attach.servers import ATTACHED, JOURNAL, LOOPBACK, assert_observed, attached
-from tests.exposition import value
+from tests.attach.servers import ATTACHED, JOURNAL, LOOPBACK, are_replaced, assert_observed, attached, metric, pids
 from tests.process import DEADLINE, Server, started, wait_until
 
 HOOKS = [
@@ -60,19 +59,11 @@ def called(folder: Path) -> set[str]:
     return set(path.read_text().split()) if path.exists() else set()
 
 
-def manage(server: Server, name: str, **labels: str) -> float:
-    return value(server.manage("/metrics").body.decode(), name, **labels)
-
-
-def pids(server: Server) -> set[int]:
-    return {child.pid for child in server.children()}
-
-
 def replace(server: Server, send: Callable[[], object]) -> None:
     """End the only worker with ``send``, and wait until its replacement answers."""
     before = pids(server)
     send()
-    wait_until(lambda: len(pids(server)) == 1 and not pids(server) & before, "another worker")
+    wait_until(lambda: are_replaced(server, before), "another worker")
     assert 200 == server.get("/").status
 
 
@@ -85,7 +76,7 @@ def test_all_hooks_are_called_and_ours_work_as_well(tmp_path: Path) -> None:
             replace(server, partial(worker.send_signal, number))
 
         assert_observed(server, Counter({("GET", "/", "200"): 3}))
-        assert 1 == manage(server, "service_worker_exits_total", reason="reload")
+        assert 1 == metric(server, "service_worker_exits_total", reason="reload")
         server.process.send_signal(signal.SIGTTIN)
         wait_until(lambda: "nworkers_changed" in called(tmp_path), "one more worker")
         assert 0 == server.stop()

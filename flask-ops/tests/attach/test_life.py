@@ -8,29 +8,19 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.attach.servers import JOURNAL, LOOPBACK, assert_observed, attached, lines
-from tests.exposition import value
-from tests.process import DEADLINE, Server, wait_until
+from tests.attach.servers import JOURNAL, LOOPBACK, are_replaced, assert_observed, attached, lines, metric, pids
+from tests.process import DEADLINE, wait_until
 from tests.threads import meanwhile
 
 
-def manage(server: Server, name: str, **labels: str) -> float:
-    return value(server.manage("/metrics").body.decode(), name, **labels)
-
-
-def pids(server: Server) -> set[int]:
-    return {child.pid for child in server.children()}
-
-
-def test_the_management_address_tells_how_it_is(tmp_path: Path) -> None:
+def test_the_management_address_shows_health_and_metrics(tmp_path: Path) -> None:
     with attached(JOURNAL, tmp_path, [LOOPBACK, "-w", "2", "--threads", "3"]) as server:
         assert 200 == server.manage("/livez").status
         assert {"status": "ok"} == server.manage("/readyz").json()
-        assert 0 == manage(
-            server, "flask_http_request_total", route="/odd/file", status="500"
-        )  # expected from the start
+        # Series with the value 0 are expected from the start.
+        assert 0 == metric(server, "flask_http_request_total", route="/odd/file", status="500")
         assert 'route="/odd/file",status="500"' in server.manage("/metrics").body.decode()
-        wait_until(lambda: manage(server, "service_worker_threads") == 6, "all threads")
+        wait_until(lambda: metric(server, "service_worker_threads") == 6, "all threads")
         assert {404} == {server.get(path).status for path in ("/livez", "/healthz", "/readyz", "/metrics")}
 
 
@@ -65,11 +55,11 @@ def test_a_reload_loses_no_request_and_no_count(tmp_path: Path) -> None:
         before = pids(server)
         with meanwhile([ask], over):
             server.process.send_signal(signal.SIGHUP)
-            wait_until(lambda: len(pids(server)) == 2 and not pids(server) & before, "new workers")
+            wait_until(lambda: are_replaced(server, before), "new workers")
 
         assert {200} == set(statuses)
         assert_observed(server, Counter({("GET", "/", "200"): statuses[200]}))
-        assert 2 == manage(server, "service_worker_exits_total", reason="reload")
+        assert 2 == metric(server, "service_worker_exits_total", reason="reload")
 
 
 def test_recycled_workers_lose_no_request_and_no_count(tmp_path: Path) -> None:
@@ -79,19 +69,19 @@ def test_recycled_workers_lose_no_request_and_no_count(tmp_path: Path) -> None:
 
         assert {200: 150} == statuses
         assert_observed(server, Counter({("GET", "/", "200"): 150}))
-        wait_until(lambda: manage(server, "service_worker_exits_total", reason="recycled") > 2, "recycled workers")
+        wait_until(lambda: metric(server, "service_worker_exits_total", reason="recycled") > 2, "recycled workers")
 
 
-def test_a_worker_of_which_all_threads_are_stuck_is_replaced(tmp_path: Path) -> None:
+def test_a_worker_with_all_threads_stuck_is_replaced(tmp_path: Path) -> None:
     never = tmp_path / "never"
     options = [LOOPBACK, "-w", "1", "--threads", "2"]
     with attached(JOURNAL, tmp_path, options, {"SERVICE_REQUEST_TIMEOUT": "0.5"}) as server:
         before = pids(server)
         with ThreadPoolExecutor(2) as pool:
             stuck = [pool.submit(server.get, f"/odd/wait?until={never}") for _ in range(2)]
-            wait_until(lambda: pids(server) and not pids(server) & before, "another worker")
+            wait_until(lambda: are_replaced(server, before), "another worker")
             assert all(request.exception(DEADLINE) is not None for request in stuck)
 
         assert 200 == server.get("/").status
         assert_observed(server, Counter({("GET", "/odd/wait", "500"): 2, ("GET", "/", "200"): 1}))
-        assert 1 == manage(server, "service_worker_exits_total", reason="stuck")
+        assert 1 == metric(server, "service_worker_exits_total", reason="stuck")

@@ -6,15 +6,13 @@ import signal
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from flask_ops.health import Result, Status
 from flask_ops.health.readiness import of_workers, publish
-from tests.attach.servers import LOOPBACK, assert_observed, attached, counts
-from tests.exposition import value
+from tests.attach.servers import LOOPBACK, are_replaced, assert_observed, attached, counts, metric, pids
 from tests.process import Server, wait_until
 
 TWO_SHOPS = "tests.applications.two_shops:create_app()"
@@ -43,52 +41,50 @@ def test_no_count_is_lost(tmp_path: Path) -> None:
             assert 8 * REQUESTS == counts(server.get(path).body.decode())["GET", ITEM, "200"]
 
 
-@pytest.mark.parametrize(("down", "path", "other"), [("books", "", "/toys"), ("toys", "/toys", "")])
-def test_each_has_its_own_checks_and_the_management_address_has_all(
-    down: str, path: str, other: str, tmp_path: Path
-) -> None:
+def test_each_has_its_own_checks_and_the_management_address_has_all(tmp_path: Path) -> None:
     with attached(TWO_SHOPS, tmp_path, [LOOPBACK, "-w", "2"], {"SHOP_FOLDER": str(tmp_path)}) as server:
         assert {"database": "ok", "printer": "ok"} == checks(server, "/readyz")
         assert {"database": "ok", "crane": "ok"} == checks(server, "/toys/readyz")
         assert {"database": "ok", "printer": "ok", "crane": "ok"} == checks(server, "management")
 
-        (tmp_path / f"{down}-down").touch()
-        wait_until(lambda: server.get(f"{path}/readyz").status == 503, "the end of one application's readiness")
-        wait_until(lambda: server.manage("/readyz").status == 503, "the end of the service's readiness")
-        assert 200 == server.get(f"{other}/readyz").status
-        assert "ok" == checks(server, f"{other}/readyz")["database"]
-        assert "down" == checks(server, "management")["database"]
-
         def shown() -> tuple[float, ...]:
-            text = server.manage("/metrics").body.decode()
-            return tuple(value(text, "service_health_check_up", check=name) for name in ("database", "printer"))
+            return tuple(metric(server, "service_health_check_up", check=name) for name in ("database", "printer"))
 
-        wait_until(lambda: shown() == (0, 1), "the metric of the check that is down")
+        for down, path, other in (("books", "", "/toys"), ("toys", "/toys", "")):
+            wait_until(lambda: server.manage("/readyz").status == 200, "the service's readiness")
+            (tmp_path / f"{down}-down").touch()
+            wait_until(partial(is_down, server, path), f"the end of readiness of {down}")
+            wait_until(lambda: server.manage("/readyz").status == 503, f"the end of the service's readiness by {down}")
+            assert 200 == server.get(f"{other}/readyz").status, other
+            assert "ok" == checks(server, f"{other}/readyz")["database"], other
+            assert "down" == checks(server, "management")["database"], down
+            wait_until(lambda: shown() == (0, 1), f"the metric of the check that is down for {down}")
+            (tmp_path / f"{down}-down").unlink()
 
 
-@pytest.mark.parametrize(
-    ("books", "toys", "expected"),
-    [
+def is_down(server: Server, path: str) -> bool:
+    return server.get(f"{path}/readyz").status == 503
+
+
+def test_checks_of_the_same_name_count_separately(tmp_path: Path) -> None:
+    cases: list[tuple[Status, list[tuple[Status, bool, int]]]] = [
         # The worse failure is not critical; the other failure is.
-        ((Status.DOWN, False, 9), (Status.DOWN, True, 1), Status.DOWN),
-        ((Status.DOWN, False, 9), (Status.OK, True, 0), Status.DEGRADED),
+        (Status.DOWN, [(Status.DOWN, False, 9), (Status.DOWN, True, 1)]),
+        (Status.DEGRADED, [(Status.DOWN, False, 9), (Status.OK, True, 0)]),
         # The result of one application does not stand for the other.
-        ((Status.OK, True, 0), (Status.STARTING, True, 0), Status.STARTING),
-    ],
-)
-def test_checks_of_the_same_name_count_each(
-    books: tuple[Status, bool, int], toys: tuple[Status, bool, int], expected: Status, tmp_path: Path
-) -> None:
-    results = [
-        Result("database", status, critical=critical, failures=failures, ended=1.0, application=number)
-        for number, (status, critical, failures) in enumerate([books, toys], 1)
+        (Status.STARTING, [(Status.OK, True, 0), (Status.STARTING, True, 0)]),
     ]
-    publish(tmp_path, "1", results)
+    for expected, of_each in cases:
+        results = [
+            Result("database", status, critical=critical, failures=failures, ended=1.0, application=number)
+            for number, (status, critical, failures) in enumerate(of_each, 1)
+        ]
+        publish(tmp_path, "1", results)
 
-    assert expected is of_workers(tmp_path).status
+        assert expected is of_workers(tmp_path).status, of_each
 
 
-def test_what_a_predecessor_knew_counts_for_its_own_application(tmp_path: Path) -> None:
+def test_results_of_a_predecessor_count_for_their_own_application(tmp_path: Path) -> None:
     now = time.monotonic()
     publish(tmp_path, "1", [Result("database", Status.OK, ended=now, application=1)])
     publish(tmp_path, "2", [Result("database", Status.STARTING, application=number) for number in (1, 2)])
@@ -102,14 +98,13 @@ def test_a_reload_does_not_mix_checks_of_the_same_name(tmp_path: Path) -> None:
     with attached(TWO_SHOPS, tmp_path, [LOOPBACK, "-w", "1"], {"SHOP_FOLDER": str(tmp_path)}) as server:
         (tmp_path / "toys-down").touch()
         wait_until(lambda: server.get("/toys/readyz").status == 503, "the end of one application's readiness")
-        before = {child.pid for child in server.children()}
+        before = pids(server)
         server.process.send_signal(signal.SIGHUP)
         seen: Counter[tuple[int, int]] = Counter()
 
         def replaced() -> bool:
             seen[server.get("/readyz").status, server.get("/toys/readyz").status] += 1
-            now = {child.pid for child in server.children()}
-            return len(now) == 1 and not now & before
+            return are_replaced(server, before)
 
         wait_until(replaced, "a new worker")
         assert {(200, 503)} == set(seen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ ALWAYS = {"Watchdog"}
 RUNBOOK = FILES["runbook.md"]
 
 
+@cache
 def rules() -> list[dict[str, Any]]:
-    """Return every rule of every file, both alerts and recordings."""
+    """Return every rule of every file, both alerts and recordings. Callers must not change them."""
     files = [yaml.safe_load(text) for name, text in FILES.items() if name.startswith("rules/")]
     return [rule for file in files for group in file["groups"] for rule in group["rules"]]
 
@@ -31,10 +33,16 @@ def alerts() -> dict[str, dict[str, Any]]:
     return {rule["alert"]: rule for rule in rules() if "alert" in rule}
 
 
+@cache
+def rule_tests() -> dict[Path, dict[str, Any]]:
+    """Return each file of promtool's cases by its path. Callers must not change them."""
+    return {path: yaml.safe_load(path.read_text()) for path in RULE_TESTS}
+
+
 def cases(alert: str) -> Iterator[tuple[Path, dict[str, Any], dict[str, Any]]]:
     """Yield the file, the test and the expectation of each of promtool's cases for an alert."""
-    for path in RULE_TESTS:
-        for test in yaml.safe_load(path.read_text())["tests"]:
+    for path, file in rule_tests().items():
+        for test in file["tests"]:
             for expectation in test.get("alert_rule_test", []):
                 if expectation["alertname"] == alert:
                     yield path, test, expectation

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from tests.observability.dashboards import DASHBOARDS, annotation_queries, filled, panels, targets
@@ -29,29 +28,25 @@ def assert_values(expected: dict[str, float], query: str, at: str, series: dict[
     assert 0 == returned, output
 
 
-@pytest.mark.parametrize(
-    ("series", "share"),
-    [
-        ({"up a": "1", "ready a": "1", "up b": "0", "up c": "1", "ready d": "0", "up d": "1"}, 0.25),
-        ({"up a": "0", "up b": "1"}, 0),
-        ({"up a": "1", "ready a": "1", "up b": "1", "ready b": "1"}, 1),
-    ],
-    ids=["one of four", "none", "all"],
-)
-def test_an_instance_that_is_down_or_without_a_worker_counts_as_not_ready(
-    series: dict[str, str], share: float, tmp_path: Path
-) -> None:
+def test_an_instance_that_is_down_or_without_a_worker_counts_as_not_ready(tmp_path: Path) -> None:
     (query,) = (query for title, query in targets(SERVICE) if title == "Instances ready")
-    names = {"up": "up", "ready": "service_ready"}
-    scraped = {
-        f'{names[kind]}{{job="service",instance="{instance}"}}': f"{value}x40"
-        for (kind, instance), value in ((key.split(), value) for key, value in series.items())
-    }
+    cases: list[tuple[float, dict[str, str], dict[str, str]]] = [
+        # the share of ready instances; `up` by instance; `service_ready` by instance
+        (0.25, {"a": "1", "b": "0", "c": "1", "d": "1"}, {"a": "1", "d": "0"}),
+        (0, {"a": "0", "b": "1"}, {}),
+        (1, {"a": "1", "b": "1"}, {"a": "1", "b": "1"}),
+    ]
+    for share, up, ready in cases:
+        series = {
+            f'{name}{{job="service",instance="{instance}"}}': f"{value}x40"
+            for name, values in (("up", up), ("service_ready", ready))
+            for instance, value in values.items()
+        }
 
-    assert_values({"{}": share}, filled(query, ALL), "5m", scraped, tmp_path)
+        assert_values({"{}": share}, filled(query, ALL), "5m", series, tmp_path)
 
 
-def test_no_legend_adds_up_points_that_look_back_over_the_same_time() -> None:
+def test_no_legend_adds_up_overlapping_points() -> None:
     """With points every 15 s, ``$__rate_interval`` is a minute, so one event is in four points."""
     counting: list[dict[str, Any]] = [
         panel for panel in panels(SERVICE) if any("increase(" in target["expr"] for target in panel["targets"])
@@ -65,7 +60,7 @@ def test_no_legend_adds_up_points_that_look_back_over_the_same_time() -> None:
         assert "ach point covers the last minute or more" in panel["description"], panel["title"]
 
 
-def test_each_start_is_an_annotation_however_long_the_service_was_gone_before(tmp_path: Path) -> None:
+def test_each_start_is_an_annotation(tmp_path: Path) -> None:
     """Grafana reads the values as times in milliseconds, and equal values as the same event."""
     (annotation,) = (one for one in SERVICE["annotations"]["list"] if one["name"] == "Restarts")
     query = filled(annotation_queries(SERVICE)["Restarts"], ALL)

@@ -6,7 +6,6 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 import yaml
 
 from tests.observability.dashboard_linter import RULES
@@ -22,13 +21,12 @@ def findings(rule: str, dashboard: dict[str, Any]) -> set[tuple[str, str]]:
     return {(title, text) for title, text in RULES[rule](dashboard) if (dashboard["title"], title) not in excluded}
 
 
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("name", DASHBOARDS)
-def test_every_rule_of_the_linter_holds(name: str, rule: str) -> None:
-    assert set() == findings(rule, DASHBOARDS[name])
+def test_every_rule_of_the_linter_holds() -> None:
+    for name, dashboard in DASHBOARDS.items():
+        assert {} == {rule: found for rule in RULES if (found := findings(rule, dashboard))}, name
 
 
-def test_what_is_excluded_from_a_rule_has_a_reason_and_is_about_objectives() -> None:
+def test_exclusions_from_the_rules_have_a_reason_and_are_about_objectives() -> None:
     assert {"target-instance-rule"} == set(EXCLUSIONS)
     assert EXCLUSIONS["target-instance-rule"]["reason"]
     titles = {entry["panel"] for entry in EXCLUSIONS["target-instance-rule"]["entries"]}
@@ -61,26 +59,26 @@ def query(dashboard: dict[str, Any], text: str) -> None:
     first(dashboard)["targets"][0]["expr"] = text
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_a_rule_finds_what_breaks_it(rule: str) -> None:
-    board = copy.deepcopy(SERVICE)
-    SPOILED[rule](board)
+def test_every_rule_finds_what_breaks_it() -> None:
+    assert RULES.keys() == SPOILED.keys()
+    for rule, spoil in SPOILED.items():
+        board = copy.deepcopy(SERVICE)
+        spoil(board)
 
-    assert set() != findings(rule, board)
+        assert set() != findings(rule, board), rule
 
 
-@pytest.mark.parametrize("panel", list(panels(SERVICE)), ids=lambda panel: panel["title"])
-def test_a_panel_has_a_legend_and_links_to_the_runbook(panel: dict[str, Any]) -> None:
+def test_every_panel_has_a_legend_and_links_to_the_runbook() -> None:
     """The link leads to a heading of the runbook. The one panel without an alert links to the runbook itself."""
     runbook = alerts()["Watchdog"]["annotations"]["runbook_url"].partition("#")[0]
     headings = {f"{runbook}#{alert.lower()}" for alert in alerts()}
-    urls = {link["url"] for link in panel["links"]}
+    for panel in panels(SERVICE):
+        title, urls = panel["title"], {link["url"] for link in panel["links"]}
 
-    assert urls
-    assert urls <= headings or (panel["title"], {runbook}) == ("Refused by the server", urls)
-    assert all(target["legendFormat"] for target in panel["targets"])
-    if panel["type"] == "timeseries":
-        assert panel["options"]["legend"]["showLegend"]
+        assert urls, title
+        assert urls <= headings or ("Refused by the server", {runbook}) == (title, urls), title
+        assert all(target["legendFormat"] for target in panel["targets"]), title
+        assert panel["type"] != "timeseries" or panel["options"]["legend"]["showLegend"], title
 
 
 def test_every_alert_but_the_watchdog_has_a_panel_that_links_to_its_heading() -> None:
@@ -89,22 +87,20 @@ def test_every_alert_but_the_watchdog_has_a_panel_that_links_to_its_heading() ->
     assert {alert.lower() for alert in alerts()} - {"watchdog"} == linked - {""}
 
 
-@pytest.mark.parametrize(
-    ("title", "alert"),
-    [
-        ("Burn rate", "ServiceErrorBudgetGoneIn2Days"),
-        ("Threads in use by instance", "ServiceThreadsSaturated"),
-        ("File descriptors", "ServiceDescriptorsNearLimit"),
-        ("Scrapes", "ServiceScrapesSlow"),
-        ("Samples in a scrape", "ServiceSeriesNearLimit"),
-    ],
-)
-def test_a_panel_draws_the_bound_of_its_alert(title: str, alert: str) -> None:
-    (panel,) = (panel for panel in panels(SERVICE) if panel["title"] == title)
-    defaults = panel["fieldConfig"]["defaults"]
+def test_panels_draw_the_bounds_of_their_alerts() -> None:
+    drawn = {
+        "Burn rate": "ServiceErrorBudgetGoneIn2Days",
+        "Threads in use by instance": "ServiceThreadsSaturated",
+        "File descriptors": "ServiceDescriptorsNearLimit",
+        "Scrapes": "ServiceScrapesSlow",
+        "Samples in a scrape": "ServiceSeriesNearLimit",
+    }
+    by_title = {panel["title"]: panel["fieldConfig"]["defaults"] for panel in panels(SERVICE)}
+    for title, alert in drawn.items():
+        bound = by_title[title]["thresholds"]["steps"][-1]["value"]
 
-    assert f"> {defaults['thresholds']['steps'][-1]['value']:g}" in alerts()[alert]["expr"]
-    assert {"mode": "dashed"} == defaults["custom"]["thresholdsStyle"]
+        assert f"> {bound:g}" in alerts()[alert]["expr"], title
+        assert {"mode": "dashed"} == by_title[title]["custom"]["thresholdsStyle"], title
 
 
 def test_panels_lie_side_by_side() -> None:

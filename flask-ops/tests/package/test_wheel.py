@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import shutil
 import subprocess
 import tarfile
 import zipfile
@@ -48,11 +46,10 @@ def environment(archives: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with only a ten-line application."""
-    folder = tmp_path / "project"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("project")
     (folder / "app.py").write_text(APPLICATION)
     return folder
 
@@ -78,43 +75,22 @@ def python(environment: Path, *arguments: str | Path, env: dict[str, str] | None
     return done.stdout
 
 
-def test_the_wheel_holds_the_package_its_data_and_its_license(archives: Path) -> None:
+def test_the_archives_hold_the_package_its_data_its_tests_and_its_documents(archives: Path) -> None:
     with zipfile.ZipFile(archives / f"{NAME}-py3-none-any.whl") as wheel:
-        held = set(wheel.namelist())
+        in_wheel = set(wheel.namelist())
         metadata = wheel.read(f"{NAME}.dist-info/METADATA").decode()
+    with tarfile.open(archives / f"{NAME}.tar.gz") as sdist:
+        in_sdist = {member.name.partition("/")[2] for member in sdist.getmembers()}
 
+    package = files(LIBRARY / "src" / "flask_ops")
     about = {f"{NAME}.dist-info/{name}" for name in ("METADATA", "RECORD", "WHEEL", "licenses/LICENSE")}
-    assert files(LIBRARY / "src" / "flask_ops") | about == held
-    assert {"flask_ops/py.typed", "flask_ops/management/assets/page.html"} <= held
+    assert package | about == in_wheel
+    assert {"flask_ops/py.typed", "flask_ops/management/assets/page.html"} <= in_wheel
     assert metadata.rstrip().endswith((LIBRARY / "README.md").read_text().rstrip())
 
-
-def test_the_sdist_holds_the_sources_the_tests_and_the_documents(archives: Path) -> None:
-    with tarfile.open(archives / f"{NAME}.tar.gz") as sdist:
-        held = {member.name.partition("/")[2] for member in sdist.getmembers()}
-
-    package = {f"src/{file}" for file in files(LIBRARY / "src" / "flask_ops")}
     tests = {file for file in files(LIBRARY / "tests") if not file.startswith("tests/repository/")}
     documents = {"README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", "PKG-INFO"}
-    assert package | tests | documents == held
-
-
-def test_the_same_sources_give_the_same_bytes(archives: Path, tmp_path: Path) -> None:
-    """The archives do not contain a clone's times and file modes, or compiled modules."""
-    copy = tmp_path / "copy"
-    out = shutil.ignore_patterns(".coverage*", ".*_cache", ".hypothesis", "__pycache__")
-    shutil.copytree(LIBRARY, copy / "flask-ops", ignore=out, copy_function=shutil.copy)
-    for name in ("Makefile", "requirements.txt", "requirements-dev.txt"):
-        shutil.copy(REPOSITORY / name, copy)
-    (copy / "flask-ops" / "README.md").chmod(0o600)
-
-    make("wheel", f"DIST={tmp_path / 'dist'}", cwd=copy)
-
-    assert digests(archives) == digests(tmp_path / "dist")
-
-
-def digests(folder: Path) -> dict[str, str]:
-    return {archive.name: hashlib.sha256(archive.read_bytes()).hexdigest() for archive in folder.iterdir()}
+    assert {f"src/{file}" for file in package} | tests | documents == in_sdist
 
 
 def application_port(server: Server) -> int:
@@ -123,7 +99,9 @@ def application_port(server: Server) -> int:
     return port
 
 
-def test_the_zero_line_command_serves_an_application(environment: Path, project: Path, tmp_path: Path) -> None:
+def test_the_command_without_a_line_of_code_serves_an_application(
+    environment: Path, project: Path, tmp_path: Path
+) -> None:
     command: list[str | Path] = [
         environment / "bin" / "gunicorn",
         "-c",
@@ -157,12 +135,9 @@ def test_the_zero_line_command_serves_an_application(environment: Path, project:
         bind = {"SERVICE_MANAGEMENT_BIND": f"127.0.0.1:{server.management_port}"}
         python(environment, "-m", "flask_ops", "healthcheck", env=bind, cwd=project)
 
-
-def test_the_commands_say_what_they_do(environment: Path, project: Path) -> None:
-    text = python(environment, "-m", "flask_ops", "--help", cwd=project)
-
-    for command in ("serve", "check", "verify", "healthcheck"):
-        assert command in text
+    listed = python(environment, "-m", "flask_ops", "--help", cwd=project)
+    for name in ("serve", "check", "verify", "healthcheck"):
+        assert name in listed
 
 
 def test_public_names_are_imported_when_they_are_used(environment: Path, project: Path) -> None:

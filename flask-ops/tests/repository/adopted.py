@@ -22,7 +22,7 @@ print(json.dumps({"unknown": sorted(unknown_variables(os.environ, Settings)), "e
 """
 
 
-def refused(environ: Mapping[str, str]) -> dict[str, object]:
+def complaints(environ: Mapping[str, str]) -> dict[str, object]:
     """Return the variables unknown to the service, and the error that stops its start."""
     done = subprocess.run(
         [BIN / "python", "-c", _SCRIPT],

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import flask_ops
+from tests.copies import copy_repository
 from tests.package.building import make, outside, refused
 from tests.process import BIN, REPOSITORY, running
 from tests.programs import require
@@ -30,12 +31,6 @@ GONE = re.compile(
 )
 URL = "https://127.0.0.1:9/library-1.0.tar.gz"
 HASH = f"sha256:{'0' * 64}"
-
-
-def copy_repository(folder: Path) -> Path:
-    """Copy the files of a clone into ``folder``, without git."""
-    left_out = (".git", ".venv*", ".newer", "*_cache", ".hypothesis", ".coverage*", "__pycache__", "dist", "tls")
-    return Path(shutil.copytree(REPOSITORY, folder, ignore=shutil.ignore_patterns(*left_out)))
 
 
 def texts(folder: Path) -> dict[str, str]:
@@ -54,6 +49,7 @@ def texts(folder: Path) -> dict[str, str]:
 def detached(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a detached copy of the repository, with its library as a wheel."""
     copy = copy_repository(tmp_path_factory.mktemp("detached") / "copy")
+    (copy / "flask-ops" / "README.md").chmod(0o600)
     make("detach", cwd=copy)
     return copy
 
@@ -68,30 +64,43 @@ def test_the_library_is_one_wheel_pinned_by_its_hash(detached: Path) -> None:
     (wheel,) = (detached / "vendor").iterdir()
 
     assert WHEEL == wheel.name
-    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    assert f"./vendor/{WHEEL} \\\n    --hash=sha256:{digest}\n" == (detached / LOCK).read_text()
-    sources = tomllib.loads((detached / "pyproject.toml").read_text())["tool"]["uv"]["sources"]
-    assert {"flask-ops": {"path": f"vendor/{WHEEL}"}} == sources
+    assert f"./vendor/{WHEEL} \\\n    --hash=sha256:{digest(wheel)}\n" == (detached / LOCK).read_text()
+    assert {"path": f"vendor/{WHEEL}"} == source(detached)
 
 
-def test_what_belongs_to_the_library_is_gone(detached: Path) -> None:
+def test_the_same_sources_give_the_same_bytes(detached: Path, tmp_path: Path) -> None:
+    """The archives do not contain a clone's times and file modes, or compiled modules."""
+    make("wheel", f"DIST={tmp_path}", cwd=REPOSITORY)
+
+    built, again = ({file.name: digest(file) for file in folder.iterdir()} for folder in (tmp_path, detached / "dist"))
+    assert built == again
+    assert 2 == len(built)
+
+
+def digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def source(clone: Path) -> object:
+    """Return the source of the library that uv reads in pyproject.toml."""
+    (found,) = tomllib.loads((clone / "pyproject.toml").read_text())["tool"]["uv"]["sources"].items()
+    assert "flask-ops" == found[0]
+    return found[1]
+
+
+def test_what_belongs_to_the_library_is_gone_and_not_mentioned(detached: Path) -> None:
     for name in ("flask-ops", "benchmark", "template/detach.py", "template/archive.py", "template/blocks.py"):
         assert not (detached / name).exists(), name
     listed = make("help", cwd=detached)
     assert "make run" in listed
     assert [] == [target for target in ("bench", "wheel", "detach", "test-long") if f"make {target}" in listed]
-
-
-def test_no_file_mentions_what_is_gone(detached: Path) -> None:
-    found = [
+    assert [] == [
         f"{name}: {line}"
         for name, text in texts(detached).items()
         if name != "CHANGELOG.md"  # the history
         for line in text.splitlines()
         if GONE.search(line)
     ]
-
-    assert [] == found
 
 
 def test_it_passes_its_tests_and_serves(detached: Path, tmp_path: Path) -> None:
@@ -112,50 +121,39 @@ def test_it_passes_its_tests_and_serves(detached: Path, tmp_path: Path) -> None:
         assert 200 == server.line("request", route="/")["status"]
 
 
-def test_locking_changes_nothing(detached: Path) -> None:
+def test_make_lock_changes_nothing_and_make_detach_is_refused_a_second_time(detached: Path) -> None:
     before = texts(detached)
     make("lock", cwd=detached)
+    assert before == texts(detached)
 
+    assert "This clone is detached already" in refused("detach", cwd=detached)
     assert before == texts(detached)
 
 
-def test_another_wheel_is_taken_up_by_make_lock(detached: Path, tmp_path: Path) -> None:
+def test_make_lock_takes_another_wheel_but_not_two(detached: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(detached, copy, ignore=shutil.ignore_patterns(".venv"))
-    library = tmp_path / "clone"
-    copy_repository(library)
-    module = library / "flask-ops" / "src" / "flask_ops" / "__init__.py"
+    (copy / ".venv").symlink_to(detached / ".venv")
+    library = copy_repository(tmp_path / "clone") / "flask-ops"
+    module = library / "src" / "flask_ops" / "__init__.py"
     module.write_text(module.read_text().replace(f'"{flask_ops.__version__}"', '"99.0"'))
     build = "import sys; from flit_core.buildapi import build_wheel; build_wheel(sys.argv[1])"
     command: list[str | Path] = [BIN / "python", "-c", build, copy / "vendor"]
-    subprocess.run(command, cwd=library / "flask-ops", check=True, env=outside(), timeout=60)
+    subprocess.run(command, cwd=library, check=True, env=outside(), timeout=60)
+
+    assert "Expected one wheel of flask-ops in vendor/, found: vendor/" in refused("lock", cwd=copy)
+
     (copy / "vendor" / WHEEL).unlink()
     assert ["flask_ops-99.0-py3-none-any.whl"] == [file.name for file in (copy / "vendor").iterdir()]
-
     make("lock", cwd=copy)
-
     changed = {name for name, text in texts(copy).items() if text != (detached / name).read_text()}
     assert {"pyproject.toml", LOCK} == changed
     for name in changed:
         assert "flask_ops-99.0-py3-none-any.whl" in (copy / name).read_text()
 
 
-def test_two_wheels_are_refused(detached: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(detached, copy, symlinks=True)
-    (copy / "vendor" / "flask_ops-99.0-py3-none-any.whl").touch()
-
-    assert "Expected one wheel of flask-ops in vendor/, found: vendor/" in refused("lock", cwd=copy)
-
-
-def test_it_is_refused_a_second_time(detached: Path) -> None:
-    before = texts(detached)
-
-    assert "This clone is detached already" in refused("detach", cwd=detached)
-    assert before == texts(detached)
-
-
-def test_the_image_copies_only_what_is_there_and_not_ignored(detached: Path) -> None:
+def test_the_image_copies_only_what_is_there_and_is_built_without_a_network(detached: Path) -> None:
+    """The base image holds the locked packages; the library comes from the clone."""
     kept = {
         line.removeprefix("!") for line in (detached / ".dockerignore").read_text().splitlines() if line.startswith("!")
     }
@@ -164,15 +162,12 @@ def test_the_image_copies_only_what_is_there_and_not_ignored(detached: Path) -> 
         for sources in re.findall(r"^COPY (?!--from)(.+) \S+$", (detached / "Dockerfile").read_text(), re.MULTILINE)
         for source in sources.split()
     }
-
     assert kept == copied
-    for source in copied:
-        assert (detached / source).exists(), source
+    for name in copied:
+        assert (detached / name).exists(), name
 
-
-def test_the_image_is_built_without_a_network(detached: Path) -> None:
-    """The base image holds the locked packages; the library comes from the clone."""
-    with engine() as docker, docker.image(version="1.2.3-test", context=detached) as tag:
+    # Only the first stage installs the library.
+    with engine() as docker, docker.image("1.2.3-test", detached, "--target=build") as tag:
         shown = docker.run(
             "run", "--rm", "--network=none", tag, "python", "-c", "import flask_ops; print(flask_ops.__version__)"
         )
@@ -180,57 +175,46 @@ def test_the_image_is_built_without_a_network(detached: Path) -> None:
     assert flask_ops.__version__ == shown
 
 
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        (["URL=http://example.org/flask_ops-1-py3-none-any.whl"], "begins with https://"),
-        (["URL=flask-ops"], "begins with https://"),
-        (["URL=git+https://example.org/library.git"], "cannot check the hash of a git repository"),
-        (["URL=https://example.org/library.txt"], "address of an archive: .whl, .tar.gz, .zip"),
-        (["URL=https://example.org/other-1-py3-none-any.whl"], "a wheel called flask_ops-VERSION"),
-        (["URL=https://me:secret@example.org/library.zip"], "a user name or a password"),
-        (["URL=https://example.org/library.zip#egg=flask-ops"], "#subdirectory=FOLDER"),
-        (["URL=https://example.org/library.zip#subdirectory=../x/.."], "#subdirectory=FOLDER"),
-        (["URL=https://example.org/library.zip", "HASH=md5:0"], "sha256: and 64 hexadecimal digits"),
-        (["URL=https://127.0.0.1:9/library.zip"], "Without a network, give the hash: HASH=sha256:"),
-    ],
-)
-def test_other_addresses_are_refused_and_nothing_is_changed(arguments: list[str], reason: str, clone: Path) -> None:
+def test_other_addresses_are_refused_and_nothing_is_changed(clone: Path) -> None:
+    reasons = {
+        ("URL=http://example.org/flask_ops-1-py3-none-any.whl",): "begins with https://",
+        ("URL=flask-ops",): "begins with https://",
+        ("URL=git+https://example.org/library.git",): "cannot check the hash of a git repository",
+        ("URL=https://example.org/library.txt",): "address of an archive: .whl, .tar.gz, .zip",
+        ("URL=https://example.org/other-1-py3-none-any.whl",): "a wheel called flask_ops-VERSION",
+        ("URL=https://me:secret@example.org/library.zip",): "a user name or a password",
+        ("URL=https://example.org/library.zip#egg=flask-ops",): "#subdirectory=FOLDER",
+        ("URL=https://example.org/library.zip#subdirectory=../x/..",): "#subdirectory=FOLDER",
+        ("URL=https://example.org/library.zip", "HASH=md5:0"): "sha256: and 64 hexadecimal digits",
+        ("URL=https://127.0.0.1:9/library.zip",): "Without a network, give the hash: HASH=sha256:",
+    }
     before = texts(clone)
+    for arguments, reason in reasons.items():
+        assert reason in refused("detach", *arguments, cwd=clone)
+    # A marker without its counterpart would hide or keep the wrong lines.
+    compose = clone / "compose.yaml"
+    for marker in ("begin", "end"):
+        compose.write_text(f"{before['compose.yaml']}# library: {marker}\n")
+        assert "make detach: compose.yaml:" in refused("detach", f"URL={URL}", f"HASH={HASH}", cwd=clone), marker
+    compose.write_text(before["compose.yaml"])
 
-    assert reason in refused("detach", *arguments, cwd=clone)
     assert before == texts(clone)
 
 
 def test_an_archive_with_a_given_hash_needs_no_network(clone: Path) -> None:
-    make("detach", f"URL={URL}#subdirectory=flask-ops", f"HASH={HASH}", cwd=clone)
-
-    assert f"flask-ops @ {URL}#subdirectory=flask-ops \\\n    --hash={HASH}\n" == (clone / LOCK).read_text()
-    sources = tomllib.loads((clone / "pyproject.toml").read_text())["tool"]["uv"]["sources"]
-    assert {"flask-ops": {"url": URL, "subdirectory": "flask-ops"}} == sources
-    assert not (clone / "vendor").exists()
-    assert "vendor" not in (clone / "Dockerfile").read_text() + (clone / ".dockerignore").read_text()
-
-
-def test_a_marked_block_of_a_page_goes_and_other_mentions_are_listed(clone: Path) -> None:
+    """It removes a marked block of a page, and lists other mentions of removed files."""
     page = clone / "docs" / "page.md"
     block = "<!-- library: begin -->\nAll about flask-ops/.\n\nAnd more.\n<!-- library: end -->\n"
     page.write_text(f"# Page\n\n{block}\nSee benchmark/.\n{block}The end.\n")
 
-    told = make("detach", f"URL={URL}", f"HASH={HASH}", cwd=clone)
+    told = make("detach", f"URL={URL}#subdirectory=flask-ops", f"HASH={HASH}", cwd=clone)
 
+    assert f"flask-ops @ {URL}#subdirectory=flask-ops \\\n    --hash={HASH}\n" == (clone / LOCK).read_text()
+    assert {"url": URL, "subdirectory": "flask-ops"} == source(clone)
+    assert not (clone / "vendor").exists()
+    assert "vendor" not in (clone / "Dockerfile").read_text() + (clone / ".dockerignore").read_text()
     assert "# Page\n\nSee benchmark/.\nThe end.\n" == page.read_text()
     assert "docs/page.md:3: See benchmark/." in told
-
-
-@pytest.mark.parametrize("marker", ["begin", "end"])
-def test_a_marker_without_its_counterpart_is_named_and_nothing_is_changed(marker: str, clone: Path) -> None:
-    with (clone / "compose.yaml").open("a") as file:
-        file.write(f"# library: {marker}\n")
-    before = texts(clone)
-
-    assert "make detach: compose.yaml:" in refused("detach", f"URL={URL}", f"HASH={HASH}", cwd=clone)
-    assert before == texts(clone)
 
 
 class Releases(ThreadingHTTPServer):
@@ -278,13 +262,19 @@ def releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Releas
 def test_a_released_archive_is_pinned_installed_and_locked(
     clone: Path, detached: Path, releases: Releases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A redirect to plain HTTP is refused."""
     releases.archive = (detached / "vendor" / WHEEL).read_bytes()
     host = f"127.0.0.1:{releases.server_port}"
     url = f"https://{host}/{WHEEL}"
+    releases.elsewhere = "http://example.org/library.zip"
+    assert f"redirects to {releases.elsewhere}" in refused("detach", f"URL={url}", cwd=clone)
+    assert (clone / "flask-ops").is_dir()
+
+    releases.elsewhere = ""
     make("detach", f"URL={url}", cwd=clone)
 
-    digest = hashlib.sha256(releases.archive).hexdigest()
-    assert f"flask-ops @ {url} \\\n    --hash=sha256:{digest}\n" == (clone / LOCK).read_text()
+    pinned = f"flask-ops @ {url} \\\n    --hash=sha256:{digest(detached / 'vendor' / WHEEL)}\n"
+    assert pinned == (clone / LOCK).read_text()
 
     pip: list[str | Path] = [BIN / "python", "-m", "pip", "download", "--quiet", "--no-deps", "--no-cache-dir"]
     pip += ["--trusted-host", host, "--require-hashes", "--requirement", LOCK, "--dest", tmp_path]
@@ -294,14 +284,7 @@ def test_a_released_archive_is_pinned_installed_and_locked(
     # The index has another certificate, so uv needs a separate setting to trust this server.
     monkeypatch.delenv("SSL_CERT_FILE")
     monkeypatch.setenv("UV_INSECURE_HOST", host)
+    (clone / ".venv").symlink_to(detached / ".venv")
     before = texts(clone)
     make("lock", cwd=clone)
     assert before == texts(clone)
-
-
-def test_a_redirect_to_plain_http_is_refused(clone: Path, releases: Releases) -> None:
-    releases.elsewhere = "http://example.org/library.zip"
-    url = f"https://127.0.0.1:{releases.server_port}/library.zip"
-
-    assert "redirects to http://example.org/library.zip" in refused("detach", f"URL={url}", cwd=clone)
-    assert (clone / "flask-ops").is_dir()

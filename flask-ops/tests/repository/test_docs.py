@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,10 @@ from flask_ops.core.settings import Settings, documentation
 from observability.drill.faults import UNTRIED
 from tests.copies import copy_service
 from tests.exposition import scrape, value
-from tests.process import BIN, REPOSITORY, clean_environ, running, wait_until
+from tests.process import BIN, REPOSITORY, Server, clean_environ, running, wait_until
+from tests.programs import outcome
 from tests.repository.observability.test_runbook_address import COMMAND as ADDRESS_OF_THE_RUNBOOK
-from tests.servers import COMMANDS, serve
+from tests.servers import serve
 
 DOCS = REPOSITORY / "docs"
 FREE = {"SERVICE_BIND": "127.0.0.1:0"}
@@ -49,37 +50,30 @@ def test_every_setting_is_in_the_table_with_its_default_and_meaning() -> None:
     assert expected == table(section("Settings"))
 
 
-def test_every_endpoint_answers_the_methods_of_the_table(tmp_path: Path) -> None:
-    with running(COMMANDS["gunicorn"], tmp_path, FREE, ready="/readyz") as server:
-        for path, methods, _ in table(section("Endpoints")):
-            for method in methods.split(", "):
-                assert 200 == server.request(method, path.strip("`")).status
-            answer = server.request("DELETE", path.strip("`"))
-            assert 405 == answer.status
-            assert {*methods.split(", "), "OPTIONS"} == set(answer.headers["Allow"].split(", "))
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve("gunicorn", tmp_path_factory.mktemp("server"), ready="/readyz") as running_server:
+        yield running_server
 
 
-def test_every_path_of_the_management_address_answers(tmp_path: Path) -> None:
-    with serve("gunicorn", tmp_path) as server:
-        wait_until(lambda: server.manage("/readyz").status == 200, "ready")
-        for path, methods, _ in tables(section("Endpoints"))[1]:
+def test_every_endpoint_and_every_path_of_the_management_address_answers_as_in_the_tables(server: Server) -> None:
+    endpoints, management = tables(section("Endpoints"))
+    for rows, port, added in ((endpoints, server.port, {"OPTIONS"}), (management, server.management_port, set())):
+        for path, methods, _ in rows:
             for method in methods.split(", "):
                 body = b'{"level": null}' if method == "PUT" else None
-                assert 200 == server.manage(path.strip("`"), method, body=body).status
-            answer = server.manage(path.strip("`"), "DELETE")
-            assert 405 == answer.status
-            assert set(methods.split(", ")) == set(answer.headers["Allow"].split(", "))
+                assert 200 == server.request(method, path.strip("`"), body=body, port=port).status, (method, path)
+            answer = server.request("DELETE", path.strip("`"), port=port)
+            assert 405 == answer.status, path
+            assert {*methods.split(", ")} | added == set(answer.headers["Allow"].split(", ")), path
 
 
-def test_every_metric_is_in_the_table_with_its_type_and_labels(tmp_path: Path) -> None:
-    with serve("gunicorn", tmp_path, ready="/readyz") as server:
-        server.get("/boom")
-        wait_until(lambda: value(scrape(server), "flask_http_request_exceptions_total"), "the observation")
-        families = {
-            family.name: family
-            for family in text_string_to_metric_families(scrape(server))
-            if family.name.startswith(OURS)
-        }
+def test_every_metric_is_in_the_table_with_its_type_and_labels(server: Server) -> None:
+    server.get("/boom")
+    wait_until(lambda: value(scrape(server), "flask_http_request_exceptions_total"), "the observation")
+    families = {
+        family.name: family for family in text_string_to_metric_families(scrape(server)) if family.name.startswith(OURS)
+    }
 
     documented = {
         name.removesuffix("_total"): row for row in table(section("Metrics")) for name in re.findall(r"`(\w+)`", row[0])
@@ -88,15 +82,13 @@ def test_every_metric_is_in_the_table_with_its_type_and_labels(tmp_path: Path) -
     for name, (_, kind, labels, _) in documented.items():
         assert families[name].type == kind
         sampled = {label for sample in families[name].samples for label in sample.labels} - {"le"}
-        assert sampled <= set(re.findall(r"`(\w+)`", labels))
+        assert sampled <= set(re.findall(r"`(\w+)`", labels)), name
 
 
-def test_the_log_fields_are_those_of_the_table(tmp_path: Path) -> None:
+def test_the_log_fields_are_those_of_the_table(server: Server) -> None:
     documented = {name for row in table(section("Logs")) for name in re.findall(r"`(\w+)`", row[0])}
-
-    with running(COMMANDS["gunicorn"], tmp_path, FREE) as server:
-        server.get("/")
-        line = server.line("request", route="/")
+    server.get("/empty")
+    line = server.line("request", route="/empty")
 
     everywhere = {"timestamp", "level", "event", "service", "request_id"}
     assert set(line) == documented - {"status_sent", "outcome", "timed_out", "query", "share"} | everywhere
@@ -123,9 +115,8 @@ def test_the_snippets_for_customising_work_as_written(tmp_path: Path) -> None:
     add(copy / "service" / "settings.py", "from flask_ops import setting\nfrom flask_ops.settings import text", setting)
     imports = "import pytest\nfrom flask.testing import FlaskClient\nfrom service.app import create_app\n"
     (copy / "test_items.py").write_text(f"{imports}from service.settings import Settings\n\n\n{test}")
-    command: list[str | Path] = [BIN / "python", "-m", "pytest", "test_items.py"]
-    tried = subprocess.run(command, cwd=copy, env=clean_environ(), capture_output=True, text=True, check=False)
-    assert 0 == tried.returncode, tried.stdout
+    returned, output = outcome(BIN / "python", "-m", "pytest", "test_items.py", cwd=copy, env=clean_environ())
+    assert 0 == returned, output
 
     with running(
         [BIN / "gunicorn"], tmp_path, {**FREE, "WEB_CONCURRENCY": "2", "SERVICE_DATABASE": "shop.db"}, cwd=copy
@@ -165,26 +156,22 @@ def test_the_numbers_of_each_supervisor_are_those_of_its_file() -> None:
         assert re.search(rf"{option.strip('`').partition('=')[0]}\s*[=:]\s*{grace}(?!\d)", text)
 
 
-@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: str(path.name))
-def test_each_link_leads_to_a_file_and_a_heading(path: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", path.read_text()):
-        name, _, heading = target.partition("#")
-        file = path.parent / name if name else path
-        assert file.exists(), target
-        if heading:
-            headings = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE)
-            assert heading in {re.sub(r"[^a-z0-9 -]", "", one.lower()).replace(" ", "-") for one in headings}, target
+def test_each_link_leads_to_a_file_and_a_heading() -> None:
+    for path in DOCS.glob("*.md"):
+        for target in re.findall(r"\]\((?!https?:)([^)]+)\)", path.read_text()):
+            name, _, heading = target.partition("#")
+            file = path.parent / name if name else path
+            assert file.exists(), f"{path.name}: {target}"
+            headings = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE) if heading else []
+            anchors = {re.sub(r"[^a-z0-9 -]", "", one.lower()).replace(" ", "-") for one in headings}
+            assert not heading or heading in anchors, f"{path.name}: {target}"
 
 
-def test_the_command_for_the_address_of_the_runbook_is_the_one_that_is_tried() -> None:
-    assert f"$ {ADDRESS_OF_THE_RUNBOOK}\n" in page("observability")
+def test_the_page_about_observability_names_what_the_files_have() -> None:
+    """It has the command that a test tries, the alerts that no fault raises, and the retention of the budget."""
+    text = page("observability")
+    (sentence,) = re.findall(r"^No fault has to raise .+?:", text, re.MULTILINE | re.DOTALL)
 
-
-def test_the_alerts_that_no_fault_raises_are_named() -> None:
-    (sentence,) = re.findall(r"^No fault has to raise .+?:", page("observability"), re.MULTILINE | re.DOTALL)
-
+    assert f"$ {ADDRESS_OF_THE_RUNBOOK}\n" in text
     assert UNTRIED.keys() == set(re.findall(r"`(\S+?)`", sentence.replace("...", "ServiceErrorBudgetGoneIn")))
-
-
-def test_the_retention_that_the_budget_needs_is_named() -> None:
-    assert "--storage.tsdb.retention.time=35d" in page("observability")
+    assert "--storage.tsdb.retention.time=35d" in text

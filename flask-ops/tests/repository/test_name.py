@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.observability.promtool import promtool
 from tests.process import BIN, REPOSITORY, running
 from tests.programs import require
 from tests.repository import names
@@ -61,14 +62,15 @@ def test_compose_has_the_name_for_project_image_and_service(renamed: Copy) -> No
     assert "build" in yaml.safe_load(renamed.text("observability/compose.yaml"))["services"][NAME]
 
 
-@pytest.mark.parametrize("overlay", ["development", "production"])
-def test_every_object_of_kubernetes_has_the_name(renamed: Copy, overlay: str) -> None:
-    before, after = (kustomize(root / "deploy/kubernetes/overlays" / overlay) for root in (REPOSITORY, renamed.folder))
+def test_every_object_of_kubernetes_has_the_name(renamed: Copy) -> None:
+    for overlay in ("development", "production"):
+        roots = (REPOSITORY, renamed.folder)
+        before, after = (kustomize(root / "deploy/kubernetes/overlays" / overlay) for root in roots)
 
-    assert [places(one, names.KUBERNETES) for one in before] == [places(one, NAME) for one in after]
-    (deployment,) = (one for one in after if one["kind"] == "Deployment")
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    assert (NAME, f"registry.example.com/{NAME}") == (container["name"], container["image"].rpartition(":")[0])
+        assert [places(one, names.KUBERNETES) for one in before] == [places(one, NAME) for one in after], overlay
+        (deployment,) = (one for one in after if one["kind"] == "Deployment")
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        assert (NAME, f"registry.example.com/{NAME}") == (container["name"], container["image"].rpartition(":")[0])
 
 
 def kustomize(overlay: Path) -> list[dict[str, Any]]:
@@ -96,12 +98,11 @@ def test_prometheus_scrapes_the_job_that_the_rules_select(renamed: Copy) -> None
     assert f"#     regex: {NAME}\n" in renamed.text("observability/prometheus.yml")
     # These two take seconds, and have the name in each role: a label, a selector, and a word in a sentence.
     cases = [observability / "tests" / name for name in ("recording.yml", "symptoms.yml")]
-    command: list[str | Path] = [require("promtool"), "test", "rules", *cases]
-    checked = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-    assert 0 == checked.returncode, checked.stdout + checked.stderr
+    returned, output = promtool("test", "rules", *cases)
+    assert 0 == returned, output
 
 
-def test_what_make_manifests_makes_is_what_the_rename_has_written(renamed: Copy) -> None:
+def test_make_manifests_changes_nothing_after_a_rename(renamed: Copy) -> None:
     before = renamed.content()
     subprocess.run([BIN / "python", renamed.folder / "deploy/kubernetes/manifests.py"], check=True, timeout=20)
 
@@ -130,7 +131,7 @@ def test_each_proxy_has_the_name(renamed: Copy) -> None:
     assert [NAME] * 2 == re.findall(r" track (.+?)/", haproxy)
 
 
-def test_the_old_names_are_nowhere_left(renamed: Copy) -> None:
+def test_no_old_name_is_left(renamed: Copy) -> None:
     """These texts are only names. `service` alone is also a word, the package, and a prefix."""
     old = {name for name in (names.DISTRIBUTION, names.UNIT.stem) if "-" in name}
     found = {
@@ -143,7 +144,7 @@ def test_the_old_names_are_nowhere_left(renamed: Copy) -> None:
     assert {} == found
 
 
-def test_what_is_not_the_service_stays_byte_by_byte(renamed: Copy, tmp_path: Path) -> None:
+def test_other_files_stay_the_same(renamed: Copy, tmp_path: Path) -> None:
     before, after = Copy(tmp_path / "copy").content(), renamed.content()
     untouched = {path for path in before if path.startswith(UNTOUCHED)}
 
@@ -162,27 +163,21 @@ def test_a_second_rename_leaves_nothing_of_the_first(renamed: Copy, tmp_path: Pa
     assert once.content() == twice.content()
 
 
-def test_the_same_name_twice_changes_nothing(tmp_path: Path) -> None:
-    copy = Copy(tmp_path / "copy")
-    copy.rename(NAME)
-    before = copy.content()
-
-    assert f"The service is called {NAME} already. No file was changed.\n" == copy.rename(NAME)
-    assert before == copy.content()
-
-
 def test_it_prints_each_file_that_it_changes(tmp_path: Path) -> None:
     copy = Copy(tmp_path / "copy")
     before = copy.content()
-    printed = copy.rename(OTHER_NAME)
+    printed = copy.rename(NAME)
     after = copy.content()
 
     changed = {path for path, content in before.items() if after.get(path) != content}
     assert changed == set(re.findall(r"^  ([\w./-]+\.\w+|Dockerfile)\b", printed, re.MULTILINE))
     assert f"\n{len(changed)} files changed:\n" in printed
 
+    assert f"The service is called {NAME} already. No file was changed.\n" == copy.rename(NAME)
+    assert after == copy.content()
 
-def test_what_was_removed_or_changed_by_hand_stays_so(tmp_path: Path) -> None:
+
+def test_manual_changes_survive_a_rename(tmp_path: Path) -> None:
     copy = Copy(tmp_path / "copy")
     (copy.folder / "compose.yaml").unlink()
     (copy.folder / "deploy" / "apache" / "apache2.conf").write_text("# none\n")

@@ -6,7 +6,6 @@ import ast
 import importlib
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 import flask_ops
 from tests.process import BIN, REPOSITORY, clean_environ
+from tests.programs import outcome
 
 MAX_LINES = 200
 SERVICE = {"__init__.py", "__main__.py", "app.py", "checks.py", "settings.py", "views.py"}
@@ -41,11 +41,11 @@ def test_the_service_is_six_files_of_200_lines_together() -> None:
     assert sum(len(path.read_text().splitlines()) for path in files) <= MAX_LINES
 
 
-@pytest.mark.parametrize("path", FILES, ids=str)
-def test_it_uses_only_public_names_of_the_library(path: Path) -> None:
-    tree = ast.parse((REPOSITORY / path).read_text())
+def test_it_uses_only_public_names_of_the_library() -> None:
+    for path in FILES:
+        tree = ast.parse((REPOSITORY / path).read_text())
 
-    assert [] == [name for name in used_names(tree) if not is_public(name)]
+        assert [] == [name for name in used_names(tree) if not is_public(name)], path
 
 
 def test_its_tests_import_only_what_the_service_uses_and_pytest() -> None:
@@ -59,24 +59,22 @@ def test_its_tests_import_only_what_the_service_uses_and_pytest() -> None:
     assert set() == imported - OF_TESTS
 
 
-@pytest.mark.parametrize(
-    ("source", "private"),
-    [
-        ("import flask_ops\nflask_ops.Settings", []),
-        ("import flask_ops as ops\nops.log", ["flask_ops.log"]),
-        ("from flask_ops import Ops, Settings", []),
-        ("from flask_ops import log", ["flask_ops.log"]),
-        ("from flask_ops import checks", []),
-        ("from flask_ops.settings import text", []),
-        ("from flask_ops.settings import shares", ["flask_ops.settings.shares"]),
-        ("from flask_ops.health import Check", ["flask_ops.health", "flask_ops.health.Check"]),
-        ("def f():\n    import flask_ops.ops.runtime", ["flask_ops.ops.runtime"]),
-        ("from flask_opsy import Ops", []),
-    ],
-)
-def test_private_names_are_found(source: str, private: list[str]) -> None:
+def test_private_names_are_found() -> None:
     """This proves that the test above can fail."""
-    assert private == [name for name in used_names(ast.parse(source)) if not is_public(name)]
+    private = {
+        "import flask_ops\nflask_ops.Settings": [],
+        "import flask_ops as ops\nops.log": ["flask_ops.log"],
+        "from flask_ops import Ops, Settings": [],
+        "from flask_ops import log": ["flask_ops.log"],
+        "from flask_ops import checks": [],
+        "from flask_ops.settings import text": [],
+        "from flask_ops.settings import shares": ["flask_ops.settings.shares"],
+        "from flask_ops.health import Check": ["flask_ops.health", "flask_ops.health.Check"],
+        "def f():\n    import flask_ops.ops.runtime": ["flask_ops.ops.runtime"],
+        "from flask_opsy import Ops": [],
+    }
+    for source, names in private.items():
+        assert names == [name for name in used_names(ast.parse(source)) if not is_public(name)], source
 
 
 VIEW = """
@@ -95,7 +93,7 @@ SETTING = '    todos: str = setting("SERVICE_TODOS", text(r".+", "a path"), help
 
 
 @pytest.mark.timeout(300)  # the tests that it runs take long
-def test_its_tests_pass_after_the_changes_of_an_adopter(tmp_path: Path) -> None:
+def test_its_tests_pass_after_an_adopters_changes(tmp_path: Path) -> None:
     """The changes: another name, another view, a check that fails in tests, and a required setting."""
     for name in ("service", "tests"):
         shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -110,16 +108,10 @@ def test_its_tests_pass_after_the_changes_of_an_adopter(tmp_path: Path) -> None:
     conftest = tmp_path / "tests" / "conftest.py"
     conftest.write_text(conftest.read_text().replace('"testing"}', '"testing", "SERVICE_TODOS": "/todos"}'))
 
-    done = subprocess.run(
-        [BIN / "pytest", "-q", "-p", "no:cacheprovider"],
-        cwd=tmp_path,
-        env={name: value for name, value in clean_environ().items() if name != "PYTHONPATH"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    env = {name: value for name, value in clean_environ().items() if name != "PYTHONPATH"}
+    returned, output = outcome(BIN / "pytest", "-q", "-p", "no:cacheprovider", cwd=tmp_path, env=env, timeout=200)
 
-    assert 0 == done.returncode, done.stdout[-10_000:] + done.stderr
+    assert 0 == returned, output[-20_000:]
 
 
 def change(path: Path, after: str, added: str) -> None:

@@ -6,13 +6,13 @@ files run, without containers, proxies and servers.
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.process import BIN, REPOSITORY, clean_environ
+from tests.copies import copy_repository
+from tests.process import BIN, clean_environ
+from tests.programs import outcome
 
 ALERT = """
   - name: orders
@@ -38,7 +38,7 @@ TESTS = (
     "tests/repository/observability/test_runbook_address.py",
 )
 # Tests that start programs, or that do not depend on an adopter's changes.
-LEFT_OUT = ("autoscaler_asks", "no_duration", "ended_leaves", "moment_in_which", "faults_raise_the_alerts")
+LEFT_OUT = ("autoscaler_asks", "no_duration", "ended_leaves", "at_the_start_of", "faults_raise_the_alerts")
 
 
 def change(copy: Path) -> None:
@@ -52,23 +52,14 @@ def change(copy: Path) -> None:
 
 
 @pytest.mark.timeout(300)  # half a minute on an idle machine
-def test_they_fail_no_test_of_the_repository(tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    ignored = shutil.ignore_patterns(".git", ".venv*", ".*_cache", ".hypothesis", ".newer", ".coverage*", "__pycache__")
-    shutil.copytree(REPOSITORY, copy, ignore=ignored)
+def test_an_adopters_first_changes_fail_no_test(tmp_path: Path) -> None:
+    copy = copy_repository(tmp_path / "copy")
     change(copy)
 
-    tests: list[str | Path] = [BIN / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS]
-    chosen = " and ".join(f"not {name}" for name in LEFT_OUT)
-    compared: list[str | Path] = [BIN / "python", "-m", "tests.repository.observability.copied", "--compare"]
-    for command in ([*tests, "-k", chosen], compared):
-        done = subprocess.run(
-            command,
-            cwd=copy / "flask-ops",
-            env={**clean_environ(), "PYTHONPATH": str(copy)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    tests = ("pytest", "-q", "-p", "no:cacheprovider", *TESTS, "-k", " and ".join(f"not {name}" for name in LEFT_OUT))
+    compared = ("tests.repository.observability.copied", "--compare")
+    env = {**clean_environ(), "PYTHONPATH": str(copy)}
+    for module in (tests, compared):
+        returned, output = outcome(BIN / "python", "-m", *module, cwd=copy / "flask-ops", env=env, timeout=250)
 
-        assert 0 == done.returncode, done.stdout[-10_000:] + done.stderr
+        assert 0 == returned, output[-20_000:]

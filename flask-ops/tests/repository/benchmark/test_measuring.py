@@ -52,7 +52,7 @@ def test_recycled_workers_are_counted_and_the_server_is_scraped(tmp_path: Path) 
     assert not any(map(psutil.pid_exists, family))
 
 
-def test_a_prober_gives_up_where_no_answer_comes_and_asks_on() -> None:
+def test_a_prober_gives_up_without_an_answer_and_asks_on() -> None:
     with serving(SUBJECTS["bare"], workers=1, routes=3) as server:
         visit(server, 3)
         taken = probe(server, {"/healthz": False, "/slow?seconds=3": False, "/route/3": False}, 0.3)
@@ -64,7 +64,7 @@ def test_a_prober_gives_up_where_no_answer_comes_and_asks_on() -> None:
     assert size["tree_bytes"] > size["worker_bytes"] > 5_000_000
 
 
-def test_a_server_that_cannot_start_is_an_error_with_what_it_said() -> None:
+def test_a_server_that_cannot_start_is_an_error_with_its_output() -> None:
     broken = replace(SUBJECTS["bare"], command=lambda _: ["/bin/sh", "-c", "echo no such module; exit 3"])
 
     with pytest.raises(FailedError, match="bare ended with 3") as raised, serving(broken):
@@ -73,9 +73,9 @@ def test_a_server_that_cannot_start_is_an_error_with_what_it_said() -> None:
     assert ["no such module\n"] == raised.value.__notes__
 
 
-@pytest.mark.parametrize("name", ["access-log", "exporter", "structlog", "uwsgi"])
-def test_every_subject_answers_the_same(name: str) -> None:
-    subject = SUBJECTS[name]
-    with serving(subject) as server:
-        assert b'{"name":"service","version":"0.1.0"}\n' == server.get("/")
-        assert not subject.scrape or b"flask_http_request_total" in server.get(subject.scrape, aside=True)
+def test_every_subject_answers_the_same() -> None:
+    for name in ("access-log", "exporter", "structlog", "uwsgi"):
+        subject = SUBJECTS[name]
+        with serving(subject) as server:
+            assert b'{"name":"service","version":"0.1.0"}\n' == server.get("/"), name
+            assert not subject.scrape or b"flask_http_request_total" in server.get(subject.scrape, aside=True), name

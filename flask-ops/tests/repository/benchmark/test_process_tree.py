@@ -34,7 +34,7 @@ def test_the_proportional_size_is_read_in_bytes() -> None:
         process_tree.parse_pss("Rss: 9 kB\n")
 
 
-def test_children_that_live_and_children_that_have_ended_count() -> None:
+def test_living_and_ended_children_count() -> None:
     with subprocess.Popen([sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import pytest
+
 from benchmark import machine, results
+from benchmark.markdown import table
 
 WINDOW = {"requests": 100, "p50_ms": 1.0, "p99_ms": 2.0, "failed": 0, "lines_per_request": 1.0, "variant": "file"}
 
@@ -57,3 +60,9 @@ def test_tables_data_and_picture_tell_the_same(tmp_path: Path) -> None:
     written = [element.text for element in picture.iter() if element.tag.endswith("text")]
     assert {"<service>", "1.15", "1.00", "5.0 ms", "2,000"} <= set(written)
     assert float(picture.attrib["height"]) > 500
+
+
+def test_a_table_has_its_figures_on_the_right() -> None:
+    assert "|  | a |\n| --- | ---: |\n| x | 1 |\n" == table(("", "a"), [("x", 1)])
+    with pytest.raises(ValueError, match="must have 2 cells"):
+        table(("", "a"), [("x",)])

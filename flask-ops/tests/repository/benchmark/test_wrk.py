@@ -30,10 +30,10 @@ def test_socket_errors_and_refusing_answers_are_failures() -> None:
     assert 4321 == wrk.parse(OUTPUT + ERRORS).failed
 
 
-@pytest.mark.parametrize("lost", ["     50%  812.00us\n", "  6240 requests in 2.10s, 1.06MB read\n"])
-def test_output_that_lacks_a_figure_is_an_error_that_shows_it(lost: str) -> None:
-    with pytest.raises(wrk.MissingError, match="Thread Stats"):
-        wrk.parse(OUTPUT.replace(lost, ""))
+def test_output_that_lacks_a_figure_is_an_error_that_shows_it() -> None:
+    for lost in ("     50%  812.00us\n", "  6240 requests in 2.10s, 1.06MB read\n"):
+        with pytest.raises(wrk.MissingError, match="Thread Stats"):
+            wrk.parse(OUTPUT.replace(lost, ""))
 
 
 def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

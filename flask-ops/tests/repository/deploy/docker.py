@@ -56,13 +56,17 @@ class Engine:
         (found,) = json.loads(self.run("inspect", name))
         return found
 
+    def health(self, container: Container) -> dict[str, Any]:
+        """Return the health of a container with the results of its checks."""
+        return dict(self.inspect(container.name)["State"]["Health"])
+
     @contextlib.contextmanager
-    def image(self, version: str, context: Path = REPOSITORY) -> Iterator[str]:
+    def image(self, version: str, context: Path = REPOSITORY, *options: str) -> Iterator[str]:
         """Build the image of the service in ``context``, on a base image made here. Remove it at the end."""
         tag = f"service-test-{os.getpid()}:built"
         with self.imported("base", base_image.make_python, *base_image.CHANGES) as base:
             try:
-                arguments = (f"--build-arg=PYTHON_IMAGE={base}", f"--build-arg=SERVICE_VERSION={version}")
+                arguments = (f"--build-arg=PYTHON_IMAGE={base}", f"--build-arg=SERVICE_VERSION={version}", *options)
                 self.run("build", "--network=none", "--force-rm", *arguments, "--tag", tag, context, timeout=200)
                 yield tag
             finally:

@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from tests.process import wait_until
 from tests.repository.deploy.proxies import Edge, ask
@@ -33,17 +34,20 @@ class Load:
 
 
 @contextlib.contextmanager
-def load(edge: Edge, methods: tuple[str, ...], *, repeat: bool) -> Iterator[Load]:
+def load(
+    edge: Edge, methods: tuple[str, ...], *, repeat: bool = False, new_connections: bool = False
+) -> Iterator[Load]:
     """Run clients during the block. Each sends ``methods`` in turn, on one connection for as long as it lasts.
 
-    With ``repeat``, clients use a right that RFC 9110, section 9.2.2, gives them. If a connection that was used before
-    closes without an answer, they send an idempotent request again.
+    With ``new_connections``, half of the clients open a new one for each request. With ``repeat``, clients use a right
+    that RFC 9110, section 9.2.2, gives them. If a connection that was used before closes without an answer, they send
+    an idempotent request again.
     """
     load = Load()
     over = threading.Event()
     lock = threading.Lock()
 
-    def client() -> None:
+    def client(keeps: bool) -> None:
         connection, used = edge.connect(), False
         while not over.is_set():
             for method in methods:
@@ -62,7 +66,10 @@ def load(edge: Edge, methods: tuple[str, ...], *, repeat: bool) -> Iterator[Load
                     break
                 with lock:
                     load.seen[method, result] += 1
+                if not keeps:
+                    connection.close()
+                    connection, used = edge.connect(), False
         connection.close()
 
-    with meanwhile([client] * CLIENTS, over):
+    with meanwhile([partial(client, keeps) for keeps in (True, not new_connections)] * (CLIENTS // 2), over):
         yield load

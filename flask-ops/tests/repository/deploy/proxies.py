@@ -1,7 +1,7 @@
 """The proxies of `deploy/`, each a real one, in front of two real instances of the sample application.
 
 A configuration runs as it is in `deploy/`, except for ``replace``: addresses and ports, paths, and the user if the
-tests do not run as root.
+tests do not run as root. A test may ask for more ``changes``.
 """
 
 from __future__ import annotations
@@ -56,10 +56,12 @@ class Proxy:
         path = str(directory / Path(self.files[0]).name)
         return [require(self.program), *(argument.replace("{}", path) for argument in arguments)]
 
-    def configure(self, directory: Path, plain: int, tls: int, instances: Sequence[int], host: str = NAME) -> None:
-        """Write the configuration, for ``host``, and a certificate for NAME into ``directory``."""
+    def configure(
+        self, directory: Path, plain: int, tls: int, instances: Sequence[int], changes: Mapping[str, str] | None = None
+    ) -> None:
+        """Write the configuration and a certificate for NAME into ``directory``."""
         replacements = {
-            NAME: host,
+            **(changes or {}),
             **dict(zip(ADDRESSES, (f"127.0.0.1:{port}" for port in instances), strict=True)),
             **self.replace(directory, plain, tls),
             **({} if os.geteuid() == 0 else dict.fromkeys(self.of_root, "")),
@@ -264,32 +266,35 @@ def site(
     directory: Path,
     env: Mapping[str, str] | None = None,
     *,
-    host: str = NAME,
     server: str = "gunicorn",
+    changes: Mapping[str, str] | None = None,
 ) -> Iterator[Site]:
-    """Run the proxy ``name``, which serves ``host``, in front of two instances under ``server`` with ``env``."""
+    """Run the proxy ``name`` in front of two instances under ``server`` with ``env``.
+
+    ``changes`` has replacements of texts in its configuration, by their old texts.
+    """
     with ExitStack() as stack:
         plain, tls, *ports = (free_port() for _ in range(2 + len(ADDRESSES)))
         instances = [Instance(server, directory, port, env or {}) for port in ports]
         for instance in instances:
             stack.callback(instance.close)
             instance.start()
-        yield Site(stack.enter_context(_edge(PROXIES[name], plain, tls, ports, host)), instances)
+        yield Site(stack.enter_context(_edge(PROXIES[name], plain, tls, ports, changes or {})), instances)
 
 
 @contextlib.contextmanager
-def _edge(proxy: Proxy, plain: int, tls: int, instances: Sequence[int], host: str) -> Iterator[Edge]:
+def _edge(proxy: Proxy, plain: int, tls: int, instances: Sequence[int], changes: Mapping[str, str]) -> Iterator[Edge]:
     # A proxy changes its user, and that user may not read pytest's directory.
     with tempfile.TemporaryDirectory(prefix=f"{proxy.program}-") as name:
         directory = Path(name)
         directory.chmod(0o755)
-        proxy.configure(directory, plain, tls, instances, host)
+        proxy.configure(directory, plain, tls, instances, changes)
         with started(proxy.command(proxy.run, directory), directory) as server:
             edge = Edge(server.process, server.output)
             edge.port, edge.plain_port = tls, plain
             edge.certificate = directory / "tls" / "service.pem"
             edge.context = ssl.create_default_context(cafile=edge.certificate)
-            wait_until(lambda: _answers(edge, host), f"{proxy.program} answers")
+            wait_until(lambda: _answers(edge, changes.get(NAME, NAME)), f"{proxy.program} answers")
             yield edge
 
 

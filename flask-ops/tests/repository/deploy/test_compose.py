@@ -10,7 +10,7 @@ import yaml
 from flask_ops.core.settings import Settings
 from tests.process import REPOSITORY
 from tests.repository import names
-from tests.repository.adopted import refused
+from tests.repository.adopted import complaints
 
 MANAGEMENT_PORT = 8001
 LOOPBACK = {"127.0.0.1", "[::1]"}
@@ -37,11 +37,13 @@ def test_the_service_is_hardened(services: dict[str, Any]) -> None:
     assert not service.get("privileged")
 
 
-def test_the_settings_are_ones_the_service_accepts(services: dict[str, Any]) -> None:
-    environment = services["service"]["environment"]
+def test_the_service_accepts_the_settings_and_they_fit_the_grace(services: dict[str, Any]) -> None:
+    environment, grace = services["service"]["environment"], services["service"]["stop_grace_period"]
+    settings = Settings.from_environ(environment)
 
-    assert {"unknown": [], "error": ""} == refused(environment)
-    assert Settings.from_environ(environment).trusted_proxies >= 1
+    assert {"unknown": [], "error": ""} == complaints(environment)
+    assert settings.trusted_proxies >= 1
+    assert int(grace.removesuffix("s")) >= settings.drain_seconds + settings.graceful_seconds + 5
 
 
 def test_the_management_address_cannot_be_reached_from_other_machines(services: dict[str, Any]) -> None:
@@ -65,13 +67,6 @@ def test_service_and_proxy_share_a_network_without_a_way_out(services: dict[str,
 
     assert any((networks[name] or {}).get("internal") is True for name in shared)
     assert services["proxy"]["ports"]
-
-
-def test_drain_and_graceful_stop_fit_into_the_grace(services: dict[str, Any]) -> None:
-    settings = Settings.from_environ(services["service"]["environment"])
-    grace = services["service"]["stop_grace_period"]
-
-    assert int(grace.removesuffix("s")) >= settings.drain_seconds + settings.graceful_seconds + 5
 
 
 def test_the_proxy_asks_the_service_where_it_listens(services: dict[str, Any]) -> None:

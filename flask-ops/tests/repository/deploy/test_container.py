@@ -8,7 +8,6 @@ import json
 import re
 import signal
 import ssl
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 from flask_ops.core.settings import Settings
 from tests import sample
 from tests.process import BIN, DEADLINE, REPOSITORY, wait_until
+from tests.programs import outcome
 from tests.repository import names
 from tests.repository.deploy import base_image
 from tests.repository.deploy.compose import Stack, stack
@@ -39,6 +39,8 @@ FIELDS = ("Uid", "Gid", "CapEff", "NoNewPrivs")
 TESTS = Path(sample.__file__).parent
 WITH_SAMPLE = (f"--volume={TESTS}:/srv/service/tests:ro", f"--volume={TESTS}/project/service:/srv/service/service:ro")
 """The sample application, and the service that it extends, in place of the template's."""
+AT_ONCE = "--env=SERVICE_DRAIN_SECONDS=0"
+"""No test waits for a drain that it does not check."""
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +56,7 @@ def image(docker: Engine) -> Iterator[str]:
 
 
 def test_hadolint_finds_nothing() -> None:
-    checked = subprocess.run(
-        [str(BIN / "hadolint"), "Dockerfile"], cwd=REPOSITORY, capture_output=True, text=True, check=False
-    )
-
-    assert (0, "") == (checked.returncode, checked.stdout + checked.stderr)
+    assert (0, "") == outcome(BIN / "hadolint", "Dockerfile", cwd=REPOSITORY)
 
 
 def test_the_image_says_how_it_is_run(docker: Engine, image: str) -> None:
@@ -87,7 +85,9 @@ def test_the_image_holds_the_locked_packages_the_service_and_nothing_else(docker
 def test_it_serves_without_root_without_capabilities_and_without_a_disk(
     docker: Engine, image: str, tmp_path: Path
 ) -> None:
-    with docker.serving(image, tmp_path, *WITH_SAMPLE, "--health-interval=1s", command=SAMPLE) as container:
+    """A hangup replaces its workers. `docker stop` lets requests in flight finish."""
+    options = (*WITH_SAMPLE, "--health-interval=1s", "--env=SERVICE_DRAIN_SECONDS=1")
+    with docker.serving(image, tmp_path, *options, command=SAMPLE) as container, ThreadPoolExecutor(4) as pool:
         server = container.server
         assert 200 == server.get("/healthz").status
         assert 'version="1.2.3-test"' in server.get("/metrics").body.decode()
@@ -95,45 +95,7 @@ def test_it_serves_without_root_without_capabilities_and_without_a_disk(
         fields = {name: set(re.findall(rf"^{name}:\s*(.*)$", status, re.MULTILINE)) for name in FIELDS}
         user = "\t".join(["10001"] * 4)
         assert {"Uid": {user}, "Gid": {user}, "CapEff": {"0" * 16}, "NoNewPrivs": {"1"}} == fields
-
-        def health() -> str:
-            return str(docker.inspect(container.name)["State"]["Health"]["Status"])
-
-        wait_until(lambda: health() == "healthy", "healthy")
-        assert [] == server.lines(level="warning") + server.lines(level="error")
-
-
-def test_the_health_check_says_why_a_container_is_not_healthy(docker: Engine, image: str, tmp_path: Path) -> None:
-    # Without --init, a stop signal reaches process 1 alone.
-    hasty = ("--health-interval=1s", "--health-start-period=1s", "--init=false")
-    with docker.serving(image, tmp_path, *hasty) as container:
-        docker.run("kill", "--signal=STOP", container.name)
-
-        def health() -> dict[str, object]:
-            return dict(docker.inspect(container.name)["State"]["Health"])
-
-        wait_until(lambda: health()["Status"] == "unhealthy", "unhealthy", deadline=30)
-        assert "0.0.0.0:8001/livez does not answer: timed out" in str(health()["Log"])
-        docker.run("kill", "--signal=CONT", container.name)
-
-
-def test_docker_stop_lets_requests_in_flight_finish_and_exits_with_0(
-    docker: Engine, image: str, tmp_path: Path
-) -> None:
-    with docker.serving(image, tmp_path, *WITH_SAMPLE, command=SAMPLE) as container, ThreadPoolExecutor(4) as pool:
-        requests = [pool.submit(container.server.get, "/slow?s=2") for _ in range(4)]
-        wait_until(lambda: len(container.server.lines("slow view")) == 4, "the requests are being served")
-        docker.run(*STOP, container.name, timeout=60)
-        answers = [request.result(DEADLINE) for request in requests]
-        code = container.server.process.wait(DEADLINE)
-
-    assert [200] * 4 == [answer.status for answer in answers]
-    assert 0 == code
-
-
-def test_a_hangup_replaces_the_workers_and_costs_no_request(docker: Engine, image: str, tmp_path: Path) -> None:
-    with docker.serving(image, tmp_path, *WITH_SAMPLE, command=SAMPLE) as container:
-        server = container.server
+        wait_until(lambda: docker.health(container)["Status"] == "healthy", "healthy")
 
         def workers() -> set[int]:
             return {server.get("/whoami").json()["pid"] for _ in range(20)}
@@ -141,25 +103,40 @@ def test_a_hangup_replaces_the_workers_and_costs_no_request(docker: Engine, imag
         before = workers()
         docker.run("kill", "--signal=HUP", container.name)
         wait_until(lambda: workers().isdisjoint(before), "other workers serve")
-        assert server.process.poll() is None
+        assert [] == server.lines(level="warning") + server.lines(level="error")
+
+        requests = [pool.submit(server.get, "/slow?s=2") for _ in range(4)]
+        wait_until(lambda: len(server.lines("slow view")) == 4, "the requests are being served")
+        docker.run(*STOP, container.name, timeout=60)
+        assert [200] * 4 == [request.result(DEADLINE).status for request in requests]
+        assert 0 == server.process.wait(DEADLINE)
 
 
-def test_wrong_settings_end_the_container_with_78(docker: Engine, image: str, tmp_path: Path) -> None:
+def test_the_health_check_says_why_a_container_is_not_healthy(docker: Engine, image: str, tmp_path: Path) -> None:
+    # Without --init, a stop signal reaches process 1 alone.
+    hasty = ("--health-interval=1s", "--health-start-period=1s", "--health-retries=1", "--init=false", AT_ONCE)
+    with docker.serving(image, tmp_path, *hasty) as container:
+        docker.run("kill", "--signal=STOP", container.name)
+
+        wait_until(lambda: docker.health(container)["Status"] == "unhealthy", "unhealthy", deadline=30)
+        assert "0.0.0.0:8001/livez does not answer: timed out" in str(docker.health(container)["Log"])
+        docker.run("kill", "--signal=CONT", container.name)
+
+
+def test_a_start_that_must_fail_ends_the_container_with_its_own_code(
+    docker: Engine, image: str, tmp_path: Path
+) -> None:
+    """The codes are 78 for invalid settings, and 73 if no place for the metrics store is writable."""
     with docker.container(image, tmp_path, "--env=SERVICE_THREADS=many") as container:
         assert 78 == container.server.process.wait(DEADLINE)
-        assert ["SERVICE_THREADS is 'many', expected a whole number from 1 to 1000"] == container.server.line(
-            "settings cannot be used"
-        )["problems"]
-
-
-def test_a_missing_tmpfs_is_named(docker: Engine, image: str, tmp_path: Path) -> None:
-    """With a read-only root, there is no place for the metrics store."""
+        line = container.server.line("settings cannot be used")
+        assert ["SERVICE_THREADS is 'many', expected a whole number from 1 to 1000"] == line["problems"]
     with docker.container(image, tmp_path, "--tmpfs=/tmp:ro") as container:
         assert 73 == container.server.process.wait(DEADLINE)
         assert "No usable temporary directory" in container.server.line("metrics store cannot be written")["reason"]
 
 
-def test_a_stop_right_after_the_start_is_heard(docker: Engine, image: str, tmp_path: Path) -> None:
+def test_a_stop_right_after_the_start_is_obeyed(docker: Engine, image: str, tmp_path: Path) -> None:
     """In a container, the kernel drops signals to process 1 until it has a handler."""
     with docker.container(image, tmp_path) as container:
         wait_until(lambda: docker.run("ps", "--quiet", f"--filter=name={container.name}"), "it is started")
@@ -169,22 +146,23 @@ def test_a_stop_right_after_the_start_is_heard(docker: Engine, image: str, tmp_p
         assert container.server.process.wait(DEADLINE) in {0, 128 + signal.SIGTERM}
 
 
-@pytest.mark.parametrize(
-    ("grace", "code", "severity", "end"),
-    [(45, 0, "ok", "and the supervisor allows 45 s."), (10, 1, "error", "but the supervisor kills it after 10 s.")],
-)
-def test_check_in_the_image_finds_what_is_wrong_and_nothing_else(
-    grace: int, code: int, severity: str, end: str, docker: Engine, image: str, tmp_path: Path
-) -> None:
-    command = ("python", "-m", "service", "check", f"--grace={grace}")
-    with docker.container(image, tmp_path, command=command) as container:
-        assert code == container.server.process.wait(DEADLINE)
-        table = container.server.text()
+def test_check_in_the_image_finds_what_is_wrong_and_nothing_else(docker: Engine, image: str, tmp_path: Path) -> None:
+    verdicts = {
+        45: (0, "ok", "and the supervisor allows 45 s."),
+        10: (1, "error", "but the supervisor kills it after 10 s."),
+    }
+    for grace, (code, severity, end) in verdicts.items():
+        folder = tmp_path / str(grace)
+        folder.mkdir()
+        command = ("python", "-m", "service", "check", f"--grace={grace}")
+        with docker.container(image, folder, command=command) as container:
+            assert code == container.server.process.wait(DEADLINE)
+            table = container.server.text()
 
-    unwrapped = " ".join(table.split())
-    assert f"{severity} grace A stop may take 35 s (5 of drain, 30 for requests in flight), {end}" in unwrapped
-    assert code == len(re.findall("^error ", table, re.MULTILINE))
-    assert "ok       store        /tmp is in memory (tmpfs)" in table
+        expected = f"{severity} grace A stop may take 35 s (5 of drain, 30 for requests in flight), {end}"
+        assert expected in " ".join(table.split())
+        assert code == len(re.findall("^error ", table, re.MULTILINE))
+        assert "ok       store        /tmp is in memory (tmpfs)" in table
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +174,7 @@ def composed(docker: Engine, image: str, tmp_path_factory: pytest.TempPathFactor
         yield running
 
 
-def test_compose_yaml_passes_as_what_the_world_sees(composed: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_composed_service_passes_verify(composed: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """The name, the certificate and the one instance are those in the configuration of its nginx."""
     reach(monkeypatch, composed.certificate)
     url, management = f"https://{NAME}:{composed.port(443)}", f"http://{composed.address(names.COMPOSE, 'inside')}:8001"
@@ -212,7 +190,7 @@ def test_compose_yaml_passes_as_what_the_world_sees(composed: Stack, monkeypatch
     assert {composed.gateway("outside")} == wait_until(clients, "a line"), "whoever asks nginx, and not nginx itself"
 
 
-def test_compose_yaml_serves_no_other_name_and_nothing_around_nginx(
+def test_the_composed_service_has_one_name_and_is_behind_nginx_only(
     composed: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reach(monkeypatch, composed.certificate)

@@ -11,7 +11,7 @@ import pytest
 from flask_ops.core.settings import Settings
 from tests.process import REPOSITORY
 from tests.repository import names
-from tests.repository.adopted import refused
+from tests.repository.adopted import complaints
 from tests.repository.deploy.kubernetes import (
     CONTAINER,
     KUBERNETES,
@@ -74,20 +74,14 @@ def test_the_pods_keep_the_restricted_security_standard(objects: list[Object]) -
     assert {namespace["metadata"]["name"]} == {o["metadata"]["namespace"] for o in objects if o != namespace}
 
 
-def test_the_user_is_that_of_the_image(objects: list[Object]) -> None:
-    context = pod(objects)["securityContext"]
+def test_user_and_settings_are_those_of_the_image_and_the_service_accepts_them(objects: list[Object]) -> None:
+    """No object of kind Service gives the pods variables that begin like ours."""
+    dockerfile, context = (REPOSITORY / "Dockerfile").read_text(), pod(objects)["securityContext"]
 
-    assert f"USER {context['runAsUser']}:{context['runAsGroup']}\n" in (REPOSITORY / "Dockerfile").read_text()
-
-
-def test_the_settings_are_ones_the_service_accepts(objects: list[Object]) -> None:
-    assert {"unknown": [], "error": ""} == refused(environment(objects))
+    assert f"USER {context['runAsUser']}:{context['runAsGroup']}\n" in dockerfile
+    assert [] == [name for name, bind in CONTAINER.items() if f"{name}={bind}" not in dockerfile]
+    assert {"unknown": [], "error": ""} == complaints(environment(objects))
     assert settings(objects).mode == "production"
-    for name, bind in CONTAINER.items():
-        assert f"{name}={bind}" in (REPOSITORY / "Dockerfile").read_text()
-
-
-def test_no_service_of_kubernetes_gives_the_pods_variables_of_our_prefix(objects: list[Object]) -> None:
     assert pod(objects)["enableServiceLinks"] is False
 
 
@@ -123,24 +117,19 @@ def test_every_selector_selects_the_pods(objects: list[Object]) -> None:
         assert labels == service["spec"]["selector"]
 
 
-def test_the_probes_ask_the_management_address(objects: list[Object]) -> None:
-    probes = {name: probe for name, probe in container(objects).items() if name.endswith("Probe")}
+def test_the_probes_ask_the_management_address_and_a_stop_fits_into_the_grace(objects: list[Object]) -> None:
+    service, now = container(objects), settings(objects)
+    probes = {name: probe["httpGet"] for name, probe in service.items() if name.endswith("Probe")}
 
-    assert {"startupProbe", "livenessProbe", "readinessProbe"} == set(probes)
-    assert {"management"} == {probe["httpGet"]["port"] for probe in probes.values()}
     # Neither a start nor a restart may depend on other services.
-    assert ["/livez", "/livez", "/readyz"] == [
-        probes[name]["httpGet"]["path"] for name in ("startupProbe", "livenessProbe", "readinessProbe")
-    ]
-
-
-def test_drain_and_graceful_stop_fit_into_the_grace(objects: list[Object]) -> None:
-    now, spec = settings(objects), pod(objects)
-
-    assert spec["terminationGracePeriodSeconds"] >= now.drain_seconds + now.graceful_seconds + 5
-    readiness = container(objects)["readinessProbe"]
+    paths = {"startupProbe": "/livez", "livenessProbe": "/livez", "readinessProbe": "/readyz"}
+    assert {name: (path, "management") for name, path in paths.items()} == {
+        name: (asked["path"], asked["port"]) for name, asked in probes.items()
+    }
+    assert pod(objects)["terminationGracePeriodSeconds"] >= now.drain_seconds + now.graceful_seconds + 5
+    readiness = service["readinessProbe"]
     assert readiness["periodSeconds"] * readiness["failureThreshold"] <= now.drain_seconds
-    assert "lifecycle" not in container(objects)
+    assert "lifecycle" not in service
 
 
 def test_the_management_port_is_for_monitoring_alone(objects: list[Object]) -> None:

@@ -81,31 +81,28 @@ def test_prometheus_finds_and_scrapes_the_pods_as_observability_says(production:
     assert job.get("sample_limit", 5000) == monitor["sampleLimit"]
 
 
-@pytest.fixture
-def remade(tmp_path: Path) -> list[Object]:
+@pytest.fixture(scope="module")
+def remade(tmp_path_factory: pytest.TempPathFactory) -> list[Object]:
     """Return the objects of an overlay after `make manifests`, in a copy that had an old file of rules."""
-    shutil.copytree(KUBERNETES, tmp_path / "deploy" / "kubernetes")
-    shutil.copytree(OBSERVABILITY, tmp_path / "observability")
-    stale = tmp_path / "deploy/kubernetes/components/monitoring/rules/stale.yaml"
+    copy = tmp_path_factory.mktemp("copy")
+    shutil.copytree(KUBERNETES, copy / "deploy" / "kubernetes")
+    shutil.copytree(OBSERVABILITY, copy / "observability")
+    stale = copy / "deploy/kubernetes/components/monitoring/rules/stale.yaml"
     stale.write_text("")
-    subprocess.run([sys.executable, tmp_path / "deploy" / "kubernetes" / "manifests.py"], check=True, timeout=20)
+    subprocess.run([sys.executable, copy / "deploy" / "kubernetes" / "manifests.py"], check=True, timeout=20)
     assert not stale.exists()
-    return rendered(tmp_path / "deploy" / "kubernetes" / "overlays" / "production")
+    return rendered(copy / "deploy" / "kubernetes" / "overlays" / "production")
 
 
-def test_make_manifests_makes_the_rules_of_observability(remade: list[Object]) -> None:
+def test_make_manifests_makes_the_rules_and_dashboards_of_observability(remade: list[Object]) -> None:
     files = [yaml.safe_load(path.read_text()) for path in sorted(OBSERVABILITY.glob("rules/*.yml"))]
     made = sorted(of_kind(remade, "PrometheusRule"), key=lambda item: str(item["metadata"]["name"]))
+    boards = {path.name: path.read_text() for path in OBSERVABILITY.glob("grafana/dashboards/*.json")}
 
     assert files == [item["spec"] for item in made]
-
-
-def test_make_manifests_makes_the_dashboards_of_observability(remade: list[Object]) -> None:
-    files = {path.name: path.read_text() for path in OBSERVABILITY.glob("grafana/dashboards/*.json")}
-
-    assert {name: json.loads(text) for name, text in files.items()} == dashboards(remade)
+    assert {name: json.loads(text) for name, text in boards.items()} == dashboards(remade)
     # `kubectl apply` without --server-side keeps a copy in an annotation, with at most 256 KiB.
-    assert sum(map(len, files.values())) < 2**18
+    assert sum(map(len, boards.values())) < 2**18
 
 
 def test_make_manifests_has_been_called_after_the_last_change(production: list[Object], remade: list[Object]) -> None:

@@ -66,14 +66,14 @@ def test_the_paths_of_the_management_are_refused_however_they_are_written(
             assert problem(running_site.edge.get(form))["title"] in {"Not Found", "Bad Request"}, form
 
 
-def test_a_path_that_only_looks_so_arrives(running_site: Site, refused: list[str]) -> None:
+def test_paths_that_only_look_similar_arrive(running_site: Site, refused: list[str]) -> None:
     names = ("a.b", "..c", "d...", ".well-known", "%2e%2e%2e", "a%20b", "100%25", *(f"{name}s" for name in refused))
 
     for form in [f"/{name}" for name in names]:
         assert "detail" in running_site.edge.get(form).json(), f"{form} is not refused by the service"
 
 
-def test_readiness_says_one_word_whatever_it_is_asked(running_site: Site) -> None:
+def test_readiness_shows_no_details(running_site: Site) -> None:
     forms = ["/readyz", "//readyz", "/%72eadyz", "/./readyz", "/x/../readyz"]
 
     answers = {f"{form}?{query}": "" for form in forms for query in ("verbose", "verbose=1", "exclude=nonsense")}
@@ -84,7 +84,7 @@ def test_readiness_says_one_word_whatever_it_is_asked(running_site: Site) -> Non
     assert {"status": "ok"} == json.loads(answers["/readyz?verbose"]) == json.loads(answers["/readyz?exclude=nonsense"])
 
 
-def test_what_a_client_forges_does_not_arrive(running_site: Site) -> None:
+def test_forged_headers_do_not_arrive(running_site: Site) -> None:
     answer = running_site.edge.get("/headers", FORGED)
 
     arrived = {name.lower(): value for name, value in answer.json().items()}
@@ -99,7 +99,7 @@ def test_what_a_client_forges_does_not_arrive(running_site: Site) -> None:
     assert ("127.0.0.1", "https", NAME) == (seen["client"], seen["scheme"], seen["host"])
 
 
-def test_an_underscore_in_its_name_makes_no_other_header(running_site: Site) -> None:
+def test_an_underscore_does_not_disguise_a_header(running_site: Site) -> None:
     """uWSGI adds the value to the header with ``-``, and waits for a body of the length in ``Content_Length``."""
     for name, sent in {**FORGED, "Content-Length": "66", "Content-Type": "text/evil"}.items():
         for form in {name.replace("-", "_"), name.replace("-", "_", 1)} - {name}:
@@ -110,7 +110,7 @@ def test_an_underscore_in_its_name_makes_no_other_header(running_site: Site) -> 
             assert [] == [name for name, value in answer.json().items() if sent in value.split(", ")], form
 
 
-def test_a_header_of_one_s_own_may_have_an_underscore(running_site: Site) -> None:
+def test_other_headers_may_have_an_underscore(running_site: Site) -> None:
     assert 200 == running_site.edge.get("/whoami", {"api_key": "x", "X_Own": "x"}).status
 
 

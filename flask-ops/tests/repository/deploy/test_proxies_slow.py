@@ -28,12 +28,6 @@ LARGE = 900_000
 """The size of a body, more than all buffers of a connection hold."""
 
 
-@pytest.fixture(params=list(PROXIES))
-def running_site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
-    with site(request.param, tmp_path, host=HOST) as running:
-        yield running
-
-
 @contextlib.contextmanager
 def slowhttptest(running_site: Site, directory: Path, kind: str, arguments: Sequence[str] = ()) -> Iterator[None]:
     """Run slow clients that send ten bytes every two seconds."""
@@ -73,31 +67,30 @@ def assert_others_are_served(running_site: Site, slow: int) -> None:
     assert running_site.edge.connections() >= slow
 
 
-def test_slow_headers_and_slow_bodies_leave_others_unharmed(running_site: Site, tmp_path: Path) -> None:
-    with (
-        slowhttptest(running_site, tmp_path, "-H"),
-        slowhttptest(running_site, tmp_path, "-B", ("-s", f"{LARGE}")),
-    ):
-        wait_until(lambda: running_site.edge.connections() >= 2 * SLOW + MORE, f"{2 * SLOW} slow clients")
-        assert_others_are_served(running_site, 2 * SLOW)
+@pytest.mark.parametrize("name", list(PROXIES))
+def test_slow_and_stalled_clients_leave_others_unharmed(name: str, tmp_path: Path) -> None:
+    with site(name, tmp_path, changes={NAME: HOST}) as running:
+        with (
+            slowhttptest(running, tmp_path, "-H"),
+            slowhttptest(running, tmp_path, "-B", ("-s", f"{LARGE}")),
+        ):
+            wait_until(lambda: running.edge.connections() >= 2 * SLOW + MORE, f"{2 * SLOW} slow clients")
+            assert_others_are_served(running, 2 * SLOW)
+        wait_until(lambda: running.edge.connections() == 0, "the end of the slow clients")
+
+        assert_stalled_bodies_harm_nobody(running, f"Content-Length: {LARGE + 1}", b"x" * LARGE)
+        if name != "apache":  # it refuses them
+            chunk = f"{LARGE:x}\r\n".encode() + b"x" * LARGE
+            assert_stalled_bodies_harm_nobody(running, "Transfer-Encoding: chunked", chunk)
 
 
-@pytest.mark.parametrize(
-    ("running_site", "framing"),
-    [
-        *((name, f"Content-Length: {LARGE + 1}") for name in PROXIES),
-        *((name, "Transfer-Encoding: chunked") for name in PROXIES if name != "apache"),  # Apache refuses them
-    ],
-    indirect=["running_site"],
-)
-def test_large_bodies_that_stall_before_their_end_leave_others_unharmed(running_site: Site, framing: str) -> None:
-    """There are more clients than the instances have threads. Each sends all of its body except the end."""
+def assert_stalled_bodies_harm_nobody(running_site: Site, framing: str, body: bytes) -> None:
+    """Send all of ``body`` except its end, from more clients than the instances have threads."""
     stalled = 2 * sum(
         int(value(instance.server.manage("/metrics").body.decode(), "service_worker_threads"))
         for instance in running_site.instances
     )
     head = f"POST /upload HTTP/1.1\r\nHost: {HOST}\r\n{framing}\r\n\r\n"
-    body = b"x" * LARGE if "Length" in framing else f"{LARGE:x}\r\n".encode() + b"x" * LARGE
     with ExitStack() as stack:
         for _ in range(stalled):
             client = stack.enter_context(socket.create_connection(("127.0.0.1", running_site.edge.port), DEADLINE))
@@ -105,3 +98,4 @@ def test_large_bodies_that_stall_before_their_end_leave_others_unharmed(running_
             tls.sendall(head.encode() + body)
 
         assert_others_are_served(running_site, stalled)
+    wait_until(lambda: running_site.edge.connections() == 0, f"the end of the clients with {framing}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import stat
-import subprocess
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ from flask_ops.health.readiness import Readiness
 from flask_ops.ops import startup
 from flask_ops.servers.gunicorn.systemd import Systemd
 from tests.process import BIN, PROJECT, REPOSITORY, Server, started, wait_until
-from tests.programs import require
+from tests.programs import outcome, require
 from tests.repository.names import UNIT
 from tests.servers import COMMANDS, serve
 
@@ -40,21 +39,14 @@ def environment(unit: Mapping[str, str]) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in unit["Environment"].split())
 
 
-def test_systemd_understands_every_line(tmp_path: Path) -> None:
+def test_systemd_understands_every_line_and_its_exposure_is_under_2(tmp_path: Path) -> None:
     """For an unknown key, systemd-analyze exits with 0 and prints a message."""
     copy = tmp_path / UNIT.name
     copy.write_text(UNIT.read_text().replace(f"{HERE}/.venv/bin", str(BIN)).replace(HERE, str(REPOSITORY)))
-    command = [str(require("systemd-analyze")), "verify", str(copy)]
-    checked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
-    assert (0, "") == (checked.returncode, checked.stdout + checked.stderr)
-
-
-def test_its_exposure_is_under_2() -> None:
-    command = [str(require("systemd-analyze")), "security", "--offline=true", "--threshold=20", str(UNIT)]
-    checked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-    assert 0 == checked.returncode, checked.stdout
+    assert (0, "") == outcome(require("systemd-analyze"), "verify", copy)
+    returned, output = outcome(require("systemd-analyze"), "security", "--offline=true", "--threshold=20", UNIT)
+    assert 0 == returned, output
 
 
 def test_its_numbers_fit_those_of_the_service(unit: dict[str, str]) -> None:
@@ -63,6 +55,7 @@ def test_its_numbers_fit_those_of_the_service(unit: dict[str, str]) -> None:
     assert int(unit["TimeoutStopSec"]) >= defaults.drain_seconds + defaults.graceful_seconds + 5
     assert {str(startup.EX_CONFIG), str(startup.EX_CANTCREAT)} == set(unit["RestartPreventExitStatus"].split())
     assert f"%t/{unit['RuntimeDirectory']}" == environment(unit)["TMPDIR"]
+    assert 0o711 == int(unit["RuntimeDirectoryMode"], 8), "others can reach its socket, but not list its folder"
     # Gunicorn replaces an unresponsive worker before the watchdog ends: `timeout` and a check each second.
     assert int(unit["WatchdogSec"]) >= 2 * 30
 
@@ -85,14 +78,8 @@ def test_its_workers_fit_into_its_memory_and_tasks_whatever_the_number_of_cpus(
 def test_the_service_needs_no_system_call_that_the_unit_forbids(where: str, tmp_path: Path) -> None:
     name = tmp_path / "socket"
     environ = {"SERVICE_BIND": "127.0.0.1:0" if where == "tcp" else f"unix:{name}"}
-    command: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "tests.repository.deploy.syscall_filter",
-        UNIT,
-        *COMMANDS["gunicorn"],
-    ]
-    with started(command, tmp_path, environ) as server:
+    confined: list[str | Path] = [sys.executable, "-m", "tests.repository.deploy.syscall_filter", UNIT]
+    with started([*confined, *COMMANDS["gunicorn"]], tmp_path, environ) as server:
         wait_until(lambda: ready(server) == 200, "ready")
         if where == "unix":
             assert 0o777 == stat.S_IMODE(name.stat().st_mode), "the proxy has another user"
@@ -103,10 +90,6 @@ def test_the_service_needs_no_system_call_that_the_unit_forbids(where: str, tmp_
         assert 0 == server.stop()
 
     assert "PermissionError" not in server.text()
-
-
-def test_others_can_reach_its_socket_but_not_list_its_folder(unit: dict[str, str]) -> None:
-    assert 0o711 == int(unit["RuntimeDirectoryMode"], 8)
 
 
 class Told:
@@ -148,6 +131,7 @@ def create():
 """
 
 
+@pytest.mark.parametrize("told", ["abstract"], indirect=True)
 def test_the_service_is_ready_when_a_worker_serves_and_not_before(told: tuple[str, Told], tmp_path: Path) -> None:
     name, listener = told
     (tmp_path / "slow.py").write_text(SLOW)
@@ -177,7 +161,7 @@ def starting(exclude: Collection[str]) -> Readiness:
     return readiness.combine([], exclude=exclude)
 
 
-def test_the_watchdog_hears_nothing_from_a_service_that_is_not_alive(told: tuple[str, Told]) -> None:
+def test_a_service_that_is_not_alive_sends_no_watchdog_message(told: tuple[str, Told]) -> None:
     name, listener = told
     faults = [None, "no worker is alive", None]
     environ = {"NOTIFY_SOCKET": name, "PATH": "/bin"}
@@ -193,7 +177,7 @@ def test_the_watchdog_hears_nothing_from_a_service_that_is_not_alive(told: tuple
     assert {"PATH": "/bin"} == environ
 
 
-def test_nothing_changes_where_systemd_does_not_ask() -> None:
+def test_nothing_changes_without_systemd() -> None:
     asked: list[None] = []
 
     Systemd(lambda: asked.append(None), starting, {}).turn()

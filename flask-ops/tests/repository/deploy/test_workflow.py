@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import re
-import subprocess
 
 import yaml
 
 from flask_ops.core.settings import Settings
 from tests.process import BIN, REPOSITORY
+from tests.programs import outcome
 from tests.repository.deploy.docker import HARDENED
 
 WORKFLOW = REPOSITORY / ".github" / "workflows" / "ci.yml"
 
 
 def test_actionlint_finds_nothing() -> None:
-    command = [str(BIN / "actionlint"), "-no-color", str(WORKFLOW)]
-    checked = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
-
-    assert (0, "") == (checked.returncode, checked.stdout + checked.stderr)
+    assert (0, "") == outcome(BIN / "actionlint", "-no-color", WORKFLOW, cwd=REPOSITORY)
 
 
 def test_it_may_only_read_and_keeps_no_credentials() -> None:
@@ -35,7 +32,7 @@ def test_it_may_only_read_and_keeps_no_credentials() -> None:
                 assert step["with"]["persist-credentials"] is False
 
 
-def test_it_runs_the_image_as_hardened_as_the_tests_and_verifies_it() -> None:
+def test_it_hardens_the_image_as_the_tests_do_and_verifies_it() -> None:
     text, defaults = WORKFLOW.read_text(), Settings.from_environ({})
     assert defaults.management_bind is not None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ import yaml
 from observability.programs import free_port
 from tests.observability.files import alerts
 from tests.process import started, wait_until
-from tests.programs import require
+from tests.programs import outcome, require
 from tests.repository.observability.files import OBSERVABILITY
 
 CONFIG = OBSERVABILITY / "alertmanager.yml"
@@ -33,24 +32,18 @@ SECRETS = {
 
 
 def amtool(*arguments: str | Path) -> tuple[int, str]:
-    done = subprocess.run([require("amtool"), *arguments], capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout + done.stderr
+    return outcome(require("amtool"), *arguments)
 
 
-def test_amtool_accepts_the_configuration() -> None:
-    returned, output = amtool("check-config", CONFIG)
-
-    assert 0 == returned, output
-
-
-def test_amtool_accepts_the_examples(tmp_path: Path) -> None:
-    """They are comments, because an active example would send messages. An adopter may have removed or used some."""
+def test_amtool_accepts_the_configuration_and_the_examples(tmp_path: Path) -> None:
+    """Examples are comments: if active, they would send messages. An adopter may have removed or used some."""
     before, _, receivers = CONFIG.read_text().partition("\nreceivers:\n")
-    config = tmp_path / "alertmanager.yml"
-    config.write_text(before + "\nreceivers:\n" + re.sub("^    # ", "    ", receivers, flags=re.MULTILINE))
-    returned, output = amtool("check-config", config)
+    examples = tmp_path / "alertmanager.yml"
+    examples.write_text(before + "\nreceivers:\n" + re.sub("^    # ", "    ", receivers, flags=re.MULTILINE))
+    for path in (CONFIG, examples):
+        returned, output = amtool("check-config", path)
 
-    assert 0 == returned, output
+        assert 0 == returned, f"{path}: {output}"
 
 
 def test_it_has_no_secret() -> None:
@@ -128,30 +121,20 @@ def assert_inhibited(expected: list[dict[str, str]], alertmanager: str, firing: 
         wait_until(lambda: expected == inhibited(alertmanager, firing), f"{expected} of {firing} are inhibited")
 
 
-def test_a_target_that_is_down_silences_its_causes_but_not_those_of_others(alertmanager: str) -> None:
+def test_an_alert_silences_what_it_explains_and_nothing_else(alertmanager: str) -> None:
+    # A target that is down: its causes, but not those of others.
     cause = labels("ServiceThreadsSaturated", instance="a")
-    firing = [
-        labels("ServiceTargetDown", instance="a"),
-        cause,
-        labels("ServiceThreadsSaturated", instance="b"),
-        labels("ServiceNotReady", instance="b"),
-    ]
+    others = [labels("ServiceThreadsSaturated", instance="b"), labels("ServiceNotReady", instance="b")]
+    assert_inhibited([cause], alertmanager, [labels("ServiceTargetDown", instance="a"), cause, *others])
 
-    assert_inhibited([cause], alertmanager, firing)
-
-
-def test_where_all_targets_are_absent_all_causes_are_silent(alertmanager: str) -> None:
+    # No target at all: every cause of the same job.
     cause = {**labels("ServiceMemoryGrowing", instance="c"), "job": "gone"}
+    absent = {**labels("ServiceTargetAbsent"), "job": "gone"}
+    assert_inhibited([cause], alertmanager, [absent, cause, labels("ServiceMemoryGrowing", instance="c")])
 
-    firing = [{**labels("ServiceTargetAbsent"), "job": "gone"}, cause, labels("ServiceMemoryGrowing", instance="c")]
-
-    assert_inhibited([cause], alertmanager, firing)
-
-
-def test_the_fastest_burn_silences_the_slower_ones_of_the_same_objective(alertmanager: str) -> None:
+    # The fastest burn: the slower ones of the same objective.
     burns = [labels(f"ServiceErrorBudgetGoneIn{days}Days", slo="latency") for days in (2, 5, 10, 30)]
     other = labels("ServiceErrorBudgetGoneIn30Days", slo="availability")
-
     assert_inhibited(burns[1:], alertmanager, [*burns, other])
 
 

@@ -42,30 +42,27 @@ def test_it_is_the_service_and_what_monitors_it(services: dict[str, dict[str, An
     assert MONITORING <= set(services)
     assert any("build" in service for service in services.values())
     assert "of a test" == services["grafana"]["environment"]["GF_SECURITY_ADMIN_PASSWORD"]
-
-
-@pytest.mark.parametrize("environ", [{}, {PASSWORD: ""}])
-def test_there_is_no_default_password(environ: dict[str, str]) -> None:
-    done = config(**environ)
-
-    assert 0 != done.returncode
-    assert "choose the password of Grafana's user admin" in done.stderr
-
-
-def test_versions_are_pinned_and_have_health_checks(services: dict[str, dict[str, Any]]) -> None:
     for name in MONITORING:
-        assert services[name]["healthcheck"]["test"][0] == "CMD"
-        assert re.fullmatch(r".+:v?\d+\.\d+\.\d+", services[name]["image"])
+        assert services[name]["healthcheck"]["test"][0] == "CMD", name
+        assert re.fullmatch(r".+:v?\d+\.\d+\.\d+", services[name]["image"]), name
 
 
-def test_what_asks_for_no_password_is_published_on_loopback_only(services: dict[str, dict[str, Any]]) -> None:
+def test_there_is_no_default_password() -> None:
+    for environ in ({}, {PASSWORD: ""}):
+        done = config(**environ)
+
+        assert 0 != done.returncode, environ
+        assert "choose the password of Grafana's user admin" in done.stderr, environ
+
+
+def test_ports_without_a_password_are_published_on_loopback_only(services: dict[str, dict[str, Any]]) -> None:
     for port in (port for service in services.values() for port in service.get("ports", [])):
         host, _, inside = port.rpartition(":") if isinstance(port, str) else (port["host_ip"], "", str(port["target"]))
 
         assert host.startswith("127.0.0.1") or inside.partition("/")[0] not in OPEN_TO_EVERYBODY
 
 
-def test_what_is_mounted_is_there(services: dict[str, dict[str, Any]]) -> None:
+def test_every_mounted_file_exists(services: dict[str, dict[str, Any]]) -> None:
     volumes = [volume for service in services.values() for volume in service.get("volumes", [])]
     mounted = {volume.split(":")[0] if isinstance(volume, str) else volume["source"] for volume in volumes}
     paths = [Path(source) for source in mounted if source.startswith("/")]

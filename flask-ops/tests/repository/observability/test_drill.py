@@ -6,7 +6,8 @@ import contextlib
 import os
 import re
 import signal
-import subprocess
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import promql_parser
@@ -20,19 +21,17 @@ from observability.drill.run import Outcome
 from observability.drill.shipped import WATCHDOG
 from tests.observability.files import alerts, rules
 from tests.process import BIN, DEADLINE, REPOSITORY, Server, started, wait_until
-from tests.programs import require
+from tests.programs import outcome, require
 from tests.repository.observability.files import OBSERVABILITY
 
 SOME = os.environ.get("DRILL", "errors,process gone").split(",")
 """The faults of this test; `make drill` injects all of them."""
 
 
-@pytest.mark.parametrize(
-    ("duration", "shorter"),
-    [("0s", "0ms"), ("1h", "12000ms"), ("3d", "864000ms"), ("1h30m", "18000ms"), ("2m", "4000ms")],
-)
-def test_a_duration_is_divided_but_holds_four_scrapes(duration: str, shorter: str) -> None:
-    assert shorter == scaling.shortened(duration)
+def test_a_duration_is_divided_but_holds_four_scrapes() -> None:
+    durations = ("0s", "1h", "3d", "1h30m", "2m")
+
+    assert ["0ms", "12000ms", "864000ms", "18000ms", "4000ms"] == [scaling.shortened(each) for each in durations]
 
 
 def test_ranges_subqueries_and_offsets_are_shortened_and_names_and_numbers_are_not() -> None:
@@ -42,23 +41,22 @@ def test_ranges_subqueries_and_offsets_are_shortened_and_names_and_numbers_are_n
     assert expected == scaling.expression(query)
 
 
-@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.get("alert") or rule["record"])
-def test_no_duration_of_a_rule_is_left_as_it_is(rule: dict[str, str]) -> None:
-    shorter = scaling.expression(rule["expr"])
+def test_no_duration_of_a_rule_is_left_as_it_is() -> None:
+    for rule in rules():
+        shorter = scaling.expression(rule["expr"])
 
-    promql_parser.parse(shorter)
-    assert [] == re.findall(r"(?:\[|:|offset )\d+[smhdwy]\b", shorter)
+        promql_parser.parse(shorter)
+        assert [] == re.findall(r"(?:\[|:|offset )\d+[smhdwy]\b", shorter), rule.get("alert") or rule["record"]
 
 
 def test_promtool_accepts_what_is_shortened(tmp_path: Path) -> None:
     scaling.write(OBSERVABILITY, tmp_path, target="127.0.0.1:1", alertmanager_address="127.0.0.1:2", webhook="http://x")
-    commands: list[list[str | Path]] = [
-        [require("promtool"), "check", "config", tmp_path / "prometheus.yml"],
-        [require("amtool"), "check-config", tmp_path / "alertmanager.yml"],
-    ]
-    for command in commands:
-        checked = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert 0 == checked.returncode, checked.stdout + checked.stderr
+    for command in (
+        (require("promtool"), "check", "config", tmp_path / "prometheus.yml"),
+        (require("amtool"), "check-config", tmp_path / "alertmanager.yml"),
+    ):
+        returned, output = outcome(*command)
+        assert 0 == returned, output
 
     names = [one["name"] for one in yaml.safe_load((OBSERVABILITY / "alertmanager.yml").read_text())["receivers"]]
     assert [
@@ -66,9 +64,9 @@ def test_promtool_accepts_what_is_shortened(tmp_path: Path) -> None:
     ] == yaml.safe_load((tmp_path / "alertmanager.yml").read_text())["receivers"]
 
 
-@pytest.mark.parametrize(
-    ("arrived", "resolved", "passed"),
-    [
+def test_a_fault_passes_with_all_expected_and_only_allowed_alerts() -> None:
+    fault = Fault("some", FAULTS[0].inject, frozenset({"A"}), {"B": "for a reason"})
+    outcomes = [
         ({"A"}, True, True),
         ({"A", "B"}, True, True),
         (set(), True, False),
@@ -76,45 +74,43 @@ def test_promtool_accepts_what_is_shortened(tmp_path: Path) -> None:
         ({"A", "ServiceNotReady"}, True, False),
         ({"A", "AnAlertOfYours{some}"}, True, True),
         ({"A"}, False, False),
-    ],
-)
-def test_a_fault_passes_with_all_expected_and_only_allowed_alerts(
-    arrived: set[str], resolved: bool, passed: bool
-) -> None:
-    fault = Fault("some", FAULTS[0].inject, frozenset({"A"}), {"B": "for a reason"})
-
-    assert passed == Outcome(fault, frozenset(arrived), 1.0, resolved).passed
+    ]
+    for arrived, resolved, passed in outcomes:
+        assert passed == Outcome(fault, frozenset(arrived), 1.0, resolved).passed, (arrived, resolved)
 
 
-def test_the_faults_expect_alerts_that_there_are() -> None:
-    named = {name.partition("{")[0] for fault in FAULTS for name in [*fault.expected, *fault.allowed]}
-
-    assert named <= set(alerts())
-
-
-def test_a_fault_raises_every_alert_but_those_that_are_named() -> None:
+def test_faults_raise_every_alert_but_those_that_are_named() -> None:
     raised = {name.partition("{")[0] for fault in FAULTS for name in fault.expected}
+    allowed = {name.partition("{")[0] for fault in FAULTS for name in fault.allowed}
 
+    assert raised | allowed <= alerts().keys()
     assert UNTRIED.keys() == alerts().keys() - raised - {WATCHDOG}
 
 
-def test_a_fault_that_there_is_not_is_said(tmp_path: Path) -> None:
+def test_an_unknown_fault_is_refused(tmp_path: Path) -> None:
     with started([BIN / "python", "-m", "observability.drill", "flood"], tmp_path, cwd=REPOSITORY) as drill:
         assert 2 == drill.process.wait(DEADLINE)
         assert "unknown fault: flood; expected one of errors, few errors" in drill.text()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_drill_that_is_ended_leaves_nothing_behind(number: signal.Signals, tmp_path: Path) -> None:
+def test_a_drill_that_is_ended_leaves_nothing_behind(tmp_path: Path) -> None:
     require("prometheus")
     require("prometheus-alertmanager")
-    with started([BIN / "python", "-m", "observability.drill", "errors"], tmp_path, cwd=REPOSITORY) as drill:
-        wait_until(lambda: runs_prometheus(drill), "Prometheus")
-        family = drill.children()
+    with ExitStack() as stack:
+        drills = {}
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            folder = tmp_path / number.name
+            folder.mkdir()
+            command: list[str | Path] = [BIN / "python", "-m", "observability.drill", "errors"]
+            drills[number] = folder, stack.enter_context(started(command, folder, cwd=REPOSITORY))
+        for number, (folder, drill) in drills.items():
+            wait_until(partial(runs_prometheus, drill), "Prometheus")
+            family = drill.children()
 
-        assert 128 + number == drill.stop(number)
-        wait_until(lambda: not any(process.is_running() for process in family), "the end of all that it has started")
-        assert [] == list((tmp_path / "tmp").iterdir())
+            assert 128 + number == drill.stop(number)
+            _, left = psutil.wait_procs(family, DEADLINE)
+            assert [] == left, number
+            assert [] == list((folder / "tmp").iterdir()), number
 
 
 SIGNALLED = """
@@ -133,7 +129,7 @@ sys.exit(main())
 """
 
 
-def test_a_signal_in_the_moment_in_which_a_program_starts_leaves_none_behind(tmp_path: Path) -> None:
+def test_a_signal_at_the_start_of_a_program_leaves_none_behind(tmp_path: Path) -> None:
     require("prometheus")
     require("prometheus-alertmanager")
     with started(

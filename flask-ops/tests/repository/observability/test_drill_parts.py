@@ -47,7 +47,7 @@ def test_a_program_that_ends_instead_of_answering_is_shown_with_its_output(tmp_p
     program.stop()
 
 
-def test_a_program_that_is_missing_is_said_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.devnull)
 
     with pytest.raises(MissingProgramError, match="apt-get install --no-install-recommends prometheus-alertmanager"):
@@ -97,6 +97,7 @@ def test_the_webhook_knows_what_has_arrived_and_what_is_over() -> None:
         assert first == webhook.arrived()
         webhook.forget()
         assert {} == webhook.arrived()
+        assert "A" == title({"alertname": "A", "instance": "x"}), "an alert without objective and check"
     finally:
         webhook.stop()
 
@@ -107,11 +108,7 @@ def tell(webhook: Webhook, status: str, *labels: dict[str, str]) -> None:
         pass
 
 
-def test_an_alert_without_objective_and_check_is_called_by_its_name() -> None:
-    assert "A" == title({"alertname": "A", "instance": "x"})
-
-
-def test_clients_go_on_asking_though_nobody_answers() -> None:
+def test_clients_go_on_without_answers() -> None:
     numbers: list[int] = []
     port = free_port()
     with Load(lambda number: numbers.append(number + ask(port, "GET", "/")), pause=0.001):

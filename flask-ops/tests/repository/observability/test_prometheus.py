@@ -31,10 +31,12 @@ def uncommented(key: str) -> str:
     return before + "\n".join(line.replace("    # ", "    ", 1) for line in block.split("\n")) + blank + rest
 
 
-def test_promtool_accepts_the_rules() -> None:
-    returned, output = promtool("check", "rules", *(OBSERVABILITY / "rules").glob("*.yml"))
+def test_promtool_accepts_the_rules_and_they_select_the_job_that_is_scraped() -> None:
+    files = list((OBSERVABILITY / "rules").glob("*.yml"))
+    returned, output = promtool("check", "rules", *files)
 
     assert 0 == returned, output
+    assert f'job="{JOB["job_name"]}"' in "".join(path.read_text() for path in files)
 
 
 def test_promtool_accepts_the_configuration_and_its_alternatives(tmp_path: Path) -> None:
@@ -47,12 +49,6 @@ def test_promtool_accepts_the_configuration_and_its_alternatives(tmp_path: Path)
 
         without_kubernetes = "field kubernetes_sd_configs not found in type config.ScrapeConfig" in output
         assert 0 == returned or without_kubernetes, f"{name}: {output}"
-
-
-def test_rules_select_the_job_that_is_scraped() -> None:
-    rules = "".join(path.read_text() for path in (OBSERVABILITY / "rules").glob("*.yml"))
-
-    assert f'job="{JOB["job_name"]}"' in rules
 
 
 def test_only_pods_of_the_service_are_scraped_on_their_management_port(tmp_path: Path) -> None:
@@ -95,23 +91,19 @@ def pod(name: str, port: str, phase: str) -> dict[str, str]:
     }
 
 
-def test_there_is_nothing_that_prometheus_3_has_renamed_or_refuses() -> None:
+def test_prometheus_3_accepts_every_field() -> None:
     """These are the points of its migration guide about configurations. `make test-newer` runs a Prometheus 3."""
     assert not re.search("scrape_classic_histograms|api_version|enable_http2|target.*https?://", CONFIG)
 
 
-def test_series_count_as_near_their_ceiling_from_80_percent_on() -> None:
-    near = alerts().get("ServiceSeriesNearLimit")
-
-    assert near is None or near["expr"].endswith(f"> {JOB['sample_limit'] * 0.8:.0f}")
-
-
-def test_static_targets_are_management_addresses() -> None:
-    management = Settings.from_environ({}).management_bind
+def test_the_job_scrapes_management_addresses_and_its_limit_is_that_of_the_alert() -> None:
+    """The alert fires from 80 percent on."""
+    near, management = alerts().get("ServiceSeriesNearLimit"), Settings.from_environ({}).management_bind
     assert management is not None
-
     targets = [target for config in JOB.get("static_configs", []) for target in config["targets"]]
+
     assert {str(management.port)} >= {target.rpartition(":")[2] for target in targets}
+    assert near is None or near["expr"].endswith(f"> {JOB['sample_limit'] * 0.8:.0f}")
 
 
 def test_prometheus_keeps_its_data_for_longer_than_the_budget_needs_them() -> None:

@@ -9,7 +9,7 @@ from tests.repository.observability.files import OBSERVABILITY
 PROVISIONING = OBSERVABILITY / "grafana" / "provisioning"
 
 
-def test_the_data_source_has_a_fixed_uid_and_knows_how_often_is_scraped() -> None:
+def test_the_data_source_has_a_fixed_uid_and_the_scrape_interval() -> None:
     (source,) = yaml.safe_load((PROVISIONING / "datasources/prometheus.yml").read_text())["datasources"]
     scrape = yaml.safe_load((OBSERVABILITY / "prometheus.yml").read_text())["global"]["scrape_interval"]
 
@@ -17,7 +17,7 @@ def test_the_data_source_has_a_fixed_uid_and_knows_how_often_is_scraped() -> Non
     assert source["uid"]
 
 
-def test_the_folder_of_the_dashboards_is_the_one_that_compose_mounts() -> None:
+def test_compose_mounts_the_folder_of_the_dashboards() -> None:
     (provider,) = yaml.safe_load((PROVISIONING / "dashboards/service.yml").read_text())["providers"]
     grafana = yaml.safe_load((OBSERVABILITY / "compose.yaml").read_text())["services"]["grafana"]
 

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.observability.promtool import promtool
 from tests.process import REPOSITORY
-from tests.programs import require
 
 ALERTS = (REPOSITORY / "observability" / "rules" / "alerts.yml").read_text()
 PRESENT = re.findall(r"runbook_url: (\S+)/runbook.md#", ALERTS)[0]
@@ -34,9 +34,8 @@ def test_the_new_address_is_in_alerts_cases_panels_and_manifests(tmp_path: Path)
     assert {"alerts.yml", "alerts.yaml", "service.json"} <= {path.name for path in before}
     assert before == {path: text.count(ADDRESS) for path, text in texts(tmp_path).items() if ADDRESS in text}
     assert not any(PRESENT in text for text in texts(tmp_path).values())
-    cases = tmp_path / "observability" / "tests" / "symptoms.yml"
-    checked = subprocess.run([require("promtool"), "test", "rules", cases], capture_output=True, text=True, check=False)
-    assert 0 == checked.returncode, checked.stdout + checked.stderr
+    returned, output = promtool("test", "rules", tmp_path / "observability" / "tests" / "symptoms.yml")
+    assert 0 == returned, output
 
 
 def texts(directory: Path) -> dict[Path, str]:
