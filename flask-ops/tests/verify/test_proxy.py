@@ -39,7 +39,7 @@ def managements(running_site: Site) -> list[str]:
 
 
 def test_the_proxies_of_deploy_pass_as_what_the_world_sees(running_site: Site, url: str) -> None:
-    found = verify(url, *managements(running_site), "--public", "--certificate-days=1")
+    found = verify(url, *managements(running_site), "--public")
 
     assert (0, []) == (found.code, found.bad())
     assert ["They count exactly the 10 requests made here."] == found.texts("metrics", "ok")
@@ -50,7 +50,7 @@ def test_the_proxies_of_deploy_pass_as_what_the_world_sees(running_site: Site, u
 
 
 def test_without_all_instances_it_does_not_guess(running_site: Site, url: str) -> None:
-    one, none = verify(url, managements(running_site)[0]), verify(url, "--public", "--certificate-days=1")
+    one, none = verify(url, managements(running_site)[0]), verify(url, "--public")
 
     assert 1 == one.code
     assert "of 10 requests" in one.texts("metrics", "error")[0]
