@@ -29,7 +29,7 @@ AS_THE_README_SAYS: Commands = {
 @pytest.mark.parametrize("command", list(AS_THE_README_SAYS))
 def test_each_command_of_the_readme_serves_the_four_endpoints(command: str, tmp_path: Path) -> None:
     arguments, env = AS_THE_README_SAYS[command]
-    free, copy = {"SERVICE_BIND": "127.0.0.1:0"}, copy_service(tmp_path / "copy")
+    free, copy = {"SERVICE_BIND": "127.0.0.1:0", "SERVICE_TREADS": "8"}, copy_service(tmp_path / "copy")
     with running(arguments, tmp_path, {**free, **env}, cwd=copy, ready="/readyz") as server:
         assert {"name", "version"} == set(server.get("/").json())
         assert server.get("/healthz").json() == {"status": "ok"}
@@ -40,6 +40,12 @@ def test_each_command_of_the_readme_serves_the_four_endpoints(command: str, tmp_
         assert value(scrape(server), "flask_http_request_total", route="/", status="200") == 1
         assert server.line("request", route="/")["level"] == "info"
         assert "WARNING: This is a development server" not in server.text()
+        typo = server.line("unknown variable")
+        assert ("warning", "SERVICE_TREADS", "SERVICE_THREADS") == (
+            typo["level"],
+            typo["variable"],
+            typo["did_you_mean"],
+        )
 
 
 @pytest.mark.system
@@ -62,15 +68,3 @@ def test_wrong_settings_stop_the_start_with_one_message_that_names_them_all(comm
         ):
             assert expected in told
         assert "Traceback" not in told
-
-
-@pytest.mark.system
-@pytest.mark.parametrize("command", list(AS_THE_README_SAYS))
-def test_an_unknown_variable_is_warned_of_once(command: str, tmp_path: Path) -> None:
-    arguments, env = AS_THE_README_SAYS[command]
-    typo = {"SERVICE_TREADS": "8", "SERVICE_BIND": "127.0.0.1:0"}
-
-    with running(arguments, tmp_path, {**env, **typo}, cwd=copy_service(tmp_path / "copy")) as server:
-        line = server.line("unknown variable")
-
-    assert (line["level"], line["variable"], line["did_you_mean"]) == ("warning", "SERVICE_TREADS", "SERVICE_THREADS")

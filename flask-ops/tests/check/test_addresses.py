@@ -5,8 +5,6 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-import pytest
-
 from flask_ops.cli.check.addresses import look
 from tests.check.checking import deployment, only, severities
 
@@ -19,9 +17,8 @@ NO_MANAGEMENT = {"SERVICE_MANAGEMENT_BIND": ""}
 OPEN_MANAGEMENT = {"SERVICE_MANAGEMENT_BIND": "0.0.0.0:0"}
 
 
-@pytest.mark.parametrize(
-    ("environ", "subject", "severity", "words"),
-    [
+def test_who_can_reach_an_address_is_judged() -> None:
+    for environ, subject, severity, words in (
         ({}, "proxies", "ok", "only this machine"),
         (PROXY, "proxies", "ok", "1 trusted"),
         (WORLD, "proxies", "warning", "SERVICE_TRUSTED_PROXIES is 0"),
@@ -36,13 +33,11 @@ OPEN_MANAGEMENT = {"SERVICE_MANAGEMENT_BIND": "0.0.0.0:0"}
         ({**KUBERNETES, **OPEN_MANAGEMENT}, "management", "warning", "drain the service"),
         (KUBERNETES, "management", "warning", "Only this pod"),
         (KUBERNETES, "bind", "warning", "Only this pod"),
-    ],
-)
-def test_who_can_reach_an_address_is_judged(environ: dict[str, str], subject: str, severity: str, words: str) -> None:
-    finding = only(look(deployment({**LOCAL, **environ})), subject)
+    ):
+        finding = only(look(deployment({**LOCAL, **environ})), subject)
 
-    assert severity == finding.severity
-    assert words in finding.text
+        assert severity == finding.severity
+        assert words in finding.text
 
 
 def test_in_kubernetes_other_pods_connect_and_a_policy_protects_the_management_address() -> None:
@@ -67,13 +62,12 @@ def test_one_address_cannot_be_used_twice() -> None:
         assert expected == any("is used twice" in finding.text for finding in found), (bind, management)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-def test_a_port_that_is_taken_is_an_error(host: str) -> None:
+def test_a_port_that_is_taken_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        bind = f"{host}:{taken.getsockname()[1]}"
-        found = [*look(deployment({**LOCAL, "SERVICE_BIND": bind}))]
+        for host in ("127.0.0.1", "0.0.0.0"):
+            bind = f"{host}:{taken.getsockname()[1]}"
 
-    assert ["error", "ok"] == severities(found, "port")
+            assert ["error", "ok"] == severities(look(deployment({**LOCAL, "SERVICE_BIND": bind})), "port")
 
 
 def test_a_port_whose_last_connections_are_being_forgotten_is_free() -> None:

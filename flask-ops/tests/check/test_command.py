@@ -158,9 +158,8 @@ def test_a_server_that_is_missing_is_reported(tmp_path: Path, monkeypatch: pytes
     assert ["error"] == severities(look(deployment(server="waitress")), "server")
 
 
-@pytest.mark.parametrize(
-    ("environ", "subject", "severity", "words"),
-    [
+def test_each_setting_is_judged() -> None:
+    for environ, subject, severity, words in (
         ({}, "mode", "ok", "production"),
         ({"SERVICE_ENV": "development"}, "mode", "error", "The mode is development"),
         ({"SERVICE_ENV": "testing"}, "mode", "error", "The mode is testing"),
@@ -171,13 +170,11 @@ def test_a_server_that_is_missing_is_reported(tmp_path: Path, monkeypatch: pytes
         ({"SERVICE_SECRET_KEY": "hunter2"}, "settings", "error", "is (not shown)"),
         ({"SERVICE_TREADS": "4"}, "settings", "warning", "Nothing reads SERVICE_TREADS"),
         ({"SERVICE_QQQQ": "4"}, "settings", "warning", "Nothing reads SERVICE_QQQQ"),
-    ],
-)
-def test_each_setting_is_judged(environ: dict[str, str], subject: str, severity: str, words: str) -> None:
-    found = [each for each in look(deployment(environ)) if (each.subject, each.severity) == (subject, severity)]
+    ):
+        found = [each for each in look(deployment(environ)) if (each.subject, each.severity) == (subject, severity)]
 
-    assert words in found[0].text
-    assert "hunter2" not in str(found)
+        assert words in found[0].text
+        assert "hunter2" not in str(found)
 
 
 def test_without_a_mode_python_m_service_serves_for_development() -> None:

@@ -61,26 +61,26 @@ def test_what_gunicorn_takes_from_its_own_variable_counts() -> None:
     assert "cannot write to worker_tmp_dir, /nowhere." in found.findings[2].text
 
 
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ("--worker-class nope.Worker", "worker_class is nope.Worker: ModuleNotFoundError: No module named 'nope'."),
-        ("--worker-class service.app.Nope", "worker_class is service.app.Nope: TypeError: there is no such class"),
-        ("--logger-class nope.Logger", "logger_class is nope.Logger: ModuleNotFoundError: No module named 'nope'."),
-        ("--keyfile /nope", "certfile is None, keyfile is /nope: "),
-        ("--certfile gunicorn.conf.py", "certfile is gunicorn.conf.py, keyfile is None: SSLError: "),
-        ("--preload", "preload_app is True, which the service refuses."),
-        ("--workers 0", "workers is 0."),
-    ],
-)
-def test_what_gunicorn_cannot_serve_with_is_an_error(options: str, expected: str, tmp_path: Path) -> None:
-    environ = {**LOCAL, "GUNICORN_CMD_ARGS": options, "TMPDIR": str(tmp_path)}
-    found = check(environ=environ)
-    (text,) = found.texts("gunicorn", "error")
+def test_what_gunicorn_cannot_serve_with_is_an_error(tmp_path: Path) -> None:
+    for table in (
+        {
+            "--workers 0": "workers is 0.",
+            "--preload": "preload_app is True, which the service refuses.",
+            "--worker-class nope.Worker": "worker_class is nope.Worker: ModuleNotFoundError: No module named 'nope'.",
+            "--logger-class nope.Logger": "logger_class is nope.Logger: ModuleNotFoundError: No module named 'nope'.",
+            "--keyfile /nope": "certfile is None, keyfile is /nope: ",
+        },
+        {
+            "--worker-class service.app.Nope": "worker_class is service.app.Nope: TypeError: there is no such class",
+            "--certfile gunicorn.conf.py": "certfile is gunicorn.conf.py, keyfile is None: SSLError: ",
+        },
+    ):
+        environ = {**LOCAL, "GUNICORN_CMD_ARGS": " ".join(table), "TMPDIR": str(tmp_path)}
+        found = check(environ=environ)
 
-    assert 1 == found.code
-    assert text.startswith(f"It could not serve: {expected}")
-    if "gunicorn.conf.py" not in options and "workers" not in options:  # with these, it starts and answers nothing
+        assert 1 == found.code
+        for expected, text in zip(table.values(), found.texts("gunicorn", "error"), strict=True):
+            assert text.startswith(f"It could not serve: {expected}")
         command = [BIN / "gunicorn"]
         done = subprocess.run(command, env={**clean_environ(), **environ}, cwd=PROJECT, timeout=30, check=False)
         assert 0 != done.returncode
@@ -96,9 +96,9 @@ def test_what_gunicorn_can_start_with_is_no_error(tmp_path: Path) -> None:
     assert [] == load(GUNICORN_CMD_ARGS="-k gthread").findings
 
 
-@pytest.mark.parametrize("options", ["-k sync", "-k gevent"])
-def test_a_worker_class_that_is_refused_is_an_error(options: str) -> None:
-    assert ["worker class"] == [finding.subject for finding in load(GUNICORN_CMD_ARGS=options).findings]
+def test_a_worker_class_that_is_refused_is_an_error() -> None:
+    for options in ("-k sync", "-k gevent"):
+        assert ["worker class"] == [finding.subject for finding in load(GUNICORN_CMD_ARGS=options).findings]
 
 
 @pytest.mark.parametrize("server", ["gunicorn", "uwsgi"])
@@ -120,9 +120,8 @@ def test_the_memory_of_a_process_is_measured(server: str, copy: Path) -> None:
     assert 48 * 2**20 < total(load(server)) - usual < 80 * 2**20
 
 
-@pytest.mark.parametrize(
-    ("file", "line", "expected"),
-    [
+def test_what_cannot_be_loaded_is_told_in_one_line(copy: Path) -> None:
+    for file, line, expected in (
         ("service/views.py", "import nothing_there", "ModuleNotFoundError: No module named 'nothing_there'"),
         ("service/views.py", "raise SystemExit(5)", "SystemExit: 5"),
         ("gunicorn.conf.py", "1 / 0", "ZeroDivisionError: division by zero"),
@@ -130,16 +129,12 @@ def test_the_memory_of_a_process_is_measured(server: str, copy: Path) -> None:
         ("gunicorn.conf.py", "(", "SyntaxError: '(' was never closed"),
         ("gunicorn.conf.py", "raise SystemExit(5)", "it exits with 5 before all is loaded"),
         ("service/views.py", "import os; os._exit(0)", "it exits with 0 before all is loaded"),
-    ],
-)
-def test_what_cannot_be_loaded_is_told_in_one_line(file: str, line: str, expected: str, copy: Path) -> None:
-    with (copy / file).open("a") as broken:
-        broken.write(f"\n{line}\n")
+    ):
+        before = (copy / file).read_text()
+        (copy / file).write_text(f"{before}\n{line}\n")
 
-    assert expected == load().fault
-
-
-def test_options_with_which_gunicorn_does_not_serve_are_an_error() -> None:
+        assert expected == load().fault
+        (copy / file).write_text(before)
     assert "it exits with 0 before all is loaded" == load(GUNICORN_CMD_ARGS="--version").fault
 
 

@@ -37,22 +37,20 @@ def memory(
     return only(look(deployment({"WEB_CONCURRENCY": str(workers)}, server, tried), root), "memory")
 
 
-@pytest.mark.parametrize("name", ["memory.max", "memory.limit_in_bytes"])
-def test_what_all_processes_need_is_compared_with_the_cgroup(name: str, tmp_path: Path) -> None:
-    limits = ((200, "ok"), (87, "ok"), (86, "warning"), (65, "warning"), (64, "error"), (10, "error"))
-    for limit, severity in limits:
-        finding = memory(tmp_path, f"{limit * MIB}\n", name)
+def test_what_all_processes_need_is_compared_with_the_cgroup(tmp_path: Path) -> None:
+    for limit, severity in ((200, "ok"), (87, "ok"), (86, "warning"), (65, "warning"), (64, "error"), (10, "error")):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            finding = memory(tmp_path / name, f"{limit * MIB}\n", name)
 
-        assert severity == finding.severity
-        assert f"needs 65 MiB (25, and 20 more for each of 2 workers); the cgroup has {limit} MiB" in finding.text
+            assert severity == finding.severity
+            assert f"needs 65 MiB (25, and 20 more for each of 2 workers); the cgroup has {limit} MiB" in finding.text
 
 
-@pytest.mark.parametrize(("name", "limit"), [("memory.max", "max\n"), ("memory.limit_in_bytes", "9223372036854771712")])
-def test_without_a_limit_it_is_the_machine_that_counts(name: str, limit: str, tmp_path: Path) -> None:
+def test_without_a_limit_it_is_the_machine_that_counts(tmp_path: Path) -> None:
     total = psutil.virtual_memory().total
-
-    assert f"the machine has {total / MIB:.0f} MiB" in memory(tmp_path, limit, name).text
-    assert "error" == memory(tmp_path, limit, name, shared=total // MIB).severity
+    for name, limit in (("memory.max", "max\n"), ("memory.limit_in_bytes", "9223372036854771712")):
+        assert f"the machine has {total / MIB:.0f} MiB" in memory(tmp_path / name, limit, name).text
+        assert "error" == memory(tmp_path / name, limit, name, shared=total // MIB).severity
 
 
 def test_the_cure_is_how_many_workers_fit(tmp_path: Path) -> None:

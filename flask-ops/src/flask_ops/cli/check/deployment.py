@@ -101,18 +101,12 @@ def load(application: str, environ: Mapping[str, str], server: str, *, is_given:
     """Load ``application``, ``module:name`` or ``module:factory()``, and Gunicorn's configuration if it is the server.
 
     ``is_given`` is true for an application of the command line: it overrides the one of gunicorn.conf.py, and needs no
-    such file. The trial opens no socket, starts no thread and creates no store.
+    such file. The trial runs in a separate process: an import can end its process, or leave threads and metrics behind.
     """
     # Applications may write metrics during their import, which must not reach a store in use.
     child = {name: value for name, value in environ.items() if name != multiprocess.VARIABLE}
-    command = [
-        sys.executable,
-        "-m",
-        "flask_ops.cli.check.loading",
-        application,
-        server,
-        *(["given"] if is_given else []),
-    ]
+    module, given = "flask_ops.cli.check.loading", "given" if is_given else ""
+    command = [sys.executable, "-m", module, application, server, given]
     try:
         done = subprocess.run(  # noqa: S603 - this very interpreter and module
             command, env=child, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False

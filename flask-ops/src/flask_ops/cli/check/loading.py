@@ -22,7 +22,7 @@ _MASTER = "flask_ops.servers.gunicorn.arbiter"
 """The module that ``on_starting`` loads, before any worker is forked."""
 
 
-def main(application: str, server: str, *given: str) -> None:
+def main(application: str, server: str, given: str) -> None:
     """Load the application, and Gunicorn's configuration if it is the server. See ``deployment.load``."""
     result = os.dup(1)
     os.dup2(2, 1)  # keep printed text out of the result

@@ -43,8 +43,10 @@ def run(options: argparse.Namespace) -> int:
         done.set()
 
     limit = options.wait + _TIMEOUTS * options.timeout
-    threading.Thread(target=look, daemon=True).start()
-    if not done.wait(limit):
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    thread.join(limit)
+    if not done.is_set():
         cure = "Raise --timeout if the service may be so slow."
         findings.append(error("time", f"Not done within {limit:g} s; the rest was not tested.", cure))
     facts = {"url": str(client), "management": [*map(str, managements)]}
