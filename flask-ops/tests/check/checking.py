@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flask_ops.cli.check.deployment import Deployment, assemble, read_settings
-from flask_ops.cli.check.trial import Trial
+from flask_ops.cli.check.deployment import Deployment, Trial, read_settings
 from flask_ops.cli.findings import Finding
 from flask_ops.core.settings import Settings
 from tests.process import BIN, DEADLINE, PROJECT, clean_environ
@@ -49,12 +48,12 @@ def check(*arguments: str, environ: Mapping[str, str] | None = None, cwd: Path =
 def deployment(
     environ: Mapping[str, str] | None = None,
     server: str = "gunicorn",
-    trial: Trial | None = None,
+    trial: Trial = Trial(),  # noqa: B008 - it is frozen
     grace: float | None = None,
 ) -> Deployment:
     """Return the deployment that these variables alone describe."""
     settings, problems = read_settings(Settings, environ or {}, server)
-    return assemble(environ or {}, server, settings, problems, trial, grace)
+    return Deployment(environ or {}, server, settings, problems, trial, grace)
 
 
 def severities(findings: Iterable[Finding], subject: str) -> list[str]:

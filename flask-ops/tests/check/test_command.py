@@ -1,22 +1,21 @@
-"""`python -m service check`, run as an operator does."""
+"""`python -m service check`, run as an operator does, and its findings about settings, server and stop."""
 
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
+from flask_ops.cli.check.command import look
+from flask_ops.cli.check.deployment import Limits, Trial
 from flask_ops.core.settings import documentation
-from tests.check.checking import check
-from tests.ports import free_port
+from tests.check.checking import check, deployment, only, severities
 from tests.process import BIN, PROJECT, clean_environ, wait_until
 from tests.servers import serve
-
-pytestmark = pytest.mark.system
 
 GOOD = {"SERVICE_BIND": "127.0.0.1:0", "SERVICE_MANAGEMENT_BIND": "127.0.0.1:0"}
 
@@ -33,17 +32,19 @@ def command(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]
     )
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("server", ["gunicorn", "waitress", "uwsgi"])
 def test_a_sound_deployment_has_no_error(server: str, tmp_path: Path) -> None:
     found = check("--server", server, environ={**GOOD, "SERVICE_ENV": "production", "TMPDIR": str(tmp_path)})
 
     assert 0 == found.code
     assert [] == [each for each in found.findings if each["severity"] == "error"]
-    assert {"settings", "mode", "application", "port", "memory", "clock", "grace"} <= {
+    assert {"settings", "mode", "application", "port", "memory", "grace"} <= {
         each["subject"] for each in found.findings
     }
 
 
+@pytest.mark.system
 def test_all_that_is_wrong_is_said_at_once_in_a_table_and_each_has_a_cure(tmp_path: Path) -> None:
     wrong = {"SERVICE_THREADS": "many", "SERVICE_LOG_LEVEL": "loud", "SERVICE_TREADS": "8", "SERVICE_ENV": "testing"}
     done = command("check", "--grace", "10", **GOOD, **wrong, TMPDIR=str(tmp_path))
@@ -63,6 +64,7 @@ def test_all_that_is_wrong_is_said_at_once_in_a_table_and_each_has_a_cure(tmp_pa
     assert done.stdout.count("\nerror ") == 3
 
 
+@pytest.mark.system
 def test_it_starts_nothing_that_stays_and_changes_nothing(tmp_path: Path) -> None:
     before = {process.pid for process in psutil.Process().children(recursive=True)}
     for environ in ({}, {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "store")}):
@@ -72,6 +74,7 @@ def test_it_starts_nothing_that_stays_and_changes_nothing(tmp_path: Path) -> Non
     assert before == {process.pid for process in psutil.Process().children(recursive=True)}
 
 
+@pytest.mark.system
 def test_taken_addresses_are_reported_and_the_running_service_is_left_alone(tmp_path: Path) -> None:
     store = tmp_path / "store"
     with serve("gunicorn", tmp_path, {"PROMETHEUS_MULTIPROC_DIR": str(store)}) as server:
@@ -90,7 +93,7 @@ def test_taken_addresses_are_reported_and_the_running_service_is_left_alone(tmp_
             f"127.0.0.1:{server.port}: Address already in use.",
             f"127.0.0.1:{server.management_port}: Address already in use.",
         ] == found.texts("port", "error")
-        assert not any("is not ours" in text for text in found.texts("store", "warning"))
+        assert not any("of another program" in text for text in found.texts("store", "warning"))
         assert files <= {path.name for path in store.iterdir()}
         assert 200 == server.get("/readyz").status
         assert [] == server.lines(level="warning")
@@ -103,6 +106,7 @@ def test_an_unusable_argument_is_a_usage_error() -> None:
     assert "'soon' is not seconds, from 0 to 86400" in done.stderr
 
 
+@pytest.mark.system
 def test_help_shows_both_commands_and_every_setting() -> None:
     done = command("--help")
 
@@ -114,15 +118,7 @@ def test_help_shows_both_commands_and_every_setting() -> None:
         assert 0 == command(name, "--help").returncode
 
 
-def test_a_free_port_is_bound_only_during_the_check() -> None:
-    port = free_port()
-    environ = {**GOOD, "SERVICE_BIND": f"127.0.0.1:{port}"}
-
-    assert f"127.0.0.1:{port} is free." in check(environ=environ).texts("port", "ok")
-    with socket.create_server(("127.0.0.1", port)):
-        assert [f"127.0.0.1:{port}: Address already in use."] == check(environ=environ).texts("port", "error")
-
-
+@pytest.mark.system
 @pytest.mark.parametrize("configured", [True, False])
 def test_the_application_of_the_command_line_is_the_one_that_is_checked(configured: bool, tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text("from flask import Flask\n\napp = Flask(__name__)\n")
@@ -137,3 +133,70 @@ def test_the_application_of_the_command_line_is_the_one_that_is_checked(configur
 
     assert [] == faults("shop:app")
     assert ["It cannot be loaded: ModuleNotFoundError: No module named 'nosuch'"] == faults("nosuch:app")
+
+
+@pytest.mark.system
+def test_a_fault_of_the_application_hides_nothing_else(tmp_path: Path) -> None:
+    """The folder has no gunicorn.conf.py."""
+    found = check(environ={"PYTHONPATH": str(PROJECT)}, cwd=tmp_path)
+    (cure,) = [each["cure"] for each in found.findings if each["subject"] == "application"]
+
+    assert 1 == found.code
+    assert f"Gunicorn expects gunicorn.conf.py in {tmp_path}, unless --config names another file." == cure
+    assert {"mode", "port", "store", "cpus", "grace"} <= {each["subject"] for each in found.findings}
+
+
+def test_a_server_that_is_missing_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [] == severities(look(deployment({"PATH": str(BIN)}, "uwsgi")), "server")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert ["warning"] == severities(look(deployment({"PATH": str(tmp_path)}, "uwsgi")), "server")
+    (tmp_path / "uwsgi").touch(0o755)
+    assert [] == severities(look(deployment({"PATH": "/nowhere"}, "uwsgi")), "server")
+
+    assert [] == severities(look(deployment(server="waitress")), "server")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert ["error"] == severities(look(deployment(server="waitress")), "server")
+
+
+def test_each_setting_is_judged() -> None:
+    for environ, subject, severity, words in (
+        ({}, "mode", "ok", "production"),
+        ({"SERVICE_ENV": "development"}, "mode", "error", "The mode is development"),
+        ({"SERVICE_ENV": "testing"}, "mode", "error", "The mode is testing"),
+        ({"SERVICE_LOG_FORMAT": "console"}, "log", "warning", "The format is console"),
+        ({}, "log", "ok", "JSON"),
+        ({}, "secret", "note", "Flask refuses sessions"),
+        ({"SERVICE_SECRET_KEY": "x" * 16}, "secret", "ok", "Sessions can be signed"),
+        ({"SERVICE_SECRET_KEY": "hunter2"}, "settings", "error", "is (not shown)"),
+        ({"SERVICE_TREADS": "4"}, "settings", "warning", "Nothing reads SERVICE_TREADS"),
+        ({"SERVICE_QQQQ": "4"}, "settings", "warning", "Nothing reads SERVICE_QQQQ"),
+    ):
+        found = [each for each in look(deployment(environ)) if (each.subject, each.severity) == (subject, severity)]
+
+        assert words in found[0].text
+        assert "hunter2" not in str(found)
+
+
+def test_without_a_mode_python_m_service_serves_for_development() -> None:
+    """`python -m service` defaults to development; `waitress-serve` and the other servers default to production."""
+    assert "default of `python -m service` without" in only(look(deployment(server="waitress")), "mode").text
+    assert ["ok"] == severities(look(deployment({"SERVICE_ENV": "production"}, "waitress")), "mode")
+
+
+def test_the_grace_must_exceed_drain_and_graceful_time() -> None:
+    for environ, grace, severity in (
+        ({}, 45, "ok"),
+        ({}, 35, "error"),
+        ({"SERVICE_DRAIN_SECONDS": "0", "SERVICE_GRACEFUL_SECONDS": "8"}, 10, "ok"),
+        ({"SERVICE_DRAIN_SECONDS": "2", "SERVICE_GRACEFUL_SECONDS": "8"}, 10, "error"),
+        ({}, None, "note"),
+    ):
+        assert severity == only(look(deployment(environ, grace=grace)), "grace").severity
+    limits = Limits(binds=[], workers=2, threads=4, connections=20, graceful_seconds=90)
+    of_gunicorn = only(look(deployment(trial=Trial(limits=limits), grace=45)), "grace")
+    of_uwsgi = only(look(deployment(server="uwsgi", grace=1)), "grace")
+
+    expected = "A stop may take 95 s (5 of drain, 90 for requests in flight), but the supervisor kills it after 45 s."
+    assert expected == of_gunicorn.text
+    assert "note" == of_uwsgi.severity
+    assert "harakiri" in of_uwsgi.text

@@ -1,52 +1,56 @@
-"""Findings of `check` about memory, CPUs and open files."""
+"""Findings of `check` about memory, CPUs, open files and the metrics store."""
 
 from __future__ import annotations
 
 import resource
+import subprocess
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
-from flask_ops.cli.check import resources, trial
-from flask_ops.cli.check.trial import Trial
+from flask_ops.cli.check import resources
+from flask_ops.cli.check.deployment import Trial, load
+from flask_ops.cli.check.resources import file_system, look
 from flask_ops.cli.findings import Finding
 from tests.check.checking import deployment, only
-from tests.process import PROJECT, clean_environ
+from tests.namespaces import in_namespace
+from tests.process import BIN, PROJECT, clean_environ
 
 MIB = 2**20
+VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder is made in it safely
 
 
-def memory(root: Path, limit: str, name: str = "memory.max", workers: int = 2, server: str = "gunicorn") -> Finding:
-    """Return the finding for a process of 35 MiB, a Gunicorn master of 25, and a machine of 1000."""
+def memory(
+    root: Path, limit: str, name: str = "memory.max", workers: int = 2, server: str = "gunicorn", shared: int = 25
+) -> Finding:
+    """Return the finding for a master of ``shared`` MiB, whose workers add 10, and a cgroup below ``root``."""
     group = root / "sys/fs/cgroup" / ("memory" if name == "memory.limit_in_bytes" else "")
     for directory in (group / "a", root / "proc/self"):
         directory.mkdir(parents=True, exist_ok=True)
     (root / "proc/self/cgroup").write_text("4:memory:/a\n" if group.name == "memory" else "0::/a\n")
-    (root / "proc/meminfo").write_text("MemTotal:  1024000 kB\nMemFree: 1 kB\n")
     (group / "a" / name).write_text(limit)
-    tried = Trial(loaded_bytes=35 * MIB, master_bytes=25 * MIB if server == "gunicorn" else None)
-    return only(resources.look(deployment({"WEB_CONCURRENCY": str(workers)}, server, tried), root), "memory")
+    tried = Trial(shared_bytes=shared * MIB, worker_bytes=10 * MIB)
+    return only(look(deployment({"WEB_CONCURRENCY": str(workers)}, server, tried), root), "memory")
 
 
-@pytest.mark.parametrize("name", ["memory.max", "memory.limit_in_bytes"])
-@pytest.mark.parametrize(
-    ("limit", "severity"),
-    [(200, "ok"), (87, "ok"), (86, "warning"), (65, "warning"), (64, "error"), (10, "error")],
-)
-def test_what_all_processes_need_is_compared_with_the_cgroup(
-    limit: int, severity: str, name: str, tmp_path: Path
-) -> None:
-    finding = memory(tmp_path, f"{limit * MIB}\n", name)
+def test_what_all_processes_need_is_compared_with_the_cgroup(tmp_path: Path) -> None:
+    for limit, severity in ((200, "ok"), (87, "ok"), (86, "warning"), (65, "warning"), (64, "error"), (10, "error")):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            finding = memory(tmp_path / name, f"{limit * MIB}\n", name)
 
-    assert severity == finding.severity
-    assert f"needs 65 MiB (25, and 20 more for each of 2 workers); the cgroup has {limit} MiB" in finding.text
+            assert severity == finding.severity
+            assert f"needs 65 MiB (25, and 20 more for each of 2 workers); the cgroup has {limit} MiB" in finding.text
 
 
-@pytest.mark.parametrize(("name", "limit"), [("memory.max", "max\n"), ("memory.limit_in_bytes", "9223372036854771712")])
-def test_without_a_limit_it_is_the_machine_that_counts(name: str, limit: str, tmp_path: Path) -> None:
-    assert "the machine has 1000 MiB" in memory(tmp_path, limit, name).text
-    assert "error" == memory(tmp_path, limit, name, workers=49).severity
+def test_without_a_limit_it_is_the_machine_that_counts(tmp_path: Path) -> None:
+    total = psutil.virtual_memory().total
+    for name, limit in (("memory.max", "max\n"), ("memory.limit_in_bytes", "9223372036854771712")):
+        assert f"the machine has {total / MIB:.0f} MiB" in memory(tmp_path / name, limit, name).text
+        assert "error" == memory(tmp_path / name, limit, name, shared=total // MIB).severity
 
 
 def test_the_cure_is_how_many_workers_fit(tmp_path: Path) -> None:
@@ -57,43 +61,38 @@ def test_the_cure_is_how_many_workers_fit(tmp_path: Path) -> None:
     assert "ok" == memory(tmp_path, str(134 * MIB), workers=3).severity
 
 
-def test_what_the_first_process_of_uwsgi_has_loaded_is_shared(tmp_path: Path) -> None:
-    assert "needs 55 MiB (35, and 10 more for each of 2" in memory(tmp_path, "max", server="uwsgi").text
-
-
 def test_waitress_is_one_process(tmp_path: Path) -> None:
-    assert "needs 35 MiB; the" in memory(tmp_path, "max", workers=8, server="waitress").text
+    assert "needs 25 MiB; the" in memory(tmp_path, "max", workers=8, server="waitress").text
 
 
-@pytest.mark.parametrize(("workers", "limit"), [(2, 60), (8, 150), (12, 256), (16, 256)])
 @pytest.mark.system
-def test_what_has_served_within_a_limit_is_no_error(
-    workers: int, limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_has_served_within_a_limit_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The service served 64 connections in cgroups of these sizes, in MiB."""
     monkeypatch.chdir(PROJECT)
-    memory(tmp_path, str(limit * MIB))
-    tried = replace(trial.run("service.app:create_app()", clean_environ(), with_gunicorn=True), gunicorn=None)
-    found = resources.look(deployment({"WEB_CONCURRENCY": str(workers)}, trial=tried), tmp_path)
+    tried = load("service.app:create_app()", clean_environ(), "gunicorn", is_given=False)
+    for workers, limit in ((2, 60), (8, 150), (12, 256), (16, 256)):
+        memory(tmp_path, str(limit * MIB))
+        found = look(deployment({"WEB_CONCURRENCY": str(workers)}, trial=replace(tried, limits=None)), tmp_path)
 
-    assert only(found, "memory").severity in {"ok", "warning"}
+        assert only(found, "memory").severity in {"ok", "warning"}
 
 
 def test_what_cannot_be_known_is_not_judged(tmp_path: Path) -> None:
-    assert "note" == only(resources.look(deployment(), tmp_path), "memory").severity
+    assert "note" == only(look(deployment(), tmp_path), "memory").severity
 
 
-@pytest.mark.parametrize(
-    ("cpus", "workers", "severity"),
-    [(1, 2, "ok"), (1, 3, "warning"), (2, 2, "ok"), (4, 4, "ok"), (4, 5, "warning"), (4, 1, "ok")],
-)
-def test_more_workers_than_cpus_are_a_warning(
-    cpus: int, workers: int, severity: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(resources, "usable_cpus", lambda: cpus)
+def test_more_workers_than_cpus_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cpus, workers, severity in (
+        (1, 2, "ok"),
+        (1, 3, "warning"),
+        (2, 2, "ok"),
+        (4, 4, "ok"),
+        (4, 5, "warning"),
+        (4, 1, "ok"),
+    ):
+        monkeypatch.setattr(resources, "usable_cpus", lambda cpus=cpus: cpus)
 
-    found = [*resources.look(deployment({"WEB_CONCURRENCY": str(workers)}))]
-    assert severity == only(found, "cpus").severity
+        assert severity == only(look(deployment({"WEB_CONCURRENCY": str(workers)})), "cpus").severity
 
 
 def test_a_worker_must_be_able_to_open_what_it_accepts() -> None:
@@ -101,12 +100,87 @@ def test_a_worker_must_be_able_to_open_what_it_accepts() -> None:
     threads = {"SERVICE_THREADS": "100"}  # uWSGI serves one connection in each thread
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (532, hard))
-        enough = only(resources.look(deployment(threads, "uwsgi")), "descriptors")
+        enough = only(look(deployment(threads, "uwsgi")), "descriptors")
         resource.setrlimit(resource.RLIMIT_NOFILE, (531, hard))
-        too_few = only(resources.look(deployment(threads, "uwsgi")), "descriptors")
+        too_few = only(look(deployment(threads, "uwsgi")), "descriptors")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     assert ("ok", "error") == (enough.severity, too_few.severity)
-    assert "up to 532 files: 100 connections, 100 threads; the limit of a process is 531" in too_few.text
+    assert "up to 532 files: 100 connections, 100 threads; the limit is 531" in too_few.text
     assert "ulimit -n 532" in too_few.cure
+
+
+def test_a_store_in_memory_and_with_room_is_in_order() -> None:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        finding = only(look(deployment({VARIABLE: f"{folder}/of/its/own", "WEB_CONCURRENCY": "3"})), "store")
+
+        assert "ok" == finding.severity
+        assert "(tmpfs) and has room for 4 MiB" in finding.text
+        assert [] == [*Path(folder).iterdir()]
+
+
+def test_a_store_on_a_disk_is_a_warning(tmp_path: Path) -> None:
+    kind = file_system(tmp_path)
+    finding = only(look(deployment({VARIABLE: str(tmp_path)})), "store")
+
+    assert ("ok" if kind == "tmpfs" else "warning") == finding.severity
+    assert str(kind) in finding.text
+
+
+def test_a_place_that_cannot_be_written_is_an_error() -> None:
+    """Root is no exception."""
+    finding = only(look(deployment({VARIABLE: "/proc/store"})), "store")
+
+    assert "error" == finding.severity
+    assert "cannot be written in /proc" in finding.text
+
+
+def test_a_file_system_that_is_full_is_an_error() -> None:
+    """A tmpfs in its own namespace, with 2 of 3 MiB used."""
+    script = f"""
+        mount -t tmpfs -o size=2m tmpfs /mnt
+        TMPDIR=/mnt {BIN}/python -m service check
+        ls -A /mnt
+    """
+    done = subprocess.run(
+        in_namespace(script),
+        env={**clean_environ(), "WEB_CONCURRENCY": "2"},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert "error    store" in done.stdout
+    assert "/mnt has less than 3 MiB left" in done.stdout
+    assert done.stdout.endswith("ok\n")  # the folder is empty again
+
+
+def test_files_of_others_in_the_chosen_folder_are_a_warning(tmp_path: Path) -> None:
+    for name in ("config.json", "counter_7.db"):
+        (tmp_path / name).write_text("{}")
+    found = [*look(deployment({VARIABLE: str(tmp_path)}))]
+
+    assert "counter_7.db of another program would be removed" in found[0].text
+    assert "warning" == found[0].severity
+    assert (tmp_path / "counter_7.db").exists()
+
+
+def test_one_process_has_no_store_unless_it_is_told_to(tmp_path: Path) -> None:
+    assert [] == [each for each in look(deployment(server="waitress")) if each.subject == "store"]
+    assert only(look(deployment({VARIABLE: str(tmp_path)}, "waitress")), "store").text
+
+
+def test_the_innermost_mount_says_which_file_system_it_is(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        f"/dev/vda / ext4 rw 0 0\n/dev/vdb {tmp_path} xfs rw 0 0\ntmpfs {tmp_path}/a\\040b tmpfs rw 0 0\n"
+    )
+    (tmp_path / "a b").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "a b")
+
+    kinds = [file_system(path, mounts) for path in (Path("/"), tmp_path, tmp_path / "link" / "x")]
+    assert ["ext4", "xfs", "tmpfs"] == kinds
+    assert None is file_system(tmp_path, tmp_path / "absent")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from flask_ops.cli.findings import Finding, as_json, as_table, error, failed, note, ok, warning
+from flask_ops.cli.findings import Finding, as_table, error, note, ok, report, warning
 
 FINDINGS = [
     ok("mode", "production"),
@@ -31,14 +31,13 @@ ok       mode    production
     assert expected == as_table(FINDINGS, 80)
 
 
-@pytest.mark.parametrize("width", [60, 80, 200])
-def test_no_line_is_wider_than_the_terminal_and_no_word_is_lost(width: int) -> None:
+def test_no_line_is_wider_than_the_terminal_and_no_word_is_lost() -> None:
     text = "every word counts " * 30
+    for width in (60, 80, 200):
+        table = as_table([warning("subject", text, text)], width)
 
-    table = as_table([warning("subject", text, text)], width)
-
-    assert max(map(len, table.splitlines())) <= width
-    assert 60 == table.count("every") == table.count("counts")
+        assert max(map(len, table.splitlines())) <= width
+        assert 60 == table.count("every") == table.count("counts")
 
 
 def test_what_a_server_sends_cannot_write_to_the_terminal() -> None:
@@ -48,15 +47,16 @@ def test_what_a_server_sends_cannot_write_to_the_terminal() -> None:
     assert 3 == len(table.splitlines())
 
 
-def test_the_json_is_one_line_with_all_findings_in_their_order() -> None:
-    text = as_json(FINDINGS, {"url": "http://127.0.0.1"})
+def test_the_json_is_one_line_with_all_findings_in_their_order(capsys: pytest.CaptureFixture[str]) -> None:
+    code = report(FINDINGS, {"url": "http://127.0.0.1"}, as_json=True)
+    text = capsys.readouterr().out
     found = json.loads(text)
 
-    assert 1 == text.count("\n")
+    assert 1 == code == text.count("\n")
     assert ("http://127.0.0.1", False) == (found["url"], found["passed"])
     assert FINDINGS == [Finding(**each) for each in found["findings"]]
 
 
-@pytest.mark.parametrize(("findings", "expected"), [(FINDINGS, True), (FINDINGS[:3], False), ([], False)])
-def test_errors_alone_are_a_failure(findings: list[Finding], expected: bool) -> None:
-    assert expected == failed(findings)
+def test_errors_alone_are_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == report(FINDINGS[:3], {}, as_json=False, title="here\n\n")
+    assert capsys.readouterr().out.startswith("here\n\nwarning  store ")

@@ -39,7 +39,7 @@ def managements(running_site: Site) -> list[str]:
 
 
 def test_the_proxies_of_deploy_pass_as_what_the_world_sees(running_site: Site, url: str) -> None:
-    found = verify(url, *managements(running_site), "--public", "--certificate-days=1")
+    found = verify(url, *managements(running_site), "--public")
 
     assert (0, []) == (found.code, found.bad())
     assert ["They count exactly the 10 requests made here."] == found.texts("metrics", "ok")
@@ -50,7 +50,7 @@ def test_the_proxies_of_deploy_pass_as_what_the_world_sees(running_site: Site, u
 
 
 def test_without_all_instances_it_does_not_guess(running_site: Site, url: str) -> None:
-    one, none = verify(url, managements(running_site)[0]), verify(url, "--public", "--certificate-days=1")
+    one, none = verify(url, managements(running_site)[0]), verify(url, "--public")
 
     assert 1 == one.code
     assert "of 10 requests" in one.texts("metrics", "error")[0]
@@ -58,65 +58,10 @@ def test_without_all_instances_it_does_not_guess(running_site: Site, url: str) -
     assert 1 == len(none.texts("metrics", "note"))
 
 
-@pytest.mark.usefixtures("url")
-def test_plain_http_is_told_to_lead_elsewhere(running_site: Site) -> None:
-    found = verify(f"http://{NAME}:{running_site.edge.plain_port}")
-
-    assert 1 == found.code
-    assert f"to https://{NAME}" in found.texts("/", "error")[0]
-    assert "which is not followed" in found.texts("/", "error")[0]
-
-
-NGINX = """\
-daemon off;
-pid {directory}/nginx.pid;
-error_log stderr;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
-    upstream service {{ {servers} }}
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{ proxy_pass http://service; }}
-        location = /drain {{ proxy_pass {management}; }}
-        location = /info {{ proxy_pass {management}; }}
-        proxy_intercept_errors on;
-        error_page 404 /404.html;
-    }}
-}}
-"""
-
-
 def answers(server: Server) -> bool:
     with contextlib.suppress(OSError):
         return server.get("/").status == 200
     return False
-
-
-@pytest.mark.parametrize("running_site", ["nginx"], indirect=True)
-def test_a_proxy_that_hands_everything_on_and_puts_its_own_page_in_place_fails(
-    running_site: Site, tmp_path: Path
-) -> None:
-    servers = " ".join(f"server 127.0.0.1:{instance.port};" for instance in running_site.instances)
-    management = f"http://127.0.0.1:{running_site.instances[0].server.management_port}"
-    port = free_port()
-    configuration = tmp_path / "nginx.conf"
-    configuration.write_text(NGINX.format(directory=tmp_path, servers=servers, management=management, port=port))
-    with started([require("nginx"), "-e", "stderr", "-c", configuration], tmp_path) as server:
-        server.port = port
-        wait_until(lambda: answers(server), "nginx answers")
-        found = verify(f"http://127.0.0.1:{port}")
-
-    assert 1 == found.code
-    assert ["Management paths answer here: /info, /drain."] == found.texts("exposed", "error")
-    assert ["An error is text/html."] == found.texts("404", "error")
-    assert "not of the same instance" in found.texts("metrics", "warning")[0]
-    assert ["It says its version: nginx/"] == [text[:27] for text in found.texts("server", "note")]
 
 
 HAPROXY = """\

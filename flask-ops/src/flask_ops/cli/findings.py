@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 
@@ -29,29 +32,28 @@ class Finding:
     cure: str = ""
 
 
-def ok(subject: str, text: str) -> Finding:
-    """Return the finding that all is well."""
-    return Finding(Severity.OK, subject, text)
+error = partial(Finding, Severity.ERROR)
+"""It will not work, or is always unsafe."""
+warning = partial(Finding, Severity.WARNING)
+"""It is unsafe under conditions that this program cannot see."""
+note = partial(Finding, Severity.NOTE)
+"""It does no harm, or this program cannot judge it."""
+ok = partial(Finding, Severity.OK)
+"""All is well."""
 
 
-def note(subject: str, text: str, cure: str = "") -> Finding:
-    """Return a finding that does no harm, or that this program cannot judge."""
-    return Finding(Severity.NOTE, subject, text, cure)
+def report(findings: Sequence[Finding], facts: Mapping[str, Any], *, as_json: bool, title: str = "") -> int:
+    """Write the findings to standard output, as JSON with ``facts``, or as a table below ``title``.
 
-
-def warning(subject: str, text: str, cure: str) -> Finding:
-    """Return a finding that is unsafe under conditions that this program cannot see."""
-    return Finding(Severity.WARNING, subject, text, cure)
-
-
-def error(subject: str, text: str, cure: str) -> Finding:
-    """Return a finding that will not work, or is always unsafe."""
-    return Finding(Severity.ERROR, subject, text, cure)
-
-
-def failed(findings: Sequence[Finding]) -> bool:
-    """Tell whether any finding is an error."""
-    return any(finding.severity is Severity.ERROR for finding in findings)
+    Return the exit code, 1 after an error.
+    """
+    failed = any(finding.severity is Severity.ERROR for finding in findings)
+    if as_json:
+        body = {**facts, "passed": not failed, "findings": [asdict(finding) for finding in findings]}
+        sys.stdout.write(json.dumps(body) + "\n")
+    else:
+        sys.stdout.write(title + as_table(findings, shutil.get_terminal_size((110, 24)).columns))
+    return int(failed)
 
 
 def as_table(findings: Sequence[Finding], width: int) -> str:
@@ -69,12 +71,6 @@ def as_table(findings: Sequence[Finding], width: int) -> str:
     numbers = {severity: sum(row.severity is severity for row in rows) for severity in Severity}
     total = ", ".join(f"{number} {severity}" for severity, number in numbers.items() if number)
     return "\n".join([*lines, "", total, ""])
-
-
-def as_json(findings: Sequence[Finding], facts: Mapping[str, Any]) -> str:
-    """Return one line of JSON: the ``facts``, ``passed``, and the findings in their original order."""
-    body = {**facts, "passed": not failed(findings), "findings": [asdict(finding) for finding in findings]}
-    return json.dumps(body) + "\n"
 
 
 def _wrap(head: str, text: str, indent: str, width: int) -> list[str]:

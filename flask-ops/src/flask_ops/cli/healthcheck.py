@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import http.client
 import os
 import socket
 import sys
-from collections.abc import Mapping
 
 from flask_ops.core.address import Address
 from flask_ops.core.settings import Settings, SettingsError
@@ -16,35 +17,30 @@ TIMEOUT = 2.0
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound
 
 
-def check(environ: Mapping[str, str]) -> str | None:
-    """Return the reason why the service is not alive, None if it is.
+def run(_: argparse.Namespace) -> int:
+    """Print the result, which ``docker inspect`` shows, and return the exit code."""
+    fault = _fault()
+    sys.stdout.write(f"{fault or 'alive'}\n")
+    return int(fault is not None)
 
-    The request goes to the management address. If that is turned off, it goes to ``/healthz`` of the application.
-    """
+
+def _fault() -> str | None:
+    """Return the reason why the service is not alive, None if it is."""
     try:
-        settings = Settings.from_environ(environ)
+        settings = Settings.from_environ(os.environ)
     except SettingsError as error:
         return f"invalid settings: {error}"
     address, path = settings.management_bind, "/livez"
-    if address is None:
+    if address is None:  # it is turned off
         address, path = settings.bind, "/healthz"
-    connection = _Connection(address)
     try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        text = answer.read(1000).decode(errors="replace").strip()
+        with contextlib.closing(_Connection(address)) as connection:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            text = answer.read(1000).decode(errors="replace").strip()
     except (OSError, http.client.HTTPException) as error:
         return f"{address}{path} does not answer: {str(error) or type(error).__name__}"
-    finally:
-        connection.close()
     return None if answer.status == 200 else f"{address}{path} answers {answer.status}: {text}"
-
-
-def run() -> int:
-    """Print the result, which ``docker inspect`` shows, and return the exit code."""
-    fault = check(os.environ)
-    sys.stdout.write(f"{fault or 'alive'}\n")
-    return int(fault is not None)
 
 
 class _Connection(http.client.HTTPConnection):

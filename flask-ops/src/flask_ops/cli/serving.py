@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import os
 
@@ -17,10 +18,13 @@ from flask_ops.ops.startup import open_store, start
 _log = structlog.stdlib.get_logger(__name__)
 
 
-def run(application: str, settings: type[Settings], *, default_mode: Mode) -> int:
-    """Serve the application ``module:name`` or ``module:factory()`` until a signal stops it. Return the exit code."""
+def run(options: argparse.Namespace) -> int:
+    """Serve the application until a signal stops it, and return the exit code.
+
+    The default mode is production for the command ``serve``, and development for a service without a command.
+    """
     from_here()
-    read = start(settings, default_mode=default_mode)
+    read = start(options.settings, default_mode=Mode.PRODUCTION if options.command else Mode.DEVELOPMENT)
     os.environ["SERVICE_ENV"] = read.mode  # the application reads its own settings, with another default
     log.take_printed_lines(read)  # also from modules during their import
     open_store(if_chosen=True)  # before any metric exists
@@ -32,7 +36,7 @@ def run(application: str, settings: type[Settings], *, default_mode: Mode) -> in
             _log.critical("Waitress is not installed", hint="install flask-ops[waitress], or use Gunicorn")
             return 1
         from flask_ops.servers.waitress.server import serve  # noqa: PLC0415 - development does not need it
-    app = load_application(application)
+    app = load_application(options.application)
     try:
         serve(app, read)
     except (OSError, ValueError) as error:  # Waitress raises a ValueError for an unknown host

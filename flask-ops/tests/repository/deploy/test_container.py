@@ -178,7 +178,7 @@ def test_the_composed_service_passes_verify(composed: Stack, monkeypatch: pytest
     """The name, the certificate and the one instance are those in the configuration of its nginx."""
     reach(monkeypatch, composed.certificate)
     url, management = f"https://{NAME}:{composed.port(443)}", f"http://{composed.address(names.COMPOSE, 'inside')}:8001"
-    found = verify(url, f"--management={management}", "--public", "--certificate-days=1", "--wait=20")
+    found = verify(url, f"--management={management}", "--public", "--wait=20")
 
     assert (0, []) == (found.code, found.bad())
     assert ["They count exactly the 10 requests made here."] == found.texts("metrics", "ok")

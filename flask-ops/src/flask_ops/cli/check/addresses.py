@@ -1,114 +1,119 @@
-"""Checks of the addresses that clients can reach, and of the trusted proxies."""
+"""Checks of the addresses, of the clients that can reach them, and of the trusted proxies."""
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 from flask_ops.cli.check.deployment import Deployment
-from flask_ops.cli.findings import Finding, note, ok, warning
+from flask_ops.cli.findings import Finding, error, note, ok, warning
 from flask_ops.core.address import Address
 
-_PLATFORMS = {
-    "KUBERNETES_SERVICE_HOST": "Kubernetes",
-    "K_SERVICE": "Cloud Run or Knative",
-    "DYNO": "Heroku",
-    "PORT": "a platform that sets PORT",
+_CURES = {
+    errno.EADDRINUSE: "Stop the program that listens there, or use another address.",
+    errno.EACCES: "Use a port from 1024 on, or a folder that this user can write to.",
 }
-"""Variables that identify a platform."""
 
 
 def look(deployment: Deployment) -> Iterator[Finding]:
     """Yield findings about the addresses of the application and of the management listener."""
-    world = [bind for bind in deployment.binds if not bind.is_loopback]
-    yield from _reach(deployment, world)
-    yield from _proxies(deployment, world)
-    yield from _forwarded_allow_ips(deployment)
-    yield from _management(deployment)
+    binds = deployment.limits.binds
+    world = [bind for bind in binds if not bind.is_loopback]
+    if deployment.is_in_kubernetes and binds and not world:
+        text = f"Only this pod reaches {', '.join(map(str, binds))}; a Kubernetes Service connects from outside."
+        yield warning("bind", text, "SERVICE_BIND=0.0.0.0:8000, unless a proxy in the same pod connects.")
+    yield _proxies(deployment, ", ".join(map(str, world)))
+    yield _management(deployment)
+    yield from _ports(deployment)
 
 
-def _reach(deployment: Deployment, world: list[Address]) -> Iterator[Finding]:
-    if deployment.environ.get("KUBERNETES_SERVICE_HOST") and deployment.binds and not world:
-        shown = ", ".join(map(str, deployment.binds))
-        yield warning(
-            "bind",
-            f"Only this pod reaches {shown}; a Kubernetes Service connects from outside.",
-            "SERVICE_BIND=0.0.0.0:8000, unless a proxy in the same pod connects.",
-        )
-
-
-def _proxies(deployment: Deployment, world: list[Address]) -> Iterator[Finding]:
+def _proxies(deployment: Deployment, world: str) -> Finding:
+    """Judge the number of trusted proxies; ``world`` are the addresses that other machines can reach."""
     hops = deployment.settings.trusted_proxies
-    shown = ", ".join(map(str, world))
-    platform = next((name for variable, name in _PLATFORMS.items() if deployment.environ.get(variable)), None)
-    behind = platform or ("a Unix socket" if _is_unix(deployment) else None)
+    if hops and world:
+        text = f"A client that reaches {world} directly can forge its address: SERVICE_TRUSTED_PROXIES is {hops}."
+        return note("proxies", text, "Let only the proxies connect: a firewall, a NetworkPolicy, or loopback.")
     if hops:
-        if world:
-            yield note(
-                "proxies",
-                f"A client that reaches {shown} directly can forge its address: SERVICE_TRUSTED_PROXIES is {hops}.",
-                "Let only the proxies connect: a firewall, a NetworkPolicy, or loopback.",
-            )
-        else:
-            yield ok("proxies", f"{hops} trusted; only this machine can connect.")
-    elif behind:
-        yield warning(
+        return ok("proxies", f"{hops} trusted; only this machine can connect.")
+    if world or any(bind.unix for bind in deployment.limits.binds):
+        return warning(
             "proxies",
-            f"With {behind}, a proxy is usual, but SERVICE_TRUSTED_PROXIES is 0. The log would show the proxy's "
-            "address for each client, and https would count as http.",
-            "Set it to the number of proxies that set X-Forwarded-*, usually 1. Leave it at 0 for direct clients.",
+            "SERVICE_TRUSTED_PROXIES is 0. Behind a proxy, the log would show its address for each client, and https "
+            "would count as http. Without a proxy, a slow client holds a thread or a connection.",
+            "Put a proxy in front that buffers requests, and set the number of proxies, usually 1; or use loopback.",
         )
-    elif world:
-        yield warning(
-            "proxies",
-            f"Clients of {shown} connect to {deployment.server} directly: SERVICE_TRUSTED_PROXIES is 0. "
-            "A slow client holds one of its threads or connections.",
-            "Put a proxy in front that buffers requests, and set SERVICE_TRUSTED_PROXIES; or bind to loopback.",
-        )
-    else:
-        yield ok("proxies", "None trusted; only this machine can connect.")
+    return ok("proxies", "None trusted; only this machine can connect.")
 
 
-def _is_unix(deployment: Deployment) -> bool:
-    return bool(deployment.binds) and all(bind.unix for bind in deployment.binds)
-
-
-def _forwarded_allow_ips(deployment: Deployment) -> Iterator[Finding]:
-    values = deployment.gunicorn
-    if values is not None and values.forwarded_allow_ips:
-        yield warning(
-            "proxies",
-            f"Gunicorn's forwarded_allow_ips is {','.join(values.forwarded_allow_ips)}: it also trusts headers "
-            "from there, whatever SERVICE_TRUSTED_PROXIES is.",
-            'Set forwarded_allow_ips = "" in gunicorn.conf.py, and remove --forwarded-allow-ips.',
-        )
-
-
-def _management(deployment: Deployment) -> Iterator[Finding]:
-    settings = deployment.settings
-    bind, in_kubernetes = settings.management_bind, bool(deployment.environ.get("KUBERNETES_SERVICE_HOST"))
+def _management(deployment: Deployment) -> Finding:
+    bind = deployment.settings.management_bind
     if bind is None:
-        text = "There is no management address: probes time out when every thread is busy"
-        if settings.metrics_on_app:
-            yield note("management", f"{text}.", "SERVICE_MANAGEMENT_BIND=127.0.0.1:8001")
+        text, cure = (
+            "There is no management address: probes time out when every thread is busy",
+            "SERVICE_MANAGEMENT_BIND=127.0.0.1:8001",
+        )
+        if deployment.settings.metrics_on_app:
+            return note("management", f"{text}.", cure)
+        text = f"{text}, and scrapes are impossible: SERVICE_METRICS_ON_APP is false."
+        return warning("management", text, f"{cure}, or SERVICE_METRICS_ON_APP=true")
+    if not bind.is_loopback:
+        cure = "Bind to loopback; or use a firewall if other machines probe and scrape."
+        if deployment.is_in_kubernetes:
+            cure = "Add a NetworkPolicy that admits only the kubelet and the monitoring."
+        return warning(
+            "management", f"Every client that reaches {bind} can read the metrics and drain the service.", cure
+        )
+    if deployment.is_in_kubernetes:
+        text = f"Only this pod reaches {bind}, but Kubernetes and Prometheus connect from outside."
+        return warning("management", text, "SERVICE_MANAGEMENT_BIND=0.0.0.0:8001, with a NetworkPolicy.")
+    return ok("management", f"Only this machine reaches {bind}.")
+
+
+def _ports(deployment: Deployment) -> Iterator[Finding]:
+    """Yield one finding for each address."""
+    management = deployment.settings.management_bind
+    wanted = [*deployment.limits.binds, *([management] if management else [])]
+    for position, address in enumerate(wanted):
+        if any(_collide(address, other) for other in wanted[:position]):
+            yield error("port", f"{address} is used twice.", "Change SERVICE_MANAGEMENT_BIND or SERVICE_BIND.")
+            continue
+        try:
+            _bind(address)
+        except OSError as fault:
+            text = f"{address}: {fault.strerror or fault}."
+            yield error("port", text, _CURES.get(fault.errno or 0, "Use an address of this machine."))
         else:
-            yield warning(
-                "management",
-                f"{text}, and scrapes are impossible: SERVICE_METRICS_ON_APP is false.",
-                "SERVICE_MANAGEMENT_BIND=127.0.0.1:8001, or SERVICE_METRICS_ON_APP=true",
-            )
-    elif not bind.is_loopback:
-        yield warning(
-            "management",
-            f"Every client that reaches {bind} can read the metrics and drain the service.",
-            "Add a NetworkPolicy that admits only the kubelet and the monitoring."
-            if in_kubernetes
-            else "Bind to loopback; or use a firewall if other machines probe and scrape.",
-        )
-    elif in_kubernetes:
-        yield warning(
-            "management",
-            f"Only this pod reaches {bind}, but Kubernetes and Prometheus connect from outside.",
-            "SERVICE_MANAGEMENT_BIND=0.0.0.0:8001, with a NetworkPolicy.",
-        )
-    else:
-        yield ok("management", f"Only this machine reaches {bind}.")
+            yield ok("port", f"{address} is free.")
+
+
+def _collide(one: Address, other: Address) -> bool:
+    if one.unix or other.unix:
+        return one.unix == other.unix
+    anywhere = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+    return one.port == other.port != 0 and (one.host == other.host or bool(anywhere & {one.host, other.host}))
+
+
+def _bind(address: Address) -> None:
+    """Bind and close again. Clients do not notice, because nothing listens. Raises OSError."""
+    if address.unix:
+        _try_unix(Path(address.unix))
+        return
+    family, kind, protocol, _, target = socket.getaddrinfo(
+        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    with socket.socket(family, kind, protocol) as attempt:
+        if os.name == "posix":  # on Windows this option would allow an address in use
+            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        attempt.bind(target)
+
+
+def _try_unix(path: Path) -> None:
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, f"there is no folder {path.parent} that this user can write to")
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        if probe.connect_ex(str(path)) == 0:
+            raise OSError(errno.EADDRINUSE, "a program listens there")

@@ -1,4 +1,4 @@
-"""The command ``check``: faults and risks of this environment, with their remedies."""
+"""The command ``check``, and its checks of the settings, the server and the application."""
 
 from __future__ import annotations
 
@@ -7,47 +7,102 @@ import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from pathlib import Path
 
-from flask_ops.cli.check import addresses, clock, configuration, ports, resources, stopping, storage, trial
-from flask_ops.cli.check.deployment import Deployment, assemble, read_settings
-from flask_ops.cli.check.trial import Trial
-from flask_ops.cli.findings import Finding, as_json, as_table, failed
-from flask_ops.core.settings import Settings
-
-
-def run(
-    options: argparse.Namespace,
-    settings_class: type[Settings],
-    application: str,
-    environ: Mapping[str, str] = os.environ,
-) -> int:
-    """Write the findings to standard output. Return the exit code, 1 after an error."""
-    server = options.server or _server()
-    settings, problems = read_settings(settings_class, environ, server)
-    tried = None if problems else _try(options, application, environ, with_gunicorn=server == "gunicorn")
-    findings = [*_look(assemble(environ, server, settings, problems, tried, options.grace))]
-    width = shutil.get_terminal_size((110, 24)).columns
-    sys.stdout.write(as_json(findings, {"server": server}) if options.json else as_table(findings, width))
-    return int(failed(findings))
+from flask_ops.cli.check import addresses, resources
+from flask_ops.cli.check.deployment import Deployment, Trial, load, read_settings
+from flask_ops.cli.findings import Finding, error, note, ok, report, warning
+from flask_ops.core.settings import LogFormat, Mode, unknown_variables
 
 
-def _try(options: argparse.Namespace, application: str, environ: Mapping[str, str], *, with_gunicorn: bool) -> Trial:
-    if "application" in options:  # given on the command line, so it need not have a gunicorn.conf.py
-        configuration = "python:flask_ops.gunicorn"
-        return trial.run(application, environ, with_gunicorn=with_gunicorn, configuration=configuration)
-    return trial.run(application, environ, with_gunicorn=with_gunicorn)
+def run(options: argparse.Namespace) -> int:
+    """Report the faults and risks of this environment, and return the exit code."""
+    has_gunicorn = importlib.util.find_spec("gunicorn") is not None and sys.platform != "win32"
+    server = options.server or ("gunicorn" if has_gunicorn else "waitress")
+    settings, problems = read_settings(options.settings, os.environ, server)
+    trial = Trial() if problems else load(options.application, os.environ, server, is_given=options.is_given)
+    deployment = Deployment(os.environ, server, settings, problems, trial, options.grace)
+    findings = [*look(deployment), *addresses.look(deployment), *resources.look(deployment)]
+    return report(findings, {"server": server}, as_json=options.json)
 
 
-def _server() -> str:
-    return "gunicorn" if importlib.util.find_spec("gunicorn") and sys.platform != "win32" else "waitress"
+def look(deployment: Deployment) -> Iterator[Finding]:
+    """Yield findings about the settings, the server and the application."""
+    yield from _settings(deployment)
+    yield _mode(deployment)
+    yield from _server(deployment)
+    yield _application(deployment)
+    yield from deployment.trial.findings
+    if deployment.settings.log_format is LogFormat.CONSOLE:
+        text = "The format is console: a collector cannot read fields from the lines."
+        yield warning("log", text, "SERVICE_LOG_FORMAT=json")
+    else:
+        yield ok("log", "One JSON object per line.")
+    if deployment.settings.secret_key is None:
+        yield note("secret", "Without SERVICE_SECRET_KEY, Flask refuses sessions. Set it if a view uses them.")
+    else:
+        yield ok("secret", "Sessions can be signed.")
+    yield _grace(deployment)
 
 
-def _look(deployment: Deployment) -> Iterator[Finding]:
-    yield from configuration.look(deployment)
-    yield from addresses.look(deployment)
-    yield from ports.look(deployment)
-    yield from storage.look(deployment)
-    yield from resources.look(deployment)
-    yield from clock.look()
-    yield from stopping.look(deployment)
+def _settings(deployment: Deployment) -> Iterator[Finding]:
+    for problem in deployment.problems:
+        yield error("settings", problem, "Correct it: no server starts. The other checks use the default.")
+    for name, nearest in unknown_variables(deployment.environ, type(deployment.settings)).items():
+        meant = f"Did you mean {nearest}?" if nearest else "`python -m service --help` lists the known settings."
+        yield warning("settings", f"Nothing reads {name}.", meant)
+    if not deployment.problems:
+        yield ok("settings", "All values are valid.")
+
+
+def _mode(deployment: Deployment) -> Finding:
+    mode = deployment.settings.mode
+    if mode is Mode.PRODUCTION:
+        return ok("mode", "production")
+    by_default = not any(deployment.environ.get(name, "").strip() for name in ("SERVICE_ENV", "FLASK_ENV"))
+    reason = ", the default of `python -m service` without SERVICE_ENV" if by_default else ""
+    if mode is Mode.DEVELOPMENT:
+        text = f"The mode is development{reason}: debug is on, and `python -m service` starts the debugger."
+        return error("mode", text, "SERVICE_ENV=production")
+    return error("mode", "The mode is testing: Flask passes exceptions to the server.", "SERVICE_ENV=production")
+
+
+def _server(deployment: Deployment) -> Iterator[Finding]:
+    """Look for the server. uWSGI may be in a place that this check cannot see, so that is only a warning."""
+    if deployment.server == "waitress" and importlib.util.find_spec("waitress") is None:
+        yield error("server", "Waitress is not installed for this Python.", "pip install waitress")
+    places = os.pathsep.join([deployment.environ.get("PATH", ""), str(Path(sys.executable).parent)])
+    if deployment.server == "uwsgi" and shutil.which("uwsgi", path=places) is None:
+        text = f"There is no program uwsgi in {places}."
+        cure = "Install pyuwsgi with pip, or uWSGI of your distribution; or start it by its path."
+        yield warning("server", text, cure)
+
+
+def _application(deployment: Deployment) -> Finding:
+    trial = deployment.trial
+    if deployment.problems:
+        return note("application", "Not loaded, because the settings are invalid.")
+    if trial.fault is None:
+        return ok("application", f"Loaded in {trial.seconds:.1f} s.")
+    cure = f"Start {deployment.server} here by hand; its log has the traceback."
+    if deployment.server == "gunicorn" and not Path("gunicorn.conf.py").exists():
+        cure = f"Gunicorn expects gunicorn.conf.py in {Path.cwd()}, unless --config names another file."
+    return error("application", f"It cannot be loaded: {trial.fault}", cure)
+
+
+def _grace(deployment: Deployment) -> Finding:
+    """Compare the supervisor's grace with the drain and graceful times."""
+    graceful, grace = deployment.limits.graceful_seconds, deployment.grace
+    if graceful is None:
+        return note("grace", "harakiri in deploy/uwsgi.ini limits the stop of uWSGI; the grace must be longer.")
+    drain = deployment.settings.drain_seconds
+    need = drain + graceful
+    text = f"A stop may take {need:g} s ({drain:g} of drain, {graceful:g} for requests in flight)"
+    if grace is not None and grace > need:
+        return ok("grace", f"{text}, and the supervisor allows {grace:g} s.")
+    if grace is not None:
+        cure = f"Allow more than {need:g} s, such as {need + 10:g}; or reduce SERVICE_GRACEFUL_SECONDS."
+        return error("grace", f"{text}, but the supervisor kills it after {grace:g} s.", cure)
+    text = f"{text}. By default Docker allows 10 s, Kubernetes 30 and systemd 90."
+    return note("grace", text, "Add --grace SECONDS to compare it with your supervisor.")

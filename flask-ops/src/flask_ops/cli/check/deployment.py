@@ -1,49 +1,90 @@
-"""The planned deployment, assembled from the environment and Gunicorn's configuration."""
+"""The planned deployment: the settings, and a trial load of the application and of Gunicorn's configuration."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from flask_ops.cli.check.trial import GunicornValues, Trial
+from flask_ops.cli.findings import Finding, Severity
+from flask_ops.core import multiprocess
 from flask_ops.core.address import Address
 from flask_ops.core.settings import Mode, Settings, SettingsError
 
+SECONDS = 30.0
+"""Limit for the whole trial. Gunicorn allows a worker the same time to start."""
 _WAITRESS_CONNECTIONS = 100
 """Waitress's default for ``connection_limit``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deployment:
-    """The server of a deployment, its settings and its limits.
+class Limits:
+    """The addresses and the limits of a server.
 
-    ``settings`` has defaults in place of invalid values, which ``problems`` lists. ``connections`` is the maximum
-    of open connections per worker. ``graceful_seconds`` is the time for requests in flight at a stop. ``grace`` is the
-    time for the whole stop that the supervisor allows, in seconds. None means unknown.
+    ``connections`` is the maximum of open connections per worker. ``graceful_seconds`` is the time for requests in
+    flight at a stop, None if unknown.
+    """
+
+    binds: list[Address]
+    workers: int
+    threads: int
+    connections: int
+    graceful_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """The result of a trial.
+
+    ``fault`` is the reason of a failure. ``limits`` and ``findings`` are those of Gunicorn's configuration.
+    ``shared_bytes`` is the anonymous memory of a process before it forks workers, and ``worker_bytes`` the memory that
+    each worker adds when it imports the application. None means not measured.
+    """
+
+    fault: str | None = None
+    seconds: float = 0.0
+    shared_bytes: int | None = None
+    worker_bytes: int | None = None
+    limits: Limits | None = None
+    findings: Sequence[Finding] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """The server of a deployment, its settings and a trial load.
+
+    ``settings`` has defaults in place of invalid values, which ``problems`` lists. ``grace`` is the time for the whole
+    stop that the supervisor allows, in seconds. None means unknown.
     """
 
     environ: Mapping[str, str]
     server: str
     settings: Settings
     problems: list[str]
-    trial: Trial | None
-    binds: list[Address]
-    workers: int
-    threads: int
-    connections: int
-    graceful_seconds: float | None
+    trial: Trial
     grace: float | None
 
     @property
-    def gunicorn(self) -> GunicornValues | None:
-        """The values of Gunicorn's configuration; None for another server, or if it cannot be loaded."""
-        return self.trial.gunicorn if self.trial else None
+    def limits(self) -> Limits:
+        """The limits that Gunicorn's configuration sets or, for another server, the settings."""
+        if self.trial.limits is not None:
+            return self.trial.limits
+        is_waitress, settings = self.server == "waitress", self.settings
+        return Limits(
+            binds=[settings.bind],
+            workers=1 if is_waitress else settings.workers,
+            threads=settings.threads,
+            # A thread of uWSGI serves one connection.
+            connections=_WAITRESS_CONNECTIONS if is_waitress else settings.threads,
+            graceful_seconds=None if self.server == "uwsgi" else settings.graceful_seconds,
+        )
 
     @property
-    def processes(self) -> int:
-        """The number of processes: the workers and, except with Waitress, a master."""
-        return self.workers if self.server == "waitress" else self.workers + 1
+    def is_in_kubernetes(self) -> bool:
+        """True in a pod."""
+        return bool(self.environ.get("KUBERNETES_SERVICE_HOST"))
 
 
 def read_settings(settings: type[Settings], environ: Mapping[str, str], server: str) -> tuple[Settings, list[str]]:
@@ -56,40 +97,39 @@ def read_settings(settings: type[Settings], environ: Mapping[str, str], server: 
         return error.rest, error.problems
 
 
-def assemble(
-    environ: Mapping[str, str],
-    server: str,
-    settings: Settings,
-    problems: list[str],
-    trial: Trial | None,
-    grace: float | None,
-) -> Deployment:
-    """Return the planned deployment."""
-    common: dict[str, Any] = {
-        "environ": environ,
-        "server": server,
-        "settings": settings,
-        "problems": problems,
-        "trial": trial,
-    }
-    values = trial.gunicorn if trial else None
-    if values is not None:
-        return Deployment(
-            **common,
-            binds=[*values.binds],
-            workers=values.workers,
-            threads=values.threads,
-            connections=values.connections,
-            graceful_seconds=values.graceful_seconds,
-            grace=grace,
+def load(application: str, environ: Mapping[str, str], server: str, *, is_given: bool) -> Trial:
+    """Load ``application``, ``module:name`` or ``module:factory()``, and Gunicorn's configuration if it is the server.
+
+    ``is_given`` is true for an application of the command line: it overrides the one of gunicorn.conf.py, and needs no
+    such file. The trial runs in a separate process: an import can end its process, or leave threads and metrics behind.
+    """
+    # Applications may write metrics during their import, which must not reach a store in use.
+    child = {name: value for name, value in environ.items() if name != multiprocess.VARIABLE}
+    module, given = "flask_ops.cli.check.loading", "given" if is_given else ""
+    command = [sys.executable, "-m", module, application, server, given]
+    try:
+        done = subprocess.run(  # noqa: S603 - this very interpreter and module
+            command, env=child, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False
         )
-    return Deployment(
-        **common,
-        binds=[settings.bind],
-        workers=1 if server == "waitress" else settings.workers,
-        threads=settings.threads,
-        # A thread of uWSGI serves one connection.
-        connections=_WAITRESS_CONNECTIONS if server == "waitress" else settings.threads,
-        graceful_seconds=None if server == "uwsgi" else settings.graceful_seconds,
-        grace=grace,
-    )
+    except subprocess.TimeoutExpired:
+        return Trial(fault=f"not loaded within {SECONDS:g} seconds")
+    try:
+        found = json.loads(done.stdout.rpartition(b"\n")[2])  # the start of Python may print other lines
+    except ValueError:
+        reason = _last_line(done.stderr) if done.returncode else ""
+        return Trial(fault=reason or f"it exits with {done.returncode} before all is loaded")
+    findings = [Finding(Severity(severity), *texts) for severity, *texts in found.pop("findings")]
+    limits = found.pop("limits")
+    if limits is not None:
+        binds = [Address(**each) for each in limits.pop("binds")]
+        limits = Limits(binds=binds, **limits)
+    return Trial(findings=findings, limits=limits, **found)
+
+
+def _last_line(text: bytes) -> str:
+    """Return the last line, or only its event if it is a log line, as after ``configure()``."""
+    line = text.decode(errors="backslashreplace").strip().rpartition("\n")[2].strip()
+    try:
+        return str(json.loads(line)["event"])
+    except (ValueError, KeyError, TypeError):
+        return line

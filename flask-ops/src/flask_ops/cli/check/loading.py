@@ -1,4 +1,4 @@
-"""The process that loads Gunicorn's configuration and the application for ``flask_ops.cli.check.trial``.
+"""The process of ``deployment.load``, which loads Gunicorn's configuration and the application.
 
 It writes one JSON object to standard output, or fails with the reason in the last line of standard error.
 """
@@ -10,74 +10,131 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
+
+from flask_ops.cli.findings import Finding, error, warning
+from flask_ops.core.address import Address
 
 _MASTER = "flask_ops.servers.gunicorn.arbiter"
 """The module that ``on_starting`` loads, before any worker is forked."""
 
 
-def main(arguments: list[str]) -> None:
-    """Load Gunicorn's configuration, if the second argument names one, then the application of the first argument."""
+def main(application: str, server: str, given: str) -> None:
+    """Load the application, and Gunicorn's configuration if it is the server. See ``deployment.load``."""
     result = os.dup(1)
     os.dup2(2, 1)  # keep printed text out of the result
     begin = time.monotonic()
-    target, *configuration = arguments
     sys.path.insert(0, str(Path.cwd()))
-    values = None
-    if configuration:
-        target, values = _read_gunicorn(target, configuration[0])
-    found: dict[str, Any] = {"gunicorn": values, "fault": None, "master_bytes": None, "loaded_bytes": None}
+    found: dict[str, Any] = {"limits": None, "findings": []}
+    if server == "gunicorn":
+        config = _read_configuration([application] if given else [])
+        found = {"limits": _limits(config), "findings": [astuple(finding) for finding in _findings(config)]}
+        if not given:
+            application = config.wsgi_app or application
     try:
-        if configuration:
+        if server == "gunicorn":
             importlib.import_module(_MASTER)
-            found["master_bytes"] = _own_memory()
-        importlib.import_module(target.partition(":")[0])
-        found["loaded_bytes"] = _own_memory()
+            found["shared_bytes"] = _own_memory()
+        importlib.import_module(application.partition(":")[0])
+        loaded = _own_memory()
+        shared = found.setdefault("shared_bytes", loaded)  # uWSGI forks after the import, and Waitress never
+        found["worker_bytes"] = None if loaded is None or shared is None else max(0, loaded - shared)
     except (Exception, SystemExit) as fault:  # noqa: BLE001 - an application may raise anything, and this reports it
         found["fault"] = f"{type(fault).__name__}: {fault}"
     os.write(result, json.dumps({**found, "seconds": time.monotonic() - begin}).encode())
 
 
-def _leave_nothing(**_: object) -> None:
-    """Create no store."""
-
-
-def _read_gunicorn(target: str, configuration: str) -> tuple[str, dict[str, Any]]:
-    """Return the application and Gunicorn's settings."""
+def _read_configuration(arguments: list[str]) -> Any:
     from gunicorn.app.wsgiapp import WSGIApplication  # noqa: PLC0415 - not on Windows
 
-    from flask_ops.cli.check import starting  # noqa: PLC0415 - not on Windows
     from flask_ops.ops import startup  # noqa: PLC0415 - it imports more than other servers need
+
+    def create_no_store(**_: object) -> None:
+        pass
+
+    startup.open_store = create_no_store  # configure() calls it
+    if arguments and not Path("gunicorn.conf.py").exists():
+        options = os.environ.get("GUNICORN_CMD_ARGS", "")
+        os.environ["GUNICORN_CMD_ARGS"] = f"--config=python:flask_ops.gunicorn {options}"
+    sys.argv = ["gunicorn", *arguments]
+    return WSGIApplication("%(prog)s [OPTIONS] [APP_MODULE]", prog="gunicorn").cfg
+
+
+def _limits(config: Any) -> dict[str, Any]:
     from flask_ops.servers.gunicorn import connections  # noqa: PLC0415 - not on Windows
 
-    startup.open_store = _leave_nothing  # configure() calls it
-    is_given = configuration.startswith("python:")  # by the command line, so the file need not name an application
-    if is_given and not Path("gunicorn.conf.py").exists():
-        os.environ["GUNICORN_CMD_ARGS"] = f"--config={configuration} {os.environ.get('GUNICORN_CMD_ARGS', '')}"
-    sys.argv = ["gunicorn", *([target] if is_given else [])]
-    config = WSGIApplication("%(prog)s [OPTIONS] [APP_MODULE]", prog="gunicorn").cfg
-    return target if is_given else str(config.wsgi_app or target), {
-        "addresses": config.address,
+    # A number is an inherited descriptor, which already listens.
+    binds = [
+        Address(unix=address) if isinstance(address, str) else Address(address[0] or "0.0.0.0", address[1])  # noqa: S104 - what an empty host means
+        for address in config.address
+        if not isinstance(address, int)
+    ]
+    return {
+        "binds": [asdict(bind) for bind in binds],
         "workers": config.workers,
         "threads": config.threads,
-        "worker_class_fault": _worker_class_fault(config),
         "connections": 1 if config.worker_class_str == "sync" else connections.limit(config),
         "graceful_seconds": config.graceful_timeout,
-        "heartbeat_directory": config.worker_tmp_dir,
-        "forwarded_allow_ips": config.forwarded_allow_ips,
-        "reload": config.reload,
-        "problems": [*starting.problems(config)],
     }
 
 
-def _worker_class_fault(config: Any) -> str | None:
+def _findings(config: Any) -> Iterator[Finding]:
     from flask_ops.servers.gunicorn import worker_classes  # noqa: PLC0415 - not on Windows
 
+    for problem in _problems(config):
+        yield error("gunicorn", f"It could not serve: {problem}.", "Correct gunicorn.conf.py or GUNICORN_CMD_ARGS.")
     try:
-        return worker_classes.fault(config)
+        refusal = worker_classes.fault(config)
     except Exception:  # noqa: BLE001 - a class that cannot be loaded is already among the problems
-        return None
+        refusal = None
+    if refusal:
+        text = f"The service does not start with this worker_class: {refusal}."
+        yield error("worker class", text, worker_classes.CURE)
+    if config.reload:
+        yield warning(
+            "reload",
+            "Gunicorn reloads when a file changes: it could load a half-copied deployment.",
+            "Remove reload from gunicorn.conf.py and GUNICORN_CMD_ARGS; SIGHUP reloads on demand.",
+        )
+    if config.forwarded_allow_ips:
+        yield warning(
+            "proxies",
+            f"Gunicorn's forwarded_allow_ips is {','.join(config.forwarded_allow_ips)}: it also trusts headers "
+            "from there, whatever SERVICE_TRUSTED_PROXIES is.",
+            'Set forwarded_allow_ips = "" in gunicorn.conf.py, and remove --forwarded-allow-ips.',
+        )
+    if config.worker_tmp_dir and not os.access(config.worker_tmp_dir, os.W_OK | os.X_OK):
+        yield error(
+            "heartbeat",
+            f"No worker could start: this user cannot write to worker_tmp_dir, {config.worker_tmp_dir}.",
+            "Mount a tmpfs there, or set worker_tmp_dir in gunicorn.conf.py.",
+        )
+
+
+def _problems(config: Any) -> Iterator[str]:
+    """Yield the reasons why Gunicorn would not start, or would answer no requests. It opens these files only then."""
+    from gunicorn import sock  # noqa: PLC0415 - not on Windows
+
+    if config.workers < 1:
+        yield "workers is 0"
+    if config.preload_app:
+        yield "preload_app is True, which the service refuses"
+    for name in ("worker_class", "logger_class"):
+        try:
+            # For a module without such a class, Gunicorn's configuration returns the name itself.
+            if not callable(getattr(config, name)):
+                raise TypeError("there is no such class in the module")
+        except Exception as fault:  # noqa: BLE001 - the named module may raise anything, and this reports it
+            cause = fault.__context__ or fault  # Gunicorn's text contains the whole traceback of a failed import
+            yield f"{name} is {config.settings[name].get()}: {type(cause).__name__}: {cause}"
+    try:
+        if config.is_ssl:
+            sock.ssl_context(config)
+    except (OSError, TypeError) as fault:  # TypeError without a certfile
+        yield f"certfile is {config.certfile}, keyfile is {config.keyfile}: {type(fault).__name__}: {fault}"
 
 
 def _own_memory() -> int | None:
@@ -90,4 +147,4 @@ def _own_memory() -> int | None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])

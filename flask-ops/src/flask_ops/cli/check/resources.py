@@ -1,15 +1,19 @@
-"""Checks of the limits of the machine or the container: memory, CPUs, open files."""
+"""Checks of the limits of the machine or the container: memory, CPUs, open files, and the metrics store."""
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from flask_ops.cli.check.deployment import Deployment
 from flask_ops.cli.findings import Finding, error, note, ok, warning
-from flask_ops.core import cgroup
+from flask_ops.core import cgroup, disk, multiprocess
 from flask_ops.core.cpus import usable_cpus
+from flask_ops.metrics import store_layout
 
 try:
     import resource
@@ -18,7 +22,7 @@ except ImportError:  # Windows
 
 _MIB = 2**20
 _SHARE = 0.75
-"""Usable share of the limit. The rest is for requests in flight and the kernel's buffers."""
+"""Usable share of the memory limit. The rest is for requests in flight and the kernel's buffers."""
 _WORKER = 10 * _MIB
 """Memory of a worker besides its imports: its threads, and its copies of shared pages that it writes to. Measured with
 six more workers: 11 MiB each under Gunicorn, 13 after 30,000 requests; 6 under uWSGI, then 18."""
@@ -26,35 +30,41 @@ _OWN_DESCRIPTORS = 32
 """An idle Gunicorn worker had 24 of them open."""
 _DESCRIPTORS_A_THREAD = 4
 """For files and sockets that a request opens."""
+_STORE_BYTES_A_PROCESS = _MIB
+"""A worker of a small service wrote 60 KiB for 4,000 requests. 300 combinations of method, route and status take
+1 MiB."""
+_STORE_CURE = "Set TMPDIR=/dev/shm, or mount a tmpfs there or at PROMETHEUS_MULTIPROC_DIR."
 
 
 def look(deployment: Deployment, root: Path = Path("/")) -> Iterator[Finding]:
     """Yield findings about the resources; ``root`` stands for ``/`` in tests."""
+    chosen = deployment.environ.get(multiprocess.VARIABLE, "").strip()
+    if deployment.server != "waitress" or chosen:  # a single process keeps its metrics in memory
+        yield from _store(deployment, chosen)
     yield _memory(deployment, root)
     if deployment.server != "waitress":
-        yield _cpus(deployment)
-    yield from _descriptors(deployment)
+        yield _cpus(deployment.limits.workers)
+    if sys.platform != "win32":
+        yield _descriptors(deployment)
 
 
 def _memory(deployment: Deployment, root: Path) -> Finding:
     """Compare the limit with the need of all processes, which share the memory from before the workers' fork.
 
-    Measured in cgroups without swap, under 64 connections, with 27 MiB loaded. Two workers need 48 MiB by this
-    estimate: the kernel killed processes with a limit of 47, 50 and 55 MiB, and none with 60 and 70. Eight need 109:
-    killed with 115, 120 and 130, none with 150. Sixteen need 191, and had a peak of 228. Eight workers of uWSGI need
-    107: killed with 90 and 105.
+    The estimate is a lower bound. Measured in cgroups without swap, under 64 connections: two workers need 48 MiB by
+    it, and the kernel killed processes up to a limit of 55. Eight need 109, killed up to 130.
     """
-    limit, where = _limit(root)
-    trial = deployment.trial
-    if trial is None or trial.loaded_bytes is None or limit is None:
-        return note("memory", "The need of the processes or the limit is unknown here.")
-    first = trial.master_bytes or trial.loaded_bytes
-    more = max(0, trial.loaded_bytes - first) + _WORKER
-    workers = 0 if deployment.server == "waitress" else deployment.workers
-    need = first + workers * more
-    each = f" ({first / _MIB:.0f}, and {more / _MIB:.0f} more for each of {workers} workers)" if workers else ""
+    shared, added = deployment.trial.shared_bytes, deployment.trial.worker_bytes
+    if shared is None or added is None:
+        return note("memory", "The need of the processes is unknown here.")
+    limits = [(size, "the cgroup") for size in map(_memory_limit, cgroup.levels("memory", root)) if size is not None]
+    limit, where = min([*limits, (os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), "the machine")])
+    more = added + _WORKER
+    workers = 0 if deployment.server == "waitress" else deployment.limits.workers
+    need = shared + workers * more
+    each = f" ({shared / _MIB:.0f}, and {more / _MIB:.0f} more for each of {workers} workers)" if workers else ""
     text = f"The service needs {need / _MIB:.0f} MiB{each}; {where} has {limit / _MIB:.0f} MiB"
-    fitting = max(1, int((_SHARE * limit - first) / more))
+    fitting = max(1, int((_SHARE * limit - shared) / more))
     cure = f"WEB_CONCURRENCY={fitting}, or more memory." if fitting < workers else "More memory."
     if need > limit:
         return error("memory", f"{text}: the kernel would kill processes, or swap.", cure)
@@ -63,18 +73,7 @@ def _memory(deployment: Deployment, root: Path) -> Finding:
     return ok("memory", f"{text}.")
 
 
-def _limit(root: Path) -> tuple[int | None, str]:
-    """Return the smallest limit in bytes, and its owner."""
-    limits = [(size, "the cgroup") for size in map(_group_limit, cgroup.levels("memory", root)) if size is not None]
-    try:
-        total = (root / "proc/meminfo").read_bytes().partition(b"MemTotal:")[2].split(None, 1)[0]
-        limits.append((int(total) * 1024, "the machine"))
-    except (OSError, IndexError, ValueError):  # not Linux
-        pass
-    return min(limits, default=(None, ""))
-
-
-def _group_limit(group: Path) -> int | None:
+def _memory_limit(group: Path) -> int | None:
     for name in ("memory.max", "memory.limit_in_bytes"):
         try:
             return int((group / name).read_text())
@@ -83,29 +82,68 @@ def _group_limit(group: Path) -> int | None:
     return None
 
 
-def _cpus(deployment: Deployment) -> Finding:
-    cpus, workers = usable_cpus(), deployment.workers
+def _cpus(workers: int) -> Finding:
+    cpus = usable_cpus()
+    shown = f"{cpus} {'CPU' if cpus == 1 else 'CPUs'}"
     if workers > max(cpus, 2):
-        return warning(
-            "cpus",
-            f"{workers} workers share {cpus} {'CPU' if cpus == 1 else 'CPUs'}: this costs memory and gains no speed.",
-            f"WEB_CONCURRENCY={max(cpus, 2)}, with more SERVICE_THREADS if views wait; or leave it unset.",
-        )
-    return ok("cpus", f"{workers} workers on {cpus} {'CPU' if cpus == 1 else 'CPUs'}.")
+        text = f"{workers} workers share {shown}: this costs memory and gains no speed."
+        cure = f"WEB_CONCURRENCY={max(cpus, 2)}, with more SERVICE_THREADS if views wait; or leave it unset."
+        return warning("cpus", text, cure)
+    return ok("cpus", f"{workers} workers on {shown}.")
 
 
-def _descriptors(deployment: Deployment) -> Iterator[Finding]:
-    if sys.platform == "win32":
+def _descriptors(deployment: Deployment) -> Finding:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    connections, threads = deployment.limits.connections, deployment.limits.threads
+    need = connections + _DESCRIPTORS_A_THREAD * threads + _OWN_DESCRIPTORS
+    shown = "none" if limit == resource.RLIM_INFINITY else limit
+    text = f"A worker opens up to {need} files: {connections} connections, {threads} threads; the limit is {shown}."
+    if need > limit != resource.RLIM_INFINITY:
+        cure = f"ulimit -n {need} or more, LimitNOFILE= in a systemd unit, --ulimit nofile= in Docker."
+        return error("descriptors", text, cure)
+    return ok("descriptors", text)
+
+
+def _store(deployment: Deployment, chosen: str) -> Iterator[Finding]:
+    try:
+        folder = Path(chosen or tempfile.gettempdir()).absolute()
+    except FileNotFoundError:  # gettempdir() tries to write, so all folders may be full
+        text = "The metrics store needs a writable folder for temporary files. There is none."
+        yield error("store", text, _STORE_CURE)
         return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    need = deployment.connections + _DESCRIPTORS_A_THREAD * deployment.threads + _OWN_DESCRIPTORS
-    text = f"A worker opens up to {need} files: {deployment.connections} connections, {deployment.threads} threads"
-    if soft != resource.RLIM_INFINITY and need > soft:
-        yield error(
-            "descriptors",
-            f"{text}; the limit of a process is {soft}.",
-            f"ulimit -n {need} or more, LimitNOFILE= in a systemd unit, --ulimit nofile= in Docker"
-            + (f"; the hard limit is {hard}." if hard != resource.RLIM_INFINITY else "."),
-        )
+    doomed = {path.name for path in folder.glob("*") if chosen and store_layout.is_ours(path)}
+    if doomed and not (folder / "lock").exists():  # each store has a lock
+        text = f"{multiprocess.VARIABLE} is {folder}: {min(doomed)} of another program would be removed."
+        yield warning("store", text, "Use a separate folder.")
+    folder = next(place for place in [folder, *folder.parents] if place.exists())
+    processes = deployment.limits.workers + (deployment.server != "waitress")  # the others have a master
+    need = processes * _STORE_BYTES_A_PROCESS
+    try:
+        disk.reserve(folder, need)
+    except OSError as fault:
+        if fault.errno in {errno.ENOSPC, errno.EDQUOT}:
+            text = f"{folder} has less than {need // _MIB} MiB left: SIGBUS would kill a worker that records metrics."
+        else:
+            text = f"The metrics store cannot be written in {folder}: {fault.strerror}."
+        yield error("store", text, _STORE_CURE)
+        return
+    kind = file_system(folder)
+    if kind is None:
+        yield note("store", f"{folder} has room; its file system is unknown.")
+    elif kind in {"tmpfs", "ramfs", "devtmpfs"}:
+        yield ok("store", f"{folder} is in memory ({kind}) and has room for {need // _MIB} MiB.")
     else:
-        yield ok("descriptors", f"{text}; the limit of a process is {'none' if soft < 0 else soft}.")
+        text = f"{folder} is on {kind}, not in memory: each request writes there, and the kernel writes it to disk."
+        yield warning("store", text, _STORE_CURE)
+
+
+def file_system(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str | None:
+    """Return the file system type of ``path`` (proc_pid_mounts(5)); None if not on Linux."""
+    try:
+        lines = mounts.read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return None
+    # A later mount covers an earlier one. The kernel writes a blank as \\040.
+    types = {mount.replace("\\040", " "): kind for _, mount, kind, *_ in map(str.split, lines)}
+    real = path.resolve()
+    return next((types[str(place)] for place in [real, *real.parents] if str(place) in types), None)

@@ -1,21 +1,17 @@
-"""An HTTP client with time limits, which follows no redirects."""
+"""An HTTP client for one URL, and its answers."""
 
 from __future__ import annotations
 
 import http.client
+import json
 import ssl
-import threading
-import time
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from flask_ops.cli.verify.answer import Answer
-from flask_ops.cli.verify.target import Target
-
-MAX_BYTES = 64 * 2**20
-"""Limit for a body. A scrape of 300,000 series is as long."""
-_BROKEN_OFF = "the connection was closed in the middle of the answer"
-T = TypeVar("T")
+_EXPECTED = "http://host[:port][/path] or https://host[:port][/path]"
 
 
 class NoAnswerError(Exception):
@@ -26,105 +22,101 @@ class ClosedError(NoAnswerError):
     """The connection was closed before any answer. Some proxies refuse requests in this way."""
 
 
-class OutOfTimeError(Exception):
-    """The time for all requests together is over."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    def header(self, name: str) -> str:
+        """Return the value of a header, or an empty string."""
+        return str(self.headers.get(name, ""))
+
+    @property
+    def media_type(self) -> str:
+        """The type of the body without its parameters, in lower case."""
+        return self.header("Content-Type").partition(";")[0].strip().lower()
+
+    def json(self) -> Any:
+        """Return the JSON object of the body, empty if the body is anything else."""
+        try:
+            found = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def __str__(self) -> str:
+        if 300 <= self.status < 400 and "Location" in self.headers:
+            return f"{self.status} to {without_secrets(self.header('Location'))}, which is not followed"
+        return f"{self.status} {http.client.responses.get(self.status, '')}".rstrip()
 
 
 class Client:
-    """Sends requests to one target, each on a new connection. It ignores proxies of the environment."""
+    """Sends requests to one URL, each on a new connection. It ignores proxies of the environment.
 
-    def __init__(self, target: Target, *, timeout: float, deadline: float) -> None:
-        """Limit each request to ``timeout`` seconds, and all to ``deadline``, a time of ``time.monotonic()``."""
-        self.target = target
+    ``str()`` shows the URL without user and password. ``origin`` is its host and port, and ``path`` the prefix of each
+    path that is requested.
+    """
+
+    def __init__(self, url: str, timeout: float) -> None:
+        """Take a URL, and the limit in seconds for each step of a request.
+
+        Raises ValueError, whose text is the expected form and never the URL.
+        """
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:  # an invalid port, or an unclosed bracket
+            raise ValueError(_EXPECTED) from None
+        is_sendable = url.isascii() and url.isprintable() and " " not in url
+        is_bare = not parts.query and not parts.fragment
+        if parts.scheme not in {"http", "https"} or not host or port == 0 or not is_bare or not is_sendable:
+            raise ValueError(_EXPECTED)
+        self.is_tls = parts.scheme == "https"
+        self.origin = host, port or (443 if self.is_tls else 80)
+        self.path = parts.path.rstrip("/")
+        self._shown = without_secrets(url).rstrip("/")
         self._timeout = timeout
-        self._deadline = deadline
+        self._headers = {"User-Agent": "service-verify", "Accept": "*/*", "Connection": "close"}
+        if parts.username is not None:
+            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            self._headers["Authorization"] = "Basic " + b64encode(pair.encode()).decode()  # RFC 7617
+
+    def __str__(self) -> str:
+        return self._shown
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-        """Request ``path``, which starts with a slash. Raises NoAnswerError and OutOfTimeError."""
-        return self.read(path, headers or {}, lambda answer: answer)
+        """Request ``path``, which starts with a slash. Follows no redirect. Raises NoAnswerError."""
+        kind = http.client.HTTPSConnection if self.is_tls else http.client.HTTPConnection
+        connection = kind(*self.origin, timeout=self._timeout)
+        try:
+            return self._exchange(connection, path, {**self._headers, **(headers or {})})
+        except TimeoutError:
+            raise NoAnswerError(f"no complete answer within {self._timeout:g} s") from None
+        except (OSError, ValueError, http.client.HTTPException) as fault:
+            raise NoAnswerError(_reason(fault)) from None
+        finally:
+            connection.close()
 
-    def read(self, path: str, headers: Mapping[str, str], understand: Callable[[Answer], T]) -> T:
-        """Request ``path`` and return the result of ``understand``, within the same limit. Raises as ``get``."""
-        return self._bounded(lambda connection: understand(self._get(connection, path, headers)))
-
-    def certificate(self) -> tuple[str, dict[str, Any]]:
-        """Return the version of TLS and the certificate, as in ``ssl.SSLSocket.getpeercert()``."""
-
-        def read(connection: http.client.HTTPConnection) -> tuple[str, dict[str, Any]]:
-            connection.connect()
-            tls = cast("ssl.SSLSocket", connection.sock)
-            return tls.version() or "TLS", dict(tls.getpeercert() or {})
-
-        return self._bounded(read)
-
-    def wait(self, condition: Callable[[], bool], seconds: float, *, pause: float = 0.05) -> None:
-        """Wait until ``condition`` is true, at most ``seconds``. Pause between two tries."""
-        end = min(time.monotonic() + seconds, self._deadline)
-        while not condition() and time.monotonic() < end:
-            time.sleep(pause)
-
-    def _get(self, connection: http.client.HTTPConnection, path: str, headers: Mapping[str, str]) -> Answer:
-        begin = time.perf_counter()
-        sent = {"User-Agent": "service-verify", "Accept": "*/*", "Connection": "close", **headers}
-        if self.target.authorization:
-            sent["Authorization"] = self.target.authorization
-        connection.request("GET", self.target.path + path, headers=sent)
-        with connection.getresponse() as response:
-            try:
-                body = response.read(MAX_BYTES + 1)
-            except (http.client.IncompleteRead, ConnectionError):
-                raise NoAnswerError(_BROKEN_OFF) from None
-            if len(body) > MAX_BYTES:
-                raise NoAnswerError(f"the answer has more than {MAX_BYTES // 2**20} MiB")
-            if response.length:  # bytes are missing, which `read(size)` ignores
-                raise NoAnswerError(_BROKEN_OFF)
-            return Answer(response.status, response.headers, body, time.perf_counter() - begin)
-
-    def _bounded(self, call: Callable[[http.client.HTTPConnection], T]) -> T:
-        """Run ``call`` in a thread, and abandon the thread when the time is over.
-
-        A socket's timeout limits each step only: not a server that sends a byte now and then, nor a name lookup.
-        """
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise OutOfTimeError
-        seconds = min(self._timeout, left)
-        connection = self._connection(seconds)
-        results: list[T] = []
-        faults: list[Exception] = []
-
-        def run() -> None:
-            try:
-                results.append(call(connection))
-            except (OSError, ValueError, http.client.HTTPException, NoAnswerError) as fault:
-                faults.append(fault)
-            finally:
-                connection.close()
-
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        thread.join(seconds)
-        if results:
-            return results[0]
-        if faults and not isinstance(faults[0], TimeoutError):
-            raise _no_answer(faults[0])
-        if seconds < self._timeout:
-            raise OutOfTimeError
-        raise NoAnswerError(f"no complete answer within {seconds:g} s")
-
-    def _connection(self, seconds: float) -> http.client.HTTPConnection:
-        host, port = self.target.origin
-        if self.target.scheme == "https":
-            return http.client.HTTPSConnection(host, port, timeout=seconds, context=ssl.create_default_context())
-        return http.client.HTTPConnection(host, port, timeout=seconds)
+    def _exchange(self, connection: http.client.HTTPConnection, path: str, headers: Mapping[str, str]) -> Answer:
+        try:
+            connection.request("GET", self.path + path, headers=headers)
+            response = connection.getresponse()
+        except ConnectionResetError:
+            raise ClosedError("the connection was closed without an answer") from None
+        with response:
+            return Answer(response.status, response.headers, response.read())
 
 
-def _no_answer(fault: Exception) -> NoAnswerError:
-    if isinstance(fault, NoAnswerError):
-        return fault
-    if isinstance(fault, http.client.RemoteDisconnected | ConnectionResetError):
-        return ClosedError("the connection was closed without an answer")
-    return NoAnswerError(_reason(fault))
+def without_secrets(url: str) -> str:
+    """Return a URL without user, password, query and fragment."""
+    try:
+        parts = urlsplit(url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    except ValueError:
+        return "a malformed URL"
 
 
 def _reason(fault: Exception) -> str:
@@ -134,4 +126,6 @@ def _reason(fault: Exception) -> str:
         return f"no TLS there: {fault.reason or fault}"
     if isinstance(fault, OSError):
         return (fault.strerror or str(fault)).lower()
+    if isinstance(fault, http.client.IncompleteRead):
+        return "the answer is incomplete"
     return f"the answer is not HTTP ({type(fault).__name__})"

@@ -1,82 +1,114 @@
-"""The command ``verify``: tests of a running service."""
+"""The command ``verify``: tests of a running service from outside, in a bounded time."""
 
 from __future__ import annotations
 
 import argparse
-import shutil
-import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from flask_ops.cli.findings import Finding, as_json, as_table, error, failed, warning
-from flask_ops.cli.verify import answering, certificate, counting, exposure, managing, waiting
-from flask_ops.cli.verify.client import Client, NoAnswerError, OutOfTimeError
-from flask_ops.cli.verify.target import Target
+from flask_ops.cli.findings import Finding, error, report, warning
+from flask_ops.cli.verify import counting, tests
+from flask_ops.cli.verify.client import Client, NoAnswerError
+from flask_ops.cli.verify.counting import Scrape
+from flask_ops.metrics import scrape
+from flask_ops.web.probes import LIVENESS, READINESS
+
+_TIMEOUTS = 12
+"""Limit for all tests together, in timeouts. A server that sends a byte now and then would never time out."""
+_NOT_YET = {502, 503, 504}
+"""Answers of a proxy without a backend, and of a service that is not ready."""
+_PAUSE = 0.25
+"""Seconds from one answer to the next request of ``--wait``."""
 
 
-def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    """Write the findings to standard output. Return the exit code, 1 after an error.
-
-    Raises SystemExit with 2 for invalid arguments.
-    """
+def run(options: argparse.Namespace) -> int:
+    """Report the findings, and return the exit code. Raises argparse.ArgumentError."""
     try:
-        target, *managements = [Target.parse(url) for url in [options.url, *options.management]]
+        client, *managements = [Client(url, options.timeout) for url in [options.url, *options.management]]
     except ValueError as expected:  # the URL may contain a password, so do not show it
-        parser.error(f"invalid URL, expected {expected}")
-    if target.origin in [management.origin for management in managements]:
-        parser.error("URL and --management are the same address")
+        raise argparse.ArgumentError(None, f"invalid URL, expected {expected}") from None
+    if client.origin in [management.origin for management in managements]:
+        raise argparse.ArgumentError(None, "URL and --management are the same address")
     if len({(management.origin, management.path) for management in managements}) < len(managements):
-        parser.error("an address is given twice with --management, and would be counted twice")
-    if options.wait:
-        waiting.until_ready([target, *managements], seconds=options.wait, timeout=options.timeout)
+        text = "an address is given twice with --management, and would be counted twice"
+        raise argparse.ArgumentError(None, text)
     findings: list[Finding] = []
-    try:
-        for finding in _look(target, managements, options):
-            findings.append(finding)  # noqa: PERF402 - keep it if the next one times out
-    except OutOfTimeError:
-        cure = "Raise --total-timeout if the service may be so slow."
-        findings.append(error("time", f"Not done within {options.total_timeout:g} s; the rest was not tested.", cure))
-    facts = {"url": str(target), "management": [*map(str, managements)]}
-    width = shutil.get_terminal_size((110, 24)).columns
-    sys.stdout.write(as_json(findings, facts) if options.json else f"{target}\n\n{as_table(findings, width)}")
-    return int(failed(findings))
+    done = threading.Event()
+
+    def look() -> None:
+        for finding in _look(client, managements, options):
+            findings.append(finding)  # noqa: PERF402 - keep it if the next one does not end
+        done.set()
+
+    limit = options.wait + _TIMEOUTS * options.timeout
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    thread.join(limit)
+    if not done.is_set():
+        cure = "Raise --timeout if the service may be so slow."
+        findings.append(error("time", f"Not done within {limit:g} s; the rest was not tested.", cure))
+    facts = {"url": str(client), "management": [*map(str, managements)]}
+    return report([*findings], facts, as_json=options.json, title=f"{client}\n\n")
 
 
-def _look(target: Target, managements: list[Target], options: argparse.Namespace) -> Iterator[Finding]:
-    deadline = time.monotonic() + options.total_timeout
-    client, *others = [Client(each, timeout=options.timeout, deadline=deadline) for each in [target, *managements]]
+def _look(client: Client, managements: list[Client], options: argparse.Namespace) -> Iterator[Finding]:
+    _wait([client, *managements], options.wait)
     try:
         page = client.get(options.path)
     except NoAnswerError as reason:
         within = f" within {options.wait:g} s" if options.wait else ""
-        yield error(options.path, f"{target} cannot be reached{within}: {reason}.", "Nothing else was tested.")
+        yield error(options.path, f"{client} cannot be reached{within}: {reason}.", "Nothing else was tested.")
         return
-    yield from answering.first(options.path, page)
-    if target.scheme == "https":
-        yield from _each("tls", partial(certificate.look, client, options.certificate_days))
-    elif options.public:
+    yield tests.first(options.path, page)
+    if options.public and not client.is_tls:
         yield warning("tls", "Plain http: anyone on the way can read and change it.", "Put a proxy with TLS in front.")
-    own = yield from counting.scrape_all([client])
-    sources, before = (others, (yield from counting.scrape_all(others))) if others else ([client], own)
-    yield from _each("metrics", partial(_count, client, sources, before, options.latency))
-    yield from _each("/readyz", partial(answering.readiness, client))
-    yield from _each("404", partial(answering.not_found, client))
-    yield from _each("request id", partial(answering.request_id, client, options.path))
-    yield from _each("server", partial(exposure.server, client, page, before[0]))
-    yield exposure.metrics(client, own[0], public=options.public)
-    yield exposure.management(client)
-    for other, scraped in zip(others, before if others else [], strict=True):
-        yield from _each("management", partial(managing.look, other, scraped))
+    scrapes: dict[Client, Scrape] = {}
+    for source in [client, *managements]:
+        try:
+            found = counting.read(source)
+        except NoAnswerError as reason:
+            yield error("metrics", f"{source}{scrape.PATH}: {reason}.", "See the log.")
+        else:
+            if found is not None:
+                scrapes[source] = found
+    counted = {source: scrapes[source] for source in managements or [client] if source in scrapes}
+    yield from _each("metrics", partial(_count, client, counted))
+    yield from _each(READINESS, partial(_readiness, client))
+    yield from _each("404", partial(tests.not_found, client))
+    yield from _each("request id", partial(tests.request_id, client, options.path))
+    scraped = scrapes.get(managements[0] if managements else client)
+    yield from _each("server", partial(tests.server, client, page, scraped))
+    yield tests.exposed_metrics(client, scrapes.get(client), public=options.public)
+    yield tests.exposed_management(client)
+    for management in managements:
+        yield from _each("management", partial(tests.management, management, scrapes.get(management)))
 
 
-def _count(
-    client: Client, sources: list[Client], before: list[counting.Scrape | None], limit: float
-) -> Iterator[Finding]:
-    answers = counting.ask(client)
-    yield from answering.liveness(answers[-1])
-    yield counting.latency(answers, limit)
-    yield from counting.judge(sources, before, answers)
+def _wait(clients: Iterable[Client], seconds: float) -> None:
+    """Wait until each client gets an answer other than those of ``_NOT_YET``, at most ``seconds`` in total."""
+    end = time.monotonic() + seconds
+    for client in clients:
+        while time.monotonic() < end and not _is_there(client):
+            time.sleep(_PAUSE)
+
+
+def _is_there(client: Client) -> bool:
+    try:
+        return client.get(READINESS).status not in _NOT_YET
+    except NoAnswerError:
+        return False
+
+
+def _count(client: Client, before: dict[Client, Scrape]) -> Iterator[Finding]:
+    answers = [client.get(LIVENESS) for _ in range(counting.REQUESTS)]
+    yield from tests.probe(LIVENESS, answers[-1])
+    yield from counting.judge(before, answers)
+
+
+def _readiness(client: Client) -> Iterator[Finding]:
+    yield from tests.probe(READINESS, client.get(READINESS))
 
 
 def _each(subject: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
