@@ -404,8 +404,8 @@ FILLED = """
 mount -t tmpfs -o size=4m tmpfs /mnt
 cd {root}; TMPDIR=/mnt exec {program} -c '
 import os
-from flask_ops.metrics import store_folder
-store_folder.make()
+from flask_ops.metrics.store import STORE
+STORE.make()
 from prometheus_client import Counter
 counter = Counter("filled", "Filled.", ["number"])
 counter.labels("first").inc()
@@ -541,8 +541,8 @@ def test_workers_of_another_user_may_write() -> None:
         pytest.skip("only root can start workers as somebody else")
     owner = pwd.getpwnam("nobody")
     script = (
-        "import os; from flask_ops.metrics import store_folder; store_folder.make(); "
-        f"store_folder.give_to({owner.pw_uid}, {owner.pw_gid}); os.setgid({owner.pw_gid}); os.setuid({owner.pw_uid}); "
+        "import os; from flask_ops.metrics.store import STORE; STORE.make(); "
+        f"STORE.give_to({owner.pw_uid}, {owner.pw_gid}); os.setgid({owner.pw_gid}); os.setuid({owner.pw_uid}); "
         "from prometheus_client import Counter; Counter('a', 'A.').inc(); print('counted')"
     )
     with tempfile.TemporaryDirectory() as place:

@@ -14,7 +14,7 @@ from flask_ops.core import multiprocess
 from flask_ops.health import Result, Status, readiness
 from flask_ops.health.engine import Health
 from flask_ops.health.readiness import Readiness
-from flask_ops.metrics import store
+from flask_ops.metrics.store import STORE
 
 
 class HealthMetrics:
@@ -93,8 +93,8 @@ class HealthMetrics:
             if result.status is not Status.STARTING:
                 self._up.labels(result.name).set(0 if result.status is Status.DOWN else 1)
                 self._seconds.labels(result.name).set(result.seconds)
-        if multiprocess.is_shared() and (results != self._published or store.identity() != self._owner):
-            self._owner = store.identity()
+        if multiprocess.is_shared() and (results != self._published or STORE.identity() != self._owner):
+            self._owner = STORE.identity()
             readiness.publish(multiprocess.directory(), self._owner, results)
             self._published = results
 

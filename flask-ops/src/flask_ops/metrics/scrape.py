@@ -6,7 +6,6 @@ import gzip
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -37,10 +36,8 @@ def render(
     seconds = time.perf_counter() - begin
     duration = GaugeMetricFamily("service_scrape_duration_seconds", "Time this scrape took to collect.", value=seconds)
     metrics.setdefault(duration.name, duration)
-    registry = CollectorRegistry()
-    registry.register(_Collected(_restricted(metrics.values(), names) if names else list(metrics.values())))
     encode, content_type = choose_encoder(_preferred(accept))
-    body = encode(registry)
+    body = encode(_Collected(_restricted(metrics.values(), names) if names else list(metrics.values())))
     headers = [("Content-Type", content_type), ("Cache-Control", "no-store"), ("Vary", "Accept, Accept-Encoding")]
     if parse_accept_header(accept_encoding).quality("gzip") > 0:
         body = gzip.compress(body, compresslevel=1)
@@ -48,11 +45,11 @@ def render(
     return body, headers
 
 
-def from_sources(sources: Iterable[Collector]) -> dict[str, Metric]:
+def from_sources(sources: Iterable[Callable[[], Iterable[Metric]]]) -> dict[str, Metric]:
     """Return the metrics of all sources by name. If two have the same name, the first one counts."""
     metrics: dict[str, Metric] = {}
     for source in sources:
-        for metric in source.collect():
+        for metric in source():
             metrics.setdefault(metric.name, metric)
     return metrics
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from flask_ops.cli.check.deployment import Deployment
 from flask_ops.cli.findings import Finding, error, note, ok, warning
 from flask_ops.core import disk, multiprocess
-from flask_ops.metrics import store_layout
+from flask_ops.metrics import store_files
 
 _IN_MEMORY = {"tmpfs", "ramfs", "devtmpfs"}
 _BYTES_A_PROCESS = 2**20
@@ -71,7 +71,7 @@ def _store(deployment: Deployment, chosen: Path | None) -> Iterator[Finding]:
 
 
 def _foreign_files(folder: Path) -> Iterator[Finding]:
-    doomed = {path.name for path in folder.glob("*") if store_layout.is_ours(path)}
+    doomed = {path.name for path in folder.glob("*") if store_files.is_ours(path)}
     if doomed and not (folder / _OURS).exists():
         yield warning(
             "store",

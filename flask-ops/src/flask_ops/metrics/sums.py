@@ -1,4 +1,4 @@
-"""The reader of the store. It moves damaged files aside, so that the scrape succeeds.
+"""The sums over all files of the store. Files that cannot be read are set aside, so that the scrape succeeds.
 
 prometheus_client's own reader raises for an empty, truncated or damaged file, at every scrape from then on. It can also
 loop for ever on a damaged file.
@@ -20,9 +20,8 @@ from typing import Any
 import structlog
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
-from prometheus_client.registry import Collector
 
-from flask_ops.metrics import slots, store_layout
+from flask_ops.metrics import slots, store_files
 
 _integer = struct.Struct("i").unpack_from
 _two_doubles = struct.Struct("dd").unpack_from
@@ -32,8 +31,6 @@ _NEW_SECONDS = 5
 """A new file is empty for a moment. An older empty file was left by a killed process."""
 _MAX_KEYS = 100_000
 
-_stuck: set[Path] = set()
-"""Damaged files that could not be set aside. Each is logged and counted once."""
 _keys: dict[bytes, tuple[str, str, tuple[tuple[str, str], ...], str]] = {}
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -42,42 +39,46 @@ class DamagedFileError(ValueError):
     """The file does not have prometheus_client's format."""
 
 
-class StoreCollector(Collector):
-    """Collector of the sums over all processes that share a store."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    def collect(self) -> Iterable[Metric]:
-        """Yield the sums, and the number of damaged files."""
-        metrics: dict[str, Metric] = {}
-        for path in store_layout.files(self._directory):
-            kind, _, rest = path.stem.partition("_")
-            mode, _, owner = rest.rpartition("_")
-            if kind == "gauge" and owner.startswith(slots.STRAY):
-                continue  # a process that a worker forked starts with all gauges at 0; only its counts are valid
-            key: Any
-            for key, value, timestamp in read(path) or ():
-                metric_name, name, labels, help_text = key
-                metric = metrics.get(metric_name)
-                if metric is None:
-                    metric = metrics[metric_name] = Metric(metric_name, help_text, kind)
-                if kind == "gauge":
-                    metric._multiprocess_mode = mode  # type: ignore[attr-defined] # as prometheus_client sets it
-                    with_owner: Any = (*labels, ("pid", owner))
-                    metric.add_sample(name, with_owner, value, timestamp)
-                else:
-                    metric.add_sample(name, labels, value)
-        # prometheus_client combines the values of several processes: the way depends on type and mode.
-        yield from MultiProcessCollector._accumulate_metrics(metrics, accumulate=True)
-        damaged = len(store_layout.set_aside(self._directory)) + len(_stuck)
-        yield CounterMetricFamily(
-            "service_metrics_store_errors", "Files of the metrics store that could not be read.", value=damaged
-        )
+def collect(directory: Path) -> Iterable[Metric]:
+    """Yield the sums over all processes that share the store, and the number of damaged files."""
+    metrics: dict[str, Metric] = {}
+    for path in store_files.metrics_in(directory):
+        kind, _, rest = path.stem.partition("_")
+        mode, _, owner = rest.rpartition("_")
+        if kind == "gauge" and owner.startswith(slots.STRAY):
+            continue  # a process that a worker forked starts with all gauges at 0; only its counts are valid
+        key: Any
+        for key, value, timestamp in read(path):
+            metric_name, name, labels, help_text = key
+            metric = metrics.get(metric_name)
+            if metric is None:
+                metric = metrics[metric_name] = Metric(metric_name, help_text, kind)
+            if kind == "gauge":
+                metric._multiprocess_mode = mode  # type: ignore[attr-defined] # as prometheus_client sets it
+                with_owner: Any = (*labels, ("pid", owner))
+                metric.add_sample(name, with_owner, value, timestamp)
+            else:
+                metric.add_sample(name, labels, value)
+    # prometheus_client combines the values of several processes: the way depends on type and mode.
+    yield from MultiProcessCollector._accumulate_metrics(metrics, accumulate=True)
+    yield CounterMetricFamily(
+        "service_metrics_store_errors",
+        "Files of the metrics store that could not be read.",
+        value=len(store_files.set_aside_in(directory)),
+    )
 
 
-def read(path: Path) -> list[tuple[Any, float, float]] | None:
-    """Return key, value and timestamp of each entry; None for a file that is new, gone or set aside.
+def total(directory: Path, name: str, owners: Collection[str] | None = None) -> float:
+    """Return the sum of all samples called ``name``, of all owners or only of ``owners``."""
+    found = 0.0
+    for path in store_files.metrics_in(directory):
+        if owners is None or store_files.owner_of(path) in owners:
+            found += sum(value for (_, sample, _, _), value, _ in read(path) if sample == name)
+    return found
+
+
+def read(path: Path) -> list[tuple[Any, float, float]]:
+    """Return key, value and timestamp of each entry; none for a file that is new, gone or damaged. Set aside the last.
 
     Raises OSError if this process has no descriptor or memory left. Then the file is not at fault.
     """
@@ -85,25 +86,15 @@ def read(path: Path) -> list[tuple[Any, float, float]] | None:
         data = path.read_bytes()
         if data[:_HEADER].strip(b"\0"):
             return list(_entries(data))
-        if len(data) >= _HEADER or time.time() - path.stat().st_mtime < _NEW_SECONDS:
-            return None
-        raise DamagedFileError("the file is empty")
+        if len(data) < _HEADER and time.time() - path.stat().st_mtime >= _NEW_SECONDS:
+            raise DamagedFileError("the file is empty")
     except FileNotFoundError:  # live gauges of a worker that has just ended
-        return None
+        pass
     except (DamagedFileError, OSError) as error:
         if isinstance(error, OSError) and error.errno in _SHORTAGES:
             raise  # without this file the sums would be wrong
         _set_aside(path, error)
-        return None
-
-
-def total(directory: Path, name: str, owners: Collection[str] | None = None) -> float:
-    """Return the sum of all samples called ``name``, of all owners or only of ``owners``."""
-    found = 0.0
-    for path in store_layout.files(directory):
-        if owners is None or path.stem.rpartition("_")[2] in owners:
-            found += sum(value for (_, sample, _, _), value, _ in read(path) or () if sample == name)
-    return found
+    return []
 
 
 def _entries(data: bytes) -> Iterator[tuple[Any, float, float]]:
@@ -137,15 +128,11 @@ def _parse(key: bytes) -> tuple[str, str, tuple[tuple[str, str], ...], str]:
 
 
 def _set_aside(path: Path, error: Exception) -> None:
-    target = path.parent / store_layout.DAMAGED
     try:
-        target.mkdir(mode=0o700, exist_ok=True)
-        path.rename(target / f"{time.time_ns()}-{path.name}")
+        path.rename(path.with_name(f"damaged-{time.time_ns()}-{path.name}"))
     except FileNotFoundError:  # a concurrent scrape has set it aside and logged it
         return
     except OSError as reason:
-        if path not in _stuck:
-            _stuck.add(path)
-            _log.error("failed to set aside damaged metrics file", file=path.name, reason=str(reason))
+        _log.error("failed to set aside damaged metrics file", file=path.name, reason=str(reason))
         return
     _log.error("damaged metrics file set aside", file=path.name, reason=str(error))
