@@ -164,18 +164,6 @@ def _occupied(server: Server, count: int) -> str:
     return text if value(text, "sample_occupied") == count else ""
 
 
-def test_requests_in_flight_and_stuck_ones(tmp_path: Path) -> None:
-    with serve("gunicorn", tmp_path, {"SERVICE_REQUEST_TIMEOUT": "0.5"}) as server:
-        release = tmp_path / "release"
-        threads = ask_meanwhile(server, f"/slow?s=60&until={release}", 3)
-        wait_until(lambda: value(scrape(server), "service_requests_stuck") == 3, "three stuck requests")
-        assert value(scrape(server), "service_requests_in_flight") >= 3  # the scrape itself is one
-        release.touch()
-        for thread in threads:
-            thread.join(DEADLINE)
-        wait_until(lambda: value(scrape(server), "service_requests_stuck") == 0, "none any more")
-
-
 def test_capacity_is_what_the_server_was_told(tmp_path: Path) -> None:
     with serve("gunicorn", tmp_path, options=["--threads=3"]) as server:
         wait_until(lambda: value(scrape(server), "service_worker_threads") == 6, "two workers of three threads")

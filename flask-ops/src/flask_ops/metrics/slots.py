@@ -83,12 +83,9 @@ def hold_shared(path: Path, *, if_unused: Callable[[], None]) -> int:
     return descriptor
 
 
-def is_free(path: Path, *, if_missing: bool) -> bool:
-    """Tell whether no process holds the lock ``path``."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return if_missing
+def is_free(path: Path) -> bool:
+    """Tell whether no process holds the lock ``path``. Raises FileNotFoundError if it does not exist."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         return _lock(descriptor, fcntl.LOCK_EX)
     finally:

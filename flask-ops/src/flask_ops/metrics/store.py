@@ -182,7 +182,7 @@ class Store:
                 return
             os.close(in_use)
             with contextlib.suppress(OSError):  # it is gone, or belongs to the former user of this process
-                if owned and slots.is_free(path / _LOCK, if_missing=True):  # otherwise the next master uses it
+                if owned and slots.is_free(path / _LOCK):  # otherwise the next master uses it
                     shutil.rmtree(path, ignore_errors=True)
                     return
                 for name in {str(owner), *self._held}:  # other processes would continue to sum these
@@ -241,11 +241,8 @@ def _new_folder(loader: int | None) -> tuple[Path, int]:
 def _remove_abandoned(temporary: Path) -> None:
     """Remove the stores of killed servers. Otherwise each of them would fill the disk a little more."""
     for path in temporary.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):  # another starting server was faster
+        with contextlib.suppress(OSError):  # another starting server was faster, or the folder has no lock
             status = path.lstat()
-            if not stat.S_ISDIR(status.st_mode) or os.geteuid() not in {0, status.st_uid}:
-                continue
-            if slots.is_free(path / _LOCK, if_missing=False):
+            is_mine = stat.S_ISDIR(status.st_mode) and os.geteuid() in {0, status.st_uid}
+            if is_mine and slots.is_free(path / _LOCK):
                 shutil.rmtree(path, ignore_errors=True)
-            elif not (path / _LOCK).exists():
-                path.rmdir()  # its server was killed early; a folder with files is not ours, and rmdir() fails

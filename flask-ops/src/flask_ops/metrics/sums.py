@@ -14,6 +14,7 @@ import json
 import struct
 import time
 from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,8 @@ _HEADER = 8
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _NEW_SECONDS = 5
 """A new file is empty for a moment. An older empty file was left by a killed process."""
-_MAX_KEYS = 100_000
 
-_keys: dict[bytes, tuple[str, str, tuple[tuple[str, str], ...], str]] = {}
 _log = structlog.stdlib.get_logger(__name__)
-
-
-class DamagedFileError(ValueError):
-    """The file does not have prometheus_client's format."""
 
 
 def collect(directory: Path) -> Iterable[Metric]:
@@ -87,10 +82,10 @@ def read(path: Path) -> list[tuple[Any, float, float]]:
         if data[:_HEADER].strip(b"\0"):
             return list(_entries(data))
         if len(data) < _HEADER and time.time() - path.stat().st_mtime >= _NEW_SECONDS:
-            raise DamagedFileError("the file is empty")
+            raise ValueError("the file is empty")
     except FileNotFoundError:  # live gauges of a worker that has just ended
         pass
-    except (DamagedFileError, OSError) as error:
+    except (ValueError, OSError) as error:
         if isinstance(error, OSError) and error.errno in _SHORTAGES:
             raise  # without this file the sums would be wrong
         _set_aside(path, error)
@@ -99,32 +94,28 @@ def read(path: Path) -> list[tuple[Any, float, float]]:
 
 def _entries(data: bytes) -> Iterator[tuple[Any, float, float]]:
     if len(data) < _HEADER:
-        raise DamagedFileError("the file ends in its header")
+        raise ValueError("the file ends in its header")
     used = _integer(data, 0)[0]
     if not _HEADER <= used <= len(data):
-        raise DamagedFileError(f"{used} bytes are said to be used of {len(data)}")
+        raise ValueError(f"{used} bytes are said to be used of {len(data)}")
     position = _HEADER
     while position < used:
         length = _integer(data, position)[0]
         end = position + 4 + length + 8 - (length + 4) % 8
         if length <= 0 or end + 16 > used:
-            raise DamagedFileError(f"an entry of {length} bytes at {position}")
+            raise ValueError(f"an entry of {length} bytes at {position}")
         value, timestamp = _two_doubles(data, end)
         yield _parse(data[position + 4 : position + 4 + length]), value, timestamp
         position = end + 16
 
 
+@lru_cache(maxsize=100_000)
 def _parse(key: bytes) -> tuple[str, str, tuple[tuple[str, str], ...], str]:
-    parsed = _keys.get(key)
-    if parsed is None:
-        try:
-            metric_name, name, labels, help_text = json.loads(key)
-            parsed = (str(metric_name), str(name), tuple(sorted(labels.items())), str(help_text))
-        except (ValueError, TypeError, AttributeError) as error:
-            raise DamagedFileError("a key is not the JSON it should be") from error
-        if len(_keys) < _MAX_KEYS:
-            _keys[key] = parsed
-    return parsed
+    try:
+        metric_name, name, labels, help_text = json.loads(key)
+        return str(metric_name), str(name), tuple(sorted(labels.items())), str(help_text)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError("a key is not the JSON it should be") from error
 
 
 def _set_aside(path: Path, error: Exception) -> None:

@@ -74,7 +74,7 @@ class Runtime:
 
     def collect(self) -> dict[str, Metric]:
         """Publish the metrics of this process, then return those of all processes."""
-        self._pulse.try_to_beat()
+        self._pulse.beat()
         return scrape.from_sources(self._sources)
 
     def observe(self, app: Any) -> WSGIApplication:
