@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from flask_ops.health import Check, Checks, Status, engine
 from flask_ops.health.engine import Health, Runner
@@ -251,21 +252,13 @@ def test_forgotten_parentheses_are_an_error() -> None:
 
 
 def test_a_check_that_comes_too_late_is_told() -> None:
-    program = """
-from flask_ops.health import Checks
-from flask_ops.health.engine import Health
-from flask_ops.core.settings import Settings
-from flask_ops.ops.startup import start
+    checks = Checks()
+    checks.add("early")(list)
+    Health(checks)
+    with capture_logs() as lines:
+        checks.add("late")(list)
 
-start(Settings, {})
-checks = Checks()
-checks.add("early")(list)
-health = Health(checks)
-checks.add("late")(list)
-"""
-    (line,) = run(program)
-
-    assert ("readiness check added too late", "late") == (line["event"], line["check"])
+    assert [("readiness check added too late", "late")] == [(line["event"], line["check"]) for line in lines]
 
 
 def test_checks_are_declared_by_a_decorator() -> None:
@@ -379,48 +372,23 @@ def test_two_checks_of_one_name_are_refused() -> None:
         Health([Check("database", list), Check("cache", list), Check("database", dict)])
 
 
-def run(program: str) -> list[dict[str, Any]]:
-    """Run a program in its own process, and return the lines that it logged."""
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
 def test_only_news_is_logged() -> None:
     """A dependency that stays away does not fill the log. A line has the check, the reason and the duration."""
-    program = """
-import threading
-from flask_ops.health import Check
-from flask_ops.health.engine import Health
-from flask_ops.core.settings import Settings
-from flask_ops.ops.startup import start
+    gone = OSError("gone")
+    answers = [None, None, gone, None, gone, KeyError("gone"), gone, gone, None, None, None]
+    left = iter(answers)
 
-start(Settings, {"SERVICE_LOG_LEVEL": "debug"})
-gone = OSError("gone")
-answers = iter([None, None, gone, None, gone, KeyError("gone"), gone, gone, None, None, None])
-done = threading.Event()
+    def probe() -> None:
+        error = next(left)
+        if error is not None:
+            raise error
 
-def probe():
-    try:
-        error = next(answers)
-    except StopIteration:
-        done.set()
-        threading.Event().wait()
-    if error:
-        raise error
+    check = Runner(Check("database", probe, timeout=60), lambda _name: Status.STARTING)
+    with capture_logs() as lines:
+        for _ in answers:
+            check.run()
 
-health = Health([Check("database", probe, timeout=60, interval=0.001)])
-health.start()
-assert done.wait(30)
-"""
-    lines = run(program)
-    expected = [
+    assert [(line["log_level"], line["event"], line["status"], line.get("reason")) for line in lines] == [
         ("debug", "readiness check passed", "ok", None),
         ("warning", "readiness check failed", "ok", "OSError: gone"),
         ("info", "readiness check passed again", "ok", None),
@@ -428,41 +396,23 @@ assert done.wait(30)
         ("error", "readiness check is down", "down", "OSError: gone"),
         ("info", "readiness check is up again", "ok", None),
     ]
-
-    assert expected == [(line["level"], line["event"], line["status"], line.get("reason")) for line in lines]
-    assert all("database" in line["check"] for line in lines)
+    assert {"database"} == {line["check"] for line in lines}
     assert all(0 <= line["duration_ms"] < 1000 for line in lines)
 
 
-@pytest.mark.system
 def test_an_answer_that_came_too_late_is_logged_as_such() -> None:
     """The line has the duration in milliseconds. The late result itself is ignored."""
-    program = """
-import threading
-from flask_ops.health import Check
-from flask_ops.health.engine import Health
-from flask_ops.core.settings import Settings
-from flask_ops.ops.startup import start
 
-start(Settings, {})
-calls = []
-done = threading.Event()
+    def probe() -> None:
+        threading.Event().wait(0.1)
+        raise OSError("gone")
 
-def probe():
-    calls.append(1)
-    if len(calls) > 1:
-        done.set()
-        threading.Event().wait()
-    threading.Event().wait(0.1)
-    raise OSError
+    check = Runner(Check("database", probe, timeout=0.01), lambda _name: Status.STARTING)
+    with capture_logs() as lines:
+        check.run()
 
-health = Health([Check("database", probe, timeout=0.01, interval=0.001)])
-health.start()
-assert done.wait(30)
-"""
-    (line,) = run(program)
-
-    assert ("error", "down", "timed out") == (line["level"], line["status"], line["reason"])
+    (line,) = lines
+    assert ("error", "down", "timed out") == (line["log_level"], line["status"], line["reason"])
     assert 90 < line["duration_ms"] < 60_000
 
 
@@ -504,6 +454,8 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 reaches(Status.OK)
 os._exit(0)
 """
-    expected = ["ok", "down"]
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=True
+    )
 
-    assert expected == [line["status"] for line in run(program)]
+    assert ["ok", "down"] == [json.loads(line)["status"] for line in done.stdout.splitlines()]
