@@ -16,7 +16,7 @@ from gunicorn.config import Config
 from gunicorn.workers.gthread import PollableMethodQueue, TConn
 
 from flask_ops.core import multiprocess
-from flask_ops.metrics import store
+from flask_ops.metrics.store import STORE
 from flask_ops.servers.gunicorn import stuck_worker
 from flask_ops.servers.gunicorn.serving_threads import ServingThreads
 from flask_ops.servers.gunicorn.worker import ServiceWorker
@@ -118,7 +118,7 @@ def test_who_waits_is_answered_and_the_master_is_told(
     worker: Worker, kills: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(multiprocess.VARIABLE, str(tmp_path))
-    monkeypatch.setattr(store, "identity", lambda: "7")
+    monkeypatch.setattr(STORE, "identity", lambda: "7")
     ours, theirs = socket.socketpair()
     theirs.sendall(b"GET / HTTP/1.1\r\n\r\n")
     worker.tpool.submit(TConn(Config(), ours, ("192.0.2.1", 1), ""))

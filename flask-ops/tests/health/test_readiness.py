@@ -6,6 +6,7 @@ import os
 import signal
 import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,30 +21,29 @@ from flask_ops.web.health_answer import UnknownCheckError, answer
 from tests.process import wait_until
 from tests.servers import serve
 
-OK, DOWN, STARTING = Status.OK, Status.DOWN, Status.STARTING
+OK, DOWN, STARTING, DEGRADED = Status.OK, Status.DOWN, Status.STARTING, Status.DEGRADED
 
 
 def result(name: str, status: Status, *, critical: bool = True, **more: Any) -> Result:
     return Result(name, status, critical=critical, **more)
 
 
-@pytest.mark.parametrize(
-    ("workers", "expected"),
-    [
+def test_the_worst_that_a_worker_says_of_a_critical_check_counts() -> None:
+    cases: list[tuple[list[list[Result]], Status]] = [
         ([], STARTING),
         ([[]], OK),
         ([[result("a", OK)], [result("a", OK)]], OK),
         ([[result("a", OK)], [result("a", DOWN)]], DOWN),
         ([[result("a", STARTING)]], STARTING),
         ([[result("a", OK)], [result("a", STARTING)]], OK),
-        ([[result("a", OK), result("b", DOWN, critical=False)]], Status.DEGRADED),
+        ([[result("a", OK), result("b", DOWN, critical=False)]], DEGRADED),
         ([[result("a", OK), result("b", STARTING, critical=False)]], OK),
         ([[result("a", DOWN), result("b", DOWN, critical=False)]], DOWN),
+        ([[result("b", DOWN, critical=False), result("a", DOWN)]], DOWN),
         ([[result("a", DOWN), result("b", STARTING)]], DOWN),
-    ],
-)
-def test_the_worst_that_a_worker_says_of_a_critical_check_counts(workers: list[list[Result]], expected: Status) -> None:
-    assert expected is combine(workers).status
+    ]
+    for workers, expected in cases:
+        assert expected is combine(workers).status, workers
 
 
 def test_a_check_that_is_excluded_does_not_count() -> None:
@@ -62,12 +62,12 @@ def test_what_processes_publish_is_put_together_again(tmp_path: Path) -> None:
     assert Readiness(DOWN, {"a": failed}) == of_workers(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage", b"[1]", b'[{"name": "a"}]', b'[{"status": "odd", "name": "a"}]'])
-def test_a_damaged_file_costs_no_answer(content: bytes, tmp_path: Path) -> None:
+def test_a_damaged_file_costs_no_answer(tmp_path: Path) -> None:
     publish(tmp_path, "1", [result("a", OK)])
-    (tmp_path / "readiness_2.json").write_bytes(content)
+    for content in (b"", b"garbage", b"[1]", b'[{"name": "a"}]', b'[{"status": "odd", "name": "a"}]'):
+        (tmp_path / "readiness_2.json").write_bytes(content)
 
-    assert OK is of_workers(tmp_path).status
+        assert OK is of_workers(tmp_path).status, content
 
 
 def end(directory: Path, owner: str) -> None:
@@ -103,28 +103,24 @@ def test_results_of_a_leaving_worker_count_until_a_newer_one_has_any(tmp_path: P
     assert DOWN is of_workers(tmp_path, leaving=["2"]).status
 
 
-def test_a_check_that_is_new_has_no_predecessor(tmp_path: Path) -> None:
-    publish(tmp_path, "1", [result("a", OK, ended=time.monotonic())])
-    end(tmp_path, "1")
-    publish(tmp_path, "2", [result("a", STARTING), result("b", STARTING)])
+def test_only_a_recent_result_of_the_same_check_counts_before_the_first_new_one(tmp_path: Path) -> None:
+    now, new = time.monotonic(), result("a", STARTING)
+    cases = [
+        ("a new check has no predecessor", result("a", OK, ended=now), [new, result("b", STARTING)], STARTING),
+        (
+            "the new code decides if it is critical",
+            result("a", DOWN, ended=now),
+            [replace(new, critical=False)],
+            DEGRADED,
+        ),
+        ("it is too old", result("a", OK, ended=now - REMEMBERED_SECONDS), [new], STARTING),
+    ]
+    for why, before, after, expected in cases:
+        publish(tmp_path, "1", [before])
+        end(tmp_path, "1")
+        publish(tmp_path, "2", after)
 
-    assert STARTING is of_workers(tmp_path).status
-
-
-def test_the_new_code_decides_if_a_check_is_critical(tmp_path: Path) -> None:
-    publish(tmp_path, "1", [result("a", DOWN, ended=time.monotonic())])
-    end(tmp_path, "1")
-    publish(tmp_path, "2", [result("a", STARTING, critical=False)])
-
-    assert Status.DEGRADED is of_workers(tmp_path).status
-
-
-def test_what_was_known_long_ago_does_not_count(tmp_path: Path) -> None:
-    publish(tmp_path, "1", [result("a", OK, ended=time.monotonic() - REMEMBERED_SECONDS)])
-    end(tmp_path, "1")
-    publish(tmp_path, "2", [result("a", STARTING)])
-
-    assert STARTING is of_workers(tmp_path).status
+        assert expected is of_workers(tmp_path).status, why
 
 
 def test_a_worker_without_results_is_not_remembered(tmp_path: Path) -> None:
@@ -164,22 +160,22 @@ def test_without_more_words_it_is_the_status_alone() -> None:
     assert ("application/json", "no-store") == (headers["Content-Type"], headers["Cache-Control"])
 
 
-@pytest.mark.parametrize("query", ["verbose", "verbose=1", "verbose=&x=y"])
-def test_verbose_shows_each_check(query: str) -> None:
-    _, body, _ = ask(query)
+def test_verbose_shows_each_check() -> None:
+    for query in ("verbose", "verbose=1", "verbose=&x=y"):
+        checks = ask(query)[1]["checks"]
 
-    assert ("ok", True, 12.5) == tuple(body["checks"]["a"][key] for key in ("status", "critical", "duration_ms"))
-    assert ("down", False, "timed out", 4, 1000.0) == tuple(
-        body["checks"]["b"][key] for key in ("status", "critical", "reason", "failures", "duration_ms")
-    )
-    assert body["checks"]["a"]["age_seconds"] >= 0
-    assert "reason" not in body["checks"]["a"]
+        assert ("ok", True, 12.5) == tuple(checks["a"][key] for key in ("status", "critical", "duration_ms"))
+        assert ("down", False, "timed out", 4, 1000.0) == tuple(
+            checks["b"][key] for key in ("status", "critical", "reason", "failures", "duration_ms")
+        )
+        assert checks["a"]["age_seconds"] >= 0
+        assert "reason" not in checks["a"]
 
 
-@pytest.mark.parametrize("query", ["exclude=c", "exclude=a&exclude=c", "exclude=a,c"])
-def test_excluding_what_does_not_exist_is_the_clients_fault(query: str) -> None:
-    with pytest.raises(UnknownCheckError, match=r"called c, only a, b"):
-        ask(query)
+def test_excluding_what_does_not_exist_is_the_clients_fault() -> None:
+    for query in ("exclude=c", "exclude=a&exclude=c", "exclude=a,c"):
+        with pytest.raises(UnknownCheckError, match=r"called c, only a, b"):
+            ask(query)
 
 
 @pytest.mark.parametrize("name", ["gunicorn", "waitress", "uwsgi"])

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
-from prometheus_client.registry import Collector
 
 from flask_ops.core.address import Address
 from flask_ops.core.http import Request, Response
@@ -26,6 +25,7 @@ from flask_ops.management.listener import Listener
 from flask_ops.management.routes import Management
 from flask_ops.metrics.requests import DURATION_BUCKETS, RequestMetrics
 from flask_ops.metrics.scrape import from_sources
+from flask_ops.metrics.sources import Source
 from service import __version__
 from tests.management.chromium import Browser, Tab, chromium
 from tests.ports import free_port
@@ -72,7 +72,7 @@ class Stage:
         self.fault: str | None = None
         self.is_broken = False
         self.readiness = Readiness(Status.OK, {})
-        self.sources: list[Collector] = []
+        self.sources: list[Source] = []
         self.restart()
         settings = Settings.from_environ({"SERVICE_NAME": "stage"})
         self._management = Management(
@@ -91,7 +91,7 @@ class Stage:
         self.requests = RequestMetrics(registry)
         for name, number in (("worker_threads", 8), ("requests_in_flight", 5), ("requests_stuck", 1)):
             Gauge(f"service_{name}", "A sample.", registry=registry).set(number)
-        self.sources[:] = [registry]
+        self.sources[:] = [registry.collect]
 
     def served(self, route: str, status: int = 200, seconds: float = 0.02, times: int = 1) -> None:
         """Count requests."""

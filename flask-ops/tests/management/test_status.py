@@ -18,7 +18,7 @@ from tests.servers import PROCESSES, serve
 
 
 def document(registry: CollectorRegistry, fault: str | None = None) -> Any:
-    metrics = from_sources([registry]).values()
+    metrics = from_sources([registry.collect]).values()
     return status.document(
         Settings.from_environ({}), metrics, server="gunicorn", fault=fault, readiness={"status": "ok"}
     )
@@ -50,8 +50,8 @@ def test_metrics_of_the_applications_own_exporter_are_left_out() -> None:
     RequestMetrics(registry).observe("GET", "/items", 200, 0.02, exception=False)
     Counter("flask_http_request", "Total.", ["method", "status"], registry=own).labels("GET", "200").inc()
     Histogram("flask_http_request_duration_seconds", "Time.", ["path"], registry=own).labels("/items").observe(1)
-    metrics = from_sources([registry])
-    for name, other in from_sources([own]).items():
+    metrics = from_sources([registry.collect])
+    for name, other in from_sources([own.collect]).items():
         metrics[name].samples += other.samples  # as in the sums over all processes
 
     found = status.document(

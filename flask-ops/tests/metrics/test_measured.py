@@ -11,19 +11,16 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
-import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.copies import copy_service
 from tests.exposition import scrape, value
-from tests.ports import free_port
-from tests.process import BIN, DEADLINE, PROJECT, Server, clean_environ, running, wait_until
+from tests.process import BIN, DEADLINE, Server, running, wait_until
 from tests.programs import require
 from tests.servers import serve
 
@@ -164,18 +161,6 @@ def _occupied(server: Server, count: int) -> str:
     return text if value(text, "sample_occupied") == count else ""
 
 
-def test_requests_in_flight_and_stuck_ones(tmp_path: Path) -> None:
-    with serve("gunicorn", tmp_path, {"SERVICE_REQUEST_TIMEOUT": "0.5"}) as server:
-        release = tmp_path / "release"
-        threads = ask_meanwhile(server, f"/slow?s=60&until={release}", 3)
-        wait_until(lambda: value(scrape(server), "service_requests_stuck") == 3, "three stuck requests")
-        assert value(scrape(server), "service_requests_in_flight") >= 3  # the scrape itself is one
-        release.touch()
-        for thread in threads:
-            thread.join(DEADLINE)
-        wait_until(lambda: value(scrape(server), "service_requests_stuck") == 0, "none any more")
-
-
 def test_capacity_is_what_the_server_was_told(tmp_path: Path) -> None:
     with serve("gunicorn", tmp_path, options=["--threads=3"]) as server:
         wait_until(lambda: value(scrape(server), "service_worker_threads") == 6, "two workers of three threads")
@@ -222,47 +207,6 @@ def test_garbage_collections_only_grow_though_workers_come_and_go(tmp_path: Path
         for _ in range(20):
             with contextlib.suppress(OSError):
                 assert value(scrape(server), "python_gc_collections_total", generation="0") >= before
-
-
-def test_lines_that_cannot_be_written_are_counted(tmp_path: Path) -> None:
-    with serve_blindly(tmp_path) as port:
-        for _ in range(5):
-            assert 200 == get(port, "/")[0]
-        wait_until(lambda: value(get(port, "/metrics")[1], "service_log_lines_dropped_total") >= 5, "dropped lines")
-
-
-@contextlib.contextmanager
-def serve_blindly(directory: Path) -> Iterator[int]:
-    """Serve with a full standard output, so that no line reports the port."""
-    port = free_port()
-    env = {
-        **clean_environ(),
-        "SERVICE_BIND": f"127.0.0.1:{port}",
-        "SERVICE_MANAGEMENT_BIND": "",
-        "TMPDIR": str(directory),
-    }
-    with Path("/dev/full").open("wb") as full:
-        process = subprocess.Popen([BIN / "gunicorn"], cwd=PROJECT, env=env, stdout=full, stderr=full)
-    try:
-        wait_until(lambda: get(port, "/healthz")[0] == 200, "it answers")
-        yield port
-    finally:
-        for child in psutil.Process(process.pid).children():
-            child.kill()
-        process.kill()
-        process.wait(DEADLINE)
-
-
-def get(port: int, path: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        return response.status, response.read().decode()
-    except OSError:
-        return 0, ""
-    finally:
-        connection.close()
 
 
 def test_a_scrape_can_be_compressed_and_restricted(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def test_it_is_reported_once_with_its_stack_and_goes_on(name: str, tmp_path: Pat
         with asking(server, f"/slow?s=60&until={release}") as statuses:
             report = server.line("request is stuck")
             wait_until(lambda: metric(server, "service_requests_stuck") == 1, "the gauge")
+            assert 1 == metric(server, "service_requests_in_flight")
             release.touch()
 
         assert [200] == statuses

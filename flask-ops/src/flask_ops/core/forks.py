@@ -7,7 +7,7 @@ parent's files.
 - Before the fork and in the parent as well: ``core.fork_gate``, ``metrics.store_files``,
   ``servers.gunicorn.early_signals`` and ``servers.gunicorn.raw_output``.
 - In a worker of Gunicorn: ``Master.after_fork``. In a trial of new code: ``ReloadTrial``. In a worker of uWSGI, which
-  runs no fork hooks of Python: ``servers.uwsgi.in_each_worker``. Under other servers: ``store.serve``, at the first
+  runs no fork hooks of Python: ``servers.uwsgi.in_each_worker``. Under other servers: ``Store.serve``, at the first
   request.
 - Threads do not survive a fork. ``Runtime.start`` starts them in each process that serves.
 """

@@ -1,19 +1,31 @@
-"""The background runs of the readiness checks of one process. No probe waits for a dependency."""
+"""The background runs of the readiness checks of one process. Without them, each probe would wait for dependencies."""
 
 from __future__ import annotations
 
 import os
+import random
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
+from inspect import isawaitable, iscoroutine
+from weakref import ref
+
+import structlog
 
 from flask_ops.core import background
 from flask_ops.health import Check, Result, Status
-from flask_ops.health.runner import Runner
 
+JITTER = 0.1
+"""Random variation of an interval, as a share of it, so that the workers do not query a dependency all at once."""
+TIMED_OUT = "timed out"
+OVERDUE = "overdue"
+OVERDUE_SECONDS = 10.0
+"""A result expires this long after two intervals and the timeout of its check."""
 
-def _alone(_name: str) -> Status:
-    return Status.STARTING
+_random = random.SystemRandom()  # differs between forked workers, and leaves the application's random numbers alone
+_log = structlog.stdlib.get_logger(__name__)
 
 
 class Health:
@@ -22,9 +34,13 @@ class Health:
     ``others`` returns the status of a check in other workers, STARTING if they have no result.
     """
 
-    def __init__(self, checks: Iterable[Check] = (), others: Callable[[str], Status] = _alone) -> None:
-        self._runners = [Runner(check, others) for check in checks]
-        names = [runner.check.name for runner in self._runners]
+    def __init__(
+        self, checks: Iterable[Check] = (), others: Callable[[str], Status] = lambda _name: Status.STARTING
+    ) -> None:
+        self._checks = list(checks)
+        self._others = others
+        self._renew()
+        names = [check.name for check in self._checks]
         if len(set(names)) < len(names):
             raise ValueError(f"two readiness checks have the same name: {', '.join(sorted(names))}")
         self.application = 0
@@ -39,21 +55,19 @@ class Health:
         with self._starting:
             if self._pid != os.getpid():
                 self._pid = os.getpid()
-                for runner in self._runners:
-                    runner.reset()
+                for runner in self._renew():
                     runner.start()
 
     def run_in_foreground(self) -> None:
         """Run each check once in this thread, if background threads are forbidden."""
         with self._starting:
             if self._pid != os.getpid() and not background.is_allowed():
-                for runner in self._runners:
-                    runner.reset()
+                for runner in self._renew():
                     runner.run()
 
     def check(self, name: str) -> Check:
         """Return the check called ``name``. Raises LookupError, which lists the existing names."""
-        checks = {runner.check.name: runner.check for runner in self._runners}
+        checks = {check.name: check for check in self._checks}
         if not checks:
             raise LookupError(f"There is no check called {name!r}: the application has no checks.")
         if name not in checks:
@@ -64,3 +78,125 @@ class Health:
         """Return the current result of each check."""
         self.start()
         return [replace(runner.result(), application=self.application) for runner in self._runners]
+
+    def _renew(self) -> list[Runner]:
+        """Forget the results: after a fork, they belong to another process."""
+        self._runners = [Runner(check, self._others) for check in self._checks]
+        return self._runners
+
+
+class Runner:
+    """Runs a check repeatedly, and keeps its current result.
+
+    A check that hangs keeps its thread, and is not started again. ``others`` returns its status in other workers.
+    """
+
+    def __init__(self, check: Check, others: Callable[[str], Status]) -> None:
+        self.check = check
+        self._others = partial(others, check.name)
+        self._result = Result(check.name, critical=check.critical)
+        self._successes = 0
+        self._started: float | None = None  # monotonic; None while the check is not running
+        self._timeouts = 0  # of the current run
+        self._lock = threading.RLock()
+
+    def start(self) -> None:
+        """Run the check as long as this object is referenced: until the process ends or, in tests, the application."""
+        threading.Thread(target=_run, args=(ref(self),), name=f"check-{self.check.name}", daemon=True).start()
+
+    def result(self) -> Result:
+        """Return the current result, which includes a late run. Do not wait."""
+        with self._lock:
+            self._count_timeouts()
+            self._doubt()
+            return self._result
+
+    def run(self) -> None:
+        """Run the check once."""
+        with self._lock:
+            self._started, self._timeouts = time.monotonic(), 0
+            started = self._started
+        error = _error_of(self.check.probe)
+        with self._lock:
+            self._count_timeouts()
+            self._started = None
+            if not self._timeouts:  # otherwise this run has already failed, so ignore its result
+                reason = None if error is None else type(error).__name__
+                self._take(reason, time.monotonic() - started, error)
+
+    def _count_timeouts(self) -> None:
+        """Count a hanging run as failed at its deadline, and again after each further interval."""
+        if self._started is None:
+            return
+        seconds = time.monotonic() - self._started
+        late = seconds - self.check.timeout
+        due = 1 + int(late / self.check.interval) if late > 0 else 0
+        while self._timeouts < due:
+            self._timeouts += 1
+            self._take(TIMED_OUT, seconds, None)
+
+    def _doubt(self) -> None:
+        """Count an expired result as down: the check no longer runs, so its state is unknown."""
+        known, check = self._result, self.check
+        if self._started is not None or not known.ended or known.reason == OVERDUE:
+            return
+        if known.age > 2 * check.interval + check.timeout + OVERDUE_SECONDS:
+            self._successes = 0
+            self._result = replace(known, status=Status.DOWN, reason=OVERDUE, failures=known.failures + 1)
+            self._tell(known, None)
+
+    def _take(self, reason: str | None, seconds: float, error: BaseException | None) -> None:
+        before = self._result
+        failures = before.failures + 1 if reason else 0
+        self._successes = 0 if reason else self._successes + 1
+        status = before.status
+        if status is Status.STARTING:
+            # One failure in a new worker must not take the service down if the check passes in other workers.
+            status = Status.DOWN if reason and self._others() is not Status.OK else Status.OK
+        elif reason and failures >= self.check.failures:
+            status = Status.DOWN
+        elif self._successes >= self.check.successes:
+            status = Status.OK
+        self._result = replace(
+            before, status=status, seconds=seconds, ended=time.monotonic(), reason=reason, failures=failures
+        )
+        self._tell(before, error)
+
+    def _tell(self, before: Result, error: BaseException | None) -> None:
+        """Log the first failure, the end of failures, and each change of the status."""
+        now = self._result
+        reason = f"{now.reason}: {error}" if error is not None and str(error) else now.reason  # clients get less
+        log = _log.bind(check=now.name, status=now.status, duration_ms=round(now.seconds * 1000, 3))
+        if now.status is Status.DOWN and before.status is not Status.DOWN:
+            log.error("readiness check is down", reason=reason, failures=now.failures)
+        elif now.reason and not before.reason and now.status is not Status.DOWN:
+            log.warning("readiness check failed", reason=reason, failures=now.failures)
+        elif before.status is Status.DOWN and now.status is Status.OK:
+            log.info("readiness check is up again")
+        elif before.status is Status.STARTING:
+            log.debug("readiness check passed")
+        elif before.reason and not now.reason and now.status is Status.OK:
+            log.info("readiness check passed again")
+
+
+def _run(find: ref[Runner]) -> None:
+    while (runner := find()) is not None:
+        try:
+            runner.run()
+        except BaseException as error:  # noqa: BLE001 - the check must run again; its result expires meanwhile
+            _log.error("failed to run readiness check", check=runner.check.name, exc_info=error)
+        pause = runner.check.interval * _random.uniform(1 - JITTER, 1 + JITTER)
+        del runner  # a sleeping thread must not keep the runner alive
+        time.sleep(pause)
+
+
+def _error_of(probe: Callable[[], object]) -> BaseException | None:
+    try:
+        answer = probe()
+        if isawaitable(answer):
+            if iscoroutine(answer):
+                answer.close()  # otherwise Python also warns when it collects the coroutine
+            raise TypeError("the check returned an awaitable, but must be a plain function")
+    except BaseException as error:  # noqa: BLE001 - any exception, even SystemExit, takes the check down
+        return error
+    return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Collection
-from functools import partial
 from weakref import ref
 
 from prometheus_client import CollectorRegistry, Gauge
@@ -14,26 +13,21 @@ from flask_ops.core import multiprocess
 from flask_ops.health import Result, Status, readiness
 from flask_ops.health.engine import Health
 from flask_ops.health.readiness import Readiness
-from flask_ops.metrics import store
+from flask_ops.metrics.store import STORE
 
 
 class HealthMetrics:
-    """Publishes the results of this process, and combines them with the results of other processes."""
+    """Publishes the results of this process, and combines them with the results of other processes.
+
+    Without it, the answer of a probe would depend on the worker that answers.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
         self._healths: list[ref[Health]] = []
         self._publishing = threading.Lock()  # the pulse and each request for the readiness publish
-        self._published: list[Result] | None = None
-        self._owner = ""
-        # Created with its first value: a gauge starts at 0, but a starting worker does not count as "not ready".
-        self._ready = partial(
-            Gauge,
-            "service_ready",
-            "1 if every worker is ready, otherwise 0.",
-            registry=registry,
-            multiprocess_mode="livemin",
-        )
-        self._ready_gauge: Gauge | None = None
+        self._published: tuple[str, list[Result]] | None = None
+        self._ready: Gauge | None = None
         self._up = Gauge(
             "service_health_check_up",
             "1 if the check passes in every worker.",
@@ -49,11 +43,6 @@ class HealthMetrics:
             multiprocess_mode="livemax",
         )
 
-    def publish(self) -> None:
-        """Publish the current results."""
-        with self._publishing:
-            self._publish()
-
     def add(self, health: Health) -> None:
         """Publish the checks of one more application, as long as the application exists."""
         self._healths.append(ref(health))
@@ -63,6 +52,28 @@ class HealthMetrics:
         """Start the checks in this process."""
         for health in self._living():
             health.start()
+
+    def publish(self) -> None:
+        """Publish the current results."""
+        with self._publishing:
+            results = self._results()
+            combined = readiness.combine([results])
+            if combined.status is not Status.STARTING:
+                # Created with its first value: a gauge starts at 0, but a starting worker does not count as not ready.
+                self._ready = self._ready or Gauge(
+                    "service_ready",
+                    "1 if every worker is ready, otherwise 0.",
+                    registry=self._registry,
+                    multiprocess_mode="livemin",
+                )
+                self._ready.set(combined.status.is_ready)
+            for result in combined.checks.values():
+                if result.status is not Status.STARTING:
+                    self._up.labels(result.name).set(result.status is not Status.DOWN)
+                    self._seconds.labels(result.name).set(result.seconds)
+            if multiprocess.is_shared() and (STORE.identity(), results) != self._published:
+                readiness.publish(multiprocess.directory(), STORE.identity(), results)
+                self._published = STORE.identity(), results
 
     def readiness(self, exclude: Collection[str] = (), health: Health | None = None) -> Readiness:
         """Return the readiness of all processes, with the current results of this one.
@@ -82,21 +93,6 @@ class HealthMetrics:
 
     def _results(self) -> list[Result]:
         return [result for health in self._living() for result in health.results()]
-
-    def _publish(self) -> None:
-        results = self._results()
-        combined = readiness.combine([results])
-        if combined.status is not Status.STARTING:
-            self._ready_gauge = self._ready_gauge or self._ready()
-            self._ready_gauge.set(1 if combined.status.is_ready else 0)
-        for result in combined.checks.values():
-            if result.status is not Status.STARTING:
-                self._up.labels(result.name).set(0 if result.status is Status.DOWN else 1)
-                self._seconds.labels(result.name).set(result.seconds)
-        if multiprocess.is_shared() and (results != self._published or store.identity() != self._owner):
-            self._owner = store.identity()
-            readiness.publish(multiprocess.directory(), self._owner, results)
-            self._published = results
 
 
 def status_elsewhere(check: str, application: int | None = None) -> Status:

@@ -5,11 +5,10 @@ The answer of a probe does not depend on the worker that answers.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import orjson
 
@@ -18,8 +17,6 @@ from flask_ops.health import Result, Status
 
 REMEMBERED_SECONDS = 60.0
 """Maximum age of a predecessor's check results, in seconds. They count until its successors have results."""
-
-Key = TypeVar("Key", bound=Hashable)
 
 _NAME = "readiness_{}.json"
 _LAST = _NAME.format("last")
@@ -39,12 +36,15 @@ def combine(processes: Iterable[Sequence[Result]], *, exclude: Collection[str] =
     A check is down if it is down in any process. A worker without a result yet does not change the results of others.
     """
     several = list(processes)
-    found = _worst((result.key, result) for results in several for result in results)
-    checks = _worst((result.name, result) for result in found.values())
-    if DRAIN:
-        return Readiness(Status.DRAINING, checks)
-    if not several:
-        return Readiness(Status.STARTING, checks)
+    found: dict[tuple[int, str], Result] = {}
+    for results in several:
+        for result in results:
+            found[result.key] = max(found.get(result.key, result), result, key=_weight)
+    checks: dict[str, Result] = {}
+    for result in found.values():
+        checks[result.name] = max(checks.get(result.name, result), result, key=_weight)
+    if DRAIN or not several:
+        return Readiness(Status.DRAINING if DRAIN else Status.STARTING, checks)
     counted = [result for result in found.values() if result.name not in exclude]
     critical = {result.status for result in counted if result.critical}
     for status in (Status.DOWN, Status.STARTING):
@@ -52,15 +52,6 @@ def combine(processes: Iterable[Sequence[Result]], *, exclude: Collection[str] =
             return Readiness(status, checks)
     fails = any(result.status is Status.DOWN for result in counted)
     return Readiness(Status.DEGRADED if fails else Status.OK, checks)
-
-
-def _worst(results: Iterable[tuple[Key, Result]]) -> dict[Key, Result]:
-    worst: dict[Key, Result] = {}
-    for key, result in results:
-        known = worst.get(key)
-        if known is None or _weight(result) > _weight(known):
-            worst[key] = result
-    return worst
 
 
 def _weight(result: Result) -> tuple[int, int, float]:

@@ -1,30 +1,18 @@
-"""Resource use of the processes of one server, read from Linux's ``/proc`` at each call."""
+"""Resource use of the processes of one server, read from Linux's ``/proc`` at each scrape.
+
+The metrics have the names of prometheus_client's own collector, which sees one process only.
+"""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """Sums over the main process and its descendants, except as noted. None means unknown."""
-
-    cpu_seconds: float | None  # of the main process, its children, and all that these reaped; never decreases
-    resident_bytes: int
-    virtual_bytes: int
-    largest_worker_bytes: int  # resident memory of the largest worker; without workers, of the main process
-    open_descriptors: int | None
-    descriptor_limit: int | None
-    descriptor_share: float | None  # open / limit, 0 to 1, of the process with the largest ratio
-    threads: int
-    started: float | None  # Unix time of the main process's start, in seconds
-    workers: int  # living processes that serve
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 
 class _Process(NamedTuple):
@@ -40,123 +28,150 @@ class _Process(NamedTuple):
     resident: int  # pages
 
 
-def figures(
-    main: int, proc: Path = Path("/proc"), *, serving: Collection[int] | None = None, masters: Collection[int] = ()
-) -> Figures | None:
-    """Return the resource use of the process ``main`` and its descendants, None if ``/proc`` does not show it.
+_Gauge = tuple[str, str, float]
+"""Name, help and value of a gauge."""
 
-    ``serving`` has the pids of the workers; None means the children of ``main``. If one of ``masters`` started
-    ``main`` as its replacement, both belong to one server.
+
+class ProcessMetrics:
+    """The metrics of the main process and all its descendants.
+
+    Every scrape calls these functions:
+
+    - ``main`` returns the pid of the master, or of the only process.
+    - ``serving`` returns the pids of the workers. None means all children of ``main``.
+    - ``masters`` returns the pids of the masters. If one of them started ``main`` as its replacement, both belong to
+      one server.
     """
-    try:
-        while masters and (parent := _process(main, proc).parent) in masters:
-            main = parent
-        master, children, settled = _family(main, proc)
-    except OSError:  # not Linux, or the process has ended
-        return None
-    ticks = sum(process.used + process.waited for process in [master, *children.values()])
-    below = _living(children)
-    everyone = {main: master, **below}
-    while below:
-        below = _living(_processes(_children(below, proc) - everyone.keys(), proc))
-        everyone |= below
-    if serving is None:
-        serving = children.keys()
-    workers = {pid: process for pid, process in everyone.items() if pid in serving}
-    opened, limit, share = _descriptors(everyone, proc)
-    booted = _boot_time(proc)
-    hertz, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
-    return Figures(
-        cpu_seconds=ticks / hertz if settled else None,
-        resident_bytes=page * sum(process.resident for process in everyone.values()),
-        virtual_bytes=sum(process.virtual for process in everyone.values()),
-        largest_worker_bytes=page * max(process.resident for process in workers.values() or [master]),
-        open_descriptors=opened,
-        descriptor_limit=limit,
-        descriptor_share=share,
-        threads=sum(process.threads for process in everyone.values()),
-        started=None if booted is None else booted + master.started / hertz,
-        workers=len(workers),
-    )
 
+    def __init__(
+        self,
+        main: Callable[[], int],
+        *,
+        serving: Callable[[], Collection[int] | None] = lambda: None,
+        masters: Callable[[], Collection[int]] = tuple,
+        proc: Path = Path("/proc"),
+    ) -> None:
+        self._main, self._serving, self._masters, self._proc = main, serving, masters, proc
+        self._cpu_seconds: dict[int, float] = {}
 
-def _family(main: int, proc: Path) -> tuple[_Process, dict[int, _Process], bool]:
-    """Return a process, its children, and whether their ticks belong to one moment.
-
-    A parent that reaps a child adds the child's time to its own, in nanoseconds. ``/proc`` rounds both down to ticks.
-    So reaping never shrinks the sum of the shown ticks. While the parent's ticks stay the same, no tick has moved from
-    a child. A child in state X may be reaped already, or not. If a child or a thread ends during the read, the list of
-    children may lack another child. The next list then differs.
-
-    A grandchild counts only after its parent has reaped it. If its parent ends first, it is never reaped here, and its
-    time would disappear from the sum.
-    """
-    for _ in range(10):
-        before = _process(main, proc)
-        pids = _children([main], proc)
-        children = _processes(pids, proc)
-        after = _process(main, proc)
-        reaping = any(child.state == b"X" for child in children.values())
-        if before.waited == after.waited and not reaping and pids == _children([main], proc):
-            return after, children, True
-        time.sleep(0.001)  # the reaping process needs the CPU
-    return after, children, False
-
-
-def _children(parents: Collection[int], proc: Path) -> set[int]:
-    """Return the children of these processes, zombies included."""
-    if not any((proc / f"{parent}/task/{parent}/children").exists() for parent in parents):
-        # The kernel lacks CONFIG_PROC_CHILDREN, or all parents have ended.
-        everyone = _processes((int(entry.name) for entry in proc.iterdir() if entry.name.isdecimal()), proc)
-        return {pid for pid, process in everyone.items() if process.parent in parents}
-    found: set[int] = set()
-    for parent in parents:
-        with suppress(OSError):  # the process has ended
-            for thread in (proc / f"{parent}/task").iterdir():
-                with suppress(OSError):  # the thread has ended
-                    found.update(map(int, (thread / "children").read_bytes().split()))
-    return found
-
-
-def _processes(pids: Iterable[int], proc: Path) -> dict[int, _Process]:
-    found = {}
-    for pid in pids:
-        with suppress(OSError):  # ended meanwhile
-            found[pid] = _process(pid, proc)
-    return found
-
-
-def _process(pid: int, proc: Path) -> _Process:
-    fields = (proc / f"{pid}/stat").read_bytes().rpartition(b")")[2].split()  # a name may contain parentheses
-    parent, *ticks, threads, started, virtual, resident = (int(fields[i]) for i in (1, 11, 12, 13, 14, 17, 19, 20, 21))
-    return _Process(fields[0], parent, sum(ticks[:2]), sum(ticks[2:]), threads, started, virtual, resident)
-
-
-def _living(processes: dict[int, _Process]) -> dict[int, _Process]:
-    return {pid: process for pid, process in processes.items() if process.state not in {b"Z", b"X"}}
-
-
-def _descriptors(pids: Iterable[int], proc: Path) -> tuple[int, int, float] | tuple[None, None, None]:
-    """Return the open descriptors, their limit and the largest ratio; None for each if one process is unreadable."""
-    opened, limit, share = 0, 0, 0.0
-    for pid in pids:
-        directory = proc / f"{pid}/fd"
+    def collect(self) -> Iterable[Metric]:
+        """Yield a metric for each known value: none without ``/proc``, or if the main process has ended."""
+        serving, masters, main = self._serving(), self._masters(), self._main()
         try:
-            # Since Linux 6.2, the size is the count, for every user. Before, it is 0, and only the owner may list.
-            mine = directory.stat().st_size or len(list(directory.iterdir()))
-            limits = (proc / f"{pid}/limits").read_bytes()
-            allowed = int(limits.partition(b"Max open files")[2].split(None, 1)[0])
-        except PermissionError:
-            return None, None, None
-        except (OSError, IndexError):  # the process has ended; its limits may be empty
-            continue
-        opened, limit, share = opened + mine, limit + allowed, max(share, mine / max(allowed, 1))
-    return opened, limit, share
+            while masters and (parent := self._process(main).parent) in masters:
+                main = parent
+            everyone = self._family(main)
+        except OSError:
+            return
+        living = {pid: process for pid, process in everyone.items() if process.state not in {b"Z", b"X"}}
+        children = {pid for pid, process in everyone.items() if process.parent == main}
+        workers = living.keys() & (children if serving is None else {*serving})
+        hertz, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+        booted = int(time.time() - time.clock_gettime(time.CLOCK_BOOTTIME))
+        yield CounterMetricFamily(
+            "process_cpu_seconds",
+            "User and system CPU time of the server's processes, those that have ended included.",
+            self._growing(main, sum(everyone[pid].used + everyone[pid].waited for pid in [main, *children]) / hertz),
+        )
+        gauges: list[_Gauge] = [
+            (
+                "process_resident_memory_bytes",
+                "Memory resident in RAM; pages that processes share count in each.",
+                page * sum(process.resident for process in living.values()),
+            ),
+            (
+                "process_virtual_memory_bytes",
+                "Address space of the server's processes.",
+                sum(process.virtual for process in living.values()),
+            ),
+            (
+                "process_start_time_seconds",
+                "Unix time at which the main process started.",
+                booted + everyone[main].started / hertz,
+            ),
+            (
+                "process_threads",
+                "Threads of the server's processes.",
+                sum(process.threads for process in living.values()),
+            ),
+            ("service_workers", "Living worker processes.", len(workers)),
+            (
+                "service_worker_memory_max_bytes",
+                "Resident memory of the largest worker process.",
+                page * max(everyone[pid].resident for pid in workers or [main]),
+            ),
+            *self._descriptors(living),
+        ]
+        for name, text, value in gauges:
+            yield GaugeMetricFamily(name, text, value=value)
 
+    def _growing(self, main: int, seconds: float) -> float:
+        """Return the largest value so far: if a counter decreases, Prometheus takes it for a restart.
 
-def _boot_time(proc: Path) -> int | None:
-    """Return the Unix time of the boot in seconds, by the current system clock."""
-    try:
-        return int((proc / "stat").read_bytes().partition(b"\nbtime ")[2].split(None, 1)[0])
-    except OSError:  # mounted with subset=pid (systemd: ProcSubset=pid)
-        return None
+        The sum lacks a child that is reaped between the reading of its parent and its own. It contains no child
+        twice. A grandchild counts only after its parent has reaped it. If its parent ends first, nobody here reaps it,
+        and its time would disappear from the sum.
+        """
+        seconds = max(seconds, self._cpu_seconds.get(main, 0.0))
+        self._cpu_seconds = {main: seconds}
+        return seconds
+
+    def _family(self, main: int) -> dict[int, _Process]:
+        """Return a process and its descendants, parents before children."""
+        found = {main: self._process(main)}
+        parents = {main}
+        while parents:
+            children = self._processes(self._children(parents) - found.keys())
+            found |= children
+            parents = set(children)
+        return found
+
+    def _children(self, parents: Collection[int]) -> set[int]:
+        """Return the children of these processes, zombies included."""
+        if not any((self._proc / f"{parent}/task/{parent}/children").exists() for parent in parents):
+            # The kernel lacks CONFIG_PROC_CHILDREN, or all parents have ended.
+            pids = (int(entry.name) for entry in self._proc.iterdir() if entry.name.isdecimal())
+            return {pid for pid, process in self._processes(pids).items() if process.parent in parents}
+        found: set[int] = set()
+        for parent in parents:
+            with suppress(OSError):  # the process has ended
+                for thread in (self._proc / f"{parent}/task").iterdir():
+                    with suppress(OSError):  # the thread has ended
+                        found.update(map(int, (thread / "children").read_bytes().split()))
+        return found
+
+    def _processes(self, pids: Iterable[int]) -> dict[int, _Process]:
+        found = {}
+        for pid in pids:
+            with suppress(OSError):  # ended meanwhile
+                found[pid] = self._process(pid)
+        return found
+
+    def _process(self, pid: int) -> _Process:
+        line = (self._proc / f"{pid}/stat").read_bytes()
+        fields = line.rpartition(b")")[2].split()  # a name may contain parentheses
+        parent, *ticks, threads, started, virtual, resident = (
+            int(fields[i]) for i in (1, 11, 12, 13, 14, 17, 19, 20, 21)
+        )
+        return _Process(fields[0], parent, sum(ticks[:2]), sum(ticks[2:]), threads, started, virtual, resident)
+
+    def _descriptors(self, pids: Iterable[int]) -> list[_Gauge]:
+        """Return the gauges of file descriptors; none if one process is unreadable."""
+        opened, limit, share = 0, 0, 0.0
+        for pid in pids:
+            directory = self._proc / f"{pid}/fd"
+            try:
+                # Since Linux 6.2, the size is the count, for every user. Before, it is 0, and only the owner may list.
+                mine = directory.stat().st_size or len(list(directory.iterdir()))
+                limits = (self._proc / f"{pid}/limits").read_bytes()
+                allowed = int(limits.partition(b"Max open files")[2].split(None, 1)[0])
+            except PermissionError:
+                return []
+            except (OSError, IndexError):  # the process has ended; its limits may be empty
+                continue
+            opened, limit, share = opened + mine, limit + allowed, max(share, mine / max(allowed, 1))
+        return [
+            ("process_open_fds", "Open file descriptors of the server's processes.", opened),
+            ("process_max_fds", "Open file descriptors allowed, summed over the processes.", limit),
+            ("service_process_open_fds_max_ratio", "Open file descriptors by limit, where that is largest.", share),
+        ]

@@ -30,25 +30,21 @@ class Pulse:
         threading.Thread(target=_run, args=(ref(self),), name="pulse", daemon=True).start()
 
     def beat(self) -> None:
-        """Publish once."""
-        with self._beating:
-            for publish in self._publishers:
-                publish()
-
-    def try_to_beat(self) -> None:
         """Publish once; log a failure and do not raise it."""
-        try:
-            self.beat()
-        except Exception:  # noqa: BLE001 - for example a full disk; the next beat tries again
-            if not self._failing:  # log once until a beat succeeds
-                _log.exception("failed to publish metrics")
-            self._failing = True
-        else:
-            self._failing = False
+        with self._beating:
+            try:
+                for publish in self._publishers:
+                    publish()
+            except Exception:  # noqa: BLE001 - for example a full disk; the next beat tries again
+                if not self._failing:  # log once until a beat succeeds
+                    _log.exception("failed to publish metrics")
+                self._failing = True
+            else:
+                self._failing = False
 
 
 def _run(find: ref[Pulse]) -> None:
     while (pulse := find()) is not None:
-        pulse.try_to_beat()
+        pulse.beat()
         del pulse  # a sleeping thread must not keep it alive
         time.sleep(INTERVAL_SECONDS)

@@ -1,4 +1,4 @@
-"""The response to a scrape: all metrics, in the format that the client prefers."""
+"""The response to a scrape: all metrics, in a format that the client accepts."""
 
 from __future__ import annotations
 
@@ -6,22 +6,14 @@ import gzip
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from werkzeug.http import parse_accept_header, parse_options_header
+from werkzeug.http import parse_accept_header
 
 PATH = "/metrics"
 Collect = Callable[[], dict[str, Metric]]
 """Returns the current metrics, by name."""
-_VERSIONS = {
-    "application/openmetrics-text": ("", "1.0.0"),
-    "text/plain": ("1.0.0", "", "0.0.4"),
-    "text/*": ("", "0.0.4"),
-    "*/*": ("", "0.0.4"),
-}
-"""The supported versions of each type. The last one applies if the client names none."""
 
 
 def render(
@@ -37,10 +29,8 @@ def render(
     seconds = time.perf_counter() - begin
     duration = GaugeMetricFamily("service_scrape_duration_seconds", "Time this scrape took to collect.", value=seconds)
     metrics.setdefault(duration.name, duration)
-    registry = CollectorRegistry()
-    registry.register(_Collected(_restricted(metrics.values(), names) if names else list(metrics.values())))
-    encode, content_type = choose_encoder(_preferred(accept))
-    body = encode(registry)
+    encode, content_type = _encoder(accept)
+    body = encode(_Collected(_restricted(metrics.values(), names) if names else list(metrics.values())))
     headers = [("Content-Type", content_type), ("Cache-Control", "no-store"), ("Vary", "Accept, Accept-Encoding")]
     if parse_accept_header(accept_encoding).quality("gzip") > 0:
         body = gzip.compress(body, compresslevel=1)
@@ -48,26 +38,23 @@ def render(
     return body, headers
 
 
-def from_sources(sources: Iterable[Collector]) -> dict[str, Metric]:
+def from_sources(sources: Iterable[Callable[[], Iterable[Metric]]]) -> dict[str, Metric]:
     """Return the metrics of all sources by name. If two have the same name, the first one counts."""
     metrics: dict[str, Metric] = {}
     for source in sources:
-        for metric in source.collect():
+        for metric in source():
             metrics.setdefault(metric.name, metric)
     return metrics
 
 
-def _preferred(accept: str) -> str:
-    """Return the supported format that the client prefers, written so that ``choose_encoder`` understands it.
-
-    ``choose_encoder`` takes the first format of a header, even with quality 0, and fails on a quoted version.
-    """
-    for item, quality in parse_accept_header(accept):
-        name, options = parse_options_header(item)
-        version, escaping = options.get("version", ""), options.get("escaping", "underscores")
-        if quality > 0 and version in _VERSIONS.get(name, ()):
-            return f"{name};version={version or _VERSIONS[name][-1]};escaping={escaping}"
-    return ""
+def _encoder(accept: str) -> tuple[Callable[[Collector], bytes], str]:
+    """Return the encoder and the content type of a format that the client accepts."""
+    # choose_encoder() takes the first format of a header, even with quality 0, and fails on a quoted version.
+    accepted = ",".join(item for item, quality in parse_accept_header(accept) if quality > 0)
+    try:
+        return choose_encoder(accepted)
+    except (TypeError, ValueError):  # a version that is no number
+        return choose_encoder("")
 
 
 def _restricted(metrics: Iterable[Metric], names: Sequence[str]) -> list[Metric]:

@@ -1,6 +1,7 @@
 """Slots: file locks that name the processes of a server.
 
 The kernel releases a lock when its last owner ends, even after a SIGKILL. So the name of a killed process is free.
+Without them, each new process would add files to the store.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 
 try:
@@ -19,8 +20,45 @@ except ImportError:  # Windows: one process serves, and nothing is shared
 STRAY = "p"
 """Prefix of the slots of processes that a worker forked. They do not serve."""
 _FILE = "slot-"
-_held: dict[str, int] = {}
-"""The slots that this process took, for itself or for its future children: name to descriptor."""
+
+
+def take(directory: Path, prefix: str = "") -> tuple[str, int]:
+    """Lock the first free slot in ``directory``, which servers may share.
+
+    Return its name, ``prefix`` and a number, and the descriptor that holds the lock. A child that is forked next
+    inherits the lock. The slot is free when both have released it.
+    """
+    for number in itertools.count(1):
+        name = f"{prefix}{number}"
+        descriptor = _open(directory / f"{_FILE}{name}")
+        if _lock(descriptor, fcntl.LOCK_EX):
+            os.ftruncate(descriptor, 0)
+            return name, descriptor
+        os.close(descriptor)
+    raise AssertionError("unreachable")
+
+
+def signed(directory: Path, role: str) -> set[int]:
+    """Return the pids of the processes that signed as ``role``. Some may have been killed just now."""
+    found = set()
+    for path in _files(directory):
+        word, _, pid = path.read_text(encoding="ascii", errors="replace").partition(" ")
+        if word == role and pid.strip().isdecimal():
+            found.add(int(pid))
+    return found
+
+
+def visit_free(directory: Path, visit: Callable[[str], None]) -> None:
+    """Lock each signed slot that no process holds, and call ``visit`` with its name."""
+    for path in _files(directory):
+        if path.stat().st_size:
+            descriptor = _open(path)
+            try:
+                if _lock(descriptor, fcntl.LOCK_EX):
+                    visit(path.name.removeprefix(_FILE))
+                    os.ftruncate(descriptor, 0)
+            finally:
+                os.close(descriptor)
 
 
 def hold_shared(path: Path, *, if_unused: Callable[[], None]) -> int:
@@ -45,80 +83,17 @@ def hold_shared(path: Path, *, if_unused: Callable[[], None]) -> int:
     return descriptor
 
 
-def is_free(path: Path, *, if_missing: bool) -> bool:
-    """Tell whether no process holds the lock ``path``."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return if_missing
+def is_free(path: Path) -> bool:
+    """Tell whether no process holds the lock ``path``. Raises FileNotFoundError if it does not exist."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         return _lock(descriptor, fcntl.LOCK_EX)
     finally:
         os.close(descriptor)
 
 
-def visit_free(directory: Path, visit: Callable[[str], None]) -> None:
-    """Lock each signed slot that no process holds, and call ``visit`` with its name."""
-    for path in directory.iterdir():
-        if path.name.startswith(_FILE) and path.stat().st_size:
-            descriptor = _open(path)
-            try:
-                if _lock(descriptor, fcntl.LOCK_EX):
-                    visit(path.name.removeprefix(_FILE))
-                    os.ftruncate(descriptor, 0)
-            finally:
-                os.close(descriptor)
-
-
-def take(directory: Path, prefix: str = "") -> str:
-    """Lock the first free slot in ``directory``, which servers may share; return its name, ``prefix`` and a number.
-
-    A child that is forked next inherits the lock. The slot is free when both have released it.
-    """
-    for number in itertools.count(1):
-        name = f"{prefix}{number}"
-        descriptor = _open(directory / f"{_FILE}{name}")
-        if _lock(descriptor, fcntl.LOCK_EX):
-            os.ftruncate(descriptor, 0)
-            _held[name] = descriptor
-            return name
-        os.close(descriptor)
-    raise AssertionError("unreachable")
-
-
-def sign(name: str, role: str) -> None:
-    """Write the role and the pid of this process into its slot ``name``."""
-    os.pwrite(_held[name], f"{role} {os.getpid()}\n".encode(), 0)
-
-
-def signed(directory: Path, role: str) -> set[int]:
-    """Return the pids of the processes that signed as ``role``. Some may have been killed just now."""
-    found = set()
-    for path in directory.iterdir():
-        if path.name.startswith(_FILE):
-            word, _, pid = path.read_text(encoding="ascii", errors="replace").partition(" ")
-            if word == role and pid.strip().isdecimal():
-                found.add(int(pid))
-    return found
-
-
-def keep_only(*mine: str) -> None:
-    """Release, in a child, the slots of other children. Otherwise they would stay locked after their owners end."""
-    for name in [name for name in _held if name not in mine]:
-        os.close(_held.pop(name))
-
-
-def release(names: Collection[str]) -> None:
-    """Release, in the parent, the slots of children that have ended."""
-    for name in names:
-        if name in _held:
-            os.ftruncate(_held[name], 0)
-            os.close(_held.pop(name))
-
-
-def held() -> set[str]:
-    """Return the slots that this process took and has not released."""
-    return set(_held)
+def _files(directory: Path) -> list[Path]:
+    return [path for path in directory.iterdir() if path.name.startswith(_FILE)]
 
 
 def _open(path: Path) -> int:

@@ -2,60 +2,143 @@
 
 from __future__ import annotations
 
+import gc
 import platform
+import socket
+import struct
+import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, CollectorRegistry, Counter
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from flask_ops.core import multiprocess
 from flask_ops.core.draining import DRAIN
 from flask_ops.core.settings import Settings
-from flask_ops.metrics import slots, store, store_folder
-from flask_ops.metrics.listening import AcceptQueue
-from flask_ops.metrics.process_metrics import ProcessMetrics
-from flask_ops.metrics.store_reader import StoreCollector
+from flask_ops.log import sink
+from flask_ops.metrics import slots, sums
+from flask_ops.metrics.processes import ProcessMetrics
+from flask_ops.metrics.store import MASTER, STORE, WORKER
+
+Source = Callable[[], Iterable[Metric]]
+Publish = Callable[[], None]
+
+_COLLECTIONS = {
+    "collections": ("python_gc_collections", "Garbage collections."),
+    "collected": ("python_gc_objects_collected", "Objects that garbage collections have freed."),
+    "uncollectable": ("python_gc_objects_uncollectable", "Objects that garbage collections could not free."),
+}
+"""Metrics by the names of ``gc.get_stats()``."""
+
+_listeners: list[socket.socket] = []
 
 
-def sources(settings: Settings, server: Callable[[], str]) -> list[Collector]:
-    """Return the collectors of a scrape, except those of one application.
+def sources(settings: Settings, server: Callable[[], str]) -> list[Source]:
+    """Return the sources of a scrape, except those of one application.
 
     ``server`` returns the name of the server that runs this process.
     """
-    everywhere: list[Collector] = [BuildInfo(settings, server), Draining(), AcceptQueue()]
+    everywhere: list[Source] = [partial(_build_info, settings, server), _draining, _accept_queue]
     if multiprocess.is_shared():
         signed = partial(slots.signed, multiprocess.directory())
-        processes = ProcessMetrics(
-            store_folder.main_process, serving=partial(signed, store.WORKER), masters=partial(signed, store.MASTER)
+        processes = ProcessMetrics(STORE.main_process, serving=partial(signed, WORKER), masters=partial(signed, MASTER))
+        return [*everywhere, processes.collect, partial(sums.collect, multiprocess.directory())]
+    return [*everywhere, ProcessMetrics(STORE.main_process).collect, REGISTRY.collect]
+
+
+def counters(registry: CollectorRegistry) -> list[Publish]:
+    """Create the counters that follow numbers of this process; return one update function for each.
+
+    Without them, a scrape shows no dropped log lines, and no garbage collections if several processes serve.
+    """
+    followers = [dropped_lines(registry)]
+    if multiprocess.is_shared():  # prometheus_client's own collector has them in a single process
+        for key, (name, text) in _COLLECTIONS.items():
+            counter = Counter(name, text, ["generation"], registry=registry)
+            followers += [_follow(counter.labels(str(number)), partial(_statistic, number, key)) for number in range(3)]
+    return followers
+
+
+def dropped_lines(registry: CollectorRegistry | None) -> Publish:
+    """Create the counter of dropped log lines; return its update function.
+
+    Without a registry, it counts in the shared store only.
+    """
+    counter = Counter("service_log_lines_dropped", "Log lines that could not be written.", registry=registry)
+    return _follow(counter, sink.dropped)
+
+
+def _follow(counter: Counter, current: Callable[[], float]) -> Publish:
+    """Return a function that adds the growth of ``current()`` to ``counter``.
+
+    ``current()`` never decreases, and starts at 0 in each process.
+    """
+    published = 0.0
+
+    def publish() -> None:
+        nonlocal published
+        now = current()
+        counter.inc(now - published)
+        published = now
+
+    return publish
+
+
+def _statistic(generation: int, key: str) -> float:
+    return float(gc.get_stats()[generation][key])
+
+
+def _build_info(settings: Settings, server: Callable[[], str]) -> Iterable[Metric]:
+    labels = {
+        "version": settings.version,
+        "python": platform.python_version(),
+        "mode": str(settings.mode),
+        "server": server(),
+    }
+    family = GaugeMetricFamily("service_build_info", "What runs; always 1.", labels=list(labels))
+    family.add_metric(list(labels.values()), 1)
+    yield family
+
+
+def _draining() -> Iterable[Metric]:
+    yield GaugeMetricFamily("service_draining", "1 while the service drains.", value=int(bool(DRAIN)))
+
+
+def watch(listeners: Iterable[socket.socket]) -> None:
+    """Measure the accept queues of only these listening sockets from now on.
+
+    Without them, no metric shows connections that no worker has accepted: a worker cannot see them.
+    """
+    # Keep the socket itself: Gunicorn's wrapper sets `sock` to None when another thread closes it.
+    _listeners[:] = [getattr(listener, "sock", listener) for listener in listeners]
+
+
+def _accept_queue() -> Iterable[Metric]:
+    queues = [queue for queue in map(_queue, _listeners) if queue is not None]
+    if queues:
+        yield GaugeMetricFamily(
+            "service_accept_queue_length",
+            "Connections that wait in the kernel for a worker to accept them.",
+            value=sum(length for length, _ in queues),
         )
-        return [*everywhere, processes, StoreCollector(multiprocess.directory())]
-    return [*everywhere, ProcessMetrics(store_folder.main_process), REGISTRY]
+        yield GaugeMetricFamily(
+            "service_accept_queue_limit",
+            "Connections that may wait in the kernel; further ones are refused.",
+            value=sum(limit for _, limit in queues),
+        )
 
 
-class BuildInfo(Collector):
-    """Collector of the versions of this process."""
+def _queue(listener: socket.socket) -> tuple[int, int] | None:
+    """Return the length and limit of the queue of one socket, None if they are unknown.
 
-    def __init__(self, settings: Settings, server: Callable[[], str]) -> None:
-        self._server = server
-        self._labels = {
-            "version": settings.version,
-            "python": platform.python_version(),
-            "mode": str(settings.mode),
-        }
-
-    def collect(self) -> Iterable[Metric]:
-        """Yield one sample of value 1."""
-        labels = {**self._labels, "server": self._server()}
-        family = GaugeMetricFamily("service_build_info", "What runs; always 1.", labels=list(labels))
-        family.add_metric(list(labels.values()), 1)
-        yield family
-
-
-class Draining(Collector):
-    """Collector of the drain state of the service."""
-
-    def collect(self) -> Iterable[Metric]:
-        """Yield one sample, 0 or 1."""
-        yield GaugeMetricFamily("service_draining", "1 while the service drains.", value=int(bool(DRAIN)))
+    For a listening socket, they are in ``tcpi_unacked`` and ``tcpi_sacked`` (net/ipv4/tcp.c, ``tcp_get_info``).
+    """
+    if sys.platform != "linux" or listener.family not in {socket.AF_INET, socket.AF_INET6}:
+        return None
+    try:
+        info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
+    except OSError:  # closed
+        return None
+    length, limit = struct.unpack_from("II", info, 24)
+    return length, limit

@@ -1,81 +1,206 @@
-"""The metrics store of one server. Each process writes its own files, and any process can sum them up.
+"""The metrics store of one server: a folder in which each process counts, and any process can sum up.
 
 prometheus_client names the files of a process after an identifier. By default this is the pid: each new worker adds
 files, and a scrape reads all of them. Here the identifier is a slot. A worker's successor gets the same slot and
 continues the files. So the number of files depends on the number of workers that live at one time.
+
+Without the store, each process would show its own counts only.
 """
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import errno
 import os
-from contextlib import suppress
+import shutil
+import stat
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
 
-from flask_ops.core import forks, multiprocess
-from flask_ops.metrics import slots, store_layout
+from flask_ops.core import disk, forks, multiprocess
+from flask_ops.metrics import slots, store_files, sums
 
+OWNED = "METRICS_STORE_TO_REMOVE"
+"""The variable that names the store if this library made it. The master that replaces this one reads it. So does
+deploy/uwsgi.ini, because uWSGI's master runs no Python at its exit."""
 WORKER, MASTER = "worker", "master"
 """The roles with which processes sign their slots."""
-
-_identity: str | None = ""
-"""None in a process that was just forked and has no name in the store yet."""
-_named = 0
-"""The pid of the process with this identity. It reveals a fork by uWSGI, which runs no fork hooks of Python."""
-
-
-def identity() -> str:
-    """Return the name of this process in the store, unique among the living processes.
-
-    A process that a worker forks, for example with multiprocessing, must not write into the worker's files. It gets
-    its own name when it first counts. After its end, the next such process continues its files.
-    """
-    global _identity  # noqa: PLW0603 - one identity a process
-    if _identity is None:
-        slots.keep_only()
-        _identity = slots.take(multiprocess.directory(), slots.STRAY)
-    return _identity
+_PREFIX = "service-metrics-"
+_LOCK = "lock"
+_RESERVED_BYTES = 2**20
+"""No server starts with less free space in the store: it could not count its requests."""
 
 
-def identify(name: str) -> None:
-    """Set the name of this process in the store."""
-    global _identity, _named
-    _identity, _named = name, os.getpid()
+class Store:
+    """The store as one process sees it: its folder, and the name and the slots of the process."""
+
+    def __init__(self) -> None:
+        self._files: store_files.OwnFiles | None = None
+        self._made = False
+        self._main = 0
+        self._identity: str | None = ""  # None in a process that was just forked and has no name in the store yet
+        self._named = 0  # pid of the process with this identity: uWSGI forks without Python's fork hooks
+        self._held: dict[str, int] = {}  # slots that this process took for itself or for its children: descriptors
+        forks.in_child(self._become_nobody)
+
+    def make(self, loader: int | None = None) -> None:
+        """Make the store of this process and its future children. Call it before any metric is made.
+
+        If ``PROMETHEUS_MULTIPROC_DIR`` is set, use this directory and keep it at the exit. Otherwise make a directory
+        of mode 0700. The last process that uses it removes it. If that process is killed, the next server that starts
+        does. A second call changes nothing.
+
+        ``loader`` is for workers that each load the application. It is the pid of the process that forks them. They
+        share one directory, which is named after it.
+
+        Raises OSError if the store cannot be written or has no room.
+        """
+        if self._files is not None:
+            return
+        chosen = os.environ.get(multiprocess.VARIABLE)
+        if chosen:
+            path = Path(chosen).absolute()  # the working directory may change later
+            self._made = not path.exists()
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            in_use = _use(path)
+        else:
+            _remove_abandoned(Path(tempfile.gettempdir()))
+            path, in_use = _new_folder(loader)
+            self._made = True
+            os.environ[OWNED] = str(path)
+        os.environ[multiprocess.VARIABLE] = str(path)
+        self._leave_at_exit(path, in_use)
+        disk.reserve(path, _RESERVED_BYTES)
+        self.identify(self._take(path))
+        self._main = loader or os.getpid()
+        self._files = store_files.OwnFiles(self.identity)
+
+    def give_to(self, user: int, group: int) -> None:
+        """Give the store, if this process made it, to the user that workers change to from root."""
+        if self._made:
+            os.chown(multiprocess.directory(), user, group)
+
+    def main_process(self) -> int:
+        """Return the pid of the process that forked the others, or of the only process."""
+        return self._main or os.getpid()
+
+    def reopen_lost(self) -> None:
+        """Open new files if those of this process were removed. Raises OSError if that fails; call it again then."""
+        if self._files is not None:
+            self._files.reopen_lost()
+
+    def identity(self) -> str:
+        """Return the name of this process in the store, unique among the living processes.
+
+        A process that a worker forks, for example with multiprocessing, must not write into the worker's files. It
+        gets its own name when it first counts. After its end, the next such process continues its files.
+        """
+        if self._identity is None:
+            self.keep_only()
+            self._identity = self._take(multiprocess.directory(), slots.STRAY)
+        return self._identity
+
+    def identify(self, name: str) -> None:
+        """Set the name of this process in the store."""
+        self._identity, self._named = name, os.getpid()
+
+    def sign(self, role: str) -> None:
+        """Write the role and the pid of this process into its slot."""
+        os.pwrite(self._held[self.identity()], f"{role} {os.getpid()}\n".encode(), 0)
+
+    def slot_for_worker(self, living: Collection[str]) -> str:
+        """Take a slot for a worker that is forked next. ``living`` are the slots of the others."""
+        self.release(self._held.keys() - {*living, self.identity()})  # workers that ended unnoticed
+        multiprocess.directory().mkdir(mode=0o700, exist_ok=True)  # a cleanup job may have removed it
+        return self._take_clean()
+
+    def become_worker(self, slot: str) -> None:
+        """Take over, in a child, the slot that its parent took for it."""
+        self.keep_only(slot)
+        self.identify(slot)
+        self.sign(WORKER)
+
+    def settle(self, *, parent_serves: bool) -> None:
+        """Take a slot for this process, which uWSGI forked to serve. A second call changes nothing."""
+        if self._named != os.getpid():
+            for name in () if parent_serves else self._held:
+                forget(name)  # the master created live gauges when it loaded the application
+            slot = self._take_clean()
+            self.keep_only(slot)
+            self.identify(slot)
+        self.sign(WORKER)
+
+    def serve(self) -> None:
+        """Take a slot for this process if a server without our integration forked it. A second call changes nothing.
+
+        uWSGI runs no fork hooks of Python. Without this call, two processes would write into one file and damage it.
+        """
+        if not self._named:  # there is no store, or this library did not open it
+            return
+        self._become_nobody()
+        with contextlib.suppress(OSError):  # identity() tries again at the first count; a failure is logged then
+            self.settle(parent_serves=True)
+
+    def keep_only(self, *mine: str) -> None:
+        """Release, in a child, the slots of other children. Otherwise they would stay locked after their owners end."""
+        for name in self._held.keys() - {*mine}:
+            os.close(self._held.pop(name))
+
+    def release(self, names: Collection[str]) -> None:
+        """Release, in the parent, the slots of children that have ended."""
+        for name in self._held.keys() & {*names}:
+            os.ftruncate(self._held[name], 0)
+            os.close(self._held.pop(name))
+
+    def _take(self, directory: Path, prefix: str = "") -> str:
+        name, descriptor = slots.take(directory, prefix)
+        self._held[name] = descriptor
+        return name
+
+    def _take_clean(self) -> str:
+        """Take a slot. Remove the live gauges, notes and damaged files that its previous owner left."""
+        directory = multiprocess.directory()
+        slot = self._take(directory)
+        forget(slot)
+        for path in store_files.metrics_in(directory):
+            if store_files.owner_of(path) == slot:
+                sums.read(path)
+        return slot
+
+    def _become_nobody(self) -> None:
+        if self._named != os.getpid():
+            self._identity = None
+
+    def _leave_at_exit(self, path: Path, in_use: int) -> None:
+        owner = os.getpid()
+        owned = os.environ.get(OWNED) == str(path) and path.name.startswith(_PREFIX)
+
+        def leave() -> None:
+            if os.getpid() != owner:  # a forked worker inherits this function
+                return
+            os.close(in_use)
+            with contextlib.suppress(OSError):  # it is gone, or belongs to the former user of this process
+                if owned and slots.is_free(path / _LOCK):  # otherwise the next master uses it
+                    shutil.rmtree(path, ignore_errors=True)
+                    return
+                for name in {str(owner), *self._held}:  # other processes would continue to sum these
+                    forget(name)
+
+        atexit.register(leave)
 
 
-def settle(*, parent_serves: bool) -> None:
-    """Take a slot for this process, which uWSGI forked to serve. A second call changes nothing."""
-    if _named != os.getpid():
-        for name in () if parent_serves else slots.held():
-            forget(name)  # the master created live gauges when it loaded the application
-        slot = slots.take(multiprocess.directory())
-        slots.keep_only(slot)
-        prepare(slot)
-        identify(slot)
-    slots.sign(identity(), WORKER)
+STORE = Store()
+"""The store of this process."""
 
 
-def serve() -> None:
-    """Take a slot for this process if a server without our integration forked it. A second call changes nothing.
-
-    uWSGI runs no fork hooks of Python. Without this call, two processes would write into one file and damage it.
-    """
-    if not _named:  # there is no store, or this library did not open it
-        return
-    _become_nobody()
-    with suppress(OSError):  # identity() tries again at the first count; a failure is logged then
-        settle(parent_serves=True)
-
-
-def prepare(slot: str) -> None:
-    """Remove the live gauges, notes and unreadable files of a slot before its next owner takes it.
-
-    Call it while no process owns the slot.
-    """
-    from flask_ops.metrics.store_reader import read  # noqa: PLC0415 - imports prometheus_client, which needs the folder
-
-    forget(slot)
-    for path in store_layout.files(multiprocess.directory()):
-        if store_layout.owner_of(path) == slot and read(path) is None and path.exists():
-            path.unlink()  # empty: its owner was killed when it created the file
+def forget(slot: str) -> None:
+    """Remove the live gauges and notes of a slot. Keep its counts."""
+    with contextlib.suppress(FileNotFoundError):  # the store was removed; this must not end the master
+        for path in multiprocess.directory().iterdir():
+            if store_files.is_momentary(path) and store_files.owner_of(path) == slot:
+                path.unlink(missing_ok=True)
 
 
 def forget_the_dead() -> None:
@@ -83,18 +208,41 @@ def forget_the_dead() -> None:
     slots.visit_free(multiprocess.directory(), forget)
 
 
-def forget(slot: str) -> None:
-    """Remove the live gauges and notes of a slot. Keep its counts."""
-    with suppress(FileNotFoundError):  # the store was removed; this must not end the master
-        for path in multiprocess.directory().iterdir():
-            if store_layout.MOMENTARY.fullmatch(path.name) and store_layout.owner_of(path) == slot:
-                path.unlink(missing_ok=True)
+def _use(path: Path) -> int:
+    """Mark a folder as used; return the descriptor of the lock. Remove the metrics of a server that has ended."""
+    mine = str(os.getpid())  # keep metrics that this process made before this call
+
+    def empty() -> None:
+        for file in path.iterdir():
+            if store_files.is_ours(file) and store_files.owner_of(file) != mine:
+                file.unlink(missing_ok=True)
+
+    return slots.hold_shared(path / _LOCK, if_unused=empty)
 
 
-def _become_nobody() -> None:
-    global _identity  # noqa: PLW0603 - one identity a process
-    if _named != os.getpid():
-        _identity = None
+def _new_folder(loader: int | None) -> tuple[Path, int]:
+    """Make a folder; return it, and the descriptor of the lock that marks it as used."""
+    while True:
+        if loader is None:
+            path = Path(tempfile.mkdtemp(prefix=_PREFIX))  # 0700
+        else:
+            path = Path(tempfile.gettempdir()) / f"{_PREFIX}{os.getuid()}-{loader}"
+            path.mkdir(mode=0o700, exist_ok=True)
+            if path.is_symlink() or path.stat().st_uid != os.getuid():
+                raise PermissionError(errno.EPERM, "it belongs to somebody else", str(path))
+        try:
+            return path, _use(path)
+        except FileNotFoundError:
+            if path.exists():
+                raise
+            # Another starting server removed it as abandoned before it was locked.
 
 
-forks.in_child(_become_nobody)
+def _remove_abandoned(temporary: Path) -> None:
+    """Remove the stores of killed servers. Otherwise each of them would fill the disk a little more."""
+    for path in temporary.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):  # another starting server was faster, or the folder has no lock
+            status = path.lstat()
+            is_mine = stat.S_ISDIR(status.st_mode) and os.geteuid() in {0, status.st_uid}
+            if is_mine and slots.is_free(path / _LOCK):
+                shutil.rmtree(path, ignore_errors=True)

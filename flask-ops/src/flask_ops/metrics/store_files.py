@@ -1,8 +1,12 @@
-"""prometheus_client's files in the store, made safe against full disks, forks and removed files."""
+"""The files in the metrics store: their names, and prometheus_client's code that writes them, made safe.
+
+Without it, a full disk would kill a worker, and a removed file would lose the counts of a living one.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -12,9 +16,40 @@ from prometheus_client import mmap_dict, values
 
 from flask_ops.core import disk, multiprocess
 
-_closure: dict[str, Any] = {}
-"""Variables of the functions in prometheus_client's value class: ``files`` by kind, ``lock``, ``pid``, ``values``."""
-_is_reopening = False
+_METRICS = re.compile(r"(?:counter|histogram|summary|gauge_[a-z]+)_[0-9A-Za-z]+\.db")
+"""The names that prometheus_client gives its files. A folder of the user may hold other files, which must stay."""
+_NOTES = re.compile(r"(?:(?:readiness|stuck)_[0-9A-Za-z]+|log-levels)\.(?:json|new)|slot-[0-9A-Za-z]+")
+"""Notes that the processes of a server write for each other."""
+_MOMENTARY = re.compile(r"gauge_live[a-z]+_[0-9A-Za-z]+\.db|(?:readiness|stuck)_[0-9A-Za-z]+\.json")
+"""Live gauges, and the notes about a living process."""
+_SET_ASIDE = re.compile(r"damaged-[0-9]+-.*\.db")
+"""Files that could not be read."""
+
+
+def metrics_in(directory: Path) -> list[Path]:
+    """Return the files in which processes count. Raises OSError if the folder cannot be read."""
+    # Not glob(): in Python 3.13 it returns nothing for a folder that cannot be read.
+    return sorted(path for path in directory.iterdir() if _METRICS.fullmatch(path.name))
+
+
+def set_aside_in(directory: Path) -> list[Path]:
+    """Return the files that could not be read, under their current names."""
+    return [path for path in directory.iterdir() if _SET_ASIDE.fullmatch(path.name)]
+
+
+def is_ours(path: Path) -> bool:
+    """Tell whether a file in the store is ours. Such files are removed before the store is used again."""
+    return any(names.fullmatch(path.name) for names in (_METRICS, _NOTES, _SET_ASIDE))
+
+
+def is_momentary(path: Path) -> bool:
+    """Tell whether a file describes a living process, and has no meaning after its end."""
+    return bool(_MOMENTARY.fullmatch(path.name))
+
+
+def owner_of(path: Path) -> str:
+    """Return the name of the process that owns a file in the store."""
+    return path.stem.rpartition("_")[2]
 
 
 class AllocatedFile(mmap_dict.MmapedDict):
@@ -46,37 +81,37 @@ class AllocatedFile(mmap_dict.MmapedDict):
         super()._init_value(key)  # type: ignore[no-untyped-call]  # it has no annotations
 
 
-def install(identity: Callable[[], str]) -> None:
-    """Store the values of all metrics made from now on in files named after ``identity()``."""
-    values.MmapedDict = AllocatedFile  # type: ignore[attr-defined] # imported there, and used by that name
-    values.ValueClass = values.MultiProcessValue(process_identifier=identity)
-    functions = [values.ValueClass.inc, vars(values.ValueClass)["_MmapedValue__check_for_pid_change"]]
-    for function in functions:
-        cells = zip(function.__code__.co_freevars, function.__closure__, strict=True)
-        _closure.update((name, cell.cell_contents) for name, cell in cells)
-    lock = _closure["lock"]
-    # prometheus_client has one lock. If a thread held it while another thread forks, the child would wait for ever
-    # at its first value.
-    os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+class OwnFiles:
+    """The files of this process, named after ``identity()``. All metrics made from now on count in them."""
 
+    def __init__(self, identity: Callable[[], str]) -> None:
+        values.MmapedDict = AllocatedFile  # type: ignore[attr-defined] # imported there, and used by that name
+        values.ValueClass = values.MultiProcessValue(process_identifier=identity)
+        self._is_reopening = False
+        self._closure: dict[str, Any] = {}
+        """Variables of prometheus_client's functions: ``files`` by kind, ``lock``, ``pid`` and ``values``."""
+        for function in (values.ValueClass.inc, vars(values.ValueClass)["_MmapedValue__check_for_pid_change"]):
+            cells = zip(function.__code__.co_freevars, function.__closure__, strict=True)
+            self._closure.update((name, cell.cell_contents) for name, cell in cells)
+        lock = self._closure["lock"]
+        # prometheus_client has one lock. If a thread held it while another thread forks, the child would wait for ever
+        # at its first value.
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
-def reopen_lost() -> None:
-    """Open new files if those of this process were set aside or removed. Otherwise its counts would be lost.
+    def reopen_lost(self) -> None:
+        """Open new files if those of this process were set aside or removed. Otherwise its counts would be lost.
 
-    Raises OSError if they cannot be created. The next call tries again.
-    """
-    global _is_reopening  # noqa: PLW0603 - one set of files a process
-    if not _closure:
-        return
-    with _closure["lock"]:
-        if not _is_reopening and all(_is_in_place(file) for file in _closure["files"].values()):
-            return
-        _is_reopening = True
-        _closure["pid"]["value"] = None  # as after a fork: the next use of a value reopens all files
-    multiprocess.directory().mkdir(mode=0o700, exist_ok=True)
-    for value in _closure["values"][:1]:
-        value.get()
-    _is_reopening = False
+        Raises OSError if they cannot be created. The next call tries again.
+        """
+        with self._closure["lock"]:
+            if not self._is_reopening and all(_is_in_place(file) for file in self._closure["files"].values()):
+                return
+            self._is_reopening = True
+            self._closure["pid"]["value"] = None  # as after a fork: the next use of a value reopens all files
+        multiprocess.directory().mkdir(mode=0o700, exist_ok=True)
+        for value in self._closure["values"][:1]:
+            value.get()
+        self._is_reopening = False
 
 
 def _is_in_place(file: Any) -> bool:

@@ -17,16 +17,17 @@ from prometheus_client.metrics_core import Metric
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import Map
 
-from flask_ops.core import background, multiprocess
+from flask_ops.core import background
 from flask_ops.core.settings import Settings
 from flask_ops.health.engine import Health
 from flask_ops.health.metrics import HealthMetrics
 from flask_ops.health.readiness import Readiness
 from flask_ops.log import RequestLog, levels
-from flask_ops.metrics import following, scrape, store, store_files
+from flask_ops.metrics import scrape
 from flask_ops.metrics.pulse import Pulse
 from flask_ops.metrics.requests import RequestMetrics
-from flask_ops.metrics.sources import sources
+from flask_ops.metrics.sources import counters, sources
+from flask_ops.metrics.store import STORE
 from flask_ops.web.observer import Observer
 from flask_ops.web.saturation import Saturation
 from flask_ops.web.stuck_requests import EndProcess
@@ -53,12 +54,12 @@ class Runtime:
                 self._expect_routes,
                 self._saturation.publish,
                 self._health.publish,
-                *following.counters(registry),
+                *counters(registry),
                 levels.refresh,
-                *([store_files.reopen_lost] if multiprocess.is_shared() else []),
+                STORE.reopen_lost,
             ]
         )
-        self._sources = [*sources(settings, lambda: self.server), registry]
+        self._sources = [*sources(settings, lambda: self.server), registry.collect]
         self._pid = 0
         self._starting = threading.Lock()
 
@@ -73,7 +74,7 @@ class Runtime:
 
     def collect(self) -> dict[str, Metric]:
         """Publish the metrics of this process, then return those of all processes."""
-        self._pulse.try_to_beat()
+        self._pulse.beat()
         return scrape.from_sources(self._sources)
 
     def observe(self, app: Any) -> WSGIApplication:
@@ -101,7 +102,7 @@ class Runtime:
             return
         with self._starting:
             if self._pid != os.getpid():
-                store.serve()  # first: other threads count as soon as _pid is set
+                STORE.serve()  # first: other threads count as soon as _pid is set
                 self._pid = os.getpid()
                 self._health.start()
                 self._pulse.start()

@@ -13,7 +13,7 @@ import structlog
 from flask_ops import log
 from flask_ops.core import multiprocess
 from flask_ops.core.settings import Mode, Settings, SettingsError, unknown_variables
-from flask_ops.metrics import store_folder
+from flask_ops.metrics.store import STORE
 
 EX_CANTCREAT = 73
 """Exit code for a metrics store that cannot be written (sysexits.h)."""
@@ -79,12 +79,12 @@ def open_store(*, if_chosen: bool = False, loader: int | None = None) -> None:
     """Make the metrics store. If that fails, log one line and raise SystemExit with EX_CANTCREAT.
 
     ``if_chosen`` makes it only if ``PROMETHEUS_MULTIPROC_DIR`` is set: a server with one process needs no store.
-    ``store_folder.make`` explains ``loader``.
+    ``Store.make`` explains ``loader``.
     """
     if if_chosen and not multiprocess.is_shared():
         return
     try:
-        store_folder.make(loader)
+        STORE.make(loader)
     except OSError as error:
         logger = structlog.stdlib.get_logger(__name__)
         logger.critical(

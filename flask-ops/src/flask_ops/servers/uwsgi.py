@@ -23,7 +23,7 @@ from flask_ops.core.loading import load_application
 from flask_ops.core.settings import Settings
 from flask_ops.health.readiness import of_workers
 from flask_ops.management.routes import Management
-from flask_ops.metrics import store
+from flask_ops.metrics.store import STORE
 from flask_ops.ops.startup import open_store, start
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def in_each_worker(uwsgi: Any, start: Callable[[], None]) -> None:
     earlier = getattr(uwsgi, "post_fork_hook", None)
 
     def hook() -> None:
-        store.settle(parent_serves=not uwsgi.masterpid())  # before anything writes a metric
+        STORE.settle(parent_serves=not uwsgi.masterpid())  # before anything writes a metric
         if earlier is not None:
             earlier()
         start()

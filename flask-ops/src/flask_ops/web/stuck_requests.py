@@ -16,7 +16,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter
 
 from flask_ops.core import multiprocess
-from flask_ops.metrics import store
+from flask_ops.metrics.store import STORE
 from flask_ops.web.exchange import Exchange
 from flask_ops.web.observer import Observer
 
@@ -71,7 +71,7 @@ class StuckRequests:
 
 def leave(**lost: Any) -> None:
     """Tell the master that this process is stuck, and the requests and connections that it loses."""
-    (multiprocess.directory() / _NAME.format(store.identity())).write_bytes(orjson.dumps(lost))
+    (multiprocess.directory() / _NAME.format(STORE.identity())).write_bytes(orjson.dumps(lost))
 
 
 def taken_down(directory: Path, owner: object) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from flask_ops.cli.check.deployment import Deployment
 from flask_ops.cli.findings import Finding, error, note, ok, warning
 from flask_ops.core import cgroup, disk, multiprocess
 from flask_ops.core.cpus import usable_cpus
-from flask_ops.metrics import store_layout
+from flask_ops.metrics import store_files
 
 try:
     import resource
@@ -111,7 +111,7 @@ def _store(deployment: Deployment, chosen: str) -> Iterator[Finding]:
         text = "The metrics store needs a writable folder for temporary files. There is none."
         yield error("store", text, _STORE_CURE)
         return
-    doomed = {path.name for path in folder.glob("*") if chosen and store_layout.is_ours(path)}
+    doomed = {path.name for path in folder.glob("*") if chosen and store_files.is_ours(path)}
     if doomed and not (folder / "lock").exists():  # each store has a lock
         text = f"{multiprocess.VARIABLE} is {folder}: {min(doomed)} of another program would be removed."
         yield warning("store", text, "Use a separate folder.")

@@ -19,7 +19,7 @@ from gunicorn.arbiter import Arbiter
 from flask_ops.core import multiprocess
 from flask_ops.core.closing import admit_no_more
 from flask_ops.core.draining import DRAIN
-from flask_ops.metrics import store_reader
+from flask_ops.metrics import sums
 
 LAST_WORDS_SECONDS = 0.5
 """Time for late workers to report the requests that are cut off."""
@@ -112,5 +112,5 @@ def _answered() -> float:
 
 def _total(name: str, owners: Collection[str] | None = None) -> float:
     with contextlib.suppress(OSError):  # no descriptor left, for example; the stop matters more than the count
-        return store_reader.total(multiprocess.directory(), name, owners)
+        return sums.total(multiprocess.directory(), name, owners)
     return 0

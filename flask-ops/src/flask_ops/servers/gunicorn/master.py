@@ -26,8 +26,8 @@ from flask_ops.health import readiness
 from flask_ops.log import levels
 from flask_ops.log.line import Lines
 from flask_ops.management.routes import INHERITED, Management
-from flask_ops.metrics import following, listening, scrape, slots, store, store_folder
-from flask_ops.metrics.sources import sources
+from flask_ops.metrics import scrape, sources, store
+from flask_ops.metrics.store import STORE
 from flask_ops.servers.gunicorn import hung_worker_stacks, rejections
 from flask_ops.servers.gunicorn.early_signals import EarlySignals
 from flask_ops.servers.gunicorn.raw_output import RawOutput
@@ -50,20 +50,19 @@ class Master:
     ) -> None:
         self._server, self._exits, self._succession, self._signals = server, exits, succession, signals
         self.settings = settings
-        collect = partial(scrape.from_sources, sources(settings, lambda: "gunicorn"))
+        collect = partial(scrape.from_sources, sources.sources(settings, lambda: "gunicorn"))
         management = Management(settings, self.fault, self.readiness, collect, server="gunicorn")
         self._listener = management.listen()
-        self._mine = slots.held()
-        slots.sign(store.identity(), store.MASTER)
+        STORE.sign(store.MASTER)
         if os.geteuid() == 0:
-            store_folder.give_to(server.cfg.uid, server.cfg.gid)
+            STORE.give_to(server.cfg.uid, server.cfg.gid)
         self._raw_output = None if settings.mode is Mode.DEVELOPMENT else RawOutput(Lines(settings))
-        self._publish_drops = following.dropped_lines(None)
+        self._publish_drops = sources.dropped_lines(None)
         self._timed_out = Counter(*stuck_requests.TIMED_OUT, registry=None)
 
     def ready(self) -> None:
         """Serve on the management address, now that the service listens."""
-        listening.watch(self._server.LISTENERS)
+        sources.watch(self._server.LISTENERS)
         if self._listener is not None:
             self._listener.start()
         # Workers share the memory of the current objects. Otherwise the first full garbage collection in each worker
@@ -76,12 +75,8 @@ class Master:
             self._listener.stop()
 
     def before_fork(self, worker: Any) -> None:
-        """Take a slot for the worker. First release the slots of workers that ended unnoticed."""
-        living = {living.slot for living in self._server.WORKERS.values()}
-        slots.release(slots.held() - living - self._mine)
-        multiprocess.directory().mkdir(mode=0o700, exist_ok=True)  # a cleanup job may have removed it
-        worker.slot = slots.take(multiprocess.directory())
-        store.prepare(worker.slot)
+        """Take a slot for the worker."""
+        worker.slot = STORE.slot_for_worker({living.slot for living in self._server.WORKERS.values()})
         # Gunicorn waits for ever for a worker's first heartbeat: the heartbeat file starts with wall-clock time, but
         # Gunicorn compares it with monotonic time. After notify(), `timeout` limits the start.
         worker.tmp.notify()
@@ -96,13 +91,11 @@ class Master:
         log.serve(self.settings)
         if self._listener is not None:
             self._listener.close_in_child()
-        slots.keep_only(worker.slot)
+        STORE.become_worker(worker.slot)
         for sibling in self._server.WORKERS.values():
             _close(sibling.stacks)
         hung_worker_stacks.write_when_asked(worker.stacks)
-        listening.watch(worker.sockets)
-        store.identify(worker.slot)
-        slots.sign(worker.slot, store.WORKER)
+        sources.watch(worker.sockets)
         rejections.start()
 
     def ended(self, worker: Any) -> None:
@@ -117,14 +110,14 @@ class Master:
             self._timed_out.inc(len(stacks))
         readiness.remember(multiprocess.directory(), worker.slot)
         store.forget(worker.slot)
-        slots.release([worker.slot])
+        STORE.release([worker.slot])
         _close(worker.stacks)
 
     @contextlib.contextmanager
     def handed_over(self) -> Iterator[None]:
         """Pass the store and the management socket to the next master (SIGUSR2), which the block starts."""
         environ = self._server.cfg.env_orig
-        for name in (multiprocess.VARIABLE, store_folder.OWNED):
+        for name in (multiprocess.VARIABLE, store.OWNED):
             if name in os.environ:
                 environ[name] = os.environ[name]
         if self._listener is None:
@@ -146,7 +139,7 @@ class Master:
             self._listener.close_in_child()
         for listener in self._server.LISTENERS:
             listener.close()
-        slots.keep_only()
+        STORE.keep_only()
 
     def turn(self) -> None:
         """Do the periodic work, about once a second."""

@@ -15,7 +15,7 @@ from flask_ops.core.address import Address
 from flask_ops.core.draining import DRAIN
 from flask_ops.core.settings import Settings
 from flask_ops.management.routes import Management
-from flask_ops.metrics import listening
+from flask_ops.metrics import sources
 from flask_ops.ops import runtime
 from flask_ops.ops.runtime import Runtime
 from flask_ops.ops.startup import open_store, start, started
@@ -72,7 +72,7 @@ def _run(created: Any, process: Runtime, settings: Settings) -> None:
     )
     for listener in run.listeners:
         listener.channel_class = _Channel
-    listening.watch([listener.socket for listener in run.listeners])
+    sources.watch([listener.socket for listener in run.listeners])
     management = Management(settings, run.fault, process.readiness, process.collect, server=process.server).listen()
     if management is None:
         run()

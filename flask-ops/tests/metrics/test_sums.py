@@ -10,14 +10,17 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
+from prometheus_client.registry import Collector
 from structlog.testing import capture_logs
 
-from flask_ops.metrics.store_reader import StoreCollector, read
+from flask_ops.metrics import sums
 from tests.exposition import value
 from tests.process import PROJECT, clean_environ
 
@@ -32,10 +35,16 @@ def write(directory: Path, name: str, amount: float, labels: dict[str, str] | No
     return path
 
 
+class Collected(Collector):
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def collect(self) -> Iterable[Metric]:
+        return sums.collect(self._directory)
+
+
 def scrape(directory: Path) -> str:
-    registry = CollectorRegistry()
-    registry.register(StoreCollector(directory))
-    return generate_latest(registry).decode()
+    return generate_latest(Collected(directory)).decode()
 
 
 def test_the_sum_is_over_all_files(tmp_path: Path) -> None:
@@ -53,7 +62,8 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp()
 from prometheus_client import *
 from prometheus_client import values, multiprocess
 from pathlib import Path
-from flask_ops.metrics.store_reader import StoreCollector
+from types import SimpleNamespace
+from flask_ops.metrics import sums
 for pid in ("1", "2", "3"):
     values.ValueClass = values.MultiProcessValue(lambda pid=pid: pid)
     Counter("c", "c", ["x"], registry=None).labels("1").inc(2)
@@ -61,95 +71,76 @@ for pid in ("1", "2", "3"):
     Summary("s", "s", registry=None).observe(0.3)
     for mode in Gauge._MULTIPROC_MODES:
         Gauge(f"g_{mode}", "g", multiprocess_mode=mode, registry=None).set(int(pid))
-def text(collector):
-    registry = CollectorRegistry(); registry.register(collector)
-    return sorted(generate_latest(registry).decode().splitlines())
+def text(collect):
+    return sorted(generate_latest(SimpleNamespace(collect=collect)).decode().splitlines())
 path = os.environ["PROMETHEUS_MULTIPROC_DIR"]
-theirs = text(multiprocess.MultiProcessCollector(None))
-ours = [line for line in text(StoreCollector(Path(path))) if "service_metrics_store_errors" not in line]
+theirs = text(multiprocess.MultiProcessCollector(None).collect)
+ours = [line for line in text(lambda: sums.collect(Path(path))) if "service_metrics_store_errors" not in line]
 assert theirs == ours, (theirs, ours)
 assert len(ours) > 40
 """
     subprocess.run([sys.executable, "-c", script], cwd=PROJECT, env=clean_environ(), check=True)
 
 
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "truncated": lambda content: content[:20],
+    "cut in its header": lambda content: content[:3],
+    "garbage": lambda content: random.Random(1).randbytes(len(content)),  # noqa: S311 - reproducible garbage
+    "used beyond its end": lambda content: struct.pack("i", 2**30) + content[4:],
+    "used is negative": lambda content: struct.pack("i", -5) + content[4:],
+    # prometheus_client's reader loops forever here
+    "an entry without an end": lambda content: content[:8] + struct.pack("i", -24) + content[12:],
+    "a key that is no JSON": lambda content: content[:12] + b"\xff" + content[13:],
+    "a key of another form": lambda content: content[:12] + b"{}" + content[14:],
+    "empty, and not new": lambda _content: b"",
+}
+
+
 def damage(path: Path, how: str) -> None:
-    content = bytearray(path.read_bytes())
-    if how == "truncated":
-        content = content[:20]
-    elif how == "cut in its header":
-        content = content[:3]
-    elif how == "garbage":
-        content[:] = random.Random(1).randbytes(len(content))  # noqa: S311 - reproducible garbage
-    elif how == "used beyond its end":
-        content[:4] = struct.pack("i", 2**30)
-    elif how == "used is negative":
-        content[:4] = struct.pack("i", -5)
-    elif how == "an entry without an end":
-        content[8:12] = struct.pack("i", -24)  # prometheus_client's reader loops forever here
-    elif how == "a key that is no JSON":
-        content[12:13] = b"\xff"
-    elif how == "a key of another form":
-        content[12:14] = b"{}"
-    elif how == "empty, and not new":
-        content = bytearray()
-    path.write_bytes(content)
+    path.write_bytes(DAMAGES[how](path.read_bytes()))
     if how == "empty, and not new":
         os.utime(path, (time.time() - 60, time.time() - 60))
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        "truncated",
-        "cut in its header",
-        "garbage",
-        "used beyond its end",
-        "used is negative",
-        "an entry without an end",
-        "a key that is no JSON",
-        "a key of another form",
-        "empty, and not new",
-    ],
-)
-def test_a_damaged_file_is_set_aside_and_counted_and_the_rest_is_served(how: str, tmp_path: Path) -> None:
+def test_a_damaged_file_is_set_aside_and_counted_and_the_rest_is_served(tmp_path: Path) -> None:
     write(tmp_path, "counter_1.db", 1.0)
-    damage(write(tmp_path, "counter_2.db", 1.0), how)
+    for count, how in enumerate(DAMAGES, 1):
+        damage(write(tmp_path, "counter_2.db", 1.0), how)
 
-    first = scrape(tmp_path)
-    second = scrape(tmp_path)
+        with capture_logs() as lines:
+            for _ in range(2):
+                text = scrape(tmp_path)
+                assert 1 == value(text, "hits_total"), how
+                assert count == value(text, "service_metrics_store_errors_total"), how
 
-    for text in (first, second):
-        assert 1 == value(text, "hits_total")
-        assert 1 == value(text, "service_metrics_store_errors_total")
-    assert not (tmp_path / "counter_2.db").exists()
-    assert 1 == len(list((tmp_path / "damaged").iterdir()))
+        assert ["damaged metrics file set aside"] == [line["event"] for line in lines], how
+        assert not (tmp_path / "counter_2.db").exists()
+        assert count == len(list(tmp_path.glob("damaged-*-counter_2.db")))
 
 
-@pytest.mark.parametrize("content", [b"", bytes(65536)])
-def test_a_file_that_is_just_being_made_is_left_alone(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_just_being_made_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "counter_1.db"
-    path.write_bytes(content)
+    for content in (b"", bytes(65536)):
+        path.write_bytes(content)
 
-    assert 0 == value(scrape(tmp_path), "service_metrics_store_errors_total")
-    assert path.exists()
+        assert 0 == value(scrape(tmp_path), "service_metrics_store_errors_total")
+        assert path.exists()
 
 
 def test_a_file_that_vanishes_is_no_error(tmp_path: Path) -> None:
-    assert read(tmp_path / "gauge_livesum_1.db") is None
-    assert 0 == value(scrape(tmp_path), "service_metrics_store_errors_total")
+    assert [] == sums.read(tmp_path / "gauge_livesum_1.db")
 
 
-@pytest.mark.parametrize("shortage", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
 def test_a_shortage_of_resources_fails_the_scrape_and_spares_the_files(
-    shortage: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without one of the files, the sums would be wrong."""
     write(tmp_path, "counter_1.db", 1.0)
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_bytes", lambda _path: fail(shortage))
-        with pytest.raises(OSError, match=re.escape(os.strerror(shortage))):
-            scrape(tmp_path)
+    for shortage in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "read_bytes", lambda _path, number=shortage: fail(number))
+            with pytest.raises(OSError, match=re.escape(os.strerror(shortage))):
+                scrape(tmp_path)
 
     assert 1 == value(scrape(tmp_path), "hits_total")
 
@@ -158,14 +149,14 @@ def fail(number: int) -> bytes:
     raise OSError(number, os.strerror(number))
 
 
-def test_a_damaged_file_that_cannot_be_set_aside_is_told_and_counted_once(tmp_path: Path) -> None:
+def test_a_damaged_file_that_cannot_be_set_aside_costs_no_scrape(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path, "counter_1.db", 1.0)
     damage(write(tmp_path, "counter_2.db", 1.0), "garbage")
-    (tmp_path / "damaged").write_text("a file")
+    monkeypatch.setattr(Path, "rename", lambda _path, _target: fail(errno.EROFS))
     with capture_logs() as lines:
-        for _ in range(3):
-            assert 1 == value(scrape(tmp_path), "service_metrics_store_errors_total")
-            assert 1 == value(scrape(tmp_path), "hits_total")
+        assert 1 == value(scrape(tmp_path), "hits_total")
 
     assert ["failed to set aside damaged metrics file"] == [line["event"] for line in lines]
 

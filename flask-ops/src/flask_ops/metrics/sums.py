@@ -1,0 +1,129 @@
+"""The sums over all files of the store. Files that cannot be read are set aside, so that the scrape succeeds.
+
+prometheus_client's own reader raises for an empty, truncated or damaged file, at every scrape from then on. It can also
+loop for ever on a damaged file.
+
+The format is prometheus_client's ``mmap_dict``. The header is the number of used bytes (int32, padded to 8). Each entry
+is a length (int32), a key in JSON, padding, a value and a timestamp (doubles). The padding aligns the doubles to 8.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import struct
+import time
+from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import structlog
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from flask_ops.metrics import slots, store_files
+
+_integer = struct.Struct("i").unpack_from
+_two_doubles = struct.Struct("dd").unpack_from
+_HEADER = 8
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+_NEW_SECONDS = 5
+"""A new file is empty for a moment. An older empty file was left by a killed process."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def collect(directory: Path) -> Iterable[Metric]:
+    """Yield the sums over all processes that share the store, and the number of damaged files."""
+    metrics: dict[str, Metric] = {}
+    for path in store_files.metrics_in(directory):
+        kind, _, rest = path.stem.partition("_")
+        mode, _, owner = rest.rpartition("_")
+        if kind == "gauge" and owner.startswith(slots.STRAY):
+            continue  # a process that a worker forked starts with all gauges at 0; only its counts are valid
+        key: Any
+        for key, value, timestamp in read(path):
+            metric_name, name, labels, help_text = key
+            metric = metrics.get(metric_name)
+            if metric is None:
+                metric = metrics[metric_name] = Metric(metric_name, help_text, kind)
+            if kind == "gauge":
+                metric._multiprocess_mode = mode  # type: ignore[attr-defined] # as prometheus_client sets it
+                with_owner: Any = (*labels, ("pid", owner))
+                metric.add_sample(name, with_owner, value, timestamp)
+            else:
+                metric.add_sample(name, labels, value)
+    # prometheus_client combines the values of several processes: the way depends on type and mode.
+    yield from MultiProcessCollector._accumulate_metrics(metrics, accumulate=True)
+    yield CounterMetricFamily(
+        "service_metrics_store_errors",
+        "Files of the metrics store that could not be read.",
+        value=len(store_files.set_aside_in(directory)),
+    )
+
+
+def total(directory: Path, name: str, owners: Collection[str] | None = None) -> float:
+    """Return the sum of all samples called ``name``, of all owners or only of ``owners``."""
+    found = 0.0
+    for path in store_files.metrics_in(directory):
+        if owners is None or store_files.owner_of(path) in owners:
+            found += sum(value for (_, sample, _, _), value, _ in read(path) if sample == name)
+    return found
+
+
+def read(path: Path) -> list[tuple[Any, float, float]]:
+    """Return key, value and timestamp of each entry; none for a file that is new, gone or damaged. Set aside the last.
+
+    Raises OSError if this process has no descriptor or memory left. Then the file is not at fault.
+    """
+    try:
+        data = path.read_bytes()
+        if data[:_HEADER].strip(b"\0"):
+            return list(_entries(data))
+        if len(data) < _HEADER and time.time() - path.stat().st_mtime >= _NEW_SECONDS:
+            raise ValueError("the file is empty")
+    except FileNotFoundError:  # live gauges of a worker that has just ended
+        pass
+    except (ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in _SHORTAGES:
+            raise  # without this file the sums would be wrong
+        _set_aside(path, error)
+    return []
+
+
+def _entries(data: bytes) -> Iterator[tuple[Any, float, float]]:
+    if len(data) < _HEADER:
+        raise ValueError("the file ends in its header")
+    used = _integer(data, 0)[0]
+    if not _HEADER <= used <= len(data):
+        raise ValueError(f"{used} bytes are said to be used of {len(data)}")
+    position = _HEADER
+    while position < used:
+        length = _integer(data, position)[0]
+        end = position + 4 + length + 8 - (length + 4) % 8
+        if length <= 0 or end + 16 > used:
+            raise ValueError(f"an entry of {length} bytes at {position}")
+        value, timestamp = _two_doubles(data, end)
+        yield _parse(data[position + 4 : position + 4 + length]), value, timestamp
+        position = end + 16
+
+
+@lru_cache(maxsize=100_000)
+def _parse(key: bytes) -> tuple[str, str, tuple[tuple[str, str], ...], str]:
+    try:
+        metric_name, name, labels, help_text = json.loads(key)
+        return str(metric_name), str(name), tuple(sorted(labels.items())), str(help_text)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError("a key is not the JSON it should be") from error
+
+
+def _set_aside(path: Path, error: Exception) -> None:
+    try:
+        path.rename(path.with_name(f"damaged-{time.time_ns()}-{path.name}"))
+    except FileNotFoundError:  # a concurrent scrape has set it aside and logged it
+        return
+    except OSError as reason:
+        _log.error("failed to set aside damaged metrics file", file=path.name, reason=str(reason))
+        return
+    _log.error("damaged metrics file set aside", file=path.name, reason=str(error))
