@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from flask_ops.cli import arguments as command_line
-from flask_ops.core import interruption, standard_descriptors
+from flask_ops.core.first_steps import expect_interruption, open_standard_streams
 from flask_ops.core.loading import from_here, load_settings
 from flask_ops.core.settings import Mode, Settings
 
@@ -23,7 +23,7 @@ def main(
     A service passes its ``settings`` and its ``application``, ``module:name`` or ``module:factory()``. Without
     arguments, the development server or Waitress then serves it.
     """
-    standard_descriptors.open_closed()
+    open_standard_streams()
     parser = command_line.parser(prog, settings, application)
     options = parser.parse_args(arguments)
     if getattr(options, "settings", None):
@@ -45,7 +45,7 @@ def main(
         from flask_ops.cli import observability  # noqa: PLC0415 - the other commands do not need it
 
         return observability.run(options)
-    interruption.expect()
+    expect_interruption()
     from flask_ops.cli import serving  # noqa: PLC0415 - the other commands do not need it
 
     if application is None:

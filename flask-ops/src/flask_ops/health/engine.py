@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from flask_ops.core import background
+from flask_ops.core.background import BACKGROUND
 from flask_ops.health import Check, Result, Status
 from flask_ops.health.runner import Runner
 
@@ -34,7 +34,7 @@ class Health:
 
     def start(self) -> None:
         """Start the checks in this process, once. Threads do not survive a fork, so call this again after one."""
-        if self._pid == os.getpid() or not background.is_allowed():
+        if self._pid == os.getpid() or not BACKGROUND.is_allowed:
             return
         with self._starting:
             if self._pid != os.getpid():
@@ -46,7 +46,7 @@ class Health:
     def run_in_foreground(self) -> None:
         """Run each check once in this thread, if background threads are forbidden."""
         with self._starting:
-            if self._pid != os.getpid() and not background.is_allowed():
+            if self._pid != os.getpid() and not BACKGROUND.is_allowed:
                 for runner in self._runners:
                     runner.reset()
                     runner.run()

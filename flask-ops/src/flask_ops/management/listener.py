@@ -1,7 +1,7 @@
 """A small HTTP server in one thread of a process whose main thread forks.
 
 It answers probes and scrapes even if other threads are busy or its clients are slow. Forks happen only while its
-thread waits (``flask_ops.core.fork_gate``). It does not use asyncio: a forked child can neither close asyncio's loop
+thread waits (``flask_ops.core.forks``). It does not use asyncio: a forked child can neither close asyncio's loop
 nor drop it without a line in the log. asyncio also costs the parent 11 MiB.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Collection
 from concurrent.futures import Future
 
 from flask_ops.core.address import Address
-from flask_ops.core.fork_gate import FORK_GATE
+from flask_ops.core.forks import FORK_GATE
 from flask_ops.core.http import Handler
 from flask_ops.management.listener_loop import Loop
 from flask_ops.management.listening_socket import address_of, bind, inherit, remove_abandoned

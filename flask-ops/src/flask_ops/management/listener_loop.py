@@ -15,7 +15,7 @@ from functools import partial
 
 import structlog
 
-from flask_ops.core.fork_gate import FORK_GATE
+from flask_ops.core.forks import FORK_GATE
 from flask_ops.core.http import Handler
 from flask_ops.management.peer import Peer
 

@@ -17,7 +17,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from flask_ops.core import disk, multiprocess
+from flask_ops.core import multiprocess
 from flask_ops.metrics import slots, store, store_layout
 
 OWNED = "METRICS_STORE_TO_REMOVE"
@@ -63,7 +63,7 @@ def make(loader: int | None = None) -> None:
         _made = True
         os.environ[multiprocess.VARIABLE] = os.environ[OWNED] = str(path)
     _leave_at_exit(path, in_use, owned=os.environ.get(OWNED) == str(path) and path.name.startswith(_PREFIX))
-    disk.reserve(path, _RESERVED_BYTES)
+    multiprocess.reserve(path, _RESERVED_BYTES)
     store.identify(slots.take(path))
     _opened, _main = True, loader or os.getpid()
     # prometheus_client reads the variable only when it is imported, which may have happened before.

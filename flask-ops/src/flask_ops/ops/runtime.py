@@ -17,7 +17,8 @@ from prometheus_client.metrics_core import Metric
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import Map
 
-from flask_ops.core import background, multiprocess
+from flask_ops.core import multiprocess
+from flask_ops.core.background import BACKGROUND
 from flask_ops.core.settings import Settings
 from flask_ops.health.engine import Health
 from flask_ops.health.metrics import HealthMetrics
@@ -97,7 +98,7 @@ class Runtime:
 
     def start(self) -> None:
         """Start the background threads of this process, once. Call it after a fork: threads do not survive one."""
-        if self._pid == os.getpid() or not background.is_allowed():
+        if self._pid == os.getpid() or not BACKGROUND.is_allowed:
             return
         with self._starting:
             if self._pid != os.getpid():

@@ -31,7 +31,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from flask_ops.core import background
+from flask_ops.core.background import BACKGROUND
 from flask_ops.ops.extension import Attached
 from flask_ops.testing.attached import attached_to
 from flask_ops.testing.captured_lines import LogLines, captured
@@ -88,7 +88,7 @@ def run_check(_attached: Attached) -> RunCheck:
 
 @pytest.fixture
 def _attached(app: Flask) -> Iterator[Attached]:
-    with background.forbidden():
+    with BACKGROUND.forbidden():
         yield attached_to(app)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from flask_ops.cli.check.deployment import Deployment
 from flask_ops.cli.findings import Finding, error, note, ok, warning
 from flask_ops.core import cgroup
-from flask_ops.core.cpus import usable_cpus
+from flask_ops.core.cgroup import usable_cpus
 
 try:
     import resource

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flask_ops.cli.check.deployment import Deployment
 from flask_ops.cli.findings import Finding, error, note, ok, warning
-from flask_ops.core import disk, multiprocess
+from flask_ops.core import multiprocess
 from flask_ops.metrics import store_layout
 
 _IN_MEMORY = {"tmpfs", "ramfs", "devtmpfs"}
@@ -49,7 +49,7 @@ def _store(deployment: Deployment, chosen: Path | None) -> Iterator[Finding]:
     folder = next(place for place in [folder.absolute(), *folder.absolute().parents] if place.exists())
     need = deployment.processes * _BYTES_A_PROCESS
     try:
-        disk.reserve(folder, need)
+        multiprocess.reserve(folder, need)
     except OSError as fault:
         if fault.errno in {errno.ENOSPC, errno.EDQUOT}:
             text = f"{folder} has less than {need // 2**20} MiB left: SIGBUS would kill a worker that records metrics."

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from flask_ops import log
-from flask_ops.core import interruption, standard_descriptors
+from flask_ops.core.first_steps import expect_interruption, open_standard_streams
 from flask_ops.core.settings import Settings
 from flask_ops.ops import startup
 from flask_ops.servers.gunicorn import connections
@@ -20,8 +20,8 @@ def configure(settings: type[Settings] | None = None) -> dict[str, Any]:
 
     Raises SystemExit after one line in the log: code 78 for invalid settings, 73 if the metrics store is not writable.
     """
-    standard_descriptors.open_closed()
-    interruption.expect()
+    open_standard_streams()
+    expect_interruption()
     read = startup.started() if settings is None else None
     if read is None:
         read = startup.start(settings or Settings)
