@@ -9,7 +9,7 @@ from flask import Flask, session
 
 import service.app
 from flask_ops.health import Check
-from flask_ops.ops import runtime
+from flask_ops.ops.startup import PROCESS
 from service.app import create_app
 from service.settings import Settings
 from service.views import views
@@ -20,9 +20,8 @@ from tests.process import wait_until
 @pytest.fixture(autouse=True)
 def own_runtime() -> Iterator[None]:
     """Start each test with counts of 0."""
-    before = runtime.replace(None)
-    yield
-    runtime.replace(before)
+    with PROCESS.isolated():
+        yield
 
 
 def build(checks: Iterable[Check] = (), **environ: str) -> Flask:
@@ -61,7 +60,7 @@ def test_what_an_application_does_in_the_background_ends_with_it() -> None:
     started = set(threading.enumerate()) - before
     assert {"pulse", "check-often"} == {thread.name for thread in started}
     del app
-    runtime.replace(None)
+    PROCESS.runtime = None
 
     def ended() -> bool:
         gc.collect()  # in each attempt: a thread that is working keeps the application alive

@@ -17,7 +17,7 @@ import warnings
 
 import structlog
 from flask_ops.log import sink
-from flask_ops.ops import runtime, startup
+from flask_ops.ops.startup import PROCESS
 
 
 def state():
@@ -31,8 +31,8 @@ def state():
         "streams": (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__),
         "hooks": (sys.excepthook, threading.excepthook, sys.unraisablehook),
         "environ": dict(os.environ, PYTEST_CURRENT_TEST=""),
-        "runtime": runtime.current(),
-        "settings": startup.started(),
+        "runtime": PROCESS.runtime,
+        "settings": PROCESS.settings,
         "writer": sink._process.writer,
         "describe": sink._describe,
         "threads": threading.enumerate(),

@@ -32,12 +32,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from flask_ops.core.background import BACKGROUND
+from flask_ops.log import process_state
 from flask_ops.ops.extension import Attached
-from flask_ops.testing.attached import attached_to
+from flask_ops.ops.startup import PROCESS
+from flask_ops.testing.application import CheckResult, RunCheck, attached_to, cache_no_loggers, complete_client
 from flask_ops.testing.captured_lines import LogLines, captured
-from flask_ops.testing.check_run import CheckResult, RunCheck
-from flask_ops.testing.complete_client import complete_client
-from flask_ops.testing.isolation import cache_no_loggers, isolated
 from flask_ops.testing.metric_changes import MetricChanges
 
 __all__ = ["CheckResult", "LogLines", "MetricChanges", "RunCheck", "app", "client", "log_lines", "metrics", "run_check"]
@@ -100,7 +99,8 @@ def pytest_fixture_setup(
     if fixturedef.argname != "app":
         return (yield)
     isolation = contextlib.ExitStack()
-    isolation.enter_context(isolated())
+    isolation.enter_context(process_state.preserved())
+    isolation.enter_context(PROCESS.isolated())  # so that the application makes its own runtime
     request.addfinalizer(isolation.close)  # also runs if the fixture fails to begin
     made = yield
     cache_no_loggers()

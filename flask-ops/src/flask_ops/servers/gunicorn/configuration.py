@@ -22,7 +22,7 @@ def configure(settings: type[Settings] | None = None) -> dict[str, Any]:
     """
     open_standard_streams()
     expect_interruption()
-    read = startup.started() if settings is None else None
+    read = startup.PROCESS.settings if settings is None else None
     if read is None:
         read = startup.start(settings or Settings)
     log.take_printed_lines(read)
@@ -59,7 +59,7 @@ def on_starting(server: Any) -> None:
     """Turn Gunicorn's arbiter ``server`` into ours. If you define ``on_starting``, call this function in it."""
     from flask_ops.servers.gunicorn.arbiter import OpsArbiter  # noqa: PLC0415 - creates metrics, which need the store
 
-    settings = startup.started()
+    settings = startup.PROCESS.settings
     if settings is None:
         raise RuntimeError("on_starting of flask_ops was called without configure()")
     log.serve(settings)
