@@ -17,7 +17,8 @@ from structlog.testing import capture_logs
 
 from flask_ops.core.address import Address
 from flask_ops.core.http import Handler, Request, Response
-from flask_ops.management import listener_loop, peer
+from flask_ops.management import connection as connections
+from flask_ops.management import listener as listeners
 from flask_ops.management.listener import Listener
 from tests.process import DEADLINE, wait_until
 
@@ -275,7 +276,7 @@ def drip(connection: socket.socket, ended: threading.Event) -> None:
 def test_a_request_that_does_not_arrive_in_time_ends_its_connection(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, begun: bytes
 ) -> None:
-    monkeypatch.setattr(peer, "REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr(connections, "REQUEST_SECONDS", 0.5)
     listener = serve()
     for slow in [False, True] if begun else [False]:
         with connect(listener) as connection:
@@ -295,7 +296,7 @@ def test_a_request_that_does_not_arrive_in_time_ends_its_connection(
 
 @pytest.mark.system
 def test_the_next_request_on_a_connection_has_its_own_time(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peer, "REQUEST_SECONDS", 2.0)
+    monkeypatch.setattr(connections, "REQUEST_SECONDS", 2.0)
     with connect(serve()) as connection:
         end = time.monotonic() + 2.5
         while time.monotonic() < end:
@@ -309,9 +310,9 @@ def test_the_next_request_on_a_connection_has_its_own_time(serve: Serve, monkeyp
 
 
 def test_an_idle_connection_is_closed_later_than_a_silent_one(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peer, "REQUEST_SECONDS", 0.1)
-    monkeypatch.setattr(peer, "IDLE_SECONDS", 0.8)
-    monkeypatch.setattr(peer, "LINGER_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "REQUEST_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "IDLE_SECONDS", 0.8)
+    monkeypatch.setattr(connections, "LINGER_SECONDS", 0.1)
     with connect(serve()) as connection:
         connection.sendall(GET)
         connection.recv(1000)
@@ -320,10 +321,10 @@ def test_an_idle_connection_is_closed_later_than_a_silent_one(serve: Serve, monk
 
 def test_the_times_are_those_promised() -> None:
     assert (5, 75, 5, 512) == (
-        peer.REQUEST_SECONDS,
-        peer.IDLE_SECONDS,
-        peer.SEND_SECONDS,
-        listener_loop.CONNECTIONS,
+        connections.REQUEST_SECONDS,
+        connections.IDLE_SECONDS,
+        connections.SEND_SECONDS,
+        listeners.CONNECTIONS,
     )
 
 
@@ -331,7 +332,7 @@ def test_the_times_are_those_promised() -> None:
 def test_a_client_that_does_not_read_is_dropped_and_one_that_reads_slowly_is_not(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(peer, "SEND_SECONDS", 0.6)
+    monkeypatch.setattr(connections, "SEND_SECONDS", 0.6)
     large = b"x" * 16_000_000
     listener = serve(lambda request: Response(200, large if request.path == "/last" else b"small"))
     with connect(listener) as unread, connect(listener) as slow:
@@ -369,7 +370,7 @@ def test_all_probes_are_answered_among_500_silent_clients_and_slow_writers(serve
 
 
 def test_beyond_the_limit_the_longest_idle_connection_makes_room(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener_loop, "CONNECTIONS", 3)
+    monkeypatch.setattr(listeners, "CONNECTIONS", 3)
     with contextlib.ExitStack() as stack:
         listener = serve()
         first, second, third = (stack.enter_context(connect(listener)) for _ in range(3))

@@ -18,8 +18,7 @@ from flask_ops.core.http import Request, Response
 from flask_ops.core.settings import Settings
 from flask_ops.health import Status
 from flask_ops.health.readiness import Readiness
-from flask_ops.management.routes import Management
-from flask_ops.management.shared_answer import SharedAnswer
+from flask_ops.management.routes import Management, SharedAnswer
 from tests.exposition import value
 from tests.process import BIN, DEADLINE, PROJECT, Server, clean_environ, running, started, wait_until
 from tests.servers import COMMANDS, serve
