@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection
-from concurrent.futures import Future
 from functools import partial
 
 import structlog
@@ -42,8 +41,8 @@ _log = structlog.stdlib.get_logger(__name__)
 class Listener:
     """A listening socket and, once started, the thread that serves it.
 
-    After a fork, the child has only the socket. It may start its own thread for it, or close it. Requests for
-    ``slow_paths`` wait for each other; other requests do not wait for them.
+    After a fork, the child has only the socket. It may start its own thread for it, or close it. Each turn of the
+    thread answers at most one request for ``slow_paths``, so that many of them delay no other request.
     """
 
     def __init__(self, listening: socket.socket, handler: Handler, slow_paths: Collection[str] = ()) -> None:
@@ -52,7 +51,9 @@ class Listener:
         self._listening = listening
         self._handler, self._slow_paths = handler, slow_paths
         self._thread: threading.Thread | None = None
-        self._loop: _Loop | None = None
+        self._stopping = False
+        self._end = math.inf
+        self._connections: set[Connection] = set()
 
     @classmethod
     def bind(cls, address: Address, handler: Handler, slow_paths: Collection[str] = ()) -> Listener:
@@ -70,20 +71,27 @@ class Listener:
 
     def start(self) -> None:
         """Start the thread, and return when it serves. Raises OSError if the process has no descriptor left."""
-        loop: Future[_Loop] = Future()
-        thread = threading.Thread(target=self._run, args=[loop], name="management-listener", daemon=True)
-        thread.start()
-        self._thread, self._loop = thread, loop.result()
+        self._most = _most_connections()
+        self._selector = selectors.DefaultSelector()
+        self._woken, self._waker = socket.socketpair()
+        self._selector.register(self._listening, selectors.EVENT_READ)
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        serving = threading.Event()  # from then on, a forked child closes its copies of the descriptors
+        self._thread = threading.Thread(target=self._run, args=[serving], name="management-listener", daemon=True)
+        self._thread.start()
+        serving.wait()
 
     def stop(self) -> None:
         """Close everything and end the thread, within ``STOP_SECONDS`` even if the handler hangs.
 
         Call this before the interpreter ends: the thread must not write to standard error at that time.
         """
-        if self._loop is not None and self._thread is not None:
-            self._loop.stop()
+        if self._thread is not None:
+            self._stopping = True
+            with contextlib.suppress(OSError):  # the thread has already ended
+                self._waker.send(b"x")
             self._thread.join(STOP_SECONDS)
-            self._thread = self._loop = None
+            self._thread = None
         self._listening.close()
         if self.address.unix:
             remove_abandoned(self.address.unix)
@@ -92,44 +100,15 @@ class Listener:
         """Close the listening socket in a forked child; the parent's stays open."""
         self._listening.close()
 
-    def _run(self, created: Future[_Loop]) -> None:
-        with FORK_GATE.member(self._forget_in_child):
+    def _run(self, serving: threading.Event) -> None:
+        with FORK_GATE.member(self._close):
+            serving.set()
             try:
-                self._loop = loop = _Loop(self._listening, self._handler, self._slow_paths)
-            except OSError as error:
-                created.set_exception(error)
-                return
-            created.set_result(loop)
-            try:
-                loop.run()
+                self._serve()
             finally:
-                loop.close()
+                self._close()
 
-    def _forget_in_child(self) -> None:
-        if self._loop is not None:
-            self._loop.close()
-
-
-class _Loop:
-    """Serves the connections to one listening socket in the thread that calls ``run``.
-
-    Each turn answers at most one request for ``slow_paths``, so that many of them delay no other request.
-    """
-
-    def __init__(self, listening: socket.socket, handler: Handler, slow_paths: Collection[str] = ()) -> None:
-        self._listening = listening
-        self._handler, self._slow_paths = handler, slow_paths
-        self._stopping = False
-        self._end = math.inf
-        self._connections: set[Connection] = set()
-        self._most = _most_connections()
-        self._selector = selectors.DefaultSelector()
-        self._woken, self._waker = socket.socketpair()
-        self._selector.register(listening, selectors.EVENT_READ)
-        self._selector.register(self._woken, selectors.EVENT_READ)
-
-    def run(self) -> None:
-        """Serve until ``stop``."""
+    def _serve(self) -> None:
         while not self._stopping:
             self._turn()
         # A client that has just connected, or whose request has begun, would get a reset instead of its answer.
@@ -139,13 +118,7 @@ class _Loop:
         while time.monotonic() < self._end and any(each.expects_answer for each in self._connections):
             self._turn()
 
-    def stop(self) -> None:
-        """End ``run`` in another thread."""
-        self._stopping = True
-        with contextlib.suppress(OSError):  # ``run`` has already ended
-            self._waker.send(b"x")
-
-    def close(self) -> None:
+    def _close(self) -> None:
         """Close all descriptors except the listening socket. In a forked child, the parent's stay open.
 
         Unregister nothing, because the parent and the child share one list of registrations.
@@ -154,6 +127,7 @@ class _Loop:
             self._selector.close()
         for item in [self._woken, self._waker, *(each.socket for each in self._connections)]:
             item.close()
+        self._connections.clear()
 
     def _turn(self) -> None:
         waiting = [each for each in self._connections if each.request is not None]
