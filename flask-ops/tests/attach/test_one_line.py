@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 
 from flask_ops import Check, Ops, Settings
-from flask_ops.ops import runtime
+from flask_ops.ops.startup import PROCESS
 from tests.applications import journal
 
 SETTINGS = Settings.from_environ({"SERVICE_ENV": "testing"})
@@ -19,9 +19,8 @@ SETTINGS = Settings.from_environ({"SERVICE_ENV": "testing"})
 
 @pytest.fixture(autouse=True)
 def own_runtime() -> Iterator[None]:
-    before = runtime.replace(None)
-    yield
-    runtime.replace(before)
+    with PROCESS.isolated():
+        yield
 
 
 @pytest.fixture

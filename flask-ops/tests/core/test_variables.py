@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import pytest
 
-from flask_ops.core.variables import Derived, Parse, Variable, choice, integer, names, seconds, setting, shares, text
+from flask_ops.core.variables import Parse, choice, integer, names, seconds, setting, shares, text
 
 
 class Colour(StrEnum):
@@ -19,9 +18,9 @@ class Colour(StrEnum):
 WORD = text(r"[a-z]{2,4}", "2 to 4 small letters")
 
 
-@pytest.mark.parametrize(
-    ("parse", "value", "expected"),
-    [
+def test_a_value_of_the_expected_form_is_read() -> None:
+    """The value has the expected type, not only the same text."""
+    cases: list[tuple[Parse, str, object]] = [
         (WORD, "ab", "ab"),
         (WORD, "abcd", "abcd"),
         (integer(1, 10), "1", 1),
@@ -42,19 +41,16 @@ WORD = text(r"[a-z]{2,4}", "2 to 4 small letters")
             "/items/<int:number>=0  /a=b=1 *=0.25 unmatched=1.0",
             {"/items/<int:number>": 0.0, "/a=b": 1.0, "*": 0.25, "unmatched": 1.0},
         ),
-    ],
-)
-def test_a_value_of_the_expected_form_is_read(parse: Parse, value: str, expected: object) -> None:
-    """The value has the expected type, not only the same text."""
-    read = parse(value)
-
-    assert expected == read
-    assert type(read) is type(expected)
+    ]
+    for parse, value, expected in cases:
+        read = parse(value)
+        assert expected == read
+        assert type(read) is type(expected)
 
 
-@pytest.mark.parametrize(
-    ("parse", "expected", "values"),
-    [
+def test_any_other_value_is_refused_with_what_was_expected() -> None:
+    """The error's text is the expected form, so that a caller can quote it. A trailing newline is refused, too."""
+    cases: list[tuple[Parse, str, list[str]]] = [
         (WORD, "2 to 4 small letters", ["", "a", "abcde", "AB", "ab ", "ab\n", "a1"]),
         (
             integer(1, 10),
@@ -74,15 +70,12 @@ def test_a_value_of_the_expected_form_is_read(parse: Parse, value: str, expected
             "pairs like /route=0.1 or *=0.5 with spaces between them, shares from 0 to 1",
             ["0.1", "/", "/=", "/=1.1", "/=-1", "/=10%", "items=0.1", "/=0.1,/x=0.2", "/=1e-1"],
         ),
-    ],
-)
-def test_any_other_value_is_refused_with_what_was_expected(parse: Parse, expected: str, values: list[str]) -> None:
-    """The error's text is the expected form, so that a caller can quote it. A trailing newline is refused, too."""
-    for value in values:
-        with pytest.raises(ValueError, match=r".+") as raised:
-            parse(value)
-
-        assert expected == str(raised.value)
+    ]
+    for parse, expected, values in cases:
+        for value in values:
+            with pytest.raises(ValueError, match=r".+") as raised:
+                parse(value)
+            assert expected == str(raised.value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,41 +88,12 @@ class Sample:
     )
 
 
-def test_the_declaration_stands_in_the_field() -> None:
-    """The field's metadata holds the declaration."""
-    declared: list[Variable] = [field.metadata["variable"] for field in fields(Sample)]
-    expected: list[tuple[Any, ...]] = [
-        ("SAMPLE_COLOUR", Colour.RED, "Its colour.", None, False),
-        ("SAMPLE_PASSWORD", None, "Opens it.", ("PASSWORD", WORD), True),
-    ]
-
-    assert expected == [(each.name, each.default, each.help, each.fallback, each.secret) for each in declared]
-
-
-def test_the_declared_parser_is_the_one_given() -> None:
-    """The declaration holds the parser, which reads the variable's text."""
-    declared: list[Variable] = [field.metadata["variable"] for field in fields(Sample)]
-
-    assert Colour.GREEN is declared[0].parse("green")
-
-
-def test_a_secret_is_not_in_the_repr() -> None:
-    """A secret's field is left out; other fields are shown."""
-    shown = repr(Sample(colour=Colour.GREEN, password="abcd"))
-
-    assert "abcd" not in shown
-    assert "green" in shown
-
-
-def test_a_declared_field_has_to_be_given() -> None:
+def test_a_declared_field_has_to_be_given_and_a_secret_is_not_in_the_repr() -> None:
     """The default belongs to the environment, not to the constructor, so you cannot forget a setting."""
     with pytest.raises(TypeError, match="colour"):
         Sample(password="abcd")
 
+    shown = repr(Sample(colour=Colour.GREEN, password="abcd"))
 
-def test_a_derived_default_is_computed_from_what_is_known() -> None:
-    """The function gets the settings declared before it."""
-    expected = 6
-    doubled = Derived(lambda known: 2 * known["threads"], "twice the threads")
-
-    assert expected == doubled.compute({"threads": 3})
+    assert "abcd" not in shown
+    assert "green" in shown

@@ -26,7 +26,7 @@ import importlib, json, logging, os, signal, subprocess, sys, threading, time, w
 warnings.filterwarnings("ignore", message=".*fork.*")  # Python 3.12 warns of what this test is about
 from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, generate_latest
-from flask_ops.core import fork_gate
+from flask_ops.core import forks
 from flask_ops.core.address import Address
 from flask_ops.core.http import Response
 from flask_ops.management.listener import Listener
@@ -69,7 +69,7 @@ STORM = """
 sys.path.insert(0, sys.argv[1])
 Path(sys.argv[1], "nasty.py").write_text("import time\\ntime.sleep(0.001)\\n")
 if sys.argv[2] == "ungated":
-    fork_gate.ForkGate._before_fork = lambda self: None
+    forks.ForkGate._before_fork = lambda self: None
 logging.basicConfig(stream=sys.stderr, format="%(message)s")
 registry = CollectorRegistry()
 counters = [Counter(f"c{number}", "help", registry=registry) for number in range(50)]
@@ -143,8 +143,7 @@ say("ended", code=child_code, after_stop=exit_code(code))
 """
 
 STUCK = """
-import flask_ops.core.fork_gate
-flask_ops.core.fork_gate.FORK_SECONDS = 0.3
+forks.FORK_SECONDS = 0.3
 lock, entered = threading.Lock(), threading.Event()
 
 def handler(request):

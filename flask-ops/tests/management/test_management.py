@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,8 +18,7 @@ from flask_ops.core.http import Request, Response
 from flask_ops.core.settings import Settings
 from flask_ops.health import Status
 from flask_ops.health.readiness import Readiness
-from flask_ops.management.routes import Management
-from flask_ops.management.shared_answer import SharedAnswer
+from flask_ops.management.routes import Management, SharedAnswer
 from tests.exposition import value
 from tests.process import BIN, DEADLINE, PROJECT, Server, clean_environ, running, started, wait_until
 from tests.servers import COMMANDS, serve
@@ -231,29 +230,21 @@ def test_readiness_follows_the_checks_of_the_workers(tmp_path: Path) -> None:
         )
 
 
-def test_info_says_what_runs(server: Server) -> None:
-    info = server.manage("/info").json()
-
-    assert {"name", "version", "mode", "server", "python", "pid"} == set(info)
-    assert "production" == info["mode"]
-
-
-def test_its_metrics_are_those_of_the_applications_port(server: Server) -> None:
+def test_info_says_what_runs_and_its_metrics_are_those_of_the_applications_port(server: Server) -> None:
     def names(text: str) -> set[str]:
         return {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
 
+    info = server.manage("/info").json()
+    assert {"name", "version", "mode", "server", "python", "pid"} == set(info)
+    assert "production" == info["mode"]
     wait_until(lambda: "duration_seconds_count" in server.get("/metrics").body.decode(), "a first observation")
-    on_app, on_management = server.get("/metrics").body.decode(), server.manage("/metrics").body.decode()
-
-    assert names(on_app) == names(on_management)
+    assert names(server.get("/metrics").body.decode()) == names(server.manage("/metrics").body.decode())
 
 
-def test_metrics_can_be_taken_off_the_applications_port(server: Server, tmp_path: Path) -> None:
-    assert 200 == server.get("/metrics").status
-    (tmp_path / "other").mkdir()
-    with serve("gunicorn", tmp_path / "other", {"SERVICE_METRICS_ON_APP": "false"}) as other:
-        assert 404 == other.get("/metrics").status
-        assert 200 == other.manage("/metrics").status
+def test_metrics_can_be_taken_off_the_applications_port(tmp_path: Path) -> None:
+    with serve("gunicorn", tmp_path, {"SERVICE_METRICS_ON_APP": "false"}) as server:
+        assert 404 == server.get("/metrics").status
+        assert 200 == server.manage("/metrics").status
 
 
 @pytest.mark.parametrize("name", SERVERS)
@@ -283,11 +274,11 @@ def test_an_address_that_is_taken_ends_the_start_with_one_message(command: list[
 
 
 def ask(
-    path: str, method: str = "GET", *, fault: str | None = None, readiness: Status = Status.STARTING
+    path: str, method: str = "GET", *, fault: str | None = None, headers: Mapping[str, str] | None = None
 ) -> tuple[int, dict[str, str], bytes]:
     settings = Settings.from_environ({})
-    management = Management(settings, lambda: fault, lambda _: Readiness(readiness, {}), dict, server="gunicorn")
-    response = management.answer(Request(method, path, "", {}, b""))
+    management = Management(settings, lambda: fault, lambda _: Readiness(Status.STARTING, {}), dict, server="gunicorn")
+    response = management.answer(Request(method, path, "", headers or {}, b""))
     return response.status, dict(response.headers), response.body
 
 
@@ -327,24 +318,27 @@ def test_after_a_scrape_that_failed_the_waiting_ones_are_not_given_an_older_answ
     assert b"new" == share(waiting[1]).body
 
 
-def test_without_a_living_worker_it_is_not_alive() -> None:
+def test_it_is_neither_alive_nor_ready_without_a_worker() -> None:
     status, _, body = ask("/livez", fault="no worker is alive")
 
-    assert 503 == status
+    assert 503 == status == ask("/readyz")[0]
     assert b"no worker is alive" in body
 
 
-def test_until_a_worker_has_started_it_is_not_ready() -> None:
-    assert 503 == ask("/readyz")[0]
+def test_what_it_does_not_answer_is_a_problem() -> None:
+    for path, method, status in [("/nope", "GET", 404), ("/livez", "POST", 405), ("/drain", "GET", 405)]:
+        answered, headers, _ = ask(path, method)
+        assert status == answered
+        assert "application/problem+json" == headers["Content-Type"]
+        assert (status == 405) == ("Allow" in headers)
 
 
-@pytest.mark.parametrize(("path", "method", "status"), [("/nope", "GET", 404), ("/livez", "POST", 405)])
-def test_what_it_does_not_answer_is_a_problem(path: str, method: str, status: int) -> None:
-    answered, headers, _ = ask(path, method)
-
-    assert status == answered
-    assert "application/problem+json" == headers["Content-Type"]
-    assert (status == 405) == ("Allow" in headers)
+def test_a_page_of_another_site_can_only_read() -> None:
+    """Any site can make a visitor's browser call loopback."""
+    for sent in ({"origin": "http://other.example"}, {"sec-fetch-site": "cross-site"}):
+        for path, method in [("/drain", "POST"), ("/resume", "POST"), ("/loglevel", "PUT")]:
+            assert 403 == ask(path, method, headers=sent)[0]
+        assert 200 == ask("/info", headers=sent)[0]
 
 
 def test_the_development_server_has_none(tmp_path: Path) -> None:

@@ -58,76 +58,52 @@ def run(program: str, environ: Mapping[str, str]) -> Run:
     return Run(done.returncode, done.stdout, done.stderr)
 
 
-def test_usable_settings_start_without_a_word() -> None:
-    """The start itself logs nothing, and the settings are those of the environment."""
-    program = START + "import sys; sys.exit(settings.threads)"
-    expected = Run(9, "", "")
-
-    assert expected == run(program, {"SERVICE_THREADS": "9"})
-
-
-def test_the_log_is_set_up_after_the_start() -> None:
+def test_usable_settings_start_without_a_word_and_set_up_the_log() -> None:
     """Our formatter renders even the first line of any code, with the service's name."""
-    program = START + "import logging; logging.getLogger('a.library').warning('hello')"
-    done = run(program, {"SERVICE_NAME": "shop"})
-    (line,) = done.lines("hello")
-    expected = ("shop", "warning", "a.library")
+    program = START + "import logging; logging.getLogger('a.library').warning('hello %s', settings.threads)"
+    done = run(program, {"SERVICE_NAME": "shop", "SERVICE_THREADS": "9"})
+    (line,) = done.lines("hello 9")
 
-    assert expected == (line["service"], line["level"], line["logger"])
+    assert ("shop", "warning", "a.library") == (line["service"], line["level"], line["logger"])
+    assert [line] == [json.loads(each) for each in done.out.splitlines()]
+    assert (0, "") == (done.code, done.err)
 
 
 def test_unusable_settings_stop_the_start_with_one_line_that_names_them_all() -> None:
-    """It is one critical line, without a traceback and without a secret."""
-    done = run(START, {"SERVICE_THREADS": "many", "SERVICE_ENV": "staging", "SERVICE_SECRET_KEY": "hunter2"})
+    """It is one critical line at any level, without a traceback and without a secret.
+
+    The exit code is that of sysexits.h: a supervisor can tell that a restart will not help.
+    """
+    unusable = {"SERVICE_THREADS": "many", "SERVICE_ENV": "staging", "SERVICE_SECRET_KEY": "hunter2"}
+    done = run(START, {**unusable, "SERVICE_LOG_LEVEL": "critical"})
     (line,) = done.lines("settings cannot be used")
-    expected = [
+
+    assert [
         "SERVICE_ENV is 'staging', expected one of development, testing, production",
         "SERVICE_THREADS is 'many', expected a whole number from 1 to 1000",
         "SERVICE_SECRET_KEY is (not shown), expected at least 16 characters",
-    ]
-
-    assert expected == line["problems"]
+    ] == line["problems"]
     assert "critical" in line["level"]
     assert [line] == [json.loads(each) for each in done.out.splitlines()]
     assert not done.err
     assert "hunter2" not in done.out
+    assert 78 == EX_CONFIG == done.code
 
 
-def test_unusable_settings_end_the_process_with_the_code_of_sysexits() -> None:
-    """A supervisor can tell that a restart will not help."""
-    expected = 78
-
-    assert expected == EX_CONFIG
-    assert expected == run(START, {"SERVICE_THREADS": "many"}).code
-
-
-def test_unusable_settings_are_told_at_any_level() -> None:
-    """The least verbose level still shows why the service did not start."""
-    done = run(START, {"SERVICE_LOG_LEVEL": "critical", "SERVICE_THREADS": "many"})
-    expected = 1
-
-    assert expected == len(done.lines("settings cannot be used"))
-
-
-@pytest.mark.parametrize(
-    ("mode", "environ", "expected"),
-    [
-        ("PRODUCTION", {}, "production"),
-        ("DEVELOPMENT", {}, "development"),
-        ("DEVELOPMENT", {"SERVICE_ENV": "production"}, "production"),
-    ],
-)
-def test_the_mode_is_the_callers_where_no_variable_sets_it(
-    mode: str, environ: Mapping[str, str], expected: str
-) -> None:
+def test_the_mode_is_the_callers_where_no_variable_sets_it() -> None:
     """`python -m service` is for development, a server is for production."""
-    program = f"""
+    program = """
 from flask_ops.core.settings import Mode, Settings
 from flask_ops.ops.startup import start
 
-print(start(Settings, default_mode=Mode.{mode}).mode)
+for default, environ in [
+    (Mode.PRODUCTION, {}),
+    (Mode.DEVELOPMENT, {}),
+    (Mode.DEVELOPMENT, {"SERVICE_ENV": "production"}),
+]:
+    print(start(Settings, environ, default_mode=default).mode)
 """
-    assert expected == run(program, environ).out.strip()
+    assert Run(0, "production\ndevelopment\nproduction\n", "") == run(program, {})
 
 
 def test_a_given_environment_is_read_in_place_of_the_process_s() -> None:
@@ -184,18 +160,10 @@ def test_each_unknown_variable_is_warned_of_with_the_nearest_name() -> None:
     assert not done.code
 
 
-def test_an_unknown_variable_is_warned_of_once() -> None:
-    """Neither a second application nor a reload repeats the warning."""
-    done = run(START + "start(Settings)", {"SERVICE_TREADS": "8"})
-    expected = ["SERVICE_TREADS"]
-
-    assert expected == [line["variable"] for line in done.lines("unknown variable")]
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="the platform does not fork")
-def test_forked_workers_do_not_repeat_the_warning() -> None:
-    """A server that starts in the parent and in each worker warns only once."""
-    program = f"""{START}
+def test_an_unknown_variable_is_warned_of_once() -> None:
+    """Neither a second application nor a forked worker repeats the warning."""
+    program = f"""{START}start(Settings)
 import os
 
 for _ in range(2):

@@ -17,7 +17,7 @@ import warnings
 
 import structlog
 from flask_ops.log import sink
-from flask_ops.ops import runtime, startup
+from flask_ops.ops.startup import PROCESS
 
 
 def state():
@@ -31,8 +31,8 @@ def state():
         "streams": (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__),
         "hooks": (sys.excepthook, threading.excepthook, sys.unraisablehook),
         "environ": dict(os.environ, PYTEST_CURRENT_TEST=""),
-        "runtime": runtime.current(),
-        "settings": startup.started(),
+        "runtime": PROCESS.runtime,
+        "settings": PROCESS.settings,
         "writer": sink._process.writer,
         "describe": sink._describe,
         "threads": threading.enumerate(),
@@ -77,8 +77,7 @@ TESTS = """
 EXPECTED = {"passed": 7, "failed": 1, "errors": 1}
 
 
-@pytest.mark.parametrize("settings", [TESTING, ""], ids=["given", "of the environment"])
-@pytest.mark.parametrize("options", [[], ["-s"], ["--log-level=DEBUG"]], ids=["captured", "printed", "level"])
+@pytest.mark.parametrize(("settings", "options"), [(TESTING, ["-s"]), ("", []), ("", ["--log-level=DEBUG"])])
 def test_each_test_leaves_the_process_as_it_was(user: User, settings: str, options: list[str]) -> None:
     """It does not matter if ``Ops`` gets settings or reads the environment's."""
     user.conftest(CONFTEST.replace(TESTING, settings) + STATE)
@@ -90,22 +89,16 @@ def test_each_test_leaves_the_process_as_it_was(user: User, settings: str, optio
     assert 9 == result.stderr.str().count("SAME")
 
 
-def test_an_application_that_fails_leaves_the_process_as_it_was(user: User) -> None:
-    user.conftest(CONFTEST.replace(TESTING, "").replace("return app", "raise OSError") + STATE)
+@pytest.mark.parametrize(
+    ("ending", "outcome"), [("raise OSError", {"errors": 1}), ("yield app\n    create_app()", {"passed": 1})]
+)
+def test_the_end_of_the_fixture_belongs_to_the_application(user: User, ending: str, outcome: dict[str, int]) -> None:
+    """Changes that the process makes at that time are undone, too, also if the fixture fails."""
+    user.conftest(CONFTEST.replace(TESTING, "").replace("return app", ending) + STATE)
 
     result = user.run("def test_it(client): pass")
 
-    assert {"errors": 1} == result.parseoutcomes()
-    assert "SAME" == result.stderr.str().strip()
-
-
-def test_the_end_of_the_fixture_belongs_to_the_application(user: User) -> None:
-    """Changes that the process makes at that time are undone, too."""
-    user.conftest(CONFTEST.replace(TESTING, "").replace("return app", "yield app\n    create_app()") + STATE)
-
-    result = user.run("def test_it(client): pass")
-
-    assert {"passed": 1} == result.parseoutcomes()
+    assert outcome == result.parseoutcomes()
     assert "SAME" == result.stderr.str().strip()
 
 

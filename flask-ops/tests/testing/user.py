@@ -16,6 +16,7 @@ from prometheus_client import Counter, Histogram
 from flask_ops import Checks, Ops, Settings
 
 ORDERS = Counter("orders", "Orders taken.", ["kind"])
+REFUNDS = Counter("refunds", "Refunds made.", ["kind"])
 PRICE = Histogram("price", "Prices.")
 CHECKS = Checks()
 log = structlog.get_logger()

@@ -6,7 +6,7 @@ import argparse
 import importlib
 from collections.abc import Callable, Sequence
 
-from flask_ops.core import interruption, standard_descriptors
+from flask_ops.core.first_steps import expect_interruption, open_standard_streams
 from flask_ops.core.loading import EXPECTED, from_here, is_target, load_settings
 from flask_ops.core.settings import Settings, documentation
 from flask_ops.core.variables import Parse, seconds, text
@@ -24,11 +24,11 @@ def main(
     A service passes its ``settings`` and its ``application``, ``module:name`` or ``module:factory()``. Without
     arguments, the development server or Waitress then serves it.
     """
-    standard_descriptors.open_closed()
+    open_standard_streams()
     parser = _parser(prog, settings, application)
     options = parser.parse_args(arguments)
     if options.module == "serving":
-        interruption.expect()
+        expect_interruption()
     # Import a command only when it runs: `check` must also work if the application cannot be imported.
     module = importlib.import_module(f"flask_ops.cli.{options.module}")
     try:

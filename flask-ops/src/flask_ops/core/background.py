@@ -1,24 +1,25 @@
-"""The permission to start background threads in this process. Tests withdraw it."""
+"""The permission to start background threads in this process."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
 
-_forbidden = 0
+
+class Background:
+    """The permission, which tests withdraw. Otherwise the checks of an application would run beside its test."""
+
+    def __init__(self) -> None:
+        self.is_allowed = True
+
+    @contextlib.contextmanager
+    def forbidden(self) -> Iterator[None]:
+        """Start no background threads during the block."""
+        before, self.is_allowed = self.is_allowed, False
+        try:
+            yield
+        finally:
+            self.is_allowed = before
 
 
-def is_allowed() -> bool:
-    """Tell whether background threads may be started."""
-    return not _forbidden
-
-
-@contextlib.contextmanager
-def forbidden() -> Iterator[None]:
-    """Start no background threads during the block."""
-    global _forbidden  # noqa: PLW0603 - one counter for the process
-    _forbidden += 1
-    try:
-        yield
-    finally:
-        _forbidden -= 1
+BACKGROUND = Background()

@@ -1,9 +1,11 @@
-"""The request that this thread serves. Its ids go into every line logged meanwhile."""
+"""The request that this thread serves, whose ids go into every line, and the exceptions that end its process."""
 
 from __future__ import annotations
 
 import random
 import re
+import signal
+import threading
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -11,10 +13,6 @@ from typing import Any
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
-
-
-_VARIANTS = "89ab"
-"""The hexadecimal digits that begin with the bits 10, the variant of RFC 9562."""
 
 
 @dataclass(slots=True)
@@ -53,6 +51,8 @@ class RequestContext:
 
 current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)
 """The request that is being served; None outside a request."""
+process_is_leaving = threading.Event()
+"""Set by Gunicorn's hooks, in a signal handler."""
 
 
 def new_request_id() -> str:
@@ -64,7 +64,7 @@ def new_request_id() -> str:
     time_of_it = (time.time_ns() // 1_000_000).to_bytes(6, "big").hex()
     bits = random.getrandbits(80)
     digits = bits.to_bytes(10, "big").hex()
-    return f"{time_of_it[:8]}-{time_of_it[8:]}-7{digits[:3]}-{_VARIANTS[bits & 3]}{digits[3:6]}-{digits[6:18]}"
+    return f"{time_of_it[:8]}-{time_of_it[8:]}-7{digits[:3]}-{'89ab'[bits & 3]}{digits[3:6]}-{digits[6:18]}"
 
 
 def outgoing_headers() -> dict[str, str]:
@@ -99,3 +99,16 @@ def parse_traceparent(header: str) -> tuple[str, str, str] | None:
     if version == "ff" or (version == "00" and more) or trace_id == "0" * 32 or span_id == "0" * 16:
         return None
     return trace_id, span_id, flags
+
+
+def ends_the_process(error: BaseException) -> bool:
+    """Tell whether ``error`` must reach the server, and is not a fault of the application."""
+    if isinstance(error, KeyboardInterrupt):
+        # Python raises Ctrl-C in the main thread, unless the server has its own handler. uWSGI has one in C, which
+        # getsignal() does not know. Its main threads serve requests.
+        request = current_request.get()
+        if request is not None and "uwsgi.version" in request.environ:
+            return False
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        return in_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    return isinstance(error, SystemExit) and process_is_leaving.is_set()

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, ClassVar, Self, dataclass_transform
 
 from flask_ops.core.address import Address
-from flask_ops.core.cpus import usable_cpus
+from flask_ops.core.cgroup import usable_cpus
 from flask_ops.core.variables import (
-    NOT_SET,
-    REQUIRED,
+    UNSET,
     Derived,
-    Parse,
     Variable,
     boolean,
     choice,
@@ -81,7 +79,7 @@ class Settings:
     mode: Mode = setting(
         "SERVICE_ENV",
         choice(Mode),
-        default=Derived(lambda known: known["default_mode"], "`production`; `development` under `python -m service`"),
+        default=Derived(lambda known: known["mode"], "`production`; `development` under `python -m service`"),
         help="`development`, `testing` or `production`. If not set, `FLASK_ENV` counts.",
         fallback=("FLASK_ENV", choice(Mode)),
     )
@@ -112,10 +110,7 @@ class Settings:
         help="Worker processes (Gunicorn, uWSGI).",
     )
     threads: int = setting(
-        "SERVICE_THREADS",
-        integer(1, 1000),
-        default=4,
-        help="Threads in each worker, each for one request at a time.",
+        "SERVICE_THREADS", integer(1, 1000), default=4, help="Threads in each worker, each for one request at a time."
     )
     drain_seconds: float = setting(
         "SERVICE_DRAIN_SECONDS",
@@ -159,10 +154,10 @@ class Settings:
         ),
         help="`json`; `console` for people; `ecs`, Elastic Common Schema 8; `otel`, OpenTelemetry's log data model.",
     )
-    log_max_line_bytes: int | None = setting(
+    log_max_line_bytes: int = setting(
         "SERVICE_LOG_MAX_LINE_BYTES",
         integer(1024, 2**24),
-        default=Derived(lambda _: None, "`65536`"),
+        default=65536,
         help="Maximum length of a line, in bytes. Fields of longer lines are shortened. If stdout is not a file, the "
         "limit is at most 4096, because a pipe splits longer lines.",
     )
@@ -176,7 +171,7 @@ class Settings:
     log_mask: tuple[str, ...] = setting(
         "SERVICE_LOG_MASK",
         names,
-        default=Derived(lambda _: (), "none"),
+        default=(),
         help="Additional names of fields to mask, separated by commas: `iban,ssn`.",
     )
     log_query: bool = setting(
@@ -195,21 +190,15 @@ class Settings:
     log_samples: Mapping[str, float] = setting(
         "SERVICE_LOG_SAMPLES",
         shares,
-        default=Derived(lambda _: {}, "none"),
+        default=MappingProxyType({}),
         help="The share of successful requests to log, by route: `/=0.1 /items/<int:number>=0.01 *=0.5`, with `*` for "
         "all others. Errors and slow requests are always logged.",
     )
     log_slow_seconds: float = setting(
-        "SERVICE_LOG_SLOW_SECONDS",
-        seconds(0, 3600),
-        default=1.0,
-        help="Seconds from which a request counts as slow.",
+        "SERVICE_LOG_SLOW_SECONDS", seconds(0, 3600), default=1.0, help="Seconds from which a request counts as slow."
     )
     metrics_on_app: bool = setting(
-        "SERVICE_METRICS_ON_APP",
-        boolean,
-        default=True,
-        help="Whether the application's port also serves `/metrics`.",
+        "SERVICE_METRICS_ON_APP", boolean, default=True, help="Whether the application's port also serves `/metrics`."
     )
     max_body_bytes: int = setting(
         "SERVICE_MAX_BODY_BYTES",
@@ -246,6 +235,8 @@ class Settings:
         """
         super().__init_subclass__(**kwargs)
         dataclass(frozen=True, kw_only=True)(cls)
+        defaults = {"name": name, "version": version}
+        cls._defaults = {**cls._defaults, **{field: value for field, value in defaults.items() if value is not None}}
         readers: dict[str, str] = {}
         for item in fields(cls):
             declared = item.metadata.get("variable")
@@ -253,14 +244,12 @@ class Settings:
                 raise TypeError(f"{cls.__name__}.{item.name} is not declared with setting(...)")
             if readers.setdefault(declared.name, item.name) != item.name:
                 raise TypeError(f"{cls.__name__}.{item.name} reads {declared.name}, as {readers[declared.name]} does")
-        defaults = {field: value for field, value in (("name", name), ("version", version)) if value is not None}
-        for field, declared in _declared(cls):
-            if field in defaults:
+            if item.name in cls._defaults:
+                default = cls._defaults[item.name]
                 try:
-                    declared.parse(defaults[field])
+                    declared.parse(default)
                 except ValueError as expected:
-                    raise ValueError(f"{cls.__name__}: {field} is {defaults[field]!r}, expected {expected}") from None
-        cls._defaults = {**cls._defaults, **defaults}
+                    raise ValueError(f"{cls.__name__}: {item.name} is {default!r}, expected {expected}") from None
 
     @property
     def debug(self) -> bool:
@@ -297,25 +286,14 @@ class Settings:
 
         Raises SettingsError, which names every invalid or missing variable.
         """
-        known: dict[str, Any] = {"default_mode": default_mode}
+        known: dict[str, Any] = {"mode": default_mode}
         problems = []
-        for attribute, declared in _declared(cls):
-            name, value, parse = _lookup(declared, environ)
-            default = cls._defaults.get(attribute, declared.default)
-            if default is REQUIRED:
-                default = None
-                if value is None:
-                    problems.append(f"{name} is not set, expected {_expected(parse)}")
-            known[attribute] = default.compute(known) if isinstance(default, Derived) else default
-            if declared.if_empty is not NOT_SET and environ.get(name, "unset").strip() == "":
-                known[attribute] = declared.if_empty
-            if value is not None:
-                try:
-                    known[attribute] = parse(value)
-                except ValueError as expected:
-                    shown = "(not shown)" if declared.secret else repr(value)
-                    problems.append(f"{name} is {shown}, expected {expected}")
-        del known["default_mode"]
+        for attribute, variable in _declared(cls):
+            try:
+                known[attribute] = variable.read(environ, known)
+            except ValueError as problem:
+                problems.append(str(problem))
+                known[attribute] = variable.default_after(known)
         mode_is_sure = not any("ENV is" in problem for problem in problems)
         if known["mode"] is Mode.DEVELOPMENT and mode_is_sure and not known["bind"].is_loopback:
             if environ.get("SERVICE_BIND", "").strip():
@@ -344,7 +322,7 @@ class SettingsError(ValueError):
 
 def unknown_variables(environ: Mapping[str, str], settings: type[Settings] = Settings) -> dict[str, str | None]:
     """Return the variables with the prefix ``SERVICE_`` that no setting reads, each with the nearest known name."""
-    known = {name for _, declared in _declared(settings) for name in _names(declared)}
+    known = {name for _, variable in _declared(settings) for name, _ in variable.sources}
     names = [name.removeprefix(PREFIX) for name in known if name.startswith(PREFIX)]
     unknown = sorted(name.removeprefix(PREFIX) for name in environ if name.startswith(PREFIX))
     nearest = {name: difflib.get_close_matches(name, names, n=1) for name in unknown if name not in names}
@@ -353,18 +331,15 @@ def unknown_variables(environ: Mapping[str, str], settings: type[Settings] = Set
 
 def documentation(settings: type[Settings] = Settings) -> list[tuple[str, str, str]]:
     """Return name, default and meaning of every setting, as in the reference."""
-    return [
-        (declared.name, _show(settings._defaults.get(attribute, declared.default)), declared.help)
-        for attribute, declared in _declared(settings)
-    ]
+    return [(variable.name, _show(variable.default), variable.help) for _, variable in _declared(settings)]
 
 
 def _show(default: Any) -> str:
     if isinstance(default, Derived):
         return default.text
-    if default is REQUIRED:
+    if default is UNSET:
         return "required"
-    if default is None:
+    if default in (None, (), {}):
         return "none"
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
@@ -372,34 +347,7 @@ def _show(default: Any) -> str:
 
 
 def _declared(settings: type[Settings]) -> Iterator[tuple[str, Variable]]:
+    """Yield each field with its variable, whose default may be that of a derived class."""
     for item in fields(settings):
-        yield item.name, item.metadata["variable"]
-
-
-def _names(declared: Variable) -> Iterator[str]:
-    yield declared.name
-    if declared.fallback is not None:
-        yield declared.fallback[0]
-
-
-def _expected(parse: Parse) -> str:
-    """Return the description of valid values that ``parse`` raises."""
-    try:
-        parse("")
-    except ValueError as expected:
-        return str(expected)
-    except Exception:  # noqa: BLE001 - a user's parser, which never gets an empty value elsewhere
-        return "a value"
-    return "a value"
-
-
-def _lookup(declared: Variable, environ: Mapping[str, str]) -> tuple[str, str | None, Any]:
-    """Return the name, the text (None if not set) and the parser of the variable that counts."""
-    candidates = [(declared.name, declared.parse)]
-    if declared.fallback is not None:
-        candidates.append(declared.fallback)
-    for name, parse in candidates:
-        value = environ.get(name, "").strip()
-        if value:
-            return name, value, parse
-    return declared.name, None, declared.parse
+        variable: Variable = item.metadata["variable"]
+        yield item.name, replace(variable, default=settings._defaults.get(item.name, variable.default))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-NOT_SET = object()
-REQUIRED = object()
+UNSET: Any = object()
 
 Parse = Callable[[str], Any]
 """Turns the text of a variable into its value. Raises ValueError with a description of valid values."""
@@ -25,7 +24,7 @@ class Derived:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """The declaration of one setting."""
+    """The declaration of one setting. ``default`` is UNSET if it is required."""
 
     name: str
     parse: Parse
@@ -33,18 +32,57 @@ class Variable:
     help: str
     fallback: tuple[str, Parse] | None = None
     secret: bool = False
-    if_empty: Any = NOT_SET
+    if_empty: Any = UNSET
+
+    @property
+    def sources(self) -> Iterator[tuple[str, Parse]]:
+        """The variables that may have the value, each with its parser, the most important first."""
+        yield self.name, self.parse
+        if self.fallback is not None:
+            yield self.fallback
+
+    def default_after(self, known: Mapping[str, Any]) -> Any:
+        """Return the default, None for a required setting. ``known`` has the settings declared above it."""
+        if isinstance(self.default, Derived):
+            return self.default.compute(known)
+        return None if self.default is UNSET else self.default
+
+    def read(self, environ: Mapping[str, str], known: Mapping[str, Any]) -> Any:
+        """Return the value. Raises ValueError with one sentence about the variable, its text and what was expected."""
+        for name, parse in self.sources:
+            value = environ.get(name, "").strip()
+            if value:
+                try:
+                    return parse(value)
+                except ValueError as expected:
+                    shown = "(not shown)" if self.secret else repr(value)
+                    raise ValueError(f"{name} is {shown}, expected {expected}") from None
+        if self.if_empty is not UNSET and self.name in environ:
+            return self.if_empty
+        if self.default is UNSET:
+            raise ValueError(f"{self.name} is not set, expected {self._expected}")
+        return self.default_after(known)
+
+    @property
+    def _expected(self) -> str:
+        try:
+            self.parse("")
+        except ValueError as expected:
+            return str(expected)
+        except Exception:  # noqa: BLE001, S110 - a user's parser, which never gets an empty value elsewhere
+            pass
+        return "a value"
 
 
 def setting(
     name: str,
     parse: Parse,
     *,
-    default: Any = REQUIRED,
+    default: Any = UNSET,
     help: str,  # noqa: A002 - the field's name, as in argparse
     fallback: tuple[str, Parse] | None = None,
     secret: bool = False,
-    if_empty: Any = NOT_SET,
+    if_empty: Any = UNSET,
 ) -> Any:
     """Declare a field of a ``Settings`` class that is read from the environment variable ``name``.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 
-from flask_ops.core.leaving import ends_the_process
+from flask_ops.core.context import ends_the_process
 from flask_ops.log import records, sink
 from flask_ops.log.line import Lines
 

@@ -22,10 +22,6 @@ _MAX_NAME = 200
 _log = structlog.stdlib.get_logger(__name__)
 
 
-class WrongRequestError(ValueError):
-    """The body of the request is invalid; the text names the expected form."""
-
-
 def show(_request: Request | None = None) -> Response:
     """Answer with the levels of the root and of each known logger, and with the overrides."""
     changed = overridden()
@@ -43,7 +39,7 @@ def root_level() -> str:
 def overridden() -> dict[str, dict[str, str | None]]:
     """Return the level of each overridden logger and its end: None if it lasts until the server stops."""
     return {
-        name: {"level": each.level, "until": None if each.until is None else _rfc3339(each.until)}
+        name: {"level": each.level, "until": None if each.until is None else rfc3339(each.until, "milliseconds")}
         for name, each in levels.overrides().items()
     }
 
@@ -52,7 +48,7 @@ def change(request: Request) -> Response:
     """Change a level in all processes, as the body asks. Answer with the new levels."""
     try:
         logger, level, seconds = _parse(request.body)
-    except WrongRequestError as error:
+    except ValueError as error:
         return problem_answer(400, str(error))
     try:
         levels.override(logger, level, seconds)
@@ -65,30 +61,32 @@ def change(request: Request) -> Response:
 
 
 def _parse(body: bytes) -> tuple[str, LogLevel | None, float | None]:
+    """Return logger, level and seconds. Raises ValueError with the expected form."""
     try:
         asked: Any = json.loads(body)
     except ValueError:
-        raise WrongRequestError(f"{_FORM}. The body is not JSON.") from None
+        raise ValueError(f"{_FORM}. The body is not JSON.") from None
     if not isinstance(asked, dict) or "level" not in asked or asked.keys() - {"level", "logger", "seconds"}:
-        raise WrongRequestError(f"{_FORM}. logger and seconds are optional; a level of null removes a change.")
+        raise ValueError(f"{_FORM}. logger and seconds are optional; a level of null removes a change.")
     logger, seconds = asked.get("logger", ROOT), asked.get("seconds")
     # Refuse unprintable names, such as a lone surrogate: a logger exists until the process ends.
     if not isinstance(logger, str) or not 0 < len(logger) <= _MAX_NAME or not logger.isprintable():
-        raise WrongRequestError(f"logger: expected a name of 1 to {_MAX_NAME} printable characters.")
+        raise ValueError(f"logger: expected a name of 1 to {_MAX_NAME} printable characters.")
     number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
     if seconds is not None and not (number and 0 < seconds <= _LONGEST_SECONDS and math.isfinite(seconds)):
-        raise WrongRequestError(f"seconds: expected a number above 0, at most {_LONGEST_SECONDS} (7 days).")
+        raise ValueError(f"seconds: expected a number above 0, at most {_LONGEST_SECONDS} (7 days).")
     if asked["level"] is None:
         return logger, None, None
     try:
         return logger, LogLevel(str(asked["level"]).lower()), seconds
     except ValueError:
-        raise WrongRequestError(f"level: expected one of {', '.join(LogLevel)}.") from None
+        raise ValueError(f"level: expected one of {', '.join(LogLevel)}.") from None
 
 
 def _name(level: int) -> str:
     return logging.getLevelName(level).lower()
 
 
-def _rfc3339(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def rfc3339(seconds: float, timespec: str) -> str:
+    """Return a Unix time as text, for people and programs."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec=timespec).replace("+00:00", "Z")

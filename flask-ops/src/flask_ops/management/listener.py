@@ -1,32 +1,48 @@
 """A small HTTP server in one thread of a process whose main thread forks.
 
 It answers probes and scrapes even if other threads are busy or its clients are slow. Forks happen only while its
-thread waits (``flask_ops.core.fork_gate``). It does not use asyncio: a forked child can neither close asyncio's loop
-nor drop it without a line in the log. asyncio also costs the parent 11 MiB.
+thread waits (``flask_ops.core.forks``). It does not use asyncio: a forked child can neither close asyncio's loop nor
+drop it without a line in the log. asyncio also costs the parent 11 MiB.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import math
+import selectors
 import socket
+import sys
 import threading
-from collections.abc import Collection
-from concurrent.futures import Future
+import time
+from collections.abc import Callable, Collection
+from functools import partial
+
+import structlog
 
 from flask_ops.core.address import Address
-from flask_ops.core.fork_gate import FORK_GATE
+from flask_ops.core.forks import FORK_GATE
 from flask_ops.core.http import Handler
-from flask_ops.management.listener_loop import Loop
+from flask_ops.management.connection import Connection
 from flask_ops.management.listening_socket import address_of, bind, inherit, remove_abandoned
 
 STOP_SECONDS = 5.0
 """Maximum time that ``stop`` waits for a handler."""
+FINISH_SECONDS = 0.5
+"""For the answers to the clients that are connected at the stop."""
+CONNECTIONS = 512 if sys.platform != "win32" else 500  # select() on Windows is limited to 512 sockets
+RESERVED_DESCRIPTORS = 96
+"""Descriptors for the rest of the process, which opens files for each scrape and for each worker."""
+ACCEPTED_AT_ONCE = 64
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 class Listener:
     """A listening socket and, once started, the thread that serves it.
 
-    After a fork, the child has only the socket. It may start its own thread for it, or close it. Requests for
-    ``slow_paths`` wait for each other; other requests do not wait for them.
+    After a fork, the child has only the socket. It may start its own thread for it, or close it. Each turn of the
+    thread answers at most one request for ``slow_paths``, so that many of them delay no other request.
     """
 
     def __init__(self, listening: socket.socket, handler: Handler, slow_paths: Collection[str] = ()) -> None:
@@ -35,7 +51,9 @@ class Listener:
         self._listening = listening
         self._handler, self._slow_paths = handler, slow_paths
         self._thread: threading.Thread | None = None
-        self._loop: Loop | None = None
+        self._stopping = False
+        self._end = math.inf
+        self._connections: set[Connection] = set()
 
     @classmethod
     def bind(cls, address: Address, handler: Handler, slow_paths: Collection[str] = ()) -> Listener:
@@ -53,20 +71,27 @@ class Listener:
 
     def start(self) -> None:
         """Start the thread, and return when it serves. Raises OSError if the process has no descriptor left."""
-        loop: Future[Loop] = Future()
-        thread = threading.Thread(target=self._run, args=[loop], name="management-listener", daemon=True)
-        thread.start()
-        self._thread, self._loop = thread, loop.result()
+        self._most = _most_connections()
+        self._selector = selectors.DefaultSelector()
+        self._woken, self._waker = socket.socketpair()
+        self._selector.register(self._listening, selectors.EVENT_READ)
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        serving = threading.Event()  # from then on, a forked child closes its copies of the descriptors
+        self._thread = threading.Thread(target=self._run, args=[serving], name="management-listener", daemon=True)
+        self._thread.start()
+        serving.wait()
 
     def stop(self) -> None:
         """Close everything and end the thread, within ``STOP_SECONDS`` even if the handler hangs.
 
         Call this before the interpreter ends: the thread must not write to standard error at that time.
         """
-        if self._loop is not None and self._thread is not None:
-            self._loop.stop()
+        if self._thread is not None:
+            self._stopping = True
+            with contextlib.suppress(OSError):  # the thread has already ended
+                self._waker.send(b"x")
             self._thread.join(STOP_SECONDS)
-            self._thread = self._loop = None
+            self._thread = None
         self._listening.close()
         if self.address.unix:
             remove_abandoned(self.address.unix)
@@ -75,20 +100,109 @@ class Listener:
         """Close the listening socket in a forked child; the parent's stays open."""
         self._listening.close()
 
-    def _run(self, created: Future[Loop]) -> None:
-        with FORK_GATE.member(self._forget_in_child):
+    def _run(self, serving: threading.Event) -> None:
+        with FORK_GATE.member(self._close):
+            serving.set()
             try:
-                self._loop = loop = Loop(self._listening, self._handler, self._slow_paths)
-            except OSError as error:
-                created.set_exception(error)
-                return
-            created.set_result(loop)
-            try:
-                loop.run()
+                self._serve()
             finally:
-                loop.close()
+                self._close()
 
-    def _forget_in_child(self) -> None:
-        if self._loop is not None:
-            self._loop.close()
-        self._thread = self._loop = None
+    def _serve(self) -> None:
+        while not self._stopping:
+            self._turn()
+        # A client that has just connected, or whose request has begun, would get a reset instead of its answer.
+        self._selector.unregister(self._listening)
+        self._selector.unregister(self._woken)
+        self._end = time.monotonic() + FINISH_SECONDS
+        while time.monotonic() < self._end and any(each.expects_answer for each in self._connections):
+            self._turn()
+
+    def _close(self) -> None:
+        """Close all descriptors except the listening socket. In a forked child, the parent's stay open.
+
+        Unregister nothing, because the parent and the child share one list of registrations.
+        """
+        with contextlib.suppress(OSError):  # a child does not inherit the descriptor of kqueue
+            self._selector.close()
+        for item in [self._woken, self._waker, *(each.socket for each in self._connections)]:
+            item.close()
+        self._connections.clear()
+
+    def _turn(self) -> None:
+        waiting = [each for each in self._connections if each.request is not None]
+        timeout = min([self._end, *(each.deadline for each in self._connections)]) - time.monotonic()
+        with FORK_GATE.waiting():
+            events = self._selector.select(0 if waiting else None if timeout == math.inf else max(timeout, 0))
+        for each in {*waiting, *(key.data for key, _ in events if key.data)}:
+            self._take(each, each.proceed)
+        now = time.monotonic()
+        for each in [each for each in self._connections if each.deadline <= now and each.request is None]:
+            self._take(each, each.expire)
+        if any(key.fileobj is self._listening for key, _ in events):
+            self._accept()
+        slow = [(each.request.received, each) for each in self._connections if each.request and self._is_slow(each)]
+        if slow:
+            _, first = min(slow, key=lambda item: item[0])
+            self._take(first, partial(first.answer, self._handler))
+
+    def _is_slow(self, connection: Connection) -> bool:
+        return connection.request is not None and connection.request.path in self._slow_paths
+
+    def _take(self, connection: Connection, step: Callable[[], None]) -> None:
+        """Take a step of a connection. Then answer its request, unless it is slow."""
+        try:
+            step()
+            if connection.request is not None and not self._is_slow(connection):
+                connection.answer(self._handler)
+            self._selector.modify(connection.socket, connection.events, connection)
+        except BlockingIOError:
+            return
+        except (EOFError, OSError):
+            self._drop(connection)
+        except Exception:  # noqa: BLE001 - logged, and the other connections go on
+            _log.exception("unhandled exception in the management listener")
+            self._drop(connection)
+        with FORK_GATE.waiting():
+            pass  # a fork waits for one handler at most
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTED_AT_ONCE):
+            try:
+                accepted, _ = self._listening.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in {errno.EMFILE, errno.ENFILE}:
+                    self._make_room()
+                continue  # otherwise that client has gone
+            if len(self._connections) >= self._most:
+                self._make_room()
+            connection = Connection(accepted)
+            self._selector.register(accepted, connection.events, connection)
+            self._connections.add(connection)
+            self._take(connection, connection.proceed)  # answer a probe before another connection can replace it
+
+    def _make_room(self) -> None:
+        if self._connections:
+            self._drop(min(self._connections, key=lambda each: each.active))
+        else:
+            with FORK_GATE.waiting():
+                time.sleep(0.01)  # the rest of the process uses all descriptors
+
+    def _drop(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._selector.unregister(connection.socket)
+        connection.socket.close()
+
+
+def _most_connections() -> int:
+    """Return the maximum number of open connections."""
+    try:
+        import resource  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return CONNECTIONS
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return CONNECTIONS
+    return min(CONNECTIONS, max(limit - RESERVED_DESCRIPTORS, limit // 4))

@@ -48,14 +48,12 @@ _HEADERS = (
 
 def routes() -> dict[str, Mapping[str, Handler]]:
     """Return the handlers of each path. Read the files once: a deployment may replace them at any time."""
-    answers = {name: _answer(name, content_type) for name, content_type in _TYPES.items()}
-    paths = {PATH if name == "page.html" else ASSETS + name: answer for name, answer in answers.items()}
-    return {path: {"GET": partial(_give, answer)} for path, answer in paths.items()}
-
-
-def _answer(name: str, content_type: str) -> Response:
-    body = files("flask_ops.management").joinpath("assets", name).read_bytes()
-    return Response(200, body, [("Content-Type", content_type), *_HEADERS])
+    folder = files("flask_ops.management").joinpath("assets")
+    routes: dict[str, Mapping[str, Handler]] = {}
+    for name, content_type in _TYPES.items():
+        answer = Response(200, folder.joinpath(name).read_bytes(), [("Content-Type", content_type), *_HEADERS])
+        routes[PATH if name == "page.html" else ASSETS + name] = {"GET": partial(_give, answer)}
+    return routes
 
 
 def _give(answer: Response, _request: Request) -> Response:

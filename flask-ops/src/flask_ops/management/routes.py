@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from collections.abc import Callable, Mapping
 from urllib.parse import parse_qs
 
@@ -14,7 +15,6 @@ from flask_ops.core.http import Handler, Request, Response
 from flask_ops.core.settings import Settings
 from flask_ops.management import levels, page, status
 from flask_ops.management.listener import Listener
-from flask_ops.management.shared_answer import SharedAnswer
 from flask_ops.metrics import scrape
 from flask_ops.web.answers import json_answer, problem_answer
 from flask_ops.web.health_answer import Find, UnknownCheckError, answer, as_json
@@ -23,8 +23,30 @@ INHERITED = "MANAGEMENT_FD"
 """The variable that passes the socket's descriptor from a master to its successor (SIGUSR2)."""
 
 _SLOW = frozenset({scrape.PATH, status.PATH})
-_FORBIDDEN = problem_answer(403, "Pages of other sites may not do this.")
+_SAFE = frozenset({"GET", "HEAD"})
 _log = structlog.stdlib.get_logger(__name__)
+
+
+class SharedAnswer:
+    """One answer for all equal requests that had arrived when ``handler`` began.
+
+    Without it, each client that asks for metrics and then leaves would delay the next scrape by one scrape.
+    """
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._asked: tuple[str | None, ...] = ()
+        self._began = 0.0
+        self._answer: Response | None = None
+
+    def __call__(self, request: Request) -> Response:
+        """Return an answer that ``handler`` began after the arrival of ``request``."""
+        asked = (request.query, request.headers.get("accept"), request.headers.get("accept-encoding"))
+        if self._answer is None or self._asked != asked or self._began < request.received:
+            began = time.monotonic()
+            answer = self._handler(request)  # if it raises, no later request may get the answer of before
+            self._asked, self._began, self._answer = asked, began, answer
+        return self._answer
 
 
 class Management:
@@ -50,7 +72,7 @@ class Management:
             "/readyz": {"GET": self._readyz},
             "/drain": {"POST": self._drain},
             "/resume": {"POST": self._resume},
-            "/loglevel": {"GET": levels.show, "PUT": _change_level},
+            "/loglevel": {"GET": levels.show, "PUT": levels.change},
             scrape.PATH: {"GET": SharedAnswer(self._metrics)},
             "/info": {"GET": self._info},
             status.PATH: {"GET": SharedAnswer(self._status)},
@@ -67,13 +89,13 @@ class Management:
         if request.method not in allowed:
             names = ", ".join(allowed)
             return problem_answer(405, f"Allowed here: {names}.", ("Allow", names))
+        if request.method not in _SAFE and _is_of_another_site(request):
+            return problem_answer(403, "Pages of other sites may not do this.")
         return route["GET" if request.method == "HEAD" else request.method](request)
 
     def _livez(self, _request: Request) -> Response:
         fault = self.fault()
-        if fault is None:
-            return json_answer(200, {"status": "ok"})
-        return json_answer(503, _down(fault))
+        return json_answer(200, {"status": "ok"}) if fault is None else json_answer(503, _down(fault))
 
     def _readyz(self, request: Request) -> Response:
         fault = self.fault()
@@ -84,17 +106,13 @@ class Management:
         except UnknownCheckError as error:
             return problem_answer(400, str(error))
 
-    def _drain(self, request: Request) -> Response:
-        if _is_of_another_site(request):
-            return _FORBIDDEN
+    def _drain(self, _request: Request) -> Response:
         if not DRAIN:
             DRAIN.begin()
             _log.warning("draining", asked_by="operator")
         return json_answer(200, {"status": "draining"})
 
-    def _resume(self, request: Request) -> Response:
-        if _is_of_another_site(request):
-            return _FORBIDDEN
+    def _resume(self, _request: Request) -> Response:
         if not DRAIN:
             return json_answer(200, {"status": "serving"})
         seconds = DRAIN.seconds
@@ -159,10 +177,6 @@ class Management:
             raise SystemExit(1) from None
         _log.info("management listening", address=str(listener.address))
         return listener
-
-
-def _change_level(request: Request) -> Response:
-    return _FORBIDDEN if _is_of_another_site(request) else levels.change(request)
 
 
 def _down(fault: str) -> dict[str, str]:

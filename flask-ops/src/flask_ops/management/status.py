@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from prometheus_client.metrics_core import Metric
@@ -14,8 +14,6 @@ from flask_ops.core.settings import Settings
 from flask_ops.management import levels
 
 PATH = "/status"
-
-_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 
 
 def document(
@@ -33,7 +31,7 @@ def document(
             "version": settings.version,
             "mode": settings.mode,
             "server": server,
-            "started": None if started is None else _rfc3339(started),
+            "started": None if started is None else levels.rfc3339(started, "seconds"),
             "uptime_seconds": None if started is None else round(time.time() - started, 1),
         },
         "fault": fault,
@@ -64,20 +62,17 @@ def document(
 
 class _Samples:
     def __init__(self, metrics: Iterable[Metric]) -> None:
-        self._by_name: dict[str, list[Sample]] = {}
+        self._by_name: dict[str, list[Sample]] = defaultdict(list)
         for metric in metrics:
             for sample in metric.samples:
-                self._by_name.setdefault(sample.name, []).append(sample)
-
-    def of(self, name: str) -> list[Sample]:
-        return self._by_name.get(name, [])
+                self._by_name[sample.name].append(sample)
 
     def by_route(self, name: str) -> list[Sample]:
         """Return the samples of this library. An application's own exporter uses the same names, with paths."""
-        return [sample for sample in self.of(name) if "route" in sample.labels]
+        return [sample for sample in self._by_name[name] if "route" in sample.labels]
 
     def total(self, name: str) -> float | None:
-        found = self.of(name)
+        found = self._by_name[name]
         return sum(sample.value for sample in found) if found else None
 
     def count(self, name: str) -> int | None:
@@ -85,35 +80,29 @@ class _Samples:
         return None if found is None else int(found)
 
     def by_reason(self, name: str) -> dict[str, int]:
-        return {sample.labels["reason"]: int(sample.value) for sample in self.of(name)}
+        return {sample.labels["reason"]: int(sample.value) for sample in self._by_name[name]}
 
 
 def _routes(samples: _Samples) -> dict[str, Any]:
-    routes: dict[str, Any] = {}
+    routes: dict[str, Any] = defaultdict(
+        lambda: {
+            "requests": dict.fromkeys(["1xx", "2xx", "3xx", "4xx", "5xx"], 0),
+            "errors": 0,
+            "duration_seconds": {"buckets": {}, "sum": 0.0, "count": 0},
+        }
+    )
     for sample in samples.by_route("flask_http_request_total"):
-        route = routes.setdefault(sample.labels["route"], _nothing())
+        route = routes[sample.labels["route"]]
         status_class = f"{sample.labels['status'][0]}xx"
         route["requests"][status_class] = route["requests"].get(status_class, 0) + int(sample.value)
         if status_class == "5xx":
             route["errors"] += int(sample.value)
     duration = "flask_http_request_duration_seconds"
     for sample in samples.by_route(f"{duration}_bucket"):
-        buckets = routes.setdefault(sample.labels["route"], _nothing())["duration_seconds"]["buckets"]
+        buckets = routes[sample.labels["route"]]["duration_seconds"]["buckets"]
         buckets[sample.labels["le"]] = buckets.get(sample.labels["le"], 0) + int(sample.value)
     for sample in samples.by_route(f"{duration}_sum"):
         routes[sample.labels["route"]]["duration_seconds"]["sum"] += sample.value
     for sample in samples.by_route(f"{duration}_count"):
         routes[sample.labels["route"]]["duration_seconds"]["count"] += int(sample.value)
     return routes
-
-
-def _nothing() -> dict[str, Any]:
-    return {
-        "requests": dict.fromkeys(_CLASSES, 0),
-        "errors": 0,
-        "duration_seconds": {"buckets": {}, "sum": 0.0, "count": 0},
-    }
-
-
-def _rfc3339(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
-from flask_ops.core import disk, forks, multiprocess
+from flask_ops.core import forks, multiprocess
 from flask_ops.metrics import slots, store_files, sums
 
 OWNED = "METRICS_STORE_TO_REMOVE"
@@ -72,7 +72,7 @@ class Store:
             os.environ[OWNED] = str(path)
         os.environ[multiprocess.VARIABLE] = str(path)
         self._leave_at_exit(path, in_use)
-        disk.reserve(path, _RESERVED_BYTES)
+        multiprocess.reserve(path, _RESERVED_BYTES)
         self.identify(self._take(path))
         self._main = loader or os.getpid()
         self._files = store_files.OwnFiles(self.identity)

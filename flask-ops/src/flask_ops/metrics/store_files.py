@@ -14,7 +14,7 @@ from typing import Any
 
 from prometheus_client import mmap_dict, values
 
-from flask_ops.core import disk, multiprocess
+from flask_ops.core import multiprocess
 
 _METRICS = re.compile(r"(?:counter|histogram|summary|gauge_[a-z]+)_[0-9A-Za-z]+\.db")
 """The names that prometheus_client gives its files. A folder of the user may hold other files, which must stay."""
@@ -64,7 +64,7 @@ class AllocatedFile(mmap_dict.MmapedDict):
             with Path(filename).open("ab") as file:
                 size = os.fstat(file.fileno()).st_size
                 try:
-                    disk.allocate(file.fileno(), size or mmap_dict._INITIAL_MMAP_SIZE)
+                    multiprocess.allocate(file.fileno(), size or mmap_dict._INITIAL_MMAP_SIZE)
                 except OSError:
                     if size == 0:  # an empty file would count as damaged
                         Path(filename).unlink(missing_ok=True)
@@ -77,7 +77,7 @@ class AllocatedFile(mmap_dict.MmapedDict):
         while needed > capacity:
             capacity *= 2
         if capacity > self._capacity:
-            disk.allocate(self._f.fileno(), capacity)
+            multiprocess.allocate(self._f.fileno(), capacity)
         super()._init_value(key)  # type: ignore[no-untyped-call]  # it has no annotations
 
 

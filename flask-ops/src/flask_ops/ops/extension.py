@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_NAME = "flask_ops"
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -42,7 +40,7 @@ class Attached:
 
     def readiness(self, exclude: Collection[str] = ()) -> Readiness:
         """Return the readiness of this application."""
-        return self.runtime.readiness_of(self.health, exclude)
+        return self.runtime.readiness(exclude, self.health)
 
 
 class Ops:
@@ -99,7 +97,7 @@ class Ops:
 
     def init_app(self, app: Flask) -> None:
         """Attach ``app``. The docstring of the class lists the errors."""
-        if _NAME in app.extensions:
+        if "flask_ops" in app.extensions:
             raise RuntimeError(
                 f"The application {app.name!r} is attached already: call Ops(app) or init_app(app) once."
             )
@@ -114,7 +112,7 @@ class Ops:
             lambda check: status_elsewhere(check, health.application),
         )
         attached = Attached(settings, health, process)
-        app.extensions[_NAME] = attached
+        app.extensions["flask_ops"] = attached
         process.add_health(health)
         process.expect_routes(app)
         if settings.secret_key is not None:
@@ -133,13 +131,9 @@ class Ops:
         if self._metrics and settings.metrics_on_app:
             app.register_blueprint(probes.scrape_blueprint(process.collect))
             process.observer.quiet_routes.add(probes.METRICS)
-        answers_errors = partial(_is_served, app) if self._problems else None
+        # Otherwise an exception goes on to the debugger or to the test.
+        answers_errors = (lambda: not (app.debug or app.testing)) if self._problems else None
         app.wsgi_app = _Entrance(app.wsgi_app, process, answers_errors)  # type: ignore[method-assign] # as Flask documents it
-
-
-def _is_served(app: Flask) -> bool:
-    """Tell whether ``app`` answers clients. Otherwise an exception goes on to the debugger or to the test."""
-    return not (app.debug or app.testing)
 
 
 class _Entrance:
@@ -168,7 +162,6 @@ class _Entrance:
         self._process.server = "uwsgi" if "uwsgi.version" in environ else software or self._process.server
         if not environ["wsgi.multiprocess"]:
             return
-        if multiprocess.is_shared():
-            _log.warning("counts are lost if all workers end at once", hint="gunicorn -c python:flask_ops.gunicorn")
-        else:
-            _log.warning("each worker shows its own metrics only", hint="gunicorn -c python:flask_ops.gunicorn")
+        shared = "counts are lost if all workers end at once"
+        event = shared if multiprocess.is_shared() else "each worker shows its own metrics only"
+        _log.warning(event, hint="gunicorn -c python:flask_ops.gunicorn")

@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import Metric
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import Map
 
-from flask_ops.core import background
+from flask_ops.core.background import BACKGROUND
 from flask_ops.core.settings import Settings
 from flask_ops.health.engine import Health
 from flask_ops.health.metrics import HealthMetrics
@@ -28,6 +28,7 @@ from flask_ops.metrics.pulse import Pulse
 from flask_ops.metrics.requests import RequestMetrics
 from flask_ops.metrics.sources import counters, sources
 from flask_ops.metrics.store import STORE
+from flask_ops.ops.startup import PROCESS
 from flask_ops.web.observer import Observer
 from flask_ops.web.saturation import Saturation
 from flask_ops.web.stuck_requests import EndProcess
@@ -98,7 +99,7 @@ class Runtime:
 
     def start(self) -> None:
         """Start the background threads of this process, once. Call it after a fork: threads do not survive one."""
-        if self._pid == os.getpid() or not background.is_allowed():
+        if self._pid == os.getpid() or not BACKGROUND.is_allowed:
             return
         with self._starting:
             if self._pid != os.getpid():
@@ -107,13 +108,10 @@ class Runtime:
                 self._health.start()
                 self._pulse.start()
 
-    def readiness(self, exclude: Collection[str] = ()) -> Readiness:
-        """Return the readiness of all applications in all processes, without the checks named in ``exclude``."""
-        return self._health.readiness(exclude)
-
-    def readiness_of(self, health: Health, exclude: Collection[str] = ()) -> Readiness:
-        """Return the readiness of one application in all processes."""
-        health.run_in_foreground()
+    def readiness(self, exclude: Collection[str] = (), health: Health | None = None) -> Readiness:
+        """Return the readiness in all processes, of one application or of all, without the checks in ``exclude``."""
+        if health is not None:
+            health.run_in_foreground()
         return self._health.readiness(exclude, health)
 
     def abort(self) -> None:
@@ -129,26 +127,13 @@ class Runtime:
             self._metrics.expect(url_map)
 
 
-_current: Runtime | None = None
 _building = threading.Lock()
-
-
-def current() -> Runtime | None:
-    """Return the runtime of this process, None if it has none yet."""
-    return _current
 
 
 def obtain(settings: Settings) -> Runtime:
     """Return the runtime of this process. Only the first call uses ``settings``."""
-    global _current  # noqa: PLW0603 - one runtime a process
     with _building:
-        if _current is None:
-            _current = Runtime(settings)
-        return _current
-
-
-def replace(runtime: Runtime | None) -> Runtime | None:
-    """Set the runtime of this process and return the previous one. For tests that need their own runtime."""
-    global _current
-    before, _current = _current, runtime
-    return before
+        if PROCESS.runtime is None:
+            PROCESS.runtime = Runtime(settings)
+        found: Runtime = PROCESS.runtime
+        return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 import structlog
@@ -22,9 +22,30 @@ EX_CONFIG = 78
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
-_warned: set[str] = set()
-"""Unknown variables that were reported. Workers inherit the set, so each variable is reported once."""
-_started: Settings | None = None
+
+class Process:
+    """The parts that a process has once: its settings and its runtime. A fork copies them."""
+
+    def __init__(self) -> None:
+        self.settings: Settings | None = None
+        """The settings that ``start`` read in this process or in its parent."""
+        self.runtime: Any = None
+        """The ``Runtime``. Its module imports Flask, which Gunicorn's master does not need."""
+        self.warned: set[str] = set()
+        """Unknown variables that were reported. Workers inherit the set, so each variable is reported once."""
+
+    @contextlib.contextmanager
+    def isolated(self) -> Iterator[None]:
+        """Begin without a runtime, and restore everything at the end. For tests."""
+        before = {**vars(self), "warned": set(self.warned)}
+        self.runtime = None
+        try:
+            yield
+        finally:
+            vars(self).update(before)
+
+
+PROCESS = Process()
 
 
 def start(
@@ -35,44 +56,26 @@ def start(
     Raises SystemExit with EX_CONFIG for invalid settings, after one line that names all of them. Also raises it for
     ``flask run`` outside development.
     """
-    global _started  # noqa: PLW0603 - the settings of the process
+    logger = structlog.stdlib.get_logger(__name__)
     try:
         read = settings.from_environ(environ, default_mode=default_mode)
     except SettingsError as error:
         log.configure(error.rest)
-        structlog.stdlib.get_logger(__name__).critical("settings cannot be used", problems=error.problems)
+        logger.critical("settings cannot be used", problems=error.problems)
         raise SystemExit(EX_CONFIG) from None
     log.configure(read)
-    logger = structlog.stdlib.get_logger(__name__)
-    if read.mode is not Mode.DEVELOPMENT and _is_flask_run():
-        logger.critical(
-            "flask run is disabled outside development",
-            hint="a production server, or SERVICE_ENV=development",
-        )
+    command = click.get_current_context(silent=True)
+    # The debugger of `flask run` runs code for every client.
+    if read.mode is not Mode.DEVELOPMENT and command is not None and command.info_name == "run":
+        hint = "a production server, or SERVICE_ENV=development"
+        logger.critical("flask run is disabled outside development", hint=hint)
         raise SystemExit(EX_CONFIG)
     for name, nearest in unknown_variables(environ, settings).items():
-        if name not in _warned:
-            _warned.add(name)
+        if name not in PROCESS.warned:
+            PROCESS.warned.add(name)
             logger.warning("unknown variable", variable=name, did_you_mean=nearest)
-    _started = read
+    PROCESS.settings = read
     return read
-
-
-def started() -> Settings | None:
-    """Return the settings that ``start`` read in this process or in its parent, None before."""
-    return _started
-
-
-@contextlib.contextmanager
-def forgotten() -> Iterator[None]:
-    """Undo the effects of ``start`` on this module at the end of the block. For tests."""
-    global _started  # noqa: PLW0603 - the settings of the process
-    started_before, warned_before = _started, set(_warned)
-    try:
-        yield
-    finally:
-        _started = started_before
-        _warned.intersection_update(warned_before)
 
 
 def open_store(*, if_chosen: bool = False, loader: int | None = None) -> None:
@@ -86,14 +89,7 @@ def open_store(*, if_chosen: bool = False, loader: int | None = None) -> None:
     try:
         STORE.make(loader)
     except OSError as error:
+        reason = error.strerror or str(error)
         logger = structlog.stdlib.get_logger(__name__)
-        logger.critical(
-            "metrics store cannot be written", directory=error.filename, reason=error.strerror or str(error)
-        )
+        logger.critical("metrics store cannot be written", directory=error.filename, reason=reason)
         raise SystemExit(EX_CANTCREAT) from None
-
-
-def _is_flask_run() -> bool:
-    """Tell whether ``flask run``, which has the debugger, loads the application."""
-    context = click.get_current_context(silent=True)
-    return context is not None and context.info_name == "run"

@@ -31,13 +31,12 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from flask_ops.core import background
+from flask_ops.core.background import BACKGROUND
+from flask_ops.log import process_state
 from flask_ops.ops.extension import Attached
-from flask_ops.testing.attached import attached_to
+from flask_ops.ops.startup import PROCESS
+from flask_ops.testing.application import CheckResult, RunCheck, attached_to, cache_no_loggers, complete_client
 from flask_ops.testing.captured_lines import LogLines, captured
-from flask_ops.testing.check_run import CheckResult, RunCheck
-from flask_ops.testing.complete_client import complete_client
-from flask_ops.testing.isolation import cache_no_loggers, isolated
 from flask_ops.testing.metric_changes import MetricChanges
 
 __all__ = ["CheckResult", "LogLines", "MetricChanges", "RunCheck", "app", "client", "log_lines", "metrics", "run_check"]
@@ -88,7 +87,7 @@ def run_check(_attached: Attached) -> RunCheck:
 
 @pytest.fixture
 def _attached(app: Flask) -> Iterator[Attached]:
-    with background.forbidden():
+    with BACKGROUND.forbidden():
         yield attached_to(app)
 
 
@@ -100,7 +99,8 @@ def pytest_fixture_setup(
     if fixturedef.argname != "app":
         return (yield)
     isolation = contextlib.ExitStack()
-    isolation.enter_context(isolated())
+    isolation.enter_context(process_state.preserved())
+    isolation.enter_context(PROCESS.isolated())  # so that the application makes its own runtime
     request.addfinalizer(isolation.close)  # also runs if the fixture fails to begin
     made = yield
     cache_no_loggers()

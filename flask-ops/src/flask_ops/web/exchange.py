@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
 
-from flask_ops.core.context import RequestContext, current_request
-from flask_ops.core.leaving import ends_the_process
+from flask_ops.core.context import RequestContext, current_request, ends_the_process
 from flask_ops.log import ReportedError, printed_text
 from flask_ops.metrics.requests import UNMATCHED
 from flask_ops.web import problems

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.exceptions import BadRequest, ClientDisconnected
 
-from flask_ops.core.leaving import ends_the_process
+from flask_ops.core.context import ends_the_process
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

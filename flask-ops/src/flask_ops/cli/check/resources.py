@@ -11,8 +11,8 @@ from pathlib import Path
 
 from flask_ops.cli.check.deployment import Deployment
 from flask_ops.cli.findings import Finding, error, note, ok, warning
-from flask_ops.core import cgroup, disk, multiprocess
-from flask_ops.core.cpus import usable_cpus
+from flask_ops.core import cgroup, multiprocess
+from flask_ops.core.cgroup import usable_cpus
 from flask_ops.metrics import store_files
 
 try:
@@ -119,7 +119,7 @@ def _store(deployment: Deployment, chosen: str) -> Iterator[Finding]:
     processes = deployment.limits.workers + (deployment.server != "waitress")  # the others have a master
     need = processes * _STORE_BYTES_A_PROCESS
     try:
-        disk.reserve(folder, need)
+        multiprocess.reserve(folder, need)
     except OSError as fault:
         if fault.errno in {errno.ENOSPC, errno.EDQUOT}:
             text = f"{folder} has less than {need // _MIB} MiB left: SIGBUS would kill a worker that records metrics."

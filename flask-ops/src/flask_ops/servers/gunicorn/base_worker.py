@@ -16,7 +16,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.errors import AppImportError
 from gunicorn.workers.base import Worker
 
-from flask_ops.core.leaving import process_is_leaving
+from flask_ops.core.context import process_is_leaving
 from flask_ops.log import sink
 from flask_ops.servers.gunicorn import early_signals, hung_worker_stacks
 

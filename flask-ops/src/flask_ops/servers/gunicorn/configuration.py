@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from flask_ops import log
-from flask_ops.core import interruption, standard_descriptors
+from flask_ops.core.first_steps import expect_interruption, open_standard_streams
 from flask_ops.core.settings import Settings
 from flask_ops.ops import startup
 from flask_ops.servers.gunicorn import connections
@@ -20,9 +20,9 @@ def configure(settings: type[Settings] | None = None) -> dict[str, Any]:
 
     Raises SystemExit after one line in the log: code 78 for invalid settings, 73 if the metrics store is not writable.
     """
-    standard_descriptors.open_closed()
-    interruption.expect()
-    read = startup.started() if settings is None else None
+    open_standard_streams()
+    expect_interruption()
+    read = startup.PROCESS.settings if settings is None else None
     if read is None:
         read = startup.start(settings or Settings)
     log.take_printed_lines(read)
@@ -59,7 +59,7 @@ def on_starting(server: Any) -> None:
     """Turn Gunicorn's arbiter ``server`` into ours. If you define ``on_starting``, call this function in it."""
     from flask_ops.servers.gunicorn.arbiter import OpsArbiter  # noqa: PLC0415 - creates metrics, which need the store
 
-    settings = startup.started()
+    settings = startup.PROCESS.settings
     if settings is None:
         raise RuntimeError("on_starting of flask_ops was called without configure()")
     log.serve(settings)

@@ -17,8 +17,7 @@ import structlog
 from gunicorn.arbiter import Arbiter
 
 from flask_ops.core import multiprocess
-from flask_ops.core.closing import admit_no_more
-from flask_ops.core.draining import DRAIN
+from flask_ops.core.draining import DRAIN, admit_no_more
 from flask_ops.metrics import sums
 
 LAST_WORDS_SECONDS = 0.5

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from flask_ops.core.fork_gate import FORK_GATE
+from flask_ops.core.forks import FORK_GATE
 from flask_ops.log import output, printed_text, sink
 from flask_ops.log.line import Lines
 from flask_ops.log.printed_text import PrintedText

@@ -18,7 +18,7 @@ from flask_ops.management.routes import Management
 from flask_ops.metrics import sources
 from flask_ops.ops import runtime
 from flask_ops.ops.runtime import Runtime
-from flask_ops.ops.startup import open_store, start, started
+from flask_ops.ops.startup import PROCESS, open_store, start
 from flask_ops.servers.waitress.stop import GracefulRun
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def serve(app: WSGIApplication, settings: Settings | type[Settings] | None = Non
     SystemExit with code 78.
     """
     if settings is None:
-        settings = started() or Settings
+        settings = PROCESS.settings or Settings
     if isinstance(settings, type):
         settings = start(settings)
         open_store(if_chosen=True)

@@ -17,8 +17,7 @@ import structlog
 from waitress import server
 
 from flask_ops.core.address import Address
-from flask_ops.core.closing import admit_no_more
-from flask_ops.core.draining import DRAIN
+from flask_ops.core.draining import DRAIN, admit_no_more
 
 SETTLE_SECONDS = 0.3
 """Time to keep a connection after its last activity, because its client may be sending. Without it, keep-alive clients

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flask_ops.core.closing import admit_no_more
+from flask_ops.core.draining import admit_no_more
 from tests.process import BIN, DEADLINE, running
 
 pytestmark = pytest.mark.system
