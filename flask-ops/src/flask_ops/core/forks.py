@@ -4,8 +4,8 @@ Without the hooks, a child would wait for locks that no thread releases, write i
 parent's files.
 
 - In every child: the users of ``in_child``.
-- Before the fork and in the parent as well: ``core.fork_gate``, ``metrics.store_files``,
-  ``servers.gunicorn.early_signals`` and ``servers.gunicorn.raw_output``.
+- Before the fork and in the parent as well: ``core.fork_gate``, ``metrics.store_files`` and
+  ``servers.gunicorn.early_signals``.
 - In a worker of Gunicorn: ``Master.after_fork``. In a trial of new code: ``ReloadTrial``. In a worker of uWSGI, which
   runs no fork hooks of Python: ``servers.uwsgi.in_each_worker``. Under other servers: ``store.serve``, at the first
   request.

@@ -21,16 +21,14 @@ from prometheus_client import Counter
 
 from flask_ops import log
 from flask_ops.core import multiprocess
-from flask_ops.core.settings import Mode, Settings
+from flask_ops.core.settings import Settings
 from flask_ops.health import readiness
 from flask_ops.log import levels
-from flask_ops.log.line import Lines
 from flask_ops.management.routes import INHERITED, Management
 from flask_ops.metrics import following, listening, scrape, slots, store, store_folder
 from flask_ops.metrics.sources import sources
 from flask_ops.servers.gunicorn import hung_worker_stacks, rejections
 from flask_ops.servers.gunicorn.early_signals import EarlySignals
-from flask_ops.servers.gunicorn.raw_output import RawOutput
 from flask_ops.servers.gunicorn.succession import Succession
 from flask_ops.servers.gunicorn.worker_exits import WorkerExits
 from flask_ops.web import stuck_requests
@@ -57,7 +55,6 @@ class Master:
         slots.sign(store.identity(), store.MASTER)
         if os.geteuid() == 0:
             store_folder.give_to(server.cfg.uid, server.cfg.gid)
-        self._raw_output = None if settings.mode is Mode.DEVELOPMENT else RawOutput(Lines(settings))
         self._publish_drops = following.dropped_lines(None)
         self._timed_out = Counter(*stuck_requests.TIMED_OUT, registry=None)
 
@@ -88,8 +85,6 @@ class Master:
         worker.forked = worker.tmp.last_update()
         worker.stacks = hung_worker_stacks.open_file()
         self._signals.expect_worker()
-        if self._raw_output is not None:
-            self._raw_output.expect_child(lambda: {"worker_pid": worker.pid})
 
     def after_fork(self, worker: Any) -> None:
         """Switch this process, the new worker, to its own slot and log."""
@@ -134,11 +129,6 @@ class Master:
         environ[INHERITED] = str(self._listener.fileno())
         yield
         os.set_inheritable(self._listener.fileno(), False)
-
-    def before_trial(self) -> None:
-        """Prepare to read the output of the next child, which only loads the application."""
-        if self._raw_output is not None:
-            self._raw_output.expect_child(dict)
 
     def let_go(self) -> None:
         """Release sockets and slots in a child that serves nothing."""

@@ -90,7 +90,6 @@ class ReloadTrial:
             folder.mkdir(mode=0o700, exist_ok=True)
         mine, its = os.pipe()
         try:
-            self._master.before_trial()
             pid = os.fork()
         except OSError:
             os.close(mine)
