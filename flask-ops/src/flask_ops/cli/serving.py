@@ -31,7 +31,7 @@ def run(application: str, settings: type[Settings], *, default_mode: Mode) -> in
         if importlib.util.find_spec("waitress") is None:
             _log.critical("Waitress is not installed", hint="install flask-ops[waitress], or use Gunicorn")
             return 1
-        from flask_ops.servers.waitress.server import serve  # noqa: PLC0415 - development does not need it
+        from flask_ops.servers.waitress import serve  # noqa: PLC0415 - development does not need it
     app = load_application(application)
     try:
         serve(app, read)

@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import mmap
 import time
+from collections.abc import Callable
+
+import structlog
 
 SERVING, DRAINING, STOPPING = range(3)
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 class Drain:
@@ -42,6 +47,17 @@ class Drain:
             self._since = time.monotonic()
         if final or not self.is_final:
             self._page[0] = STOPPING if final else DRAINING
+
+    def begin_stop(self, seconds: float, count_in_flight: Callable[[], int]) -> float:
+        """Start the final drain, and log it. Return how many of its ``seconds`` are left, at least 0.
+
+        The time since an operator started to drain counts.
+        """
+        left = max(0.0, seconds - self.seconds)
+        self.begin(final=True)
+        if left:
+            _log.info("draining", seconds=round(left, 3), requests_in_flight=count_in_flight())
+        return left
 
     def end(self) -> bool:
         """Serve again. Return False if the drain is final."""
