@@ -53,7 +53,7 @@ def test_what_gunicorn_takes_from_its_own_variable_counts() -> None:
 
     assert found.gunicorn is not None
     assert (Address("0.0.0.0", 81), Address(unix="/run/x.sock")) == found.gunicorn.binds
-    assert (9, 1, 1) == (found.gunicorn.workers, found.gunicorn.threads, found.gunicorn.connections)
+    assert (9, 1, 5) == (found.gunicorn.workers, found.gunicorn.threads, found.gunicorn.connections)
     assert (found.gunicorn.forwarded_allow_ips, found.gunicorn.reload) == (("*", "::1"), True)
 
 

@@ -49,7 +49,7 @@ def _read_gunicorn(target: str, configuration: str) -> tuple[str, dict[str, Any]
 
     from flask_ops.cli.check import starting  # noqa: PLC0415 - not on Windows
     from flask_ops.ops import startup  # noqa: PLC0415 - it imports more than other servers need
-    from flask_ops.servers.gunicorn import connections  # noqa: PLC0415 - not on Windows
+    from flask_ops.servers.gunicorn.worker import connection_limit  # noqa: PLC0415 - not on Windows
 
     startup.open_store = _leave_nothing  # configure() calls it
     is_given = configuration.startswith("python:")  # by the command line, so the file need not name an application
@@ -62,7 +62,7 @@ def _read_gunicorn(target: str, configuration: str) -> tuple[str, dict[str, Any]
         "workers": config.workers,
         "threads": config.threads,
         "worker_class_fault": _worker_class_fault(config),
-        "connections": 1 if config.worker_class_str == "sync" else connections.limit(config),
+        "connections": connection_limit(config),
         "graceful_seconds": config.graceful_timeout,
         "heartbeat_directory": config.worker_tmp_dir,
         "forwarded_allow_ips": config.forwarded_allow_ips,
