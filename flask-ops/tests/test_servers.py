@@ -33,6 +33,15 @@ def server(name: str, tmp_path: Path) -> Iterator[Server]:
 
 
 def test_metrics_are_the_sum_over_all_processes_whichever_answers(server: Server, name: str) -> None:
+    # Two threads that open the same series at once must not overwrite each other's count.
+    barrier = threading.Barrier(16)
+
+    def ask(_: int) -> Answer:
+        barrier.wait(DEADLINE)
+        return server.get("/items/1")
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(ask, range(16)))
     pids: set[int] = set()
     asked = 0
 
@@ -45,13 +54,19 @@ def test_metrics_are_the_sum_over_all_processes_whichever_answers(server: Server
         return len(pids) == PROCESSES[name]
 
     wait_until(ask_all_processes, f"{PROCESSES[name]} processes answer")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: server.get("/greet"), range(40)))
 
     # A request is counted when it is over, just after the client has the answer.
-    wait_until(lambda: len(server.lines("request", route="/whoami")) == asked, "all requests are over")
-    for _ in range(10):
-        text = scrape(server)
-        assert asked == value(text, "flask_http_request_total", route="/whoami", status="200")
-        assert asked == value(text, "flask_http_request_duration_seconds_count", route="/whoami")
+    for route, count in {"/items/<int:number>": 16, "/whoami": asked, "/greet": 40}.items():
+        wait_until(lambda: len(server.lines("request", route=route)) == count, "all are over")  # noqa: B023 - at once
+        for _ in range(5):
+            text = scrape(server)
+            assert count == value(text, "flask_http_request_total", route=route, status="200")
+            assert count == value(text, "flask_http_request_duration_seconds_count", route=route)
+    # An adopter's own metrics are summed without a further step.
+    assert value(scrape(server), "sample_greetings_total") == 40
+    assert value(scrape(server), "sample_greeted_total") == 40
 
 
 @pytest.mark.parametrize("master", [["--master"], []])
@@ -72,18 +87,9 @@ def test_metrics_are_summed_under_uwsgi_with_lazy_apps_too(master: list[str], tm
         )
 
 
-def test_an_adopters_metrics_are_summed_without_a_further_step(server: Server) -> None:
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: server.get("/greet"), range(40)))
-
-    wait_until(lambda: len(server.lines("request", route="/greet")) == 40, "all requests are over")
-    assert value(scrape(server), "sample_greetings_total") == 40
-    assert value(scrape(server), "sample_greeted_total") == 40
-
-
 def test_sigterm_lets_requests_in_flight_finish(server: Server, name: str) -> None:
-    """Only requests that a thread serves: a process of Gunicorn's sync worker serves one at a time."""
-    at_once = PROCESSES[name] if name == "gunicorn-sync" else PROCESSES[name] * 4
+    """Each process has four threads."""
+    at_once = PROCESSES[name] * 4
     with ThreadPoolExecutor(at_once) as pool:
         requests = [pool.submit(server.get, "/slow?s=1.5") for _ in range(at_once)]
         wait_until(lambda: len(server.lines("slow view")) == at_once, "all requests are being served")
@@ -95,20 +101,13 @@ def test_sigterm_lets_requests_in_flight_finish(server: Server, name: str) -> No
     assert at_once == len(server.lines("request", route="/slow", status=200))
 
 
-def test_nothing_is_left_behind_by_a_server_that_was_stopped(server: Server, tmp_path: Path) -> None:
-    server.get("/")
-    children = server.children()
-
-    server.stop(signal.SIGTERM)
-
-    wait_until(lambda: not any(child.is_running() for child in children), "all processes end")
-    assert list((tmp_path / "tmp").iterdir()) == []
-
-
-def test_every_line_is_json_but_what_uwsgi_itself_writes(server: Server, name: str) -> None:
+def test_every_line_is_json_but_what_uwsgi_itself_writes_and_nothing_is_left_behind(
+    server: Server, name: str, tmp_path: Path
+) -> None:
     for path in ("/", "/boom", "/stream-boom", "/exit", "/log", "/bad-header", "/nope"):
         with contextlib.suppress(http.client.IncompleteRead):
             server.get(path)
+    children = server.children()
     server.stop(signal.SIGTERM)
 
     for line in server.text().splitlines():
@@ -117,9 +116,11 @@ def test_every_line_is_json_but_what_uwsgi_itself_writes(server: Server, name: s
             continue
         fields = json.loads(line)
         assert {"timestamp", "level", "event", "service"} <= set(fields)
+    wait_until(lambda: not any(child.is_running() for child in children), "all processes end")
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
-@pytest.mark.parametrize("proxies", [0, 1, 2])
+@pytest.mark.parametrize("proxies", [0, 2])
 def test_forwarded_headers_count_as_far_as_proxies_are_trusted(name: str, proxies: int, tmp_path: Path) -> None:
     forwarded = {
         "X-Forwarded-For": "192.0.2.1, 192.0.2.2, 192.0.2.3",
@@ -128,7 +129,6 @@ def test_forwarded_headers_count_as_far_as_proxies_are_trusted(name: str, proxie
     }
     expected = {
         0: ("127.0.0.1", "http", "localhost"),
-        1: ("192.0.2.3", "https", "c.example"),
         2: ("192.0.2.2", "https", "b.example"),
     }[proxies]
 
@@ -147,19 +147,3 @@ def test_a_clients_x_forwarded_host_is_not_trusted_if_a_proxy_passes_it_on(tmp_p
         seen = server.get("/whoami", forged).json()
 
     assert ("192.0.2.1", "service.example") == (seen["client"], seen["host"])
-
-
-def test_many_first_requests_at_once_lose_no_count(name: str, tmp_path: Path) -> None:
-    """Two threads that open the same series at once must not overwrite each other's count."""
-    with serve(name, tmp_path) as server:
-        barrier = threading.Barrier(16)
-
-        def ask(_: int) -> Answer:
-            barrier.wait(DEADLINE)
-            return server.get("/items/1")
-
-        with ThreadPoolExecutor(16) as pool:
-            list(pool.map(ask, range(16)))
-
-        wait_until(lambda: len(server.lines("request", status=200, route="/items/<int:number>")) == 16, "16 lines")
-        assert value(scrape(server), "flask_http_request_total", route="/items/<int:number>") == 16
