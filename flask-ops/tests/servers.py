@@ -15,11 +15,10 @@ UWSGI: list[str | Path] = [BIN / "uwsgi", "--ini", REPOSITORY / "deploy" / "uwsg
 
 COMMANDS: dict[str, list[str | Path]] = {
     "gunicorn": [BIN / "gunicorn", f"{SAMPLE}()"],
-    "gunicorn-sync": [BIN / "gunicorn", "--worker-class", "sync", "--threads", "1", f"{SAMPLE}()"],
     "waitress": [BIN / "python", "-m", "flask_ops", "serve", f"{SAMPLE}()"],
     "uwsgi": [*UWSGI, "--module", "tests.uwsgi_sample:application"],
 }
-PROCESSES = {"gunicorn": 2, "gunicorn-sync": 2, "waitress": 1, "uwsgi": 2}
+PROCESSES = {"gunicorn": 2, "waitress": 1, "uwsgi": 2}
 """The number of processes that answer requests."""
 
 

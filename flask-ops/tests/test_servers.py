@@ -56,6 +56,8 @@ def test_metrics_are_the_sum_over_all_processes_whichever_answers(server: Server
         list(pool.map(first, range(16)))
         list(pool.map(lambda _: server.get("/greet"), range(40)))
     wait_until(ask_all_processes, f"{PROCESSES[name]} processes answer")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: server.get("/greet"), range(40)))
 
     # A request is counted when it is over, just after the client has the answer.
     expected = {"/items/<int:number>": 16, "/greet": 40, "/whoami": asked}
@@ -94,8 +96,8 @@ def test_metrics_are_summed_under_uwsgi_with_lazy_apps_too(master: list[str], tm
 def test_sigterm_lets_requests_in_flight_finish_and_leaves_nothing_behind(
     server: Server, name: str, tmp_path: Path
 ) -> None:
-    """Only requests that a thread serves finish: a process of Gunicorn's sync worker serves one at a time."""
-    at_once = PROCESSES[name] if name == "gunicorn-sync" else PROCESSES[name] * 4
+    """Each process has four threads."""
+    at_once = PROCESSES[name] * 4
     children = server.children()
     with ThreadPoolExecutor(at_once) as pool:
         requests = [pool.submit(server.get, "/slow?s=1.5") for _ in range(at_once)]

@@ -1,5 +1,5 @@
 """Waitress with a graceful stop and the management address: ``flask_ops.waitress.serve(app)``."""
 
-from flask_ops.servers.waitress.server import serve
+from flask_ops.servers.waitress import serve
 
 __all__ = ["serve"]

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,21 @@ from tests.servers import serve
 pytestmark = pytest.mark.system
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    with serve("gunicorn", tmp_path, {"SERVICE_LOG_LEVEL": "info"}, ["--workers=1"], ready="/readyz") as server:
-        yield server
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("direct")) as running_server:
+        yield running_server
+
+
+@pytest.fixture(scope="module")
+def descriptors(server: Server) -> int:
+    """Return the number of the worker's descriptors without any connection."""
+    (worker,) = server.children()
+    return worker.num_fds()
+
+
+def serving(directory: Path) -> AbstractContextManager[Server]:
+    return serve("gunicorn", directory, {"SERVICE_LOG_LEVEL": "info"}, ["--workers=1"], ready="/readyz")
 
 
 def connect(server: Server) -> socket.socket:
@@ -40,7 +52,9 @@ def answer(client: socket.socket, method: str = "GET") -> http.client.HTTPRespon
     return response
 
 
-def test_a_kept_connection_serves_one_request_after_the_other(server: Server) -> None:
+def test_a_kept_connection_serves_one_request_after_the_other(server: Server, descriptors: int) -> None:
+    before = len(server.lines("request", route="/whoami"))
+
     def ask(client_number: int) -> None:
         with connect(server) as client:
             for number in range(200):
@@ -52,7 +66,9 @@ def test_a_kept_connection_serves_one_request_after_the_other(server: Server) ->
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(ask, range(16)))
 
-    wait_until(lambda: len(server.lines("request", route="/whoami")) == 3200, "each request has its line")
+    wait_until(lambda: len(server.lines("request", route="/whoami")) == before + 3200, "each request has its line")
+    (worker,) = server.children()
+    wait_until(lambda: worker.num_fds() <= descriptors, "no descriptor is left")
 
 
 def test_requests_that_are_sent_ahead_are_answered_in_their_order(server: Server) -> None:
@@ -82,25 +98,24 @@ def test_a_body_that_no_view_reads_is_not_taken_for_the_next_request(server: Ser
     assert [] == server.lines("request", route="/boom")
 
 
-def test_an_idle_connection_is_closed_when_its_time_is_over(server: Server) -> None:
+def test_an_idle_connection_is_closed_when_its_time_is_over(server: Server, descriptors: int) -> None:
     (worker,) = server.children()
+    wait_until(lambda: worker.num_fds() <= descriptors, "no connection of another test is left")
     with contextlib.ExitStack() as clients:
-        before = worker.num_fds()
         kept = [clients.enter_context(connect(server)) for _ in range(15)]
         for client in kept:
             client.sendall(head("/whoami"))
             assert "keep-alive" == answer(client).headers["Connection"]
-        assert before < worker.num_fds()
+        assert descriptors < worker.num_fds()
 
         for client in kept:
             assert b"" == client.recv(1)
-        wait_until(lambda: worker.num_fds() <= before, "no descriptor is left")
+        wait_until(lambda: worker.num_fds() <= descriptors, "no descriptor is left")
 
 
-def test_a_client_that_leaves_between_two_requests_leaves_nothing_behind(server: Server) -> None:
+def test_a_client_that_leaves_between_two_requests_leaves_nothing_behind(server: Server, descriptors: int) -> None:
     (worker,) = server.children()
-    server.get("/whoami")
-    before = worker.num_fds()
+    before = len(server.lines("request", route="/whoami"))
 
     for number in range(300):
         with connect(server) as client:
@@ -108,15 +123,15 @@ def test_a_client_that_leaves_between_two_requests_leaves_nothing_behind(server:
             if number % 2:
                 answer(client)
 
-    wait_until(lambda: worker.num_fds() <= before, "no descriptor is left")
-    wait_until(lambda: len(server.lines("request", route="/whoami")) == 301, "each request has its line")
+    wait_until(lambda: worker.num_fds() <= descriptors, "no descriptor is left")
+    wait_until(lambda: len(server.lines("request", route="/whoami")) == before + 300, "each request has its line")
     errors = server.lines(level="error")
     assert [] == [line for line in errors if line.get("route") != "/readyz"]  # 503 until it was ready
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
-def test_connections_that_are_kept_delay_no_stop(number: int, server: Server) -> None:
-    with contextlib.ExitStack() as clients:
+def test_connections_that_are_kept_delay_no_stop(number: int, tmp_path: Path) -> None:
+    with serving(tmp_path) as server, contextlib.ExitStack() as clients:
         for _ in range(15):
             client = clients.enter_context(connect(server))
             client.sendall(head("/whoami"))

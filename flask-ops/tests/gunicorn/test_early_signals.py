@@ -65,14 +65,11 @@ def test_clients_who_wait_for_code_that_is_being_loaded_are_answered(tmp_path: P
         assert 0 == server.process.wait(DEADLINE)
 
 
-@pytest.mark.parametrize("options", [[], ["--worker-class=sync", "--threads=1"]])
-def test_a_stop_does_not_wait_for_code_that_is_being_loaded(options: list[str], tmp_path: Path) -> None:
+def test_a_stop_does_not_wait_for_code_that_is_being_loaded(tmp_path: Path) -> None:
     copy = copy_service(tmp_path / "copy")
     with (copy / "service" / "views.py").open("a") as views:
         views.write(f"import pathlib\npathlib.Path('is-loaded').touch()\n{HANGS}")
-    with started(
-        [BIN / "gunicorn", *options], tmp_path, {**ENV, "SERVICE_GRACEFUL_SECONDS": "600"}, cwd=copy
-    ) as server:
+    with started([BIN / "gunicorn"], tmp_path, {**ENV, "SERVICE_GRACEFUL_SECONDS": "600"}, cwd=copy) as server:
         wait_until((copy / "is-loaded").exists, "a worker loads it")
 
         assert 0 == server.stop()

@@ -77,12 +77,15 @@ def test_while_it_drains_it_is_not_ready_and_answers_everything(name: str, tmp_p
         assert (200, "close") == (last.status, last.headers["Connection"].lower())
         for _ in range(20):
             assert 200 == server.get("/healthz").status
+        assert 409 == server.manage("/resume", "POST").status
         probes = wait_until(lambda: server.lines("request", route="/readyz", status=503), "the probe's line")
         assert {"info"} == {line["level"] for line in probes}, "a deployment is no error"
 
 
-@pytest.mark.parametrize("name", SERVERS)
-@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("name", "second"),
+    [("gunicorn", signal.SIGTERM), ("gunicorn", signal.SIGINT), ("waitress", signal.SIGINT)],
+)
 def test_a_second_signal_ends_the_drain_and_what_is_in_flight_is_finished(
     name: str, second: signal.Signals, tmp_path: Path
 ) -> None:
@@ -105,30 +108,21 @@ def test_a_second_signal_ends_the_drain_and_what_is_in_flight_is_finished(
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_the_drain_ends_by_itself(name: str, tmp_path: Path) -> None:
-    with serve(name, tmp_path, {"SERVICE_DRAIN_SECONDS": "1.5"}) as server:
+def test_the_drain_ends_by_itself_and_probes_are_answered_until_the_very_end(name: str, tmp_path: Path) -> None:
+    with serve(name, tmp_path, {"SERVICE_DRAIN_SECONDS": "1.5"}) as server, keep_alive(server) as client:
+        client.request("GET", held(tmp_path))
+        server.line("slow view")
         drain(server)
         answered = 0
         with contextlib.suppress(ConnectionRefusedError):  # any other error would be a lost request
             while True:
+                assert 200 == server.manage("/livez").status
+                assert 503 == server.manage("/readyz").status
                 assert 200 == server.get("/whoami").status
                 answered += 1
-
-        server.line("stopping")
-        assert 0 == server.process.wait(DEADLINE)
         assert answered > 0
         assert 1.5 == pytest.approx(server.line("draining")["seconds"], abs=0.01)
 
-
-@pytest.mark.parametrize("name", SERVERS)
-def test_probes_are_answered_until_the_very_end(name: str, tmp_path: Path) -> None:
-    with serve(name, tmp_path, {"SERVICE_DRAIN_SECONDS": "0.5"}) as server, keep_alive(server) as client:
-        client.request("GET", held(tmp_path))
-        server.line("slow view")
-        drain(server)
-        for _ in range(20):
-            assert 200 == server.manage("/livez").status
-            assert 503 == server.manage("/readyz").status
         server.line("stopping")
         release(tmp_path)
         with contextlib.suppress(ConnectionError):
@@ -141,10 +135,9 @@ def test_probes_are_answered_until_the_very_end(name: str, tmp_path: Path) -> No
         assert 0 == server.process.wait(DEADLINE)
 
 
-@pytest.mark.parametrize("name", ["gunicorn", "gunicorn-sync"])
-def test_what_waits_in_the_kernels_queue_is_answered(name: str, tmp_path: Path) -> None:
+def test_what_waits_in_the_kernels_queue_is_answered(tmp_path: Path) -> None:
     options = ["--workers=1", "--threads=1", "--worker-connections=4"]
-    with serve(name, tmp_path, {"SERVICE_THREADS": "1"}, options) as server:
+    with serve("gunicorn", tmp_path, {"SERVICE_THREADS": "1"}, options) as server:
         clients = [socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE) for _ in range(24)]
         for client in clients:
             client.sendall(f"GET {held(tmp_path)} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
@@ -161,18 +154,23 @@ def test_what_waits_in_the_kernels_queue_is_answered(name: str, tmp_path: Path) 
         assert 0 == server.line("stopped")["requests_unfinished"]
 
 
-@pytest.mark.parametrize("name", [*SERVERS, "gunicorn-sync"])
-@pytest.mark.parametrize("path", ["/slow?s=60", "/stream-endless"])
-def test_what_does_not_end_in_time_has_its_line_and_is_counted(name: str, path: str, tmp_path: Path) -> None:
-    with serve(name, tmp_path, {"SERVICE_GRACEFUL_SECONDS": "1"}) as server, keep_alive(server) as client:
-        client.request("GET", path)  # the client does not read the stream
-        wait_until(lambda: in_flight(server) == 1, "it is in flight, and was published")
+@pytest.mark.parametrize("name", SERVERS)
+def test_what_does_not_end_in_time_has_its_line_and_is_counted(name: str, tmp_path: Path) -> None:
+    with (
+        serve(name, tmp_path, {"SERVICE_GRACEFUL_SECONDS": "1"}) as server,
+        keep_alive(server) as slow,
+        keep_alive(server) as stream,
+    ):
+        slow.request("GET", "/slow?s=60")
+        stream.request("GET", "/stream-endless")  # the client does not read the stream
+        wait_until(lambda: in_flight(server) == 2, "they are in flight, and were published")
         server.process.send_signal(signal.SIGTERM)
 
         assert 0 == server.process.wait(DEADLINE)
-        assert 1 == server.line("stopped")["requests_unfinished"]
-        line = server.line("request", route=path.partition("?")[0])
-        assert (500, "aborted", "error") == (line["status"], line["outcome"], line["level"])
+        assert 2 == server.line("stopped")["requests_unfinished"]
+        for route in ("/slow", "/stream-endless"):
+            line = server.line("request", route=route)
+            assert (500, "aborted", "error") == (line["status"], line["outcome"], line["level"])
         assert [] == server.lines("request is stuck")
 
 
@@ -232,30 +230,19 @@ def test_an_operator_drains_and_resumes(name: str, tmp_path: Path) -> None:
         answer = server.get("/whoami")
         assert (200, "close") == (answer.status, answer.headers["Connection"].lower())
 
+        for path in ("/drain", "/resume"):
+            for method in ("GET", "HEAD", "DELETE", "PUT"):
+                answer = server.manage(path, method)
+                assert (405, "POST") == (answer.status, answer.headers["Allow"])
+            for header in ({"Origin": "https://example.com"}, {"Sec-Fetch-Site": "cross-site"}):
+                assert 403 == server.manage(path, "POST", header).status
+            assert 404 == server.request("POST", path).status
+        assert 503 == server.get("/readyz").status, "nothing has changed"
+
         assert "serving" == server.manage("/resume", "POST").json()["status"]
         assert 200 == server.get("/readyz").status
         for event in ("draining", "serving again"):
             assert "operator" == server.line(event)["asked_by"]
-
-
-@pytest.mark.parametrize("path", ["/drain", "/resume"])
-def test_the_switch_is_for_operators_alone(path: str, tmp_path: Path) -> None:
-    with serve("gunicorn", tmp_path) as server:
-        for method in ("GET", "HEAD", "DELETE", "PUT"):
-            answer = server.manage(path, method)
-            assert (405, "POST") == (answer.status, answer.headers["Allow"])
-        for header in ({"Origin": "https://example.com"}, {"Sec-Fetch-Site": "cross-site"}):
-            assert 403 == server.manage(path, "POST", header).status
-        assert 404 == server.request("POST", path).status
-        wait_until(lambda: server.get("/readyz").status == 200, "nothing has changed")
-
-
-def test_a_stop_cannot_be_taken_back(tmp_path: Path) -> None:
-    with serve("gunicorn", tmp_path, LONG) as server:
-        drain(server)
-
-        assert 409 == server.manage("/resume", "POST").status
-        assert 503 == server.get("/readyz").status
 
 
 def test_the_time_that_an_operator_has_drained_counts(tmp_path: Path) -> None:

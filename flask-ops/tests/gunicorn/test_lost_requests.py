@@ -97,6 +97,7 @@ def test_sigterm_to_the_master_and_each_worker(tmp_path: Path) -> None:
     """
     env = {"SERVICE_LOG_LEVEL": "info", "SERVICE_DRAIN_SECONDS": "2"}
     with serve("gunicorn", tmp_path, env) as server:
+        wait_until(lambda: value(scrape(server), "service_worker_threads") == 8, "both workers serve")
         with load(server, SHORT) as seen:
             for pid in [server.process.pid, *(child.pid for child in server.children())]:
                 os.kill(pid, signal.SIGTERM)

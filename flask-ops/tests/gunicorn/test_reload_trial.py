@@ -53,40 +53,75 @@ def server(copy: Path, tmp_path: Path) -> Iterator[Server]:
         yield running_server
 
 
-@pytest.mark.parametrize("file", ["service/views.py", "gunicorn.conf.py"])
-def test_workers_stay_where_the_new_code_cannot_be_loaded(file: str, server: Server, copy: Path) -> None:
-    before = workers(server)
-    path = copy / file
-    good = path.read_text()
-    path.write_text(good + BROKEN)
+REFUSED = [
+    ("service/views.py", "", BROKEN, "ModuleNotFoundError"),
+    ("service/views.py", "", "raise SystemExit(0)", "exit code 0"),
+    ("service/views.py", "", "raise SystemExit(False)", "exit code False"),
+    ("service/views.py", "", "__import__('os')._exit(0)", "ended the process"),
+    ("gunicorn.conf.py", BROKEN, "", "exit code 1"),
+    ("gunicorn.conf.py", "import os\nos.environ['SERVICE_THREADS'] = 'many'\n", "", "exit code 78"),
+    ("gunicorn.conf.py", "", "worker_class = 'no_such_package.Worker'", "Error"),
+    ("gunicorn.conf.py", "", "worker_tmp_dir = '/nonexistent'", "Error"),
+    ("gunicorn.conf.py", "", "pidfile = '/nonexistent/pid'", "Error"),
+    ("gunicorn.conf.py", "", "certfile = keyfile = '/nonexistent'", "Error"),
+    ("gunicorn.conf.py", "", "bind = '127.0.0.1:1'", "exit code 78"),
+    ("gunicorn.conf.py", "", "preload_app = True", "exit code 78"),
+]
+"""A file, code before and after its own, and the reason."""
 
-    server.process.send_signal(signal.SIGHUP)
 
-    line = server.line("reload refused")
-    assert "error" == line["level"]
-    assert "a_module_that_does_not_exist" in server.text()
-    assert before == workers(server)
-    assert 200 == server.get("/").status
-    wait_until(lambda: metric(server, "service_reload_failures_total") == 1, "the metric")
-
-    path.write_text(good)
-    server.process.send_signal(signal.SIGHUP)
+def new_workers(server: Server, before: set[int]) -> set[int]:
     wait_until(lambda: len(workers(server)) == 2 and not workers(server) & before, "new workers")
-    assert 1 == metric(server, "service_reload_failures_total")
+    return workers(server)
 
 
-@pytest.mark.parametrize("ending", ["raise SystemExit(0)", "raise SystemExit(False)", "__import__('os')._exit(0)"])
-def test_workers_stay_where_the_new_code_ends_its_process_with_success(ending: str, server: Server, copy: Path) -> None:
+def test_workers_stay_where_the_new_code_cannot_be_used(server: Server, copy: Path, tmp_path: Path) -> None:
     before = workers(server)
-    views = copy / "service" / "views.py"
-    views.write_text(f"{views.read_text()}\n{ending}\n")
-
-    server.process.send_signal(signal.SIGHUP)
-
-    assert "error" == server.line("reload refused")["level"]
+    for number, (file, head, tail, reason) in enumerate(REFUSED, start=1):
+        path = copy / file
+        good = path.read_text()
+        path.write_text(f"{head}{good}\n{tail}\n")
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(server.lines("reload refused")) == number, f"{head}{tail}")  # noqa: B023 - called at once
+        line = server.lines("reload refused")[-1]
+        assert "error" == line["level"]
+        assert reason in line["reason"]
+        path.write_text(good)
+    assert "a_module_that_does_not_exist" in server.text()
+    assert "SERVICE_THREADS" in str(server.line("settings cannot be used")["problems"])
     assert before == workers(server)
     assert 200 == server.get("/").status
-    assert 1 == metric(server, "service_reload_failures_total")
+    wait_until(lambda: metric(server, "service_reload_failures_total") == len(REFUSED), "the metric")
+
+    # A reload with good code leaves nothing behind but what it asks for.
+    with (copy / "gunicorn.conf.py").open("a") as conf:
+        conf.write(f"\npidfile = {str(tmp_path / 'pid')!r}\n")
+    server.process.send_signal(signal.SIGHUP)
+    before = new_workers(server, before)
+    (store,) = (tmp_path / "tmp").glob("service-metrics-*")
+    wait_until(lambda: not [path for path in store.iterdir() if path.is_dir()], "no folder")
+    assert [] == [path.name for path in store.glob("*_p*.db")]
+    assert str(server.process.pid) == (tmp_path / "pid").read_text().strip()
+    assert [tmp_path / "pid"] == list(tmp_path.glob("pid*"))
+    assert len(REFUSED) == metric(server, "service_reload_failures_total")
+
+    # The last of several reloads counts: the code may change during its trial.
+    views = copy / "service" / "views.py"
+    good = views.read_text()
+    views.write_text(good + "import time\ntime.sleep(0.5)\n" + BROKEN)
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(server.children()) == 3, "a trial")
+    views.write_text(good)
+    server.process.send_signal(signal.SIGHUP)
+    before = new_workers(server, before)
+    wait_until(lambda: len(server.lines("worker ended", reason="reload")) == 4, "the files of the old ones are removed")
+
+    # A cleanup job has removed the store.
+    shutil.rmtree(store)
+    server.process.send_signal(signal.SIGHUP)
+    new_workers(server, before)
+    assert 200 == server.get("/").status
+    assert 0o700 == stat.S_IMODE(store.stat().st_mode)
 
 
 def test_it_does_not_matter_who_reaps_a_trial(copy: Path, tmp_path: Path) -> None:
@@ -121,19 +156,7 @@ def test_workers_stay_where_no_trial_can_be_made(copy: Path, tmp_path: Path) -> 
         wait_until(lambda: len(workers(server)) == 2 and not workers(server) & before, "new workers")
 
 
-def test_a_reload_does_without_a_store_that_was_cleaned_up(server: Server, tmp_path: Path) -> None:
-    before = workers(server)
-    (store,) = (tmp_path / "tmp").glob("service-metrics-*")
-    shutil.rmtree(store)
-
-    server.process.send_signal(signal.SIGHUP)
-
-    wait_until(lambda: len(workers(server)) == 2 and not workers(server) & before, "new workers")
-    assert 200 == server.get("/").status
-    assert 0o700 == stat.S_IMODE(store.stat().st_mode)
-
-
-def test_workers_stay_where_the_new_code_hangs(server: Server, copy: Path) -> None:
+def test_a_trial_that_hangs_ends_with_its_time_or_with_the_service(server: Server, copy: Path) -> None:
     before = workers(server)
     views = copy / "service" / "views.py"
     views.write_text(views.read_text() + HANGS)
@@ -145,38 +168,9 @@ def test_workers_stay_where_the_new_code_hangs(server: Server, copy: Path) -> No
     assert "in time" in server.line("reload refused")["reason"]
     assert before == workers(server)
 
-
-def test_new_settings_that_cannot_be_used_are_refused(server: Server, copy: Path) -> None:
-    before = workers(server)
-    conf = copy / "gunicorn.conf.py"
-    conf.write_text(f"import os\nos.environ['SERVICE_THREADS'] = 'many'\n{conf.read_text()}")
-
-    server.process.send_signal(signal.SIGHUP)
-
-    assert "78" in server.line("reload refused")["reason"]
-    assert "SERVICE_THREADS" in str(server.line("settings cannot be used")["problems"])
-    assert before == workers(server)
-
-
-def test_a_trial_leaves_nothing_behind(server: Server, tmp_path: Path) -> None:
-    before = workers(server)
-    (store,) = (tmp_path / "tmp").glob("service-metrics-*")
-    server.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: len(workers(server)) == 2 and not workers(server) & before, "new workers")
-    wait_until(lambda: not [path for path in store.iterdir() if path.is_dir()], "no folder")
-
-    assert [] == [path.name for path in store.glob("*_p*.db")]
-    assert [] == server.lines("reload refused")
-
-
-def test_a_stop_ends_a_trial(server: Server, copy: Path) -> None:
-    views = copy / "service" / "views.py"
-    views.write_text(views.read_text() + HANGS)
-    before = workers(server)
     server.process.send_signal(signal.SIGHUP)
     wait_until(lambda: workers(server) - before, "a trial")
     trial = workers(server) - before
-
     assert 0 == server.stop()
     assert not any(psutil.pid_exists(pid) for pid in trial)
 
@@ -199,38 +193,7 @@ def test_no_reload_happens_once_the_service_drains(copy: Path, tmp_path: Path) -
         assert [] == server.lines("Hang up: Master")
 
 
-def test_the_last_of_several_reloads_counts(server: Server, copy: Path) -> None:
-    """The code may change during its trial."""
-    before = workers(server)
-    views = copy / "service" / "views.py"
-    good = views.read_text()
-    views.write_text(good + "import time\ntime.sleep(0.5)\n" + BROKEN)
-    server.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: len(server.children()) == 3, "a trial")
-    views.write_text(good)
-    server.process.send_signal(signal.SIGHUP)
-
-    wait_until(lambda: len(workers(server)) == 2 and not workers(server) & before, "new workers")
-
-
-def test_a_worker_that_cannot_start_is_tried_again_while_another_one_serves(server: Server, copy: Path) -> None:
-    """This happens if it is recycled during a deployment."""
-    views = copy / "service" / "views.py"
-    good = views.read_text()
-    views.write_text(good + BROKEN)
-    victim = server.children()[0]
-
-    victim.kill()
-
-    wait_until(lambda: server.lines("worker failed to start"), "the line")
-    assert 200 == server.get("/").status
-    assert {"signal", "boot"} == {line["reason"] for line in server.lines("worker ended")}
-    views.write_text(good)
-    wait_until(lambda: metric(server, "service_worker_threads") == 8, "both workers")
-    assert 200 == server.get("/").status
-
-
-@pytest.mark.parametrize("code", [BROKEN, "raise SystemExit(0)", "__import__('os')._exit(0)"])
+@pytest.mark.parametrize("code", [BROKEN, "__import__('os')._exit(0)"])
 def test_a_server_of_which_no_worker_can_start_ends(code: str, copy: Path, tmp_path: Path) -> None:
     views = copy / "service" / "views.py"
     views.write_text(f"{views.read_text()}\n{code}")

@@ -7,7 +7,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -18,7 +17,7 @@ from gunicorn.workers.gthread import PollableMethodQueue, TConn
 from flask_ops.core import multiprocess
 from flask_ops.metrics.store import STORE
 from flask_ops.servers.gunicorn import stuck_worker
-from flask_ops.servers.gunicorn.serving_threads import ServingThreads
+from flask_ops.servers.gunicorn.direct_worker import ServingThreads
 from flask_ops.servers.gunicorn.worker import ServiceWorker
 from flask_ops.web import stuck_requests
 from tests.process import DEADLINE, wait_until
@@ -130,9 +129,3 @@ def test_who_waits_is_answered_and_the_master_is_told(
     assert [os.getpid()] == kills
     assert {"requests_lost": [{"route": "/slow"}], "connections_refused": 1} == stuck_requests.taken_down(tmp_path, "7")
     ours.close()
-
-
-def test_without_a_main_loop_of_its_own_nothing_waits_in_it(kills: list[int]) -> None:
-    stuck_worker.end_process(SimpleNamespace(alive=True), list)
-
-    assert [] == kills

@@ -168,8 +168,9 @@ def test_capacity_is_what_the_server_was_told(tmp_path: Path) -> None:
 
 
 def test_the_accept_queue_is_seen(tmp_path: Path) -> None:
-    """A sync worker takes one connection at a time; the other connections wait in the kernel."""
-    with serve("gunicorn-sync", tmp_path, {"WEB_CONCURRENCY": "1"}) as server:
+    """This worker takes one connection at a time; the other connections wait in the kernel."""
+    options = ["--workers=1", "--threads=1", "--worker-connections=1"]
+    with serve("gunicorn", tmp_path, options=options) as server:
 
         def queue() -> float:
             return value(server.manage("/metrics").body.decode(), "service_accept_queue_length")

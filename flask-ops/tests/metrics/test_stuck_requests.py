@@ -77,9 +77,8 @@ def test_it_is_reported_once_with_its_stack_and_goes_on(name: str, tmp_path: Pat
         assert "timed_out" not in server.line("request", route="/healthz", status=200)
 
 
-@pytest.mark.parametrize("name", ["gunicorn", "gunicorn-sync"])
-def test_a_worker_whose_threads_are_all_stuck_is_replaced(name: str, tmp_path: Path) -> None:
-    with serve(name, tmp_path, {**SOON, "SERVICE_THREADS": "1", "SERVICE_LOG_LEVEL": "info"}) as server:
+def test_a_worker_whose_threads_are_all_stuck_is_replaced(tmp_path: Path) -> None:
+    with serve("gunicorn", tmp_path, {**SOON, "SERVICE_THREADS": "1", "SERVICE_LOG_LEVEL": "info"}) as server:
         wait_until(lambda: server.get("/readyz").status == 200, "ready")
         with asking(server, "/slow?s=3600") as statuses:
             lost = server.line("replacing worker: all threads stuck")
@@ -169,15 +168,19 @@ def test_a_free_thread_keeps_a_worker_alive(tmp_path: Path) -> None:
         assert [] == server.lines("worker ended")
 
 
-def test_a_sync_worker_that_gunicorn_ends_says_what_it_was_doing(tmp_path: Path) -> None:
-    with serve("gunicorn-sync", tmp_path, options=["--timeout=1"]) as server:
+def test_a_worker_that_gunicorn_aborts_says_what_it_was_doing(tmp_path: Path) -> None:
+    with serve("gunicorn", tmp_path, options=["--workers=1"]) as server:
+        (worker,) = server.children()
         with asking(server, "/slow?s=3600"):
+            server.line("slow view")
+            worker.send_signal(signal.SIGABRT)
             report = server.line("request is stuck")
             line = server.line("request", route="/slow")
 
         assert "slow" in [frame["function"] for frame in report["stack"]]
-        assert ("aborted", report["request_id"]) == (line["outcome"], line["request_id"])
-        assert "timeout" == server.line("worker ended")["reason"]
+        assert (500, "aborted", "error") == (line["status"], line["outcome"], line["level"])
+        assert report["request_id"] == line["request_id"]
+        server.line("worker ended")
         assert 1 == metric(server, "service_requests_timed_out_total")
 
 

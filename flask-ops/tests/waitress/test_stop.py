@@ -62,11 +62,15 @@ def wait_for_views(server: Server, count: int) -> None:
     wait_until(lambda: len(server.lines("slow view")) >= count, f"{count} requests are being served")
 
 
-def test_requests_that_are_served_and_those_that_wait_are_answered(server: Server, release: Path) -> None:
+def test_requests_that_are_served_that_wait_and_that_come_late_are_answered(server: Server, release: Path) -> None:
     clients = [connect(server, get(held(release))) for _ in range(16)]
+    pipelined = connect(server, get(held(release)) * 3)
+    old = connect(server, get(held(release), "1.0", "Connection: keep-alive\r\n"))
+    silent = connect(server)
     wait_for_views(server, 4)
 
     stop(server)
+    silent.sendall(get("/slow?s=0"))
     release.touch()
 
     for client in clients:
@@ -74,6 +78,12 @@ def test_requests_that_are_served_and_those_that_wait_are_answered(server: Serve
         assert answer.startswith(b"HTTP/1.1 200 OK")
         assert b"Connection: close" in answer
         assert answer.endswith(b"slow")
+    answer = read_to_end(pipelined)
+    assert (3, 1) == (answer.count(b"HTTP/1.1 200 OK"), answer.count(b"Connection: close"))
+    answer = read_to_end(old)
+    assert b"Connection: close" in answer
+    assert b"Keep-Alive" not in answer
+    assert read_to_end(silent).endswith(b"slow")
     assert_clean_exit(server)
 
 
@@ -87,46 +97,6 @@ def test_connections_that_the_kernel_has_queued_are_answered(tmp_path: Path, rel
 
         assert sum(read_to_end(client).endswith(b"slow") for client in clients) == 40
         assert_clean_exit(server)
-
-
-def test_a_connection_that_sends_its_request_late_is_answered(server: Server, release: Path) -> None:
-    busy = connect(server, get(held(release)))
-    wait_for_views(server, 1)
-    silent = connect(server)
-
-    stop(server)
-    silent.sendall(get("/slow?s=0"))
-    release.touch()
-
-    assert read_to_end(silent).endswith(b"slow")
-    assert read_to_end(busy).endswith(b"slow")
-    assert_clean_exit(server)
-
-
-def test_pipelined_requests_are_all_answered(server: Server, release: Path) -> None:
-    client = connect(server, get(held(release)) * 3)
-    wait_for_views(server, 1)
-
-    stop(server)
-    release.touch()
-
-    answer = read_to_end(client)
-    assert answer.count(b"HTTP/1.1 200 OK") == 3
-    assert answer.count(b"Connection: close") == 1
-    assert_clean_exit(server)
-
-
-def test_a_client_of_http_1_0_is_told_to_close(server: Server, release: Path) -> None:
-    client = connect(server, get(held(release), "1.0", "Connection: keep-alive\r\n"))
-    wait_for_views(server, 1)
-
-    stop(server)
-    release.touch()
-
-    answer = read_to_end(client)
-    assert b"Connection: close" in answer
-    assert b"Keep-Alive" not in answer
-    assert_clean_exit(server)
 
 
 def test_an_upload_under_way_is_finished(server: Server) -> None:

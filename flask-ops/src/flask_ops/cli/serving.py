@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
         if importlib.util.find_spec("waitress") is None:
             _log.critical("Waitress is not installed", hint="install flask-ops[waitress], or use Gunicorn")
             return 1
-        from flask_ops.servers.waitress.server import serve  # noqa: PLC0415 - development does not need it
+        from flask_ops.servers.waitress import serve  # noqa: PLC0415 - development does not need it
     app = load_application(options.application)
     try:
         serve(app, read)

@@ -13,7 +13,10 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
+
+import structlog
 
 SERVING, DRAINING, STOPPING = range(3)
 _SO_ATTACH_FILTER = 26
@@ -27,6 +30,8 @@ _INSTRUCTIONS = (
     (0x06, 0, 0, 0xFFFFFFFF),  # pass the rest, such as the last packet of a handshake
 )
 """A classic BPF program; see the kernel's Documentation/networking/filter.rst for code, jt, jf and k."""
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 class Drain:
@@ -59,6 +64,17 @@ class Drain:
             self._since = time.monotonic()
         if final or not self.is_final:
             self._page[0] = STOPPING if final else DRAINING
+
+    def begin_stop(self, seconds: float, count_in_flight: Callable[[], int]) -> float:
+        """Start the final drain, and log it. Return how many of its ``seconds`` are left, at least 0.
+
+        The time since an operator started to drain counts.
+        """
+        left = max(0.0, seconds - self.seconds)
+        self.begin(final=True)
+        if left:
+            _log.info("draining", seconds=round(left, 3), requests_in_flight=count_in_flight())
+        return left
 
     def end(self) -> bool:
         """Serve again. Return False if the drain is final."""

@@ -6,8 +6,8 @@ lock. If a thread and a fork both wait for their turn, the fork goes first. With
 parent's log lines and count in its parent's files. This is all code that runs at a fork:
 
 - In every child: the users of ``in_child``.
-- Before the fork and in the parent as well: ``ForkGate``, ``metrics.store_files``, ``servers.gunicorn.early_signals``
-  and ``servers.gunicorn.raw_output``.
+- Before the fork and in the parent as well: ``ForkGate``, ``metrics.store_files`` and
+  ``servers.gunicorn.early_signals``.
 - In a worker of Gunicorn: ``Master.after_fork``. In a trial of new code: ``ReloadTrial``. In a worker of uWSGI, which
   forks in C and runs no fork hooks of Python: ``servers.uwsgi.in_each_worker``. Under other servers: ``Store.serve``,
   at the first request.

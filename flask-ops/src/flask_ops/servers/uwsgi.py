@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import signal
 import sys
 import time
@@ -102,21 +103,21 @@ def hear_stop_missed_while_starting(uwsgi: Any) -> None:
     In its SIGTERM handler, uWSGI's master sends SIGHUP to its workers, and waits for them without limit. A worker
     ignores SIGHUP until it has its own handlers. An ignored signal is lost.
     """
-    if uwsgi.masterpid() and sys.platform == "linux":
-        stop = partial(_stop_with, uwsgi.masterpid())
-        in_each_worker(uwsgi, lambda: Thread(target=stop, name="missed stop", daemon=True).start())
+    if not uwsgi.masterpid() or sys.platform != "linux":
+        return
 
+    def stop_if_missed() -> None:
+        # uWSGI sets this handler last, and only in workers: a mule has none.
+        end = time.monotonic() + START_SECONDS
+        while not _has("SigCgt", signal.SIGUSR2, os.getpid()):
+            if time.monotonic() > end:
+                return
+            time.sleep(0.01)
+        # If the master blocks SIGTERM, its SIGTERM handler is running.
+        if _has("SigBlk", signal.SIGTERM, uwsgi.masterpid()) and not _has("SigBlk", signal.SIGTERM, os.getpid()):
+            os.kill(os.getpid(), signal.SIGHUP)
 
-def _stop_with(master: int) -> None:
-    # uWSGI sets this handler last, and only in workers: a mule has none.
-    end = time.monotonic() + START_SECONDS
-    while not _has("SigCgt", signal.SIGUSR2, os.getpid()):
-        if time.monotonic() > end:
-            return
-        time.sleep(0.01)
-    # If the master blocks SIGTERM, its SIGTERM handler is running.
-    if _has("SigBlk", signal.SIGTERM, master) and not _has("SigBlk", signal.SIGTERM, os.getpid()):
-        os.kill(os.getpid(), signal.SIGHUP)
+    in_each_worker(uwsgi, lambda: Thread(target=stop_if_missed, name="missed stop", daemon=True).start())
 
 
 def _has(mask: str, number: signal.Signals, pid: int) -> bool:
@@ -125,11 +126,8 @@ def _has(mask: str, number: signal.Signals, pid: int) -> bool:
         status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
-    for line in status.splitlines():
-        name, _, value = line.partition(":")
-        if name == mask:
-            return bool(int(value, 16) >> number - 1 & 1)
-    return False
+    found = re.search(rf"^{mask}:\s*(\w+)$", status, re.MULTILINE)
+    return found is not None and bool(int(found[1], 16) >> number - 1 & 1)
 
 
 def serve_management(uwsgi: Any, settings: Settings, process: Runtime) -> None:

@@ -64,7 +64,7 @@ def _read_configuration(arguments: list[str]) -> Any:
 
 
 def _limits(config: Any) -> dict[str, Any]:
-    from flask_ops.servers.gunicorn import connections  # noqa: PLC0415 - not on Windows
+    from flask_ops.servers.gunicorn.worker import connection_limit  # noqa: PLC0415 - not on Windows
 
     # A number is an inherited descriptor, which already listens.
     binds = [
@@ -76,7 +76,7 @@ def _limits(config: Any) -> dict[str, Any]:
         "binds": [asdict(bind) for bind in binds],
         "workers": config.workers,
         "threads": config.threads,
-        "connections": 1 if config.worker_class_str == "sync" else connections.limit(config),
+        "connections": connection_limit(config),
         "graceful_seconds": config.graceful_timeout,
     }
 

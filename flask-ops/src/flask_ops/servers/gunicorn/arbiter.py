@@ -10,15 +10,13 @@ from typing import Any
 from gunicorn.arbiter import Arbiter
 
 from flask_ops.core.settings import Settings
-from flask_ops.servers.gunicorn import refusals
-from flask_ops.servers.gunicorn.base_worker import BaseWorker
 from flask_ops.servers.gunicorn.early_signals import EarlySignals
 from flask_ops.servers.gunicorn.graceful_stop import GracefulStop
 from flask_ops.servers.gunicorn.master import Master
-from flask_ops.servers.gunicorn.reload_trial import ReloadTrial
-from flask_ops.servers.gunicorn.start_failures import StartFailures
+from flask_ops.servers.gunicorn.reload_trial import ReloadTrial, refuse
 from flask_ops.servers.gunicorn.succession import Succession
 from flask_ops.servers.gunicorn.systemd import Systemd
+from flask_ops.servers.gunicorn.worker import ServiceWorker
 from flask_ops.servers.gunicorn.worker_exits import WorkerExits
 
 
@@ -35,15 +33,14 @@ class OpsArbiter(Arbiter):
 
     def take_over(self, settings: Settings) -> None:
         """Create the parts. If the configuration is refused, log one line and raise SystemExit."""
-        refusals.refuse(self.cfg)
-        failures = StartFailures()
-        self._exits = WorkerExits(self, failures)
-        self._succession = Succession(self, self._exits, failures)
+        refuse(self.cfg)
+        self._exits = WorkerExits(self)
+        self._succession = Succession(self, self._exits)
         self._master = Master(self, settings, self._exits, self._succession, EarlySignals())
         self._trial = ReloadTrial(self, self._succession, self._master)
         self._stopping = GracefulStop(self, settings.drain_seconds, self._leave)
         self._supervisor = Systemd(self._master.fault, self._master.readiness)
-        BaseWorker.master = self._master
+        ServiceWorker.master = self._master
 
     def manage_workers(self) -> None:
         if not self._is_ready:  # Gunicorn opens the listeners before the first call

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import selectors
+import time
+from collections.abc import Callable
 from concurrent.futures import Future
-from functools import partial
+from functools import lru_cache, partial
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any
 
+from gunicorn import util
+from gunicorn.http import wsgi
 from gunicorn.http.body import LengthReader
+from gunicorn.http.message import Request
+from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import ThreadWorker
 
-from flask_ops.servers.gunicorn import http
-from flask_ops.servers.gunicorn.serving_threads import ServingThreads
+MAX_JOINED = 64 * 1024
+"""Maximum size of a first chunk. To copy a larger one costs more than a system call."""
+
+_date_of = lru_cache(maxsize=1)(util.http_date)
 
 
 class DirectWorker(ThreadWorker):
@@ -24,7 +34,7 @@ class DirectWorker(ThreadWorker):
 
     def init_process(self) -> None:
         """Serve until the worker stops."""
-        http.install()
+        install()
         # Gunicorn needs two function calls per setting, 20 times per request. Settings never change in a worker.
         settings = {name: setting.get() for name, setting in self.cfg.settings.items()}
         vars(self.cfg).update({name: settings[name] for name in settings if not hasattr(type(self.cfg), name)})
@@ -77,3 +87,96 @@ class DirectWorker(ThreadWorker):
         """Limit how long connections are kept. Threads may add connections meanwhile."""
         for conn in tuple(self.keepalived_conns):
             conn.timeout = min(conn.timeout, deadline)  # type: ignore[type-var] # never None here
+
+
+class ServingThreads:
+    """Calls ``serve`` with each submitted connection, in one of ``number`` threads.
+
+    Gunicorn's ThreadPoolExecutor creates a Future with a condition and a lock for each request. Gunicorn 27 calls its
+    shutdown in signal handlers too (SIGQUIT, SIGINT). It then waits for a lock that the interrupted main loop may hold.
+    In 2 of 25 tries directly after a request, the worker hung until the master killed it 30 s later.
+    """
+
+    def __init__(self, number: int, serve: Callable[[Any], object]) -> None:
+        self._connections: SimpleQueue[Any] = SimpleQueue()
+        self._serve = serve
+        self._threads = [Thread(target=self._run, name=f"serving {index}") for index in range(1, number + 1)]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, connection: Any) -> None:
+        """Queue ``connection`` for the next free thread. It must not be None."""
+        self._connections.put(connection)
+
+    def withdraw(self) -> list[Any]:
+        """Take back the connections that wait for a thread."""
+        connections = []
+        try:
+            while True:
+                connections.append(self._connections.get_nowait())
+        except Empty:
+            pass
+        for _ in range(connections.count(None)):  # from shutdown(); the threads still need them
+            self._connections.put(None)
+        return [connection for connection in connections if connection is not None]
+
+    def shutdown(self, *, wait: bool) -> None:
+        """End the threads after all submitted connections are served. The interpreter waits for the threads.
+
+        You can call this again, and in a signal handler: ``SimpleQueue.put`` is reentrant.
+        """
+        for _ in self._threads:
+            self._connections.put(None)
+        if wait:
+            for thread in self._threads:
+                thread.join()
+
+    def _run(self) -> None:
+        while True:
+            connection = self._connections.get()
+            if connection is None:
+                return
+            self._serve(connection)
+            del connection  # otherwise it stays open until the next one comes
+
+
+class _Pieces(list[bytes]):
+    """Replaces a socket and keeps the sent data."""
+
+    sendall = list.append
+
+
+class ServiceResponse(wsgi.Response):
+    """Sends the head and the first chunk together. This halves the system calls and packets of most responses."""
+
+    def write(self, data: Any) -> None:
+        """Send ``data``, part of the body."""
+        if self.headers_sent or len(data) > MAX_JOINED:
+            super().write(data)
+            return
+        pieces = _Pieces()
+        sock, self.sock = self.sock, pieces  # type: ignore[assignment] # write() uses nothing else of a socket
+        try:
+            super().write(data)
+        finally:
+            self.sock = sock
+            sock.sendall(b"".join(pieces))
+
+
+class ServiceRequest(Request):
+    """Does not parse the peer's address if Gunicorn trusts no proxy."""
+
+    def _peer_is_trusted_proxy(self) -> bool:
+        return bool(self.cfg.forwarded_allow_ips) and super()._peer_is_trusted_proxy()  # type: ignore[misc] # the stub is older
+
+
+def http_date(timestamp: float | None = None) -> str:
+    """Return a time, by default now, as a ``Date`` header in whole seconds (RFC 9110, 5.6.7)."""
+    return _date_of(int(time.time()) if timestamp is None else timestamp)
+
+
+def install() -> None:
+    """Replace Gunicorn's classes and its ``http_date`` in this process. Gunicorn looks them up at each use."""
+    wsgi.Response = ServiceResponse  # type: ignore[misc]  # this replaces a class at run time
+    RequestParser.mesg_class = ServiceRequest
+    util.http_date = http_date

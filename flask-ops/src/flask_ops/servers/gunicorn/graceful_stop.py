@@ -44,13 +44,13 @@ class GracefulStop:
         if self._server.reexec_pid or self._server.master_pid:
             self._step_back()
             raise StopIteration
-        left = self._drain_seconds - DRAIN.seconds  # an operator may have started the drain
-        if DRAIN.is_final or left <= 0:
+        if DRAIN.is_final:
             raise StopIteration
-        DRAIN.begin(final=True)
+        left = DRAIN.begin_stop(self._drain_seconds, self._in_flight)
+        if not left:
+            raise StopIteration
         self._stop_at = time.monotonic() + left
         self._answered_before = _answered()
-        _log.info("draining", seconds=round(left, 3), requests_in_flight=self._in_flight())
 
     def interrupt(self) -> None:
         """Stop at once on SIGINT. During a drain, end only the drain."""

@@ -10,62 +10,68 @@ import faulthandler
 import os
 import re
 import signal
+import sys
 import time
 from contextlib import suppress
 from typing import Any
 
 from flask_ops.web.stuck_requests import FRAMES
 
-_SIGNAL = getattr(signal, "SIGRTMIN", None)
-"""A signal that nothing else uses: Gunicorn sends most others to its workers, and resets no real-time one. Linux."""
 PATIENCE_SECONDS = 0.3
 """Time for a worker to write its stacks before it is killed."""
 _SERVES = re.compile(r'/flask_ops/web/exchange\.py", line [0-9]+ in (?:respond|__next__)$', re.MULTILINE)
 _FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>[0-9]+) in (?P<function>.*)$', re.MULTILINE)
 
 
-def open_file() -> int | None:
-    """Return the descriptor of a file in memory for the stacks of the next worker, or None."""
-    try:
-        return os.memfd_create("stacks") if _SIGNAL is not None else None
-    except OSError:  # no descriptor left, or not allowed
-        return None
+class Stacks:
+    """A file in memory for the stacks of one worker. Create it before the fork. It stays empty if not on Linux.
 
+    The worker writes on SIGRTMIN. Nothing else uses it: Gunicorn sends most other signals to its workers, and resets no
+    real-time one.
+    """
 
-def write_when_asked(file: int | None) -> None:
-    """Register the signal that writes the stacks of all threads of this worker into this file."""
-    if file is not None and _SIGNAL is not None:
-        faulthandler.register(_SIGNAL, file, all_threads=True)
+    def __init__(self) -> None:
+        self._file = -1
+        if sys.platform == "linux":
+            with suppress(OSError):  # no descriptor left, or not allowed
+                self._file = os.memfd_create("stacks")
 
+    def write_when_asked(self) -> None:
+        """Write the stacks of all threads of this process, the worker, on the signal."""
+        if self._file >= 0:
+            faulthandler.register(signal.SIGRTMIN, self._file, all_threads=True)
 
-def ask(pid: int, file: int | None) -> None:
-    """Request the stacks of a worker and wait briefly for them. A stopped process never writes them."""
-    if file is None or _SIGNAL is None:
-        return
-    with suppress(ProcessLookupError):
-        os.kill(pid, _SIGNAL)
-    end, before = time.monotonic() + PATIENCE_SECONDS, 0
-    while time.monotonic() < end:
-        time.sleep(0.02)
-        size = os.fstat(file).st_size
-        if size and size == before:
+    def write_no_more(self) -> None:
+        """Ignore the signal in this worker: its Python code runs and reports its stacks."""
+        if self._file >= 0:
+            signal.signal(signal.SIGRTMIN, signal.SIG_IGN)
+
+    def ask(self, pid: int) -> None:
+        """Request the stacks of the worker and wait briefly for them. A stopped process never writes them."""
+        if self._file < 0:
             return
-        before = size
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGRTMIN)
+        end, before = time.monotonic() + PATIENCE_SECONDS, 0
+        while time.monotonic() < end:
+            time.sleep(0.02)
+            size = os.fstat(self._file).st_size
+            if size and size == before:
+                return
+            before = size
 
+    def read(self) -> list[list[dict[str, Any]]]:
+        """Return the innermost frames of each thread that was serving a request, the innermost last."""
+        if self._file < 0:
+            return []
+        text = os.pread(self._file, os.fstat(self._file).st_size, 0).decode(errors="backslashreplace")
+        return [
+            [{**frame.groupdict(), "line": int(frame["line"])} for frame in [*_FRAME.finditer(thread)][:FRAMES]][::-1]
+            for thread in text.split("\n\n")
+            if _SERVES.search(thread)
+        ]
 
-def write_no_more() -> None:
-    """Ignore the signal in this worker: its Python code runs and reports its stacks."""
-    if _SIGNAL is not None:
-        signal.signal(_SIGNAL, signal.SIG_IGN)
-
-
-def stacks(file: int | None) -> list[list[dict[str, Any]]]:
-    """Return the innermost frames of each thread that was serving a request, the innermost last."""
-    if file is None:
-        return []
-    text = os.pread(file, os.fstat(file).st_size, 0).decode(errors="backslashreplace")
-    threads = [thread for thread in text.split("\n\n") if _SERVES.search(thread)]
-    return [
-        [{**frame.groupdict(), "line": int(frame["line"])} for frame in [*_FRAME.finditer(thread)][:FRAMES]][::-1]
-        for thread in threads
-    ]
+    def close(self) -> None:
+        """Close the file in this process."""
+        if self._file >= 0:
+            os.close(self._file)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import math
 import os
 import signal
 import time
@@ -16,28 +15,26 @@ from functools import partial
 from typing import Any
 
 import structlog
-from gunicorn.workers.gthread import ThreadWorker
 from prometheus_client import Counter
 
 from flask_ops import log
 from flask_ops.core import multiprocess
-from flask_ops.core.settings import Mode, Settings
+from flask_ops.core.settings import Settings
 from flask_ops.health import readiness
 from flask_ops.log import levels
-from flask_ops.log.line import Lines
 from flask_ops.management.routes import INHERITED, Management
 from flask_ops.metrics import scrape, sources, store
 from flask_ops.metrics.store import STORE
-from flask_ops.servers.gunicorn import hung_worker_stacks, rejections
+from flask_ops.servers.gunicorn import logger
 from flask_ops.servers.gunicorn.early_signals import EarlySignals
-from flask_ops.servers.gunicorn.raw_output import RawOutput
+from flask_ops.servers.gunicorn.hung_worker_stacks import Stacks
 from flask_ops.servers.gunicorn.succession import Succession
-from flask_ops.servers.gunicorn.worker_exits import WorkerExits
+from flask_ops.servers.gunicorn.worker_exits import WorkerExits, last_heartbeat
 from flask_ops.web import stuck_requests
 
 HEARTBEAT_SECONDS = 10.0
-"""If no worker sends a heartbeat for this long, the service counts as dead. A threaded worker sends one each second,
-however busy its threads are."""
+"""If no worker sends a heartbeat for this long, the service counts as dead. A worker sends one each second, however
+busy its threads are."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -56,7 +53,6 @@ class Master:
         STORE.sign(store.MASTER)
         if os.geteuid() == 0:
             STORE.give_to(server.cfg.uid, server.cfg.gid)
-        self._raw_output = None if settings.mode is Mode.DEVELOPMENT else RawOutput(Lines(settings))
         self._publish_drops = sources.dropped_lines(None)
         self._timed_out = Counter(*stuck_requests.TIMED_OUT, registry=None)
 
@@ -81,10 +77,8 @@ class Master:
         # Gunicorn compares it with monotonic time. After notify(), `timeout` limits the start.
         worker.tmp.notify()
         worker.forked = worker.tmp.last_update()
-        worker.stacks = hung_worker_stacks.open_file()
+        worker.stacks = Stacks()
         self._signals.expect_worker()
-        if self._raw_output is not None:
-            self._raw_output.expect_child(lambda: {"worker_pid": worker.pid})
 
     def after_fork(self, worker: Any) -> None:
         """Switch this process, the new worker, to its own slot and log."""
@@ -93,10 +87,10 @@ class Master:
             self._listener.close_in_child()
         STORE.become_worker(worker.slot)
         for sibling in self._server.WORKERS.values():
-            _close(sibling.stacks)
-        hung_worker_stacks.write_when_asked(worker.stacks)
+            sibling.stacks.close()
+        worker.stacks.write_when_asked()
         sources.watch(worker.sockets)
-        rejections.start()
+        logger.start()
 
     def ended(self, worker: Any) -> None:
         """Release the slot of a reaped worker. Log the losses of a stuck one, or the stacks of an unresponsive one."""
@@ -104,14 +98,14 @@ class Master:
         if lost:
             _log.error("replacing worker: all threads stuck", worker_pid=worker.pid, **lost)
             self._exits.expect([worker.pid], "stuck")
-        stacks = hung_worker_stacks.stacks(worker.stacks)
+        stacks = worker.stacks.read()
         if stacks:
             _log.error("replacing unresponsive worker", worker_pid=worker.pid, stacks=stacks)
             self._timed_out.inc(len(stacks))
         readiness.remember(multiprocess.directory(), worker.slot)
         store.forget(worker.slot)
         STORE.release([worker.slot])
-        _close(worker.stacks)
+        worker.stacks.close()
 
     @contextlib.contextmanager
     def handed_over(self) -> Iterator[None]:
@@ -127,11 +121,6 @@ class Master:
         environ[INHERITED] = str(self._listener.fileno())
         yield
         os.set_inheritable(self._listener.fileno(), False)
-
-    def before_trial(self) -> None:
-        """Prepare to read the output of the next child, which only loads the application."""
-        if self._raw_output is not None:
-            self._raw_output.expect_child(dict)
 
     def let_go(self) -> None:
         """Release sockets and slots in a child that serves nothing."""
@@ -152,7 +141,7 @@ class Master:
         """Request the stacks of a worker that survived SIGABRT, before SIGKILL."""
         worker = self._server.WORKERS.get(pid)
         if number == signal.SIGKILL and worker is not None and worker.aborted:
-            hung_worker_stacks.ask(pid, worker.stacks)
+            worker.stacks.ask(pid)
 
     def readiness(self, exclude: Collection[str] = ()) -> readiness.Readiness:
         """Return the readiness of all workers except those that are ending."""
@@ -167,21 +156,7 @@ class Master:
         workers = self._succession.serving()
         if not workers:
             return "no worker is alive"
-        silent = min(_silent_seconds(worker) for worker in workers)
-        # A sync worker sends no heartbeat while it serves a request.
-        threaded = issubclass(self._server.worker_class, ThreadWorker)
-        bound = HEARTBEAT_SECONDS if threaded else self._server.timeout + HEARTBEAT_SECONDS
-        return f"no worker has given a sign of life for {silent:.0f} seconds" if silent > bound else None
-
-
-def _close(file: int | None) -> None:
-    if file is not None:
-        os.close(file)
-
-
-def _silent_seconds(worker: Any) -> float:
-    """Return the seconds since the last heartbeat of a worker, or since its fork."""
-    try:
-        return time.monotonic() - float(worker.tmp.last_update())
-    except (OSError, ValueError):  # closed: the worker has just ended
-        return math.inf
+        silent = time.monotonic() - max(map(last_heartbeat, workers))
+        if silent > HEARTBEAT_SECONDS:
+            return f"no worker has given a sign of life for {silent:.0f} seconds"
+        return None

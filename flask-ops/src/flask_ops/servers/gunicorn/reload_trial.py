@@ -9,22 +9,26 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import tempfile
 import time
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 import structlog
+from gunicorn import sock
 from gunicorn.arbiter import Arbiter
+from gunicorn.pidfile import Pidfile
+from gunicorn.workers.workertmp import WorkerTmp
 from prometheus_client import Counter
 
 from flask_ops.core import multiprocess
 from flask_ops.core.draining import DRAIN
 from flask_ops.log import sink
-from flask_ops.servers.gunicorn import refusals
+from flask_ops.ops.startup import EX_CONFIG
+from flask_ops.servers.gunicorn import worker_classes
 from flask_ops.servers.gunicorn.master import Master
 from flask_ops.servers.gunicorn.succession import Succession
 
 _LOADED = b"loaded"
-_ANSWER_BYTES = 1000
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -37,7 +41,7 @@ class ReloadTrial:
     def __init__(self, server: Any, succession: Succession, master: Master) -> None:
         self._server, self._succession, self._master = server, succession, master
         self._pid = 0
-        self._answer = -1
+        self._answer: IO[bytes] | None = None
         self._deadline = 0.0
         self._is_asked = False
         self._scratch = multiprocess.directory() / f"trial-{os.getpid()}"
@@ -52,7 +56,7 @@ class ReloadTrial:
             self._is_asked = False
             _log.warning("reload refused", reason="the service is stopping")
         elif self._pid and self._has_ended():
-            self._conclude(self._take_answer())
+            self._conclude()
         elif self._pid and time.monotonic() > self._deadline:
             os.kill(self._pid, signal.SIGKILL)
         if self._is_asked:
@@ -81,33 +85,30 @@ class ReloadTrial:
         self._is_asked = False
         self._deadline = time.monotonic() + (self._server.timeout or 60)
         try:
-            self._start()
+            for folder in (self._scratch.parent, self._scratch):  # a cleanup job may have removed them
+                folder.mkdir(mode=0o700, exist_ok=True)
+            # The exit code is not enough: new code that ends its process can also exit with 0.
+            answer = tempfile.TemporaryFile()  # noqa: SIM115 - until the trial ends
+            pid = os.fork()
         except OSError as error:  # no process left, for example: the current workers continue
             self._refuse(f"the new code could not be tried ({error})")
-
-    def _start(self) -> None:
-        for folder in (self._scratch.parent, self._scratch):  # a cleanup job may have removed them
-            folder.mkdir(mode=0o700, exist_ok=True)
-        mine, its = os.pipe()
-        try:
-            self._master.before_trial()
-            pid = os.fork()
-        except OSError:
-            os.close(mine)
-            os.close(its)
-            raise
+            return
         if pid == 0:
-            self._try(its)
-        os.close(its)
-        self._pid, self._answer = pid, mine
+            self._try(answer)
+        self._pid, self._answer = pid, answer
 
-    def _conclude(self, answer: bytes) -> None:
+    def _conclude(self) -> None:
+        answer = self._take_answer()
         if self._is_asked:  # another SIGHUP came: the code may have changed since this trial read it
             return
         if answer == _LOADED:
             Arbiter.handle_hup(self._server)
+        elif answer:
+            self._refuse(f"the new code could not be loaded ({answer.decode(errors='replace')})")
+        elif time.monotonic() > self._deadline:
+            self._refuse("the new code could not be loaded in time")
         else:
-            self._refuse(self._explain(answer))
+            self._refuse("the new code ended the process that was to load it")
 
     def _has_ended(self) -> bool:
         try:
@@ -117,32 +118,20 @@ class ReloadTrial:
 
     def _take_answer(self) -> bytes:
         """Return the answer of the ended trial, and clean up for the next one."""
-        os.set_blocking(self._answer, False)  # a surviving grandchild may hold the other end
-        try:
-            return os.read(self._answer, _ANSWER_BYTES)
-        except BlockingIOError:
-            return b""
-        finally:
-            os.close(self._answer)
-            self._pid = 0
-            shutil.rmtree(self._scratch, ignore_errors=True)
+        assert self._answer is not None  # noqa: S101 - set with the pid
+        with self._answer as file:
+            file.seek(0)
+            answer = file.read()
+        self._pid = 0
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        return answer
 
     def _refuse(self, reason: str) -> None:
         self._failures.inc()
         _log.error("reload refused", reason=reason, workers="go on with the code they have")
 
-    def _explain(self, answer: bytes) -> str:
-        if answer:
-            return f"the new code could not be loaded ({answer.decode(errors='replace')})"
-        if time.monotonic() > self._deadline:
-            return "the new code could not be loaded in time"
-        return "the new code ended the process that was to load it"
-
-    def _try(self, answer: int) -> NoReturn:
-        """Load the application like a worker, and write the result to the pipe ``answer``.
-
-        The exit code is not enough: new code that ends its process can also exit with 0.
-        """
+    def _try(self, answer: IO[bytes]) -> NoReturn:
+        """Load the application like a worker, and write the result to the file ``answer``."""
         said = b""
         try:
             for number in self._server.SIGNALS:
@@ -151,7 +140,7 @@ class ReloadTrial:
             # Metrics of this process must not reach the metrics of the service.
             os.environ[multiprocess.VARIABLE] = str(self._scratch)
             self._server.app.reload()
-            refusals.try_out(self._server)
+            _use(self._server)
             self._server.app.wsgi()
             said = _LOADED
         except SystemExit as ended:  # the raising code has logged the reason
@@ -161,5 +150,44 @@ class ReloadTrial:
             said = type(error).__name__.encode()
         finally:
             sink.flush()
-            os.write(answer, said[:_ANSWER_BYTES])
+            os.write(answer.fileno(), said)
             os._exit(0)
+
+
+def refuse(cfg: Any) -> None:
+    """Log one line and raise SystemExit if the service cannot run with ``cfg``."""
+    if cfg.preload_app:
+        _refuse(
+            "preload_app cannot be used",
+            reason="the threads that run checks and publish metrics would not survive the fork of the workers",
+            hint="leave it off: workers share what the master has loaded as it is",
+        )
+    if fault := worker_classes.fault(cfg):
+        _refuse("worker_class cannot be used", reason=fault, hint=worker_classes.CURE)
+
+
+def _use(server: Any) -> None:
+    """Use the configuration of ``server.app`` like a reload by the arbiter ``server``, but without the hooks.
+
+    Raises the errors of a reload. If the reload would lose requests, logs one line and raises SystemExit.
+    """
+    old, new = server.cfg, server.app.cfg
+    refuse(new)
+    if new.address != old.address:
+        _refuse(
+            "bind cannot change with a reload",
+            reason="what waits in the queue of the old listener would be reset",
+            hint="SIGUSR2, or a restart",
+        )
+    WorkerTmp(new)  # the heartbeat file
+    if new.is_ssl:
+        sock.ssl_context(new)
+    if new.pidfile:
+        file = Pidfile(f"{new.pidfile}.trial")
+        file.create(os.getpid())
+        file.unlink()
+
+
+def _refuse(event: str, **why: str) -> NoReturn:
+    _log.critical(event, **why)
+    raise SystemExit(EX_CONFIG)

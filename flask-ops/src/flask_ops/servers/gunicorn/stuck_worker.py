@@ -8,14 +8,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from socket import SHUT_WR
 from typing import Any
 
 from flask_ops.log import sink
-from flask_ops.servers.gunicorn import rejections
-from flask_ops.servers.gunicorn.direct_worker import DirectWorker
+from flask_ops.servers.gunicorn import logger
 from flask_ops.web import stuck_requests
 from flask_ops.web.stuck_requests import ReportLost
 
@@ -36,9 +34,18 @@ def end_process(worker: Any, report_lost: ReportLost) -> None:
     # successor before it has gone.
     if not worker.alive and (worker.nr < worker.max_requests or worker.has_left):
         return
-    with _standing_still(worker) as waiting:
-        if waiting is None:
+    stands, go_on = threading.Event(), threading.Event()
+
+    def stand() -> None:
+        stands.set()
+        go_on.wait()
+
+    waiting: list[Any] = []
+    worker.method_queue.defer(stand)  # the main loop, which accepts connections, pauses
+    try:
+        if not stands.wait(PARK_SECONDS):
             return
+        waiting = worker.tpool.withdraw()
         requests = report_lost()
         if not requests:
             return
@@ -48,32 +55,6 @@ def end_process(worker: Any, report_lost: ReportLost) -> None:
             sink.flush()
         finally:  # the worker must not serve requests that it reported as aborted
             os.kill(os.getpid(), signal.SIGKILL)
-
-
-@contextmanager
-def _standing_still(worker: Any) -> Iterator[list[Any] | None]:
-    """Pause the main loop, which accepts connections. Yield the connections that wait for a thread.
-
-    Yields None if the main loop does not pause. In a sync worker, the main loop is the stuck thread.
-    """
-    if not isinstance(worker, DirectWorker):
-        yield []
-        return
-    stands, go_on = threading.Event(), threading.Event()
-
-    def stand() -> None:
-        stands.set()
-        go_on.wait()
-
-    waiting: list[Any] = []
-    try:
-        worker.method_queue.defer(stand)
-        if not stands.wait(PARK_SECONDS):
-            yield None
-            return
-        threads: Any = worker.tpool  # the stub declares Gunicorn's own pool
-        waiting = threads.withdraw()
-        yield waiting
     finally:
         for connection in waiting:
             worker.tpool.submit(connection)
@@ -92,7 +73,7 @@ def _refuse(connection: Any) -> bool:
         pass
     except OSError:
         return False
-    rejections.refused(rejections.WORKER_STUCK, 503, connection.client[0] if connection.client else "")
+    logger.refused(logger.WORKER_STUCK, 503, connection.client[0] if connection.client else "")
     with suppress(OSError):
         if not connection.cfg.is_ssl:  # with TLS, the handshake may be missing
             client.send(_ANSWER)

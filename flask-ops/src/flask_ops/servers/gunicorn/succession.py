@@ -17,15 +17,14 @@ from gunicorn import util
 from gunicorn.arbiter import Arbiter
 from gunicorn.pidfile import Pidfile
 
-from flask_ops.servers.gunicorn.start_failures import StartFailures
 from flask_ops.servers.gunicorn.worker_exits import WorkerExits, has_booted
 
 
 class Succession:
     """Starts and ends the workers of Gunicorn's arbiter ``server``."""
 
-    def __init__(self, server: Any, exits: WorkerExits, failures: StartFailures) -> None:
-        self._server, self._exits, self._failures = server, exits, failures
+    def __init__(self, server: Any, exits: WorkerExits) -> None:
+        self._server, self._exits, self._failures = server, exits, exits.failures
         self._replaced_age = 0
         self._patience_ends = math.inf
 

@@ -34,24 +34,21 @@ class Systemd:
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._fault, self._find = fault, find
         self._told: set[str] = set()
-        self._status = ""
 
     def turn(self) -> None:
         """Send changes and a heartbeat."""
         if not self._address:
             return
         status = self._find(()).status
-        news = []
+        state = []
         # Ready even if a dependency is down: otherwise the start would time out.
         if status is not Status.STARTING:
-            news.append("READY=1")
+            state.append("READY=1")
         if DRAIN.is_final:
-            news.append("STOPPING=1")
-        news = [message for message in news if message not in self._told]
-        self._told.update(news)
-        if status != self._status:
-            self._status = status
-            news.append(f"STATUS={status}")
+            state.append("STOPPING=1")
+        state.append(f"STATUS={status}")
+        news = [message for message in state if message not in self._told]
+        self._told = set(state)
         if self._fault() is None:
             news.append("WATCHDOG=1")
         if news:
@@ -65,4 +62,3 @@ class Systemd:
                 connection.sendto(text.encode(), self._address)
             except OSError:
                 self._told.clear()
-                self._status = ""

@@ -1,18 +1,41 @@
-"""Gunicorn's threaded worker with fixes. Without them, stops lose requests and slow clients block the worker."""
+"""The worker of the service: Gunicorn's threaded worker, with metrics, reports and fixes.
+
+Without it, stops would lose requests, slow clients would block the worker, and nothing would report the requests that
+the end of a worker interrupts.
+"""
 
 from __future__ import annotations
 
+import os
 import selectors
+import signal
 import socket
 import time
 from functools import partial
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import structlog
+from gunicorn.arbiter import Arbiter
+from gunicorn.errors import AppImportError
 
 from flask_ops.core.draining import DRAIN
-from flask_ops.servers.gunicorn import connections
-from flask_ops.servers.gunicorn.base_worker import BaseWorker
+from flask_ops.core.context import process_is_leaving
+from flask_ops.log import sink
+from flask_ops.servers.gunicorn import early_signals
 from flask_ops.servers.gunicorn.direct_worker import DirectWorker
 
+if TYPE_CHECKING:
+    from flask_ops.ops.runtime import Runtime
+    from flask_ops.servers.gunicorn.hung_worker_stacks import Stacks
+    from flask_ops.servers.gunicorn.master import Master
+
+FITTING_CONNECTIONS = 0
+"""The value of ``worker_connections`` that means ``CONNECTIONS_PER_THREAD`` times the number of threads. A
+configuration file cannot compute it: Gunicorn reads ``--threads`` and ``GUNICORN_CMD_ARGS`` later."""
+CONNECTIONS_PER_THREAD = 5
+"""With Gunicorn's default of 1000, one worker took 23 of 24 one-second requests on 2 x 4 threads. Five per thread
+spread them over the workers."""
 LINGER_SECONDS = 2.0
 """Time for a client to close its connection after the last response. Gunicorn uses the same limit."""
 LAST_LINGER_SECONDS = 0.5
@@ -21,33 +44,116 @@ LINGERING = 256
 """Maximum number of lingering clients. Beyond it, the worker closes the oldest connection."""
 _RECEIVE_BYTES = 64 * 1024
 
+_log = structlog.stdlib.get_logger(__name__)
 
-class ServiceWorker(BaseWorker, DirectWorker):
-    """A threaded worker that never blocks on a closing client, loses no connection at a stop, and always ends."""
+
+class ServiceWorker(DirectWorker):
+    """A threaded worker that never blocks on a closing client, loses no connection at a stop, and always ends.
+
+    It counts in its slot of the metrics store, observes its requests, and reports the interrupted ones.
+    """
+
+    master: ClassVar[Master | None] = None
+    """Set by ``on_starting``, in the process that forks the workers."""
+    slot: str
+    """Its place in the metrics store."""
+    forked: float
+    """The time of its fork, as its heartbeats give it."""
+    stacks: Stacks
+    has_left = False
+    """True after the main loop has ended."""
+    _is_loading = True
+    _runtime: Runtime | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.worker_connections = connections.limit(self.cfg)
+        if self.master is None:
+            _log.critical(
+                "on_starting was replaced",
+                reason="flask_ops works from this hook, and another one took its place",
+                hint="call flask_ops.gunicorn.on_starting(server) in your on_starting",
+            )
+            raise SystemExit(78)
+        self.master.before_fork(self)
+        self.worker_connections = connection_limit(self.cfg)
         self.max_keepalived = self.worker_connections - self.cfg.threads
         self._lingering: dict[socket.socket, float] = {}  # deadlines, the oldest first
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
         """Warn about fewer connections than threads. Only an explicit ``worker_connections`` can cause this."""
-        if cfg.worker_connections != connections.FITTING:
+        if cfg.worker_connections != FITTING_CONNECTIONS:
             super().check_config(cfg, log)
 
+    def init_process(self) -> None:
+        """Take the slot and serve until the process ends."""
+        assert self.master is not None  # noqa: S101 - checked in __init__
+        self.master.after_fork(self)
+        super().init_process()
+
     def load_wsgi(self) -> None:
-        """Load the application. During a drain, each response asks its client to close the connection."""
-        super().load_wsgi()
-        application = self.wsgi
+        """Load the application, observe its requests, and start the publishing threads."""
+        assert self.master is not None  # noqa: S101 - as above
+        signal.siginterrupt(signal.SIGTERM, True)  # otherwise a wait for a lock continues after the signal
+        try:
+            super().load_wsgi()
+        except SystemExit:
+            raise
+        except BaseException as error:  # noqa: BLE001 - any error ends this worker
+            # Gunicorn would log it twice, the second time as text. A KeyboardInterrupt is no Ctrl-C here, because
+            # Gunicorn handles SIGINT. After it, this process would continue as the master, and stop.
+            _log.critical("application cannot be loaded", exc_info=True)
+            raise SystemExit(
+                Arbiter.APP_LOAD_ERROR if isinstance(error, AppImportError) else Arbiter.WORKER_BOOT_ERROR
+            ) from None
+        from flask_ops.ops import runtime  # noqa: PLC0415 - imports Flask, which the master does not need
+        from flask_ops.servers.gunicorn import stuck_worker  # noqa: PLC0415 - as above
+
+        self._runtime = runtime.obtain(self.master.settings)
+        self._runtime.run_under("gunicorn", self.cfg.threads, partial(stuck_worker.end_process, self))
+        application = self._runtime.observe(self.wsgi)
+        self._runtime.start()
 
         def serve(environ: Any, start_response: Any) -> Any:
-            if DRAIN:
+            if DRAIN:  # the client must close the connection
                 start_response.__self__.force_close()  # start_response is a method of Gunicorn's Response
             return application(environ, start_response)
 
-        self.wsgi = serve
+        self.wsgi: Any = serve
+        signal.siginterrupt(signal.SIGTERM, False)  # as in Gunicorn
+        self._is_loading = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Finish the requests in flight, then end. End at once if the application is loading and no client waits."""
+        if self._is_loading and not early_signals.clients_wait(self.sockets):
+            signal.signal(sig, signal.SIG_DFL)
+            os.kill(os.getpid(), sig)
+        super().handle_exit(sig, frame)
+
+    def run(self) -> None:
+        """Serve until the worker stops."""
+        try:
+            super().run()
+        finally:
+            self.has_left = True
+
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None:
+        """End at once. The event makes the observer pass on the SystemExit."""
+        process_is_leaving.set()
+        super().handle_quit(sig, frame)
+
+    def handle_abort(self, sig: int, frame: FrameType | None) -> None:
+        """Report the unfinished requests of a worker that is unresponsive or exceeds the graceful timeout."""
+        time_is_up = not self.alive  # the graceful stop took too long
+        process_is_leaving.set()
+        if self._runtime is not None:  # None while the application is loading
+            self.stacks.write_no_more()
+            if time_is_up:
+                self._runtime.cut_off()
+                self.cfg.worker_abort(self)
+                sink.end_process()
+            self._runtime.abort()
+        super().handle_abort(sig, frame)
 
     def set_accept_enabled(self, enabled: bool | None) -> None:
         """Start or stop accepting connections.
@@ -121,3 +227,8 @@ class ServiceWorker(BaseWorker, DirectWorker):
         del self._lingering[client]
         self.poller.unregister(client)
         client.close()
+
+
+def connection_limit(config: Any) -> int:
+    """Return the maximum number of connections of a worker under Gunicorn's ``config``."""
+    return int(config.worker_connections) or CONNECTIONS_PER_THREAD * int(config.threads)

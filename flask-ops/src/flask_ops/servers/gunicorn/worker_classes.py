@@ -1,4 +1,4 @@
-"""The allowed worker classes: our threaded one and our sync one.
+"""The only allowed worker class, our threaded one.
 
 Without this module, any class could serve. A stop would then reset clients instead of closing their connections.
 Reports about threads, stuck requests and saturation would be wrong.
@@ -8,30 +8,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from gunicorn.workers import SUPPORTED_WORKERS
+from gunicorn.workers import SUPPORTED_WORKERS, gthread
 
-from flask_ops.servers.gunicorn.sync_worker import ServiceSyncWorker
 from flask_ops.servers.gunicorn.worker import ServiceWorker
 
 THREADED = "flask_ops.servers.gunicorn.worker.ServiceWorker"
-_SYNC = "flask_ops.servers.gunicorn.sync_worker.ServiceSyncWorker"
 _REFUSED = "gunicorn.workers.base.Worker"
 """A class that serves and loads nothing. gevent would patch half of the standard library before the refusal."""
 
-CURE = "--worker-class gthread, which is the default; or --worker-class sync --threads 1."
+CURE = "--worker-class gthread, which is the default."
 
 
 def name() -> None:
-    """Register our classes as ``gthread`` and ``sync``, and disable the other names."""
+    """Register our class as ``gthread`` and ``sync``, and disable the other names."""
     classes: Any = SUPPORTED_WORKERS  # the stub lists its keys, which differ between versions
-    classes.update(dict.fromkeys(classes, _REFUSED), gthread=THREADED, sync=_SYNC)
+    classes.update(dict.fromkeys(classes, _REFUSED), gthread=THREADED, sync=THREADED)
+    gthread.ThreadWorker = ServiceWorker  # type: ignore[misc] # Gunicorn takes this class for sync with several threads
 
 
 def fault(config: Any) -> str | None:
     """Return why the service cannot run with the worker class of Gunicorn's ``config``, None if it can."""
-    if issubclass(config.worker_class, (ServiceWorker, ServiceSyncWorker)):
+    if issubclass(config.worker_class, ServiceWorker):
         return None
     wanted = config.settings["worker_class"].get()
-    if wanted == "sync":
-        return f"sync with {config.threads} threads is another class, which Gunicorn takes instead"
     return f"the service is not made for {getattr(wanted, '__name__', wanted)}"

@@ -1,14 +1,16 @@
-"""The reasons for worker exits. Each exit is logged in one line and counted.
+"""The reasons for worker exits, and the pauses after failed starts. Each exit is logged in one line and counted.
 
-Without this module, one worker that cannot start would end the whole server.
+Without this module, one worker that cannot start would end the whole server. The master would fork failing workers
+without a pause.
 """
 
 from __future__ import annotations
 
-import logging
+import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -17,33 +19,62 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 from prometheus_client import Counter
 
-from flask_ops.servers.gunicorn.start_failures import StartFailures
-
 REASONS = ("recycled", "reload", "scaled", "shutdown", "stuck", "timeout", "boot", "crash", "signal")
 """Reasons for a worker exit, in this order: ``max_requests``; SIGHUP; SIGTTOU; the server stops; requests hold every
 thread for too long; no heartbeat within ``timeout``; the application cannot be loaded; a fault of the worker (an exit
 code, or a signal such as SIGSEGV); a signal from outside."""
+RETRY_SECONDS = 30.0
+"""Maximum pause before the next attempt to start a worker. Each failure in a row makes the pauses longer."""
 
 _PLANNED = {"recycled", "reload", "scaled", "shutdown"}
 _FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE}
 _log = structlog.stdlib.get_logger(__name__)
 
 
-class WorkerExits:
-    """Watches the worker exits of Gunicorn's arbiter ``server``. Adds workers that never served to ``failures``."""
+class StartFailures:
+    """Counts failed attempts in a row. True if the last attempt failed."""
 
-    def __init__(self, server: Any, failures: StartFailures) -> None:
-        self._server, self._failures = server, failures
-        self._endings: dict[int, Any] = {}
+    def __init__(self) -> None:
+        self._in_a_row = 0
+        self._retry_at = 0.0
+
+    def __bool__(self) -> bool:
+        return self._in_a_row > 0
+
+    @property
+    def is_pause(self) -> bool:
+        """True until the next attempt is due."""
+        return time.monotonic() < self._retry_at
+
+    def note(self, workers_left: int, **why: Any) -> None:
+        """Log that a worker failed to start, with the fields ``why``."""
+        if not self.is_pause:  # workers that start together are one attempt
+            self._in_a_row += 1
+            self._retry_at = time.monotonic() + min(2.0**self._in_a_row, RETRY_SECONDS)
+        pause = round(self._retry_at - time.monotonic(), 1)
+        _log.error("worker failed to start", retry_seconds=pause, workers_left=workers_left, **why)
+
+    def forget(self) -> None:
+        """Reset the pauses, because all workers have started."""
+        self._in_a_row = 0
+
+
+class WorkerExits:
+    """Reaps the workers of Gunicorn's arbiter ``server``. Adds workers that never served to ``failures``.
+
+    Gunicorn stops the whole server if one worker cannot start. That is right at the first start. It is wrong while
+    other workers serve, for example after the code on disk was replaced.
+    """
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self.failures = StartFailures()
         self._asked: dict[int, str] = {}
-        self._living: dict[int, Any] = {}
-        self._booting: set[int] = set()
         # Only the main thread, which also forks, writes these metrics. If another thread held their lock during the
         # fork, the lock would stay locked in the worker for ever.
         self._exits = Counter("service_worker_exits", "Workers that have ended.", ["reason"], registry=None)
         for reason in REASONS:
             self._exits.labels(reason)
-        logging.getLogger("gunicorn.error").addFilter(_is_not_said_below)
 
     def expect(self, pids: Iterable[int], reason: str) -> None:
         """Note that these workers will end, with the reason."""
@@ -54,99 +85,81 @@ class WorkerExits:
         return pid in self._asked
 
     def reap_workers(self, ended: Callable[[Any], None]) -> None:
-        """Reap ended workers. Call ``ended`` with each, then log and count its exit.
+        """Reap ended children. Call ``ended`` with each worker, then log and count its exit.
 
         Raises HaltServer like Gunicorn if a worker ended before it served, and no other worker serves.
         """
-        halt: HaltServer | None = None
-        while True:
-            self._look()
-            try:
-                Arbiter.reap_workers(self._server)
-                again = False
-            except HaltServer as error:
-                # Gunicorn stops the whole server if one worker cannot start. That is right at the first start. It is
-                # wrong while other workers serve, for example after the code on disk was replaced.
-                halt, again = error, True
-            for pid, worker in self._living.items():
-                if pid not in self._server.WORKERS:
-                    ended(worker)
-                    if again and _has_failed_to_boot(self._endings.get(pid)):
-                        # HaltServer kept Gunicorn from both.
-                        worker.tmp.close()
-                        self._server.cfg.child_exit(self._server, worker)
-                        self.expect([pid], "boot")
-                    if self._count(worker) == "boot":
-                        halt = halt or HaltServer("Worker failed to boot.", Arbiter.WORKER_BOOT_ERROR)
-            if not again:
-                break
-        if halt is not None and self._server.LISTENERS and not any(map(has_booted, self._server.WORKERS.values())):
-            raise halt
+        server, halt = self._server, False
+        for pid, status in iter(_reap, None):
+            worker = server.WORKERS.pop(pid, None)
+            if pid == server.reexec_pid:
+                server.reexec_pid = 0
+            elif pid == server.dirty_arbiter_pid:
+                server.handle_dirty_arbiter_exit(pid, status)
+            elif worker is not None:  # otherwise a trial, or an orphan that process 1 inherits
+                is_booting = not has_booted(worker)
+                worker.tmp.close()
+                server.cfg.child_exit(server, worker)
+                ended(worker)
+                halt |= self._count(worker, os.waitstatus_to_exitcode(status), is_booting=is_booting) == "boot"
+        if halt and server.LISTENERS and not any(map(has_booted, server.WORKERS.values())):
+            raise HaltServer("Worker failed to boot.", Arbiter.WORKER_BOOT_ERROR)
 
-    def _count(self, worker: Any) -> str:
-        ending = self._endings.pop(worker.pid, None)
-        reason = self._reason(worker, self._asked.pop(worker.pid, None), ending)
+    def _count(self, worker: Any, code: int, *, is_booting: bool) -> str:
+        reason = self._reason(worker, code, is_booting=is_booting)
         self._exits.labels(reason).inc()
         tell = _log.info if reason in _PLANNED else _log.error
-        tell("worker ended", worker_pid=worker.pid, reason=reason, **_describe(ending))
-        if reason not in _PLANNED and worker.pid in self._booting:
-            self._failures.note(len(self._server.WORKERS))
+        how = {"signal": _name(-code)} if code < 0 else {"exit_code": code}
+        tell("worker ended", worker_pid=worker.pid, reason=reason, **how)
+        if reason not in _PLANNED and is_booting:
+            self.failures.note(len(self._server.WORKERS))
         return reason
 
-    def _look(self) -> None:
-        self._living = dict(self._server.WORKERS)
-        self._booting = {pid for pid, worker in self._living.items() if not has_booted(worker)}
-        for pid in self._living:
-            try:
-                ending = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # does not reap
-            except ChildProcessError:
-                continue
-            if ending is not None:
-                self._endings[pid] = ending
-
-    def _reason(self, worker: Any, asked: str | None, ending: Any) -> str:
-        if asked in {"stuck", "boot"}:
+    def _reason(self, worker: Any, code: int, *, is_booting: bool) -> str:
+        """Return the reason for an exit with ``code``, a negative signal number if a signal ended the worker."""
+        asked = self._asked.pop(worker.pid, None)
+        if asked == "stuck":
             return asked
         if worker.aborted:
             return "timeout"
-        by_signal = ending is not None and ending.si_code in {os.CLD_KILLED, os.CLD_DUMPED}
         # Gunicorn repeats its SIGTERM, which can kill a worker that has nearly ended. It says nothing about the reason.
-        if by_signal and ending.si_status != signal.SIGTERM:
-            return "crash" if ending.si_status in _FAULTS else "signal"
-        is_booting = worker.pid in self._booting
-        if ending is not None and not by_signal and ending.si_status != 0:
+        if code < 0 and code != -signal.SIGTERM:
+            return "crash" if -code in _FAULTS else "signal"
+        if code > 0:
             return "boot" if is_booting else "crash"
         if not self._server.LISTENERS:  # a stop closes the listeners first
             return "shutdown"
         if asked:
             return asked
-        if is_booting and ending is not None and not by_signal:
+        if code == 0 and is_booting:
             return "boot"
-        return "recycled" if worker.max_requests < sys.maxsize and not by_signal else "signal"
+        return "recycled" if code == 0 and worker.max_requests < sys.maxsize else "signal"
+
+
+def last_heartbeat(worker: Any) -> float:
+    """Return the time of the last heartbeat of a worker (monotonic seconds), or of its fork."""
+    try:
+        return float(worker.tmp.last_update())
+    except (OSError, ValueError):  # closed: the worker has just ended
+        return -math.inf
 
 
 def has_booted(worker: Any) -> bool:
     """Tell whether a worker has sent a heartbeat since its fork."""
+    return last_heartbeat(worker) > float(worker.forked)
+
+
+def _reap() -> tuple[int, int] | None:
+    """Return the pid and the status of an ended child, None if there is none."""
     try:
-        return bool(worker.tmp.last_update() > worker.forked)
-    except (OSError, ValueError):  # closed: the worker has just ended
-        return False
+        pid, status = os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return (pid, status) if pid else None
 
 
-def _has_failed_to_boot(ending: Any) -> bool:
-    """Tell whether Gunicorn stops the whole server because of this exit. An unknown exit counts."""
-    codes = {Arbiter.WORKER_BOOT_ERROR, Arbiter.APP_LOAD_ERROR}
-    return ending is None or (ending.si_code == os.CLD_EXITED and ending.si_status in codes)
-
-
-def _is_not_said_below(record: logging.LogRecord) -> bool:
-    """Drop Gunicorn's own lines about worker exits, which lack the reason."""
-    return not str(record.msg).startswith(("Worker (pid:%s) was sent", "Worker (pid:%s) exited"))
-
-
-def _describe(ending: Any) -> dict[str, Any]:
-    if ending is None:
-        return {}
-    if ending.si_code in {os.CLD_KILLED, os.CLD_DUMPED}:
-        return {"signal": signal.Signals(ending.si_status).name}
-    return {"exit_code": ending.si_status}
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return str(number)

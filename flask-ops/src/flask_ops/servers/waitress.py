@@ -1,23 +1,34 @@
-"""The graceful stop that Waitress lacks.
+"""Waitress with a graceful stop and the management address, in one process, on Windows too.
 
-Without this module, SIGTERM kills Waitress with the requests in flight. Ctrl-C ends its loop, which then sends no
-response. Here SIGTERM starts a drain: the service reports that it is not ready, and serves on for a while. Then it
-closes the listeners and finishes all requests. Ctrl-C or a second signal skips the drain. One more signal ends all.
+Without this module, probes would get no answer. SIGTERM would kill Waitress with the requests in flight, and Ctrl-C
+would end its loop, which then sends no response. Here SIGTERM starts a drain: the service reports that it is not ready,
+and serves on for a while. Then it closes the listeners and finishes all requests. Ctrl-C or a second signal skips the
+drain. One more signal ends all.
 """
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from waitress import server
+from waitress import adjustments, channel, server, task
 
+from flask_ops import log
 from flask_ops.core.address import Address
 from flask_ops.core.draining import DRAIN, admit_no_more
+from flask_ops.core.settings import Settings
+from flask_ops.management.routes import Management
+from flask_ops.metrics import sources
+from flask_ops.ops import runtime
+from flask_ops.ops.startup import PROCESS, open_store, start
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 SETTLE_SECONDS = 0.3
 """Time to keep a connection after its last activity, because its client may be sending. Without it, keep-alive clients
@@ -26,7 +37,75 @@ with 50 ms between requests lost 109 requests in 12 stops. With it, they lost no
 SILENT_SECONDS = 10.0
 """If the loop does not turn for this long, the service counts as dead. It turns at least once a second."""
 
+_ADDRESSES = {"listen", "host", "port", "unix_socket", "sockets"}
 _log = structlog.stdlib.get_logger(__name__)
+
+
+def serve(app: WSGIApplication, settings: Settings | type[Settings] | None = None, **options: Any) -> None:
+    """Serve ``app`` until a signal comes, then finish the requests in flight.
+
+    ``settings`` is an instance, or a class to read from the environment. The default is the settings that the process
+    has already read, otherwise ``flask_ops.Settings``. ``options`` are Waitress's own, such as ``connection_limit``.
+    They override ``SERVICE_BIND`` and ``SERVICE_THREADS``.
+
+    Raises OSError if the address cannot be bound, and ValueError for an invalid option. Invalid settings raise
+    SystemExit with code 78.
+    """
+    if settings is None:
+        settings = PROCESS.settings or Settings
+    if isinstance(settings, type):
+        settings = start(settings)
+        open_store(if_chosen=True)
+    bind: Address = settings.bind
+    if not options.keys() & _ADDRESSES:
+        options |= {"unix_socket": bind.unix} if bind.unix else {"listen": str(bind)}
+    # Only SERVICE_TRUSTED_PROXIES decides which proxies are trusted.
+    adjustments.Adjustments.clear_untrusted_proxy_headers = False
+    # Our lines already contain its address and its disconnected clients. Every burst logs "Task queue depth is 1".
+    logging.getLogger("waitress").setLevel(logging.WARNING)
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    process = runtime.obtain(settings)
+    process.run_under("waitress")
+    created = server.create_server(process.observe(app), **{"threads": settings.threads, **options})
+    log.serve(settings)
+    process.start()
+    run = GracefulRun(created, settings, process.cut_off)
+    for listener in run.listeners:
+        listener.channel_class = _Channel
+    sources.watch([listener.socket for listener in run.listeners])
+    management = Management(settings, run.fault, process.readiness, process.collect, server=process.server).listen()
+    if management is None:
+        run()
+        return
+    management.start()
+    try:
+        run()
+    finally:
+        management.stop()
+
+
+class _Task(task.WSGITask):  # type: ignore[misc] # Waitress ships no types
+    def execute(self) -> None:
+        try:
+            super().execute()
+        except Exception:
+            raise
+        except BaseException as error:
+            # Waitress answers only after an Exception. After SystemExit, the client would wait for ever.
+            raise RuntimeError(f"{type(error).__name__} was raised while a request was served") from error
+
+    def build_response_header(self) -> Any:
+        with self.channel.requests_lock:  # Waitress holds it while it parses pipelined requests
+            last = len(self.channel.requests) < 2 and self.channel.request is None
+        if last and DRAIN:
+            # This acts as if the client had asked to close. Otherwise the client could lose a request that it sends
+            # while the connection closes.
+            self.request.headers["CONNECTION"] = "close"
+        return super().build_response_header()
+
+
+class _Channel(channel.HTTPChannel):  # type: ignore[misc] # Waitress ships no types
+    task_class = _Task
 
 
 class GracefulRun:
@@ -35,10 +114,8 @@ class GracefulRun:
     Calls ``cut_off`` when the requests still in flight can no longer finish.
     """
 
-    def __init__(
-        self, created: Any, *, drain_seconds: float, graceful_seconds: float, cut_off: Callable[[], object]
-    ) -> None:
-        self._drain_seconds, self._graceful_seconds, self._cut_off = drain_seconds, graceful_seconds, cut_off
+    def __init__(self, created: Any, settings: Settings, cut_off: Callable[[], object]) -> None:
+        self._settings, self._cut_off = settings, cut_off
         self._adjustments, self._asyncore = created.adj, created.asyncore
         self._dispatcher = created.task_dispatcher
         self._map = created.map if isinstance(created, server.MultiSocketServer) else created._map
@@ -58,7 +135,9 @@ class GracefulRun:
         numbers = (signal.SIGTERM, signal.SIGINT) if on_main_thread else ()
         previous = {number: signal.signal(number, self._on_signal) for number in numbers}
         for listener in self.listeners:
-            _log.info("listening", address=_address(listener), server="waitress")
+            path = listener.adj.unix_socket
+            address = Address(unix=path) if path else Address(listener.effective_host, int(listener.effective_port))
+            _log.info("listening", address=str(address), server="waitress")
         try:
             while not self._signals:
                 self._poll(self._adjustments.asyncore_loop_timeout)
@@ -87,12 +166,7 @@ class GracefulRun:
         self._asyncore.loop(timeout=timeout, use_poll=use_poll, map=self._map, count=1)
 
     def _drain(self) -> None:
-        left = self._drain_seconds - DRAIN.seconds  # an operator may have started the drain
-        DRAIN.begin(final=True)
-        if left <= 0:
-            return
-        _log.info("draining", seconds=round(left, 3), requests_in_flight=self._in_flight())
-        end = time.monotonic() + left
+        end = time.monotonic() + DRAIN.begin_stop(self._settings.drain_seconds, self._in_flight)
         while len(self._signals) < 2 and (left := end - time.monotonic()) > 0:
             self._poll(min(left, self._adjustments.asyncore_loop_timeout))
 
@@ -111,7 +185,7 @@ class GracefulRun:
             # listener.close() would also close the pipe by which threads wake the loop.
             self._asyncore.dispatcher.close(listener)
         _log.info("stopping", requests_in_flight=self._in_flight())
-        end = time.monotonic() + self._graceful_seconds
+        end = time.monotonic() + self._settings.graceful_seconds
         while len(self._signals) == signals and time.monotonic() < end:
             waiting = self._in_flight() or self._settling()
             self._poll(0.1 if waiting else 0, use_poll=True)
@@ -130,17 +204,7 @@ class GracefulRun:
         with self._dispatcher.lock:  # the dispatcher also counts requests of disconnected clients
             tasks = len(self._dispatcher.queue) + int(self._dispatcher.active_count)
         busy = sum(
-            1
-            for connection in self._connections()
-            if connection.request
-            or connection.requests
-            or connection.total_outbufs_len
-            or connection.close_when_flushed
+            bool(each.request or each.requests or each.total_outbufs_len or each.close_when_flushed)
+            for each in self._connections()
         )
         return max(tasks, busy)
-
-
-def _address(listener: Any) -> str:
-    if listener.adj.unix_socket:
-        return str(Address(unix=listener.adj.unix_socket))
-    return str(Address(listener.effective_host, int(listener.effective_port)))

@@ -1,1 +1,0 @@
-"""The integration with Waitress. Without it, a stop would lose requests."""
