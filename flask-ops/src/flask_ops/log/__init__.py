@@ -15,7 +15,6 @@ from flask_ops.log.bound_logger import BoundLogger, InsertArguments, add_logger_
 from flask_ops.log.handler import LineHandler
 from flask_ops.log.line import Lines
 from flask_ops.log.records import Record
-from flask_ops.log.repeats import RepeatFilter
 from flask_ops.log.standard_streams import log_what_is_printed
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -44,8 +43,6 @@ def handle_records(lines: Lines, settings: Settings) -> None:
     """Write the records of all loggers as ``lines``, from the level of ``settings`` up."""
     handler = LineHandler(lines)
     handler.addFilter(_is_new)
-    if settings.log_repeats:
-        handler.addFilter(RepeatFilter(settings.log_repeats))
     root = logging.getLogger()
     for other in list(root.handlers):
         if isinstance(other, LineHandler):
