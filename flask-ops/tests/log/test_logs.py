@@ -19,8 +19,9 @@ import structlog
 from flask_ops import log as logs
 from flask_ops.core.context import RequestContext, current_request
 from flask_ops.core.settings import Settings
-from flask_ops.log import ReportedError, RequestLog
+from flask_ops.log import ReportedError
 from flask_ops.log.handler import LineHandler
+from flask_ops.log.request_log import RequestLog
 
 Write = Callable[[], object]
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.datastructures import EnvironHeaders, Headers, MultiDict
 
-from flask_ops.log.masked_copy import MASKED
-from flask_ops.log.masking import ENDINGS, NAMES, Mask
+from flask_ops.log.masking import ENDINGS, MASKED, NAMES, Mask
 from flask_ops.log.render import render_json
 from tests.fuzzing import VALUES, fuzzed
 from tests.log.broken_calls import Classless

@@ -11,7 +11,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
 from flask_ops.log import levels
-from flask_ops.log.masked_copy import MASKED
+from flask_ops.log.masking import MASKED
 from flask_ops.servers.gunicorn import rejections
 
 _REJECTED = "Invalid request from ip="
