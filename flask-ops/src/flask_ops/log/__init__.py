@@ -13,7 +13,7 @@ from flask_ops.core.settings import Mode, Settings
 from flask_ops.log import levels, sink
 from flask_ops.log.handler import BoundLogger, LineHandler, PrepareEvent, Record
 from flask_ops.log.line import Lines
-from flask_ops.log.standard_streams import log_what_is_printed
+from flask_ops.log.printed_lines import log_what_is_printed
 
 _log = structlog.stdlib.get_logger(__name__)
 

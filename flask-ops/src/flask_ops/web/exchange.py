@@ -14,7 +14,7 @@ import structlog
 
 from flask_ops.core.context import RequestContext, current_request
 from flask_ops.core.leaving import ends_the_process
-from flask_ops.log import ReportedError, printed_text
+from flask_ops.log import ReportedError, printed_lines
 from flask_ops.metrics.requests import UNMATCHED
 from flask_ops.web import problems
 from flask_ops.web.flask_events import EXCHANGE
@@ -220,8 +220,8 @@ class Exchange:
             if self.is_reported:
                 return
             self.is_reported = True
-        if printed_text.unfinished:
-            printed_text.end_mine()
+        if printed_lines.unfinished:
+            printed_lines.end_mine()
         if self.raised:
             self.outcome = Outcome.EXCEPTION
         self._tell()

@@ -19,10 +19,9 @@ from collections.abc import Callable
 from typing import Any
 
 from flask_ops.core.fork_gate import FORK_GATE
-from flask_ops.log import output, printed_text, sink
+from flask_ops.log import output, printed_lines, sink
 from flask_ops.log.line import Lines
-from flask_ops.log.printed_text import PrintedText
-from flask_ops.log.standard_streams import writer
+from flask_ops.log.printed_lines import PrintedText, writer
 
 IDLE_SECONDS = 1.0
 """After this pause, an unfinished line counts as complete."""
@@ -85,7 +84,7 @@ class RawOutput:
         return ready
 
     def _has_unfinished(self) -> bool:
-        return not printed_text.unfinished.isdisjoint(list(self._texts.values()))
+        return not printed_lines.unfinished.isdisjoint(list(self._texts.values()))
 
     def _close(self, reader: int) -> None:
         self._selector.unregister(reader)

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from flask_ops.core.settings import Settings
-from flask_ops.log import printed_text
 from flask_ops.log.line import Lines
-from flask_ops.log.standard_streams import PrintedLines, log_what_is_printed
+from flask_ops.log.printed_lines import PrintedLines, end_mine, log_what_is_printed
 from tests.process import DEADLINE
 
 
@@ -148,7 +147,7 @@ def test_an_unfinished_line_ends_with_its_request_or_its_thread(stream: PrintedL
         ended.start()
         ended.join()
     stream.write("mine")
-    printed_text.end_mine()
+    end_mine()
     go_on.set()
     other.join()
 
