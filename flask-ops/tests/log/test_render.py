@@ -126,7 +126,6 @@ def test_a_value_is_rendered_the_same_on_both_paths(value: object, expected: obj
         pytest.param({Broken(): 1}, {"<Broken: repr raised RuntimeError>": 1}, id="a key whose repr raises"),
         pytest.param([BIG, math.nan], [BIG, None], id="not a number"),
         pytest.param([BIG, math.inf, -math.inf], [BIG, None, None], id="infinity"),
-        pytest.param({1: "a", "1": "b"}, {"1": "a", "1_": "b"}, id="keys that read alike"),
         pytest.param({True: 1, None: 2, 1.5: 3}, {"true": 1, "null": 2, "1.5": 3}, id="constants as keys"),
         pytest.param({date(2026, 1, 2): 1}, {"2026-01-02": 1}, id="a date as key"),
         pytest.param([BIG, time(1, 2, tzinfo=UTC)], [BIG, repr(time(1, 2, tzinfo=UTC))], id="a time with a zone"),

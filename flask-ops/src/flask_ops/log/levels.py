@@ -45,8 +45,6 @@ class _State:
         self.overrides: dict[str, Override] = {}
         self.own: dict[str, int] = {}
         """The level that each overridden logger returns to."""
-        self.seen: tuple[int, int] | None = None
-        """The version of the file."""
         self.renew_lock()
 
     def renew_lock(self) -> None:
@@ -79,7 +77,7 @@ def override(name: str, level: LogLevel | None, seconds: float | None = None) ->
     Raises OSError if the other processes cannot be told, and TooManyOverridesError above ``MAX_OVERRIDES``.
     """
     with _state.lock:
-        wanted = dict(_current())
+        wanted = _current()
         wanted.pop(name, None)
         if level is not None:
             wanted[name] = Override(level, None if seconds is None else time.time() + seconds)
@@ -93,20 +91,7 @@ def override(name: str, level: LogLevel | None, seconds: float | None = None) ->
 def refresh() -> None:
     """Apply the overrides of other processes, and remove expired ones."""
     with _state.lock:
-        wanted: Mapping[str, Override] = _state.overrides
-        if multiprocess.is_shared():
-            path = multiprocess.directory() / _FILE
-            try:
-                status = path.stat()
-            except FileNotFoundError:  # no override yet
-                return
-            seen = (status.st_ino, status.st_mtime_ns)
-            if seen != _state.seen:
-                wanted, _state.seen = _read(path), seen
-        if wanted:
-            _apply(_current(wanted))
-        elif _state.overrides:
-            _apply({})
+        _apply(_current())
 
 
 def overrides() -> Mapping[str, Override]:
@@ -115,9 +100,10 @@ def overrides() -> Mapping[str, Override]:
     return dict(_state.overrides)
 
 
-def _current(wanted: Mapping[str, Override] | None = None) -> dict[str, Override]:
+def _current() -> dict[str, Override]:
+    """Return the overrides of all processes, without expired ones."""
+    known = _read(multiprocess.directory() / _FILE) if multiprocess.is_shared() else _state.overrides
     now = time.time()
-    known = _state.overrides if wanted is None else wanted
     return {name: each for name, each in known.items() if each.until is None or each.until > now}
 
 
@@ -149,5 +135,5 @@ def _read(path: Path) -> dict[str, Override]:
     try:
         found = json.loads(path.read_text())
         return {name: Override(LogLevel(each["level"]), each["until"]) for name, each in found.items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # damaged from outside
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # none yet, or damaged from outside
         return {}

@@ -59,7 +59,7 @@ class Lines:
             case LogFormat.OTEL:
                 self._map = formats.otel(settings)
             case LogFormat.CONSOLE:
-                self._render = Console(self._limit)
+                self._render = Console()
             case LogFormat.JSON:
                 exceptions = tracebacks.structured
         is_console = settings.log_format is LogFormat.CONSOLE  # it renders exceptions itself
