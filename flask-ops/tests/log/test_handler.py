@@ -12,6 +12,7 @@ import structlog
 
 from flask_ops import log as logs
 from flask_ops.core.settings import LogFormat, Settings
+from flask_ops.log import process_state
 from tests.log.broken_calls import CALLS, Silent, foreign, lazy, own
 from tests.log.test_line import FORMATS
 
@@ -27,22 +28,15 @@ NAMES = {
 @pytest.fixture
 def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
     """Configure the log as the only one: pytest's own handlers raise for broken calls."""
-    configured, configuration = structlog.is_configured(), structlog.get_config()
     root = logging.getLogger()
-    level = root.level
 
     def configure(**environ: str) -> None:
         monkeypatch.setattr(root, "handlers", [])
         logs.configure(Settings.from_environ(environ))
 
-    yield configure
+    with process_state.preserved():
+        yield configure
     structlog.contextvars.clear_contextvars()
-    logging.captureWarnings(False)
-    root.setLevel(level)
-    if configured:
-        structlog.configure(**configuration)
-    else:
-        structlog.reset_defaults()
 
 
 @pytest.mark.parametrize("log_format", [*FORMATS, LogFormat.CONSOLE])
@@ -137,22 +131,22 @@ def test_a_filter_may_put_another_record_in_its_place(
     assert "other" == json.loads(capfd.readouterr().out)["event"]
 
 
-@pytest.mark.parametrize("logger", [own, foreign])
 def test_a_call_from_the_end_of_the_stack_raises_nothing_else(
-    logger: logging.Logger, configure: Configure, capfd: pytest.CaptureFixture[str]
+    configure: Configure, capfd: pytest.CaptureFixture[str]
 ) -> None:
     configure()
 
-    def recurse(number: int) -> None:
+    def recurse(logger: Any) -> None:
         logger.warning("deeper")
-        recurse(number + 1)
+        recurse(logger)
 
-    with pytest.raises(RecursionError):
-        recurse(0)
-    logger.warning("still there")
-    *_, last = capfd.readouterr().out.splitlines()
+    for logger in (own, foreign):
+        with pytest.raises(RecursionError):
+            recurse(logger)
+        logger.warning("still there")
+        *_, last = capfd.readouterr().out.splitlines()
 
-    assert "still there" == json.loads(last)["event"]
+        assert "still there" == json.loads(last)["event"]
 
 
 def test_ctrl_c_passes(configure: Configure) -> None:

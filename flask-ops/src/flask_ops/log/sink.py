@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 from flask_ops.core import forks
 from flask_ops.log.line_writer import LineWriter
@@ -21,16 +21,6 @@ FLUSH_SECONDS = 2.0
 """How long the end of a process waits for a stalled reader. Before ``start``, the first line waits as long."""
 FILE_LINE_BYTES = 65536
 """The longest line in a file, unless a setting changes it."""
-
-
-class Writer(Protocol):
-    """A destination of lines."""
-
-    def put(self, line: bytes) -> None:
-        """Take one line."""
-
-    def flush(self, seconds: float) -> bool:
-        """Wait until all lines are written. Return False after ``seconds``."""
 
 
 class _DirectWriter:
@@ -56,13 +46,18 @@ class _DirectWriter:
 class _CopyingWriter:
     """Copies lines on their way to ``writer``."""
 
-    def __init__(self, take: Callable[[bytes], object], writer: Writer) -> None:
+    def __init__(self, take: Callable[[bytes], object], writer: _Writer) -> None:
         self._take, self._writer = take, writer
-        self.flush = writer.flush
 
     def put(self, line: bytes) -> None:
         self._take(line)
         self._writer.put(line)
+
+    def flush(self, seconds: float) -> bool:
+        return self._writer.flush(seconds)
+
+
+_Writer = _DirectWriter | _CopyingWriter | LineWriter
 
 
 class _Process:
@@ -74,7 +69,7 @@ class _Process:
 
     def begin(self, patience: float = FLUSH_SECONDS, dropped: int = 0) -> None:
         self.output = Output(self.report, dropped)
-        self.writer: Writer = _DirectWriter(self.output, patience)
+        self.writer: _Writer = _DirectWriter(self.output, patience)
 
     def report(self, dropped: int) -> bytes:
         return self.describe(dropped)  # looked up late, because it can change
