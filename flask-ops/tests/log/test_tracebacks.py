@@ -57,28 +57,17 @@ def test_frames_have_file_line_and_function_and_no_local_variables() -> None:
     assert {"filename", "lineno", "name"} == frame.keys()
 
 
-def test_causes_follow() -> None:
-    first, second = seen(ValueError("after"), KeyError("before"))
+def test_causes_and_members_of_groups_follow() -> None:
+    inner = ExceptionGroup("inner", [KeyError("deep")])
+    inner.add_note("a note")
+    group, cause = seen(ExceptionGroup("outer", [ValueError("one"), inner]), KeyError("before"))
+    ((one,), (two,)) = group["exceptions"]
 
-    assert [("after", False), ("'before'", True)] == [(each["exc_value"], each["is_cause"]) for each in (first, second)]
-
-
-def test_what_was_handled_meanwhile_follows_unless_it_was_denied() -> None:
-    def fail(*, denied: bool) -> list[dict[str, Any]]:
-        try:
-            try:
-                raise KeyError("before")
-            except KeyError:
-                if denied:
-                    raise ValueError("after") from None
-                raise ValueError("after")  # noqa: B904 - this is what is tested
-        except ValueError:
-            return structured(sys.exc_info())  # type: ignore[arg-type] # there is one
-
-    assert [("ValueError", False), ("KeyError", False)] == [
-        (each["exc_type"], each["is_cause"]) for each in fail(denied=False)
+    assert [("outer (2 sub-exceptions)", False), ("'before'", True)] == [
+        (each["exc_value"], each["is_cause"]) for each in (group, cause)
     ]
-    assert ["ValueError"] == [each["exc_type"] for each in fail(denied=True)]
+    assert (True, "one", ["a note"]) == (group["is_group"], one["exc_value"], two["exc_notes"])
+    assert "'deep'" == two["exceptions"][0][0]["exc_value"]
 
 
 def test_of_a_recursion_the_first_and_the_last_frames_stay() -> None:
@@ -90,22 +79,10 @@ def test_of_a_recursion_the_first_and_the_last_frames_stay() -> None:
     with pytest.raises(ValueError, match="bottom") as raised:
         sink_to(200)
     (exception,) = structured((ValueError, raised.value, raised.tb))
-
     names = [frame["name"] for frame in exception["frames"]]
+
     assert "test_of_a_recursion_the_first_and_the_last_frames_stay" == names[0]
     assert (51, "Skipped frames: 152", "sink_to") == (len(names), names[25], names[-1])
-
-
-def test_the_exceptions_of_a_group_are_in_it() -> None:
-    inner = ExceptionGroup("inner", [KeyError("deep")])
-    inner.add_note("a note")
-    (group,) = seen(ExceptionGroup("outer", [ValueError("one"), inner]))
-    ((one,), (two,)) = group["exceptions"]
-
-    assert ("outer (2 sub-exceptions)", True) == (group["exc_value"], group["is_group"])
-    assert "one" == one["exc_value"]
-    assert ["a note"] == two["exc_notes"]
-    assert "'deep'" == two["exceptions"][0][0]["exc_value"]
 
 
 def test_a_syntax_error_says_where() -> None:
