@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set, ValuesView
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set, ValuesView
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote_plus
 
 from werkzeug.datastructures import Headers
@@ -31,6 +31,7 @@ _JSON = (Mapping, Headers, list, tuple, deque)
 """Types that JSON can represent. Others appear as their repr, unless they hold a secret."""
 _UNREAD = (str, bytes, bytearray, memoryview, range)
 """Sequences without nested values."""
+_T = TypeVar("_T")
 
 
 class Mask:
@@ -85,13 +86,10 @@ class _Copy:
         """Number of values missing from the copy: secrets, unreadable ones, and those over a limit."""
 
     def mapping(self, items: Iterable[tuple[Any, Any]], within: tuple[int, ...]) -> dict[Any, Any]:
-        copy = {}
-        for key, value in items:
-            if self._is_full():
-                copy["..."] = "too many items"
-                break
-            copy[key] = self._cut(MASKED) if self._hides(key, value) else self.value(value, within)
-        return copy
+        return {
+            key: self._cut(MASKED) if self._hides(key, value) else self.value(value, within)
+            for key, value in self._few(items)
+        }
 
     def value(self, value: Any, within: tuple[int, ...], *, of_sequence: bool = False) -> Any:
         """Return a copy of a container, made of dicts and lists. Return other values unchanged."""
@@ -119,7 +117,7 @@ class _Copy:
         elif len(value) == 2 and (isinstance(value, tuple) or of_sequence) and self._hides(*value):
             copy = [next(iter(value)), self._cut(MASKED)]  # such as a header in a list
         else:
-            copy = self._sequence(value, within)
+            copy = [self.value(each, within, of_sequence=True) for each in self._few(value)]
         if isinstance(value, _JSON):
             return copy
         if self.cuts == before:
@@ -129,21 +127,14 @@ class _Copy:
             return {name: each for name, each in copy.items() if f"{name}=" in shown} or value
         return copy
 
-    def _sequence(self, values: Iterable[Any], within: tuple[int, ...]) -> list[Any]:
-        copy = []
+    def _few(self, values: Iterable[_T]) -> Iterator[_T]:
+        """Yield the values, up to the limit of the line."""
         for value in values:
-            if self._is_full():
-                copy.append("... too many items")
-                break
-            copy.append(self.value(value, within, of_sequence=True))
-        return copy
-
-    def _is_full(self) -> bool:
-        self._items_left -= 1
-        if self._items_left >= 0:
-            return False
-        self.cuts += 1
-        return True
+            if not self._items_left:
+                self.cuts += 1
+                return
+            self._items_left -= 1
+            yield value
 
     def _cut(self, said: str) -> str:
         self.cuts += 1

@@ -34,7 +34,7 @@ class PrintedText:
 
     def __init__(self, write: Callable[[str, str], None]) -> None:
         self._write = write
-        self._thread = threading.current_thread()
+        self.thread = threading.current_thread()
         self._decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
         self._line = ""
         self._traceback: list[str] = []
@@ -67,10 +67,6 @@ class PrintedText:
         """Forget the unfinished line and traceback."""
         unfinished.discard(self)
         self._line, self._traceback = "", []
-
-    def is_of(self, thread: threading.Thread) -> bool:
-        """Tell whether ``thread``, or an ended thread, printed this."""
-        return self._thread is thread or not self._thread.is_alive()
 
     def _take(self, line: str) -> None:
         if line.startswith(_TRACEBACK):
@@ -195,7 +191,7 @@ def end_mine() -> None:
     """Write the unfinished texts of this thread and of ended threads."""
     thread = threading.current_thread()
     for text in list(unfinished):
-        if text.is_of(thread):
+        if text.thread is thread or not text.thread.is_alive():
             text.end()
 
 
