@@ -95,7 +95,8 @@ def test_the_exit_waits_for_a_stalled_reader_only_so_long(begin: str) -> None:
     """A full pipe does not block the process or its child forever."""
     reader, writer = os.pipe()
     script = f"""
-    sink.FLUSH_SECONDS = sink._process.patience = 0.3
+    sink.FLUSH_SECONDS = 0.3
+    sink._process.begin(0.3)
     {begin}
     for number in range(20000): say("x" * 100)
     if os.fork() == 0:
@@ -168,4 +169,4 @@ def test_drops_are_told_when_the_reader_is_back(begin: str, tmp_path: Path) -> N
     """
 
     told = '{"level":"warning","event":"log lines dropped","lines":5}\n'
-    assert told + "back\n" == written(script, tmp_path)
+    assert "back\n" + told == written(script, tmp_path)

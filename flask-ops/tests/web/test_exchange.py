@@ -8,7 +8,8 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from flask_ops.log import ReportedError, RequestLog
+from flask_ops.log import ReportedError
+from flask_ops.log.request_log import RequestLog
 from flask_ops.metrics.requests import RequestMetrics
 from flask_ops.web.exchange import Exchange
 from flask_ops.web.observer import Observer

@@ -180,13 +180,6 @@ class Settings:
         default=False,
         help="Whether the log line of a request has its query string, masked.",
     )
-    log_repeats: int = setting(
-        "SERVICE_LOG_REPEATS",
-        integer(0, 10**6),
-        default=0,
-        help="Limit of identical warnings and errors per minute and process: same text, and same type and place of the "
-        "exception. The next line has the number left out. 0: no limit.",
-    )
     log_samples: Mapping[str, float] = setting(
         "SERVICE_LOG_SAMPLES",
         shares,

@@ -11,12 +11,9 @@ import structlog
 
 from flask_ops.core.settings import Mode, Settings
 from flask_ops.log import levels, sink
-from flask_ops.log.bound_logger import BoundLogger, InsertArguments, add_logger_name
-from flask_ops.log.handler import LineHandler
+from flask_ops.log.handler import BoundLogger, LineHandler, PrepareEvent, Record
 from flask_ops.log.line import Lines
-from flask_ops.log.records import Record
-from flask_ops.log.repeats import RepeatFilter
-from flask_ops.log.standard_streams import log_what_is_printed
+from flask_ops.log.printed_lines import log_what_is_printed
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -44,8 +41,6 @@ def handle_records(lines: Lines, settings: Settings) -> None:
     """Write the records of all loggers as ``lines``, from the level of ``settings`` up."""
     handler = LineHandler(lines)
     handler.addFilter(_is_new)
-    if settings.log_repeats:
-        handler.addFilter(RepeatFilter(settings.log_repeats))
     root = logging.getLogger()
     for other in list(root.handlers):
         if isinstance(other, LineHandler):
@@ -65,8 +60,7 @@ def configure_structlog(lines: Lines, *, caches_loggers: bool = True) -> None:
         processors=[
             structlog.stdlib.filter_by_level,
             structlog.stdlib.add_log_level,
-            add_logger_name,
-            InsertArguments(lines.mask),
+            PrepareEvent(lines.mask),
             structlog.processors.StackInfoRenderer(),
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
@@ -87,36 +81,6 @@ def serve(settings: Settings) -> None:
     if settings.mode is not Mode.DEVELOPMENT:
         sink.start(settings.log_buffer_bytes)
         log_what_is_printed(Lines(settings))
-
-
-class RequestLog:
-    """Writes the line of each finished request, without the layers that it does not need."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._lines = Lines(settings)
-        self._shares = settings.log_samples
-        self._slow_seconds = settings.log_slow_seconds
-        self.has_query = settings.log_query
-        # Not a structlog logger: this one checks the level of each line at a tenth of the cost.
-        self._logger = logging.getLogger("service.request")
-
-    def is_enabled(self, level: int) -> bool:
-        """Tell whether lines of this level (``logging.INFO``, ...) are written."""
-        return self._logger.isEnabledFor(level)
-
-    def share(self, route: str, seconds: float) -> float:
-        """Return the share (0 to 1) of successful requests like this one to log."""
-        if not self._shares or seconds >= self._slow_seconds:
-            return 1.0
-        return self._shares.get(route, self._shares.get("*", 1.0))
-
-    def masked(self, query: str) -> str:
-        """Return a query string without its secrets."""
-        return self._lines.mask.query(query)
-
-    def write(self, level: str, fields: dict[str, Any]) -> None:
-        """Write one line. ``level`` is a name in lower case. ``fields`` are flat and hold no secrets."""
-        sink.write_line(self._lines.make_trusted(level, "request", fields))
 
 
 def _is_new(record: logging.LogRecord) -> bool:

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Collection
 from typing import Any
 
 import structlog
 
-from flask_ops.log import output
 from flask_ops.log.render import render_json
 
-_MARK = b" ... shortened ... "
 _CONTROLS = {code: f"\\x{code:02x}" for code in [*range(0x20), *range(0x7F, 0xA0)] if chr(code) not in "\t\n"}
 
 
 class Console:
-    """Renders a line in at most ``limit`` bytes, or in full on a terminal, where lines do not mix."""
+    """Renders lines of any length."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = None if os.isatty(output.descriptor()) else limit
+    def __init__(self) -> None:
         self._render = structlog.dev.ConsoleRenderer(
             colors=sys.stdout.isatty(),
             sort_keys=False,
@@ -38,20 +34,7 @@ class Console:
             text = self._render(None, "", {**_shown(line), **info})
         except Exception:  # noqa: BLE001 - a value whose repr raises
             text = self._render(None, "", {**_shown(json.loads(render_json(line))), **info})
-        return self._fitted(f"{text}\n".encode("utf-8", "backslashreplace"))
-
-    def _fitted(self, line: bytes) -> bytes:
-        """Leave out the middle of a long line. A traceback has its most useful part at the end."""
-        if self._limit is None or len(line) <= self._limit:
-            return line
-        room = self._limit - len(_MARK)
-        begin, end = line[: room // 3], line[-(room - room // 3) :]
-        return b"".join([_whole(begin), _MARK, _whole(end)])
-
-
-def _whole(part: bytes) -> bytes:
-    """Remove characters that were cut in two."""
-    return part.decode("utf-8", "ignore").encode()
+        return f"{text}\n".encode("utf-8", "backslashreplace")
 
 
 def _shown(line: dict[str, Any]) -> dict[str, Any]:

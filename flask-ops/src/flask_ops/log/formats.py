@@ -2,106 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import Any
 
 from flask_ops.core.settings import Settings
 from flask_ops.log.render import render_json
 
-ECS_VERSION = "8.11.0"
-
 Map = Callable[[dict[str, Any], Collection[str]], dict[str, Any]]
-"""Takes a line with our field names, and the names of the fields that describe a request. Returns the mapped line.
+"""Takes a line with our field names, and the names of the fields that describe a request. Returns the mapped line."""
 
-A ``status`` or ``method`` of another origin has nothing to do with HTTP, and may have another type. A log store
-rejects the whole line if a type does not match the schema.
-"""
 
-_ECS = {
-    "request_id": "http.request.id",
-    "trace_id": "trace.id",
-    "span_id": "span.id",
-    "logger": "log.logger",
-    "thread": "process.thread.name",
-}
-_ECS_OF_REQUEST = {
+@dataclass(frozen=True)
+class _Schema:
+    """The names of a schema, by our names.
+
+    A ``status`` or ``method`` of another origin has nothing to do with HTTP, and may have another type. A log store
+    rejects the whole line if a type does not match the schema.
+    """
+
+    texts: dict[str, str]
+    """Fields of any line, if they are text."""
+    of_request: dict[str, str]
+    exception: dict[str, str]
+    """The parts of ``flask_ops.log.tracebacks.as_text``."""
+
+    def split(self, line: dict[str, Any], of_request: Collection[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the fields that the schema knows, with its names, and the other fields."""
+        known: dict[str, Any] = {}
+        others: dict[str, Any] = {}
+        for name, value in line.items():
+            if name in of_request and name in self.of_request:
+                known[self.of_request[name]] = value
+            elif name in self.texts and isinstance(value, str):
+                known[self.texts[name]] = value
+            elif name == "exception" and isinstance(value, dict) and value.keys() == self.exception.keys():
+                known.update({self.exception[part]: str(text) for part, text in value.items()})
+            else:
+                others[name] = value
+        return known, others
+
+
+_HTTP = {
     "method": "http.request.method",
     "path": "url.path",
     "query": "url.query",
     "status": "http.response.status_code",
-    "bytes": "http.response.body.bytes",
     "client": "client.address",
     "user_agent": "user_agent.original",
 }
+_ECS = _Schema(
+    texts={
+        "request_id": "http.request.id",
+        "trace_id": "trace.id",
+        "span_id": "span.id",
+        "logger": "log.logger",
+        "thread": "process.thread.name",
+    },
+    of_request={**_HTTP, "bytes": "http.response.body.bytes"},
+    exception={"type": "error.type", "message": "error.message", "stack_trace": "error.stack_trace"},
+)
 """Elastic Common Schema 8, https://www.elastic.co/guide/en/ecs/8.11/ecs-field-reference.html"""
-
-_OTEL = {"thread": "thread.name"}
-_OTEL_OF_REQUEST = {
-    "method": "http.request.method",
-    "path": "url.path",
-    "query": "url.query",
-    "route": "http.route",
-    "status": "http.response.status_code",
-    "bytes": "http.response.body.size",
-    "client": "client.address",
-    "user_agent": "user_agent.original",
-}
+_OTEL = _Schema(
+    texts={"thread": "thread.name"},
+    of_request={**_HTTP, "route": "http.route", "bytes": "http.response.body.size"},
+    exception={"type": "exception.type", "message": "exception.message", "stack_trace": "exception.stacktrace"},
+)
 """OpenTelemetry's semantic conventions, https://opentelemetry.io/docs/specs/semconv/http/http-spans/"""
-
 _SEVERITY = {"debug": 5, "info": 9, "warning": 13, "error": 17, "critical": 21}
 """https://opentelemetry.io/docs/specs/otel/logs/data-model/#mapping-of-severitynumber"""
-
-
-def _is_text(exception: Any) -> bool:
-    """Tell whether ``flask_ops.log.tracebacks.as_text`` made this value, not a caller that uses the same name."""
-    if not isinstance(exception, dict) or exception.keys() != {"type", "message", "stack_trace"}:
-        return False
-    return all(isinstance(value, str) for value in exception.values())
-
-
-def _free(name: str, taken: Container[str]) -> str:
-    """Return ``name``, with underscores appended until it is not ``taken``."""
-    while name in taken:
-        name += "_"
-    return name
 
 
 def ecs(settings: Settings) -> Map:
     """Return the mapping to Elastic Common Schema 8, as ecs-logging expects it. Fields unknown to ECS become labels."""
     always = {
-        "ecs.version": ECS_VERSION,
+        "ecs.version": "8.11.0",
         "service.version": settings.version,
         "service.environment": str(settings.mode),
     }
 
     def to_ecs(line: dict[str, Any], of_request: Collection[str]) -> dict[str, Any]:
-        mapped: dict[str, Any] = {
+        mapped = {
             "@timestamp": line.pop("timestamp"),
             "log.level": line.pop("level"),
             "message": line.pop("event"),
             "service.name": line.pop("service"),
         }
-        labels: dict[str, Any] = {}
-        for name, value in line.items():
-            if name in of_request and name in _ECS_OF_REQUEST:
-                mapped[_ECS_OF_REQUEST[name]] = value
-            elif name in _ECS and isinstance(value, str):
-                mapped[_ECS[name]] = value
-            elif name == "exception" and _is_text(value):
-                mapped.update({f"error.{key}": item for key, item in value.items()})
-            elif name == "duration_ms" and name in of_request:
-                mapped["event.duration"] = round(value * 1_000_000)  # nanoseconds
-            elif name != "trace_flags":
-                # A label is a keyword and cannot hold objects. A dot in its name would create one.
-                plain = isinstance(value, (str, int, float, bool))
-                label = _free(str(name).replace(".", "_"), labels)
-                labels[label] = value if plain else render_json(value).decode()
+        line.pop("trace_flags", None)
+        if "duration_ms" in of_request:
+            mapped["event.duration"] = round(line.pop("duration_ms") * 1_000_000)  # nanoseconds
         if "status" in of_request:
             mapped["event.outcome"] = "failure" if line["status"] >= 500 or "outcome" in of_request else "success"
-        mapped.update(always)
-        if labels:
-            mapped["labels"] = labels
-        return mapped
+        known, others = _ECS.split(line, of_request)
+        # A label is a keyword and cannot hold objects. A dot in its name would create one.
+        labels = {
+            str(name).replace(".", "_"): value if isinstance(value, (str, int, float)) else render_json(value).decode()
+            for name, value in others.items()
+        }
+        return mapped | known | always | ({"labels": labels} if labels else {})
 
     return to_ecs
 
@@ -121,27 +119,16 @@ def otel(settings: Settings) -> Map:
             "severity_text": level,
             "severity_number": _SEVERITY[level],
             "body": line.pop("event"),
+            "resource": resource,
         }
+        line.pop("service")
         for name in ("trace_id", "span_id", "trace_flags"):
             if isinstance(line.get(name), str):
                 mapped[name] = line.pop(name)
-        line.pop("service")
-        mapped["resource"] = resource
         if isinstance(line.get("logger"), str):
             mapped["instrumentation_scope"] = {"name": line.pop("logger")}
-        attributes: dict[str, Any] = {}
-        for name, value in line.items():
-            if name in of_request and name in _OTEL_OF_REQUEST:
-                attributes[_OTEL_OF_REQUEST[name]] = value
-            elif name in _OTEL and isinstance(value, str):
-                attributes[_OTEL[name]] = value
-            elif name == "exception" and _is_text(value):
-                attributes["exception.type"], attributes["exception.message"] = value["type"], value["message"]
-                attributes["exception.stacktrace"] = value["stack_trace"]
-            else:
-                attributes[_free(str(name), attributes)] = value
-        if attributes:
-            mapped["attributes"] = attributes
-        return mapped
+        known, others = _OTEL.split(line, of_request)
+        attributes = {str(name): value for name, value in others.items()} | known
+        return mapped | ({"attributes": attributes} if attributes else {})
 
     return to_otel

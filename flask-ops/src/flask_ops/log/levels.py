@@ -38,26 +38,37 @@ class Override:
     until: float | None
 
 
-# Reentrant: a signal handler or a finalizer may log while its thread holds the lock.
-_lock = threading.RLock()
-_overrides: dict[str, Override] = {}
-_own: dict[str, int] = {}
-"""The level that each overridden logger returns to."""
-_seen: tuple[int, int] | None = None
+class _State:
+    """The overrides that this process applies."""
+
+    def __init__(self) -> None:
+        self.overrides: dict[str, Override] = {}
+        self.own: dict[str, int] = {}
+        """The level that each overridden logger returns to."""
+        self.renew_lock()
+
+    def renew_lock(self) -> None:
+        """Make a new lock, also in a forked child: another thread of the parent may hold the old one."""
+        # Reentrant: a signal handler or a finalizer may log while its thread holds the lock.
+        self.lock = threading.RLock()
+
+
+_state = _State()
+forks.in_child(_state.renew_lock)
 
 
 def configure(logger: logging.Logger, level: int) -> None:
     """Set the level of ``logger`` from the settings. An override takes precedence."""
-    with _lock:
-        if logger.name in _overrides:
-            _own[logger.name] = level
+    with _state.lock:
+        if logger.name in _state.overrides:
+            _state.own[logger.name] = level
         else:
             logger.setLevel(level)
 
 
 def configured(logger: logging.Logger) -> int:
     """Return the level that ``logger`` has without an override."""
-    return _own.get(logger.name, logger.level)
+    return _state.own.get(logger.name, logger.level)
 
 
 def override(name: str, level: LogLevel | None, seconds: float | None = None) -> None:
@@ -65,8 +76,8 @@ def override(name: str, level: LogLevel | None, seconds: float | None = None) ->
 
     Raises OSError if the other processes cannot be told, and TooManyOverridesError above ``MAX_OVERRIDES``.
     """
-    with _lock:
-        wanted = dict(_current())
+    with _state.lock:
+        wanted = _current()
         wanted.pop(name, None)
         if level is not None:
             wanted[name] = Override(level, None if seconds is None else time.time() + seconds)
@@ -79,46 +90,33 @@ def override(name: str, level: LogLevel | None, seconds: float | None = None) ->
 
 def refresh() -> None:
     """Apply the overrides of other processes, and remove expired ones."""
-    global _seen
-    with _lock:
-        wanted: Mapping[str, Override] = _overrides
-        if multiprocess.is_shared():
-            path = multiprocess.directory() / _FILE
-            try:
-                status = path.stat()
-            except FileNotFoundError:  # no override yet
-                return
-            seen = (status.st_ino, status.st_mtime_ns)
-            if seen != _seen:
-                wanted, _seen = _read(path), seen
-        if wanted:
-            _apply(_current(wanted))
-        elif _overrides:
-            _apply({})
+    with _state.lock:
+        _apply(_current())
 
 
 def overrides() -> Mapping[str, Override]:
     """Return the current overrides, by name of the logger."""
     refresh()
-    return dict(_overrides)
+    return dict(_state.overrides)
 
 
-def _current(wanted: Mapping[str, Override] | None = None) -> dict[str, Override]:
+def _current() -> dict[str, Override]:
+    """Return the overrides of all processes, without expired ones."""
+    known = _read(multiprocess.directory() / _FILE) if multiprocess.is_shared() else _state.overrides
     now = time.time()
-    known = _overrides if wanted is None else wanted
     return {name: each for name, each in known.items() if each.until is None or each.until > now}
 
 
 def _apply(wanted: Mapping[str, Override]) -> None:
-    for name in [name for name in _overrides if name not in wanted]:
-        del _overrides[name]
-        logging.getLogger(name).setLevel(_own.pop(name))
+    for name in [name for name in _state.overrides if name not in wanted]:
+        del _state.overrides[name]
+        logging.getLogger(name).setLevel(_state.own.pop(name))
     for name, each in wanted.items():
         logger = logging.getLogger(name)
-        if name not in _overrides:
-            _own[name] = logger.level
-        if _overrides.get(name) != each:
-            _overrides[name] = each
+        if name not in _state.overrides:
+            _state.own[name] = logger.level
+        if _state.overrides.get(name) != each:
+            _state.overrides[name] = each
             logger.setLevel(each.level.upper())
 
 
@@ -137,13 +135,5 @@ def _read(path: Path) -> dict[str, Override]:
     try:
         found = json.loads(path.read_text())
         return {name: Override(LogLevel(each["level"]), each["until"]) for name, each in found.items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # damaged from outside
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # none yet, or damaged from outside
         return {}
-
-
-def _in_child() -> None:
-    global _lock  # noqa: PLW0603 - another thread of the parent may hold the old one
-    _lock = threading.RLock()
-
-
-forks.in_child(_in_child)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set, ValuesView
+from dataclasses import fields, is_dataclass
+from enum import Enum
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote_plus
 
-from flask_ops.log.masked_copy import MASKED, MaskedCopy
+from werkzeug.datastructures import Headers
 
+MASKED = "[masked]"
 NAMES = ("auth", "authorization", "bearer", "csrf", "otp", "signature")
 """Words of a key, such as in ``basic_auth`` or ``X-Amz-Signature``."""
 ENDINGS = (
@@ -19,6 +23,15 @@ ENDINGS = (
 )
 """Ends of words of a key, also with a number: ``db_password``, ``PGPASSWORD``, ``accessToken``, ``password2``."""
 _CACHED_LENGTH = 100
+_MAX_DEPTH = 16
+_MAX_ITEMS = 10_000
+"""Items of one line, nested ones included. More would take too long, and help no reader."""
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+_JSON = (Mapping, Headers, list, tuple, deque)
+"""Types that JSON can represent. Others appear as their repr, unless they hold a secret."""
+_UNREAD = (str, bytes, bytearray, memoryview, range)
+"""Sequences without nested values."""
+_T = TypeVar("_T")
 
 
 class Mask:
@@ -33,12 +46,12 @@ class Mask:
 
     def fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Return a copy, made of dicts and lists, without cycles and of limited depth."""
-        return MaskedCopy(self.hides).mapping(fields.items())
+        return _Copy(self.hides).mapping(fields.items(), ())
 
     def value(self, value: Any) -> Any:
         """Return ``value`` itself, or a copy without secrets if it holds any."""
-        copied = MaskedCopy(self.hides)
-        copy = copied.value(value)
+        copied = _Copy(self.hides)
+        copy = copied.value(value, ())
         return copy if copied.cuts else value
 
     def query(self, query: str) -> str:
@@ -61,6 +74,88 @@ class Mask:
     def _parameter(self, parameter: str) -> str:
         name, separator, value = parameter.partition("=")
         return f"{name}={MASKED}" if separator and self.hides(unquote_plus(name), value) else parameter
+
+
+class _Copy:
+    """The copy of one line's values. ``within`` has the ids of the objects around a value."""
+
+    def __init__(self, hides: Callable[[object, object], bool]) -> None:
+        self._hides = hides
+        self._items_left = _MAX_ITEMS
+        self.cuts = 0
+        """Number of values missing from the copy: secrets, unreadable ones, and those over a limit."""
+
+    def mapping(self, items: Iterable[tuple[Any, Any]], within: tuple[int, ...]) -> dict[Any, Any]:
+        return {
+            key: self._cut(MASKED) if self._hides(key, value) else self.value(value, within)
+            for key, value in self._few(items)
+        }
+
+    def value(self, value: Any, within: tuple[int, ...], *, of_sequence: bool = False) -> Any:
+        """Return a copy of a container, made of dicts and lists. Return other values unchanged."""
+        if type(value) in _SCALARS:
+            return value
+        try:
+            return self._container(value, within, of_sequence=of_sequence)
+        except Exception:  # noqa: BLE001 - a foreign class may raise anything
+            return self._cut(f"<{type(value).__name__} cannot be read>")
+
+    def _container(self, value: Any, within: tuple[int, ...], *, of_sequence: bool) -> Any:
+        if isinstance(value, Enum):
+            return self.value(value.value, within)
+        pairs = _pairs(value)
+        if pairs is None and not _is_sequence(value):
+            return value
+        if id(value) in within:
+            return f"<{type(value).__name__} within itself>"
+        if len(within) >= _MAX_DEPTH:
+            return self._cut(f"<{type(value).__name__}, too deep>")
+        within, before = (*within, id(value)), self.cuts
+        copy: Any
+        if pairs is not None:
+            copy = self.mapping(pairs, within)
+        elif len(value) == 2 and (isinstance(value, tuple) or of_sequence) and self._hides(*value):
+            copy = [next(iter(value)), self._cut(MASKED)]  # such as a header in a list
+        else:
+            copy = [self.value(each, within, of_sequence=True) for each in self._few(value)]
+        if isinstance(value, _JSON):
+            return copy
+        if self.cuts == before:
+            return value
+        if is_dataclass(value):  # show no field that its repr hides
+            shown = repr(value)
+            return {name: each for name, each in copy.items() if f"{name}=" in shown} or value
+        return copy
+
+    def _few(self, values: Iterable[_T]) -> Iterator[_T]:
+        """Yield the values, up to the limit of the line."""
+        for value in values:
+            if not self._items_left:
+                self.cuts += 1
+                return
+            self._items_left -= 1
+            yield value
+
+    def _cut(self, said: str) -> str:
+        self.cuts += 1
+        return said
+
+
+def _pairs(value: Any) -> Iterable[tuple[Any, Any]] | None:
+    """Return key and value of each item; None if ``value`` is not a mapping."""
+    if isinstance(value, (Mapping, Headers)):
+        return list(value.items())
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return list(zip(value._fields, value, strict=False))
+    if is_dataclass(value) and not isinstance(value, type):
+        return [(field.name, getattr(value, field.name)) for field in fields(value) if field.repr]
+    return None
+
+
+def _is_sequence(value: Any) -> bool:
+    if isinstance(value, Set):  # sets mostly hold many numbers or names
+        return any(isinstance(each, (tuple, frozenset)) for each in value)
+    return isinstance(value, (Sequence, ValuesView)) and not isinstance(value, _UNREAD)
 
 
 def _words(key: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import select
 import stat
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 try:
     import fcntl
@@ -57,63 +58,52 @@ def takes_more(seconds: float) -> bool:
 
 
 class Output:
-    """Writes lines, each with its newline. Not thread-safe."""
+    """Writes lines, counts those that were dropped, and reports their number when it can write again.
 
-    def __init__(self) -> None:
-        self._rest = b""  # of a line that was cut off; it must end before the next one begins
+    ``describe`` makes the line of a report, newline included. One thread at a time may write.
+    """
 
-    def write(self, lines: Iterable[bytes]) -> int:
-        """Write, however long it takes. Return the number of lines that the system refused (no reader, no space)."""
-        lost = 0
-        if self._rest:
-            rest, self._rest = self._rest, b""
-            self._write(rest, in_a_line=True)
-        for piece in _pieces(lines, _FILE_BYTES if is_file() else PIPE_BYTES):
-            lost += piece.count(b"\n") if self._rest else self._write(piece)
-        return lost
+    def __init__(self, describe: Callable[[int], bytes], dropped: int = 0) -> None:
+        self._describe = describe
+        self._rest = b""  # of a line that a full disk cut off; it must end before the next one begins
+        self._lock = threading.RLock()  # a signal handler may log while its thread holds the lock
+        self._untold = 0
+        self.dropped = dropped
 
-    def _write(self, piece: bytes, *, in_a_line: bool = False) -> int:
-        view = memoryview(piece)
-        is_rest = in_a_line
-        while view:
+    def drop(self, lines: int) -> None:
+        """Count lines that are not written."""
+        with self._lock:
+            self.dropped += lines
+            self._untold += lines
+
+    def write(self, lines: Iterable[bytes]) -> None:
+        """Write, however long it takes. Drop the lines that the system refuses (no reader, no space)."""
+        limit = _FILE_BYTES if is_file() else PIPE_BYTES
+        lost = sum(map(self._write, _pieces(lines, limit)))
+        untold = self._untold
+        if lost:
+            self.drop(lost)
+        elif untold and self._write(self._describe(untold)) == 0:
+            with self._lock:
+                self._untold -= untold
+
+    def _write(self, piece: bytes) -> int:
+        """Return the number of lines that the system refused."""
+        data = self._rest + piece
+        view = memoryview(data)
+        done = 0
+        while done < len(data):
             try:
-                written = os.write(_target, view)
+                done += os.write(_target, view[done:])
             except BlockingIOError:  # another process that shares the descriptor made it non-blocking
                 time.sleep(_FULL_SECONDS)
             except OSError:
-                left = bytes(view)
-                if in_a_line and (is_rest or not _take_back(piece[: len(piece) - len(left)])):
-                    self._rest, newline, left = left.partition(b"\n")
-                    self._rest += newline
-                return left.count(b"\n")
-            else:
-                in_a_line = view[written - 1] != ord("\n")
-                view = view[written:]
+                is_cut = data[done - 1] != ord("\n") if done else bool(self._rest)
+                end = data.index(b"\n", done) + 1 if is_cut else done
+                self._rest = data[done:end]
+                return data.count(b"\n", end)
+        self._rest = b""
         return 0
-
-
-def _take_back(written: bytes) -> bool:
-    """Remove a line that a full disk cut off. Return False if that is not possible.
-
-    Other processes write to the same file, and would continue this line with theirs. Nothing follows it while the disk
-    is full. If the file ends with other text, another process has already written.
-    """
-    fragment = written[written.rfind(b"\n") + 1 :]
-    if not is_file():
-        return False
-    try:
-        append()  # otherwise the next write would leave a hole
-        file = os.open(f"/dev/fd/{_target}", os.O_RDONLY)  # stdout is often open for writing only
-        try:
-            start = os.fstat(file).st_size - len(fragment)
-            if os.pread(file, len(fragment), start) != fragment:
-                return False
-            os.ftruncate(_target, start)
-        finally:
-            os.close(file)
-    except OSError:
-        return False
-    return True
 
 
 def _pieces(lines: Iterable[bytes], limit: int) -> Iterator[bytes]:

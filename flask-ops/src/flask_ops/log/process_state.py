@@ -1,4 +1,4 @@
-"""The state of this process that ``log.configure`` changes, and its restoration."""
+"""The state of this process that ``log.configure`` changes. Tests restore it, so that none affects the next one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import structlog
 
@@ -16,31 +16,31 @@ from flask_ops.log.handler import LineHandler
 
 @contextlib.contextmanager
 def preserved() -> Iterator[None]:
-    """Undo all changes of ``log.configure`` at the end of the block, for tests."""
-    with contextlib.ExitStack() as undo:
-        for restore in (_logging(), _structlog(), _hooks(), _drops()):
-            undo.callback(restore)
-        yield
-
-
-def _logging() -> Callable[[], None]:
+    """Undo all changes of ``log.configure`` at the end of the block."""
     root = logging.getLogger()
-    before = _line_handlers(root)
-    level, factory = levels.configured(root), logging.getLogRecordFactory()
+    handlers, level, factory = _line_handlers(root), levels.configured(root), logging.getLogRecordFactory()
     takes_warnings = _takes_warnings()
-
-    def restore() -> None:
+    configuration = structlog.get_config() if structlog.is_configured() else None
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
+    describe = sink.describe_drops(bytes)
+    sink.describe_drops(describe)
+    try:
+        yield
+    finally:
         for handler in _line_handlers(root):
-            if handler not in before:
+            if handler not in handlers:
                 root.removeHandler(handler)
-        for handler in before:
+        for handler in handlers:
             root.addHandler(handler)  # no effect if it is still there
         levels.configure(root, level)
         logging.setLogRecordFactory(factory)
         if _takes_warnings() and not takes_warnings:
             logging.captureWarnings(False)
-
-    return restore
+        structlog.reset_defaults()
+        if configuration is not None:
+            structlog.configure(**configuration)
+        sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
+        sink.describe_drops(describe)
 
 
 def _line_handlers(root: logging.Logger) -> list[logging.Handler]:
@@ -50,34 +50,3 @@ def _line_handlers(root: logging.Logger) -> list[logging.Handler]:
 
 def _takes_warnings() -> bool:
     return getattr(logging, "_warnings_showwarning", None) is not None  # set by captureWarnings()
-
-
-def _structlog() -> Callable[[], None]:
-    before = structlog.get_config() if structlog.is_configured() else None
-
-    def restore() -> None:
-        if before is None:
-            structlog.reset_defaults()
-        else:
-            structlog.configure(**before)
-
-    return restore
-
-
-def _hooks() -> Callable[[], None]:
-    uncaught, in_thread, unraisable = sys.excepthook, threading.excepthook, sys.unraisablehook
-
-    def restore() -> None:
-        sys.excepthook, threading.excepthook, sys.unraisablehook = uncaught, in_thread, unraisable
-
-    return restore
-
-
-def _drops() -> Callable[[], None]:
-    before = sink.describe_drops(bytes)
-    sink.describe_drops(before)
-
-    def restore() -> None:
-        sink.describe_drops(before)
-
-    return restore

@@ -46,23 +46,13 @@ def _readable(value: Any, depth: int) -> Any:
         return value.encode("utf-8", "backslashreplace").decode()
     if depth < 16:
         if isinstance(value, Mapping):
-            return _mapping(value, depth + 1)
+            return {_key(key): _plain(item, depth + 1) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [_plain(item, depth + 1) for item in value]
     if isinstance(value, (date, time, UUID)):
         with suppress(TypeError):  # a time of day with a time zone
             return orjson.loads(orjson.dumps(value, option=_OPTIONS))
     return _plain(repr(value))
-
-
-def _mapping(mapping: Mapping[Any, Any], depth: int) -> dict[str, Any]:
-    plain: dict[str, Any] = {}
-    for key, value in mapping.items():
-        name = _key(key)
-        while name in plain:  # 1 and "1"
-            name += "_"
-        plain[name] = _plain(value, depth)
-    return plain
 
 
 def _key(key: Any) -> str:

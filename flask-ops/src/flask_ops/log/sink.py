@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 from flask_ops.core import forks
 from flask_ops.log.line_writer import LineWriter
@@ -23,73 +23,92 @@ FILE_LINE_BYTES = 65536
 """The longest line in a file, unless a setting changes it."""
 
 
-def _bare_description(lines: int) -> bytes:
-    return b'{"level":"warning","event":"log lines dropped","lines":%d}\n' % lines
+class _DirectWriter:
+    """Writes each line at once. Waits for a stalled reader only once, up to ``patience`` seconds."""
 
-
-class Writer(Protocol):
-    """A destination of lines."""
-
-    @property
-    def dropped(self) -> int:
-        """Number of lines that were not written."""
+    def __init__(self, output: Output, patience: float) -> None:
+        self._output, self._patience = output, patience
+        self._lock = threading.RLock()
 
     def put(self, line: bytes) -> None:
-        """Take one line."""
+        with self._lock:
+            if takes_more(self._patience):
+                self._patience = FLUSH_SECONDS
+                self._output.write([line])
+            else:
+                self._patience = 0
+                self._output.drop(1)
+
+    def flush(self, seconds: float) -> bool:  # noqa: ARG002 - nothing waits here
+        return self._patience > 0
+
+
+class _CopyingWriter:
+    """Copies lines on their way to ``writer``."""
+
+    def __init__(self, take: Callable[[bytes], object], writer: _Writer) -> None:
+        self._take, self._writer = take, writer
+
+    def put(self, line: bytes) -> None:
+        self._take(line)
+        self._writer.put(line)
 
     def flush(self, seconds: float) -> bool:
-        """Wait until all lines are written. Return False after ``seconds``."""
+        return self._writer.flush(seconds)
+
+
+_Writer = _DirectWriter | _CopyingWriter | LineWriter
 
 
 class _Process:
-    """The state of one process. A forked child starts with a new one, because its parent writes the waiting lines."""
+    """The log of one process. A forked child begins again, because its parent writes the waiting lines."""
 
     def __init__(self) -> None:
-        self.writer: Writer | None = None
-        self.output = Output()
-        self.lock = threading.RLock()
-        self.patience = FLUSH_SECONDS
-        self.dropped = self.untold = 0
+        self.describe: Callable[[int], bytes] = b'{"level":"warning","event":"log lines dropped","lines":%d}\n'.__mod__
+        self.begin()
+
+    def begin(self, patience: float = FLUSH_SECONDS, dropped: int = 0) -> None:
+        self.output = Output(self.report, dropped)
+        self.writer: _Writer = _DirectWriter(self.output, patience)
+
+    def report(self, dropped: int) -> bytes:
+        return self.describe(dropped)  # looked up late, because it can change
+
+    def stop(self) -> None:
+        """Write the waiting lines, and later ones at once, because the interpreter is about to end its threads."""
+        in_time = self.writer.flush(FLUSH_SECONDS)
+        self.begin(FLUSH_SECONDS if in_time else 0, self.output.dropped)  # the thread may still use the old output
 
 
 _process = _Process()
-_describe: Callable[[int], bytes] = _bare_description
 
 
 def write_line(line: bytes) -> None:
     """Write ``line``, which ends with its newline. Raises nothing, because a failing log must not fail a request."""
-    writer = _process.writer
-    if writer is not None:
-        writer.put(line)
-    else:
-        _write_now(line)
+    _process.writer.put(line)
 
 
 def start(buffer_bytes: int) -> None:
     """Start the thread that writes. Up to ``buffer_bytes`` wait for a stalled reader."""
-    process = _process
-    with process.lock:
-        if process.writer is None:
-            append()
-            process.writer = LineWriter(process.output, buffer_bytes, _description)
+    if isinstance(_process.writer, _DirectWriter):
+        append()
+        _process.writer = LineWriter(_process.output, buffer_bytes)
 
 
 @contextlib.contextmanager
 def copied(take: Callable[[bytes], object]) -> Iterator[None]:
     """Pass each line of the block to ``take`` before it is written."""
-    process = _process
-    before = process.writer
-    process.writer = _CopyingWriter(take, before)
+    before = _process.writer
+    _process.writer = _CopyingWriter(take, before)
     try:
         yield
     finally:
-        process.writer = before
+        _process.writer = before
 
 
 def flush(seconds: float = FLUSH_SECONDS) -> bool:
     """Wait until all lines are written. Return False if it takes longer. Call it before ``os._exit``."""
-    writer = _process.writer
-    return writer is None or writer.flush(seconds)
+    return _process.writer.flush(seconds)
 
 
 def end_process() -> NoReturn:
@@ -100,14 +119,12 @@ def end_process() -> NoReturn:
 
 def dropped() -> int:
     """Return how many lines of this process had no room in the buffer or could not be written."""
-    writer = _process.writer
-    return _process.dropped + (writer.dropped if writer is not None else 0)
+    return _process.output.dropped
 
 
 def describe_drops(describe: Callable[[int], bytes]) -> Callable[[int], bytes]:
     """Use ``describe`` to make the line that counts dropped lines, newline included. Return the previous one."""
-    global _describe
-    before, _describe = _describe, describe
+    before, _process.describe = _process.describe, describe
     return before
 
 
@@ -118,61 +135,5 @@ def line_limit(wanted: int | None) -> int:
     return min(wanted or PIPE_BYTES, PIPE_BYTES)
 
 
-class _CopyingWriter:
-    """Copies lines on their way to ``writer``. If it is None, they are written at once."""
-
-    def __init__(self, take: Callable[[bytes], object], writer: Writer | None) -> None:
-        self._take, self._writer = take, writer
-
-    @property
-    def dropped(self) -> int:
-        return 0 if self._writer is None else self._writer.dropped
-
-    def put(self, line: bytes) -> None:
-        self._take(line)
-        if self._writer is None:
-            _write_now(line)
-        else:
-            self._writer.put(line)
-
-    def flush(self, seconds: float) -> bool:
-        return self._writer is None or self._writer.flush(seconds)
-
-
-def _description(lines: int) -> bytes:
-    return _describe(lines)  # looked up late, because it can change
-
-
-def _write_now(line: bytes) -> None:
-    process = _process
-    with process.lock:
-        refused = 1
-        if takes_more(process.patience):
-            process.patience = FLUSH_SECONDS
-            if process.untold and process.output.write([_describe(process.untold)]) == 0:
-                process.untold = 0
-            refused = process.output.write([line])
-        else:
-            process.patience = 0  # wait for a stalled reader only once
-        process.dropped += refused
-        process.untold += refused
-
-
-def _stop() -> None:
-    """Write the waiting lines, and later ones at once, because the interpreter is about to end its threads."""
-    process = _process
-    writer = process.writer
-    if writer is not None:
-        if not writer.flush(FLUSH_SECONDS):
-            process.patience = 0
-        process.dropped += writer.dropped
-        process.writer, process.output = None, Output()  # the thread may still use the old one
-
-
-def _in_child() -> None:
-    global _process  # noqa: PLW0603 - the child is another process
-    _process = _Process()
-
-
-atexit.register(_stop)
-forks.in_child(_in_child)
+atexit.register(_process.stop)
+forks.in_child(_process.begin)

@@ -22,7 +22,8 @@ from flask_ops.core.settings import Settings
 from flask_ops.health.engine import Health
 from flask_ops.health.metrics import HealthMetrics
 from flask_ops.health.readiness import Readiness
-from flask_ops.log import RequestLog, levels
+from flask_ops.log import levels
+from flask_ops.log.request_log import RequestLog
 from flask_ops.metrics import scrape
 from flask_ops.metrics.pulse import Pulse
 from flask_ops.metrics.requests import RequestMetrics

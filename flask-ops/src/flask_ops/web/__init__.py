@@ -3,5 +3,5 @@
 The path of a request: the server calls the function of ``observer.Observer.observe``. ``Observer.begin`` makes the
 ``exchange.Exchange``, with the time of arrival and the ``request_body.RequestBody``. ``Exchange.respond`` calls the
 application. ``flask_events`` notes the route. The server sends the response and calls ``Exchange.close``. At the end,
-the exchange calls ``Observer.record``: one observation in ``metrics.requests``, one line in ``log.RequestLog``.
+the exchange calls ``Observer.record``: one observation in ``metrics.requests``, one line in ``log.request_log``.
 """

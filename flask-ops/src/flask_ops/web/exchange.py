@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import structlog
 
 from flask_ops.core.context import RequestContext, current_request, ends_the_process
-from flask_ops.log import ReportedError, printed_text
+from flask_ops.log import ReportedError, printed_lines
 from flask_ops.metrics.requests import UNMATCHED
 from flask_ops.web import problems
 from flask_ops.web.flask_events import EXCHANGE
@@ -257,8 +257,8 @@ class Exchange:
             if self.is_reported:
                 return
             self.is_reported = True
-        if printed_text.unfinished:
-            printed_text.end_mine()
+        if printed_lines.unfinished:
+            printed_lines.end_mine()
         if self._body is not None and self._body.is_interrupted:
             self.outcome = Outcome.CLIENT_DISCONNECTED
             if not 400 <= self.status < 500:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from flask_ops.log import RequestLog
+from flask_ops.log.request_log import RequestLog
 from flask_ops.metrics.requests import RequestMetrics
 from flask_ops.web.exchange import Exchange, Outcome
 from flask_ops.web.flask_events import EXCHANGE

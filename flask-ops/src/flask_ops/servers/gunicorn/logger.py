@@ -19,7 +19,7 @@ from gunicorn.http import errors
 from prometheus_client import Counter
 
 from flask_ops.log import levels
-from flask_ops.log.masked_copy import MASKED
+from flask_ops.log.masking import MASKED
 
 _REJECTED = "Invalid request from ip="
 _CONFIGURATION = "Current configuration:"

@@ -19,8 +19,8 @@ import structlog
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import AppImportError
 
-from flask_ops.core.draining import DRAIN
 from flask_ops.core.context import process_is_leaving
+from flask_ops.core.draining import DRAIN
 from flask_ops.log import sink
 from flask_ops.servers.gunicorn import early_signals
 from flask_ops.servers.gunicorn.direct_worker import DirectWorker

@@ -6,13 +6,13 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flask_ops.core.settings import Settings
-from flask_ops.log import printed_text
 from flask_ops.log.line import Lines
-from flask_ops.log.standard_streams import PrintedLines, log_what_is_printed
+from flask_ops.log.printed_lines import PrintedLines, end_mine, log_what_is_printed
 from tests.process import DEADLINE
 
 
@@ -40,17 +40,12 @@ def stream(log: Log) -> PrintedLines:
 def test_each_line_is_an_event(stream: PrintedLines, log: Log) -> None:
     print("one", "two", file=stream)
     print("\nError: three\n\n", file=stream)
-
-    assert ["one two", "Error: three"] == log.events
-
-
-def test_a_line_that_comes_in_parts_is_one_event(stream: PrintedLines, log: Log) -> None:
-    for part in ("one", " ", "two\nthr", "ee"):
+    for part in ("in", " ", "parts\nfo", "ur"):
         assert len(part) == stream.write(part)
-    assert ["one two"] == log.events
+    assert ["one two", "Error: three", "in parts"] == log.events
     stream.flush()
 
-    assert ["one two", "three"] == log.events
+    assert "four" == log.events[-1]
 
 
 def test_threads_do_not_continue_each_others_lines(stream: PrintedLines, log: Log) -> None:
@@ -99,27 +94,22 @@ def test_text_without_an_end_is_not_kept_for_ever(stream: PrintedLines, log: Log
     assert [10**6, 10**6] == [len(event) for event in log.events[:2]]
 
 
-@pytest.mark.parametrize(
-    "use",
-    [
+def test_what_modules_do_with_their_streams_does_no_harm(log: Log, tmp_path: Path) -> None:
+    uses: list[Callable[[Any], object]] = [
         lambda stream: stream.reconfigure(line_buffering=True, encoding="latin-1"),
         lambda stream: stream.errors.upper(),
         lambda stream: (stream.name, stream.mode, stream.line_buffering, stream.newlines),
         lambda stream: stream.close(),
         lambda stream: stream.buffer.close(),
         lambda stream: io.TextIOWrapper(stream.detach(), encoding="utf-8").close(),
-    ],
-    ids=["reconfigure", "errors", "the rest", "close", "close its bytes", "detach"],
-)
-def test_what_modules_do_with_their_streams_does_no_harm(
-    use: Callable[[PrintedLines], object], log: Log, tmp_path: Path
-) -> None:
+    ]
     with (tmp_path / "file").open("w") as file:
-        stream = PrintedLines(log, file)
-        use(stream)
-        print("goes on", file=stream)
+        for use in uses:
+            stream = PrintedLines(log, file)
+            use(stream)
+            print("goes on", file=stream)
 
-    assert ["goes on"] == log.events
+    assert ["goes on"] * len(uses) == log.events
 
 
 def test_bytes_are_lines_too(stream: PrintedLines, log: Log) -> None:
@@ -148,7 +138,7 @@ def test_an_unfinished_line_ends_with_its_request_or_its_thread(stream: PrintedL
         ended.start()
         ended.join()
     stream.write("mine")
-    printed_text.end_mine()
+    end_mine()
     go_on.set()
     other.join()
 

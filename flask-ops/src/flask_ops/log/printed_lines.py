@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import codecs
 import io
 import sys
 import threading
@@ -10,21 +11,79 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from flask_ops.core import forks
-from flask_ops.log import printed_text, sink
+from flask_ops.log import sink
 from flask_ops.log.line import Fields, Lines
-from flask_ops.log.printed_text import PrintedText
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
+_TRACEBACK = "Traceback (most recent call last):"
+_MAX_CHARACTERS = 1_000_000
+"""Maximum length of a line without a newline."""
 
-_NAMES = ("stdout", "stderr")
+unfinished: set[PrintedText] = set()
+"""Texts with an unfinished line or traceback. Usually empty."""
+
+
+class PrintedText:
+    """The text that one thread prints to one stream: threads must not continue each other's lines.
+
+    Each line is an event, and so is each whole traceback. Calls ``write`` with the event and its traceback, which is
+    empty for a plain line.
+    """
+
+    def __init__(self, write: Callable[[str, str], None]) -> None:
+        self._write = write
+        self.thread = threading.current_thread()
+        self._decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
+        self._line = ""
+        self._traceback: list[str] = []
+
+    def add(self, text: str) -> None:
+        """Write the lines that end in ``text``. Keep the rest for the next call."""
+        begun = self._line + text
+        *lines, self._line = begun.split("\n") if len(begun) < _MAX_CHARACTERS else [begun, ""]
+        for line in lines:
+            self._take(line)
+        if self._line or self._traceback:
+            unfinished.add(self)
+        else:
+            unfinished.discard(self)
+
+    def add_bytes(self, data: bytes) -> None:
+        """Do the same for bytes, which may end in the middle of a character."""
+        self.add(self._decode(data))
+
+    def end(self) -> None:
+        """Write the unfinished line and traceback."""
+        if self._line:
+            self._take(self._line)
+        traceback = self._traceback
+        self.forget()
+        if traceback:
+            self._write(traceback[0], "\n".join(traceback))
+
+    def forget(self) -> None:
+        """Forget the unfinished line and traceback."""
+        unfinished.discard(self)
+        self._line, self._traceback = "", []
+
+    def _take(self, line: str) -> None:
+        if line.startswith(_TRACEBACK):
+            self._traceback = [line]
+        elif self._traceback:
+            self._traceback.append(line)
+            if line and not line.startswith((" ", "\t")):  # the exception line, the last one of a traceback
+                traceback, self._traceback = self._traceback, []
+                self._write(line, "\n".join(traceback))
+        elif line.strip():
+            self._write(line, "")
 
 
 class PrintedLines(io.TextIOBase):
-    """Replaces ``sys.stdout`` or ``sys.stderr``, and turns each printed line into the event of a log line.
+    """Replaces ``sys.stdout`` or ``sys.stderr``. Otherwise printed text would mix with the lines of JSON.
 
-    A whole traceback becomes one log line, too. Other attributes come from the original stream.
+    Other attributes come from the original stream.
     """
 
     encoding = "utf-8"  # libraries read it, and the base class has None
@@ -32,11 +91,11 @@ class PrintedLines(io.TextIOBase):
 
     def __init__(self, write: Callable[[str, str], None], original: Any) -> None:
         self._write = write
-        self._original = original
-        self._printing = threading.local()  # threads must not continue each other's lines
+        self.original = original
+        self._printing = threading.local()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._original, name)
+        return getattr(self.original, name)
 
     @property
     def buffer(self) -> Any:
@@ -56,7 +115,7 @@ class PrintedLines(io.TextIOBase):
 
     def fileno(self) -> int:
         """Return the descriptor of the original stream, for child processes. May raise OSError."""
-        return int(self._original.fileno())
+        return int(self.original.fileno())
 
     def write(self, text: str) -> int:
         """Write the lines that end in ``text``. Keep the rest for the next call."""
@@ -78,10 +137,6 @@ class PrintedLines(io.TextIOBase):
         except AttributeError:
             text = self._printing.text = PrintedText(self._write)
         return text
-
-    def forget(self) -> None:
-        """Forget unfinished text, in a forked child. Its parent writes it."""
-        self._printing = threading.local()
 
 
 class _PrintedBytes(io.BufferedIOBase):
@@ -108,10 +163,10 @@ class _PrintedBytes(io.BufferedIOBase):
 
 def log_what_is_printed(lines: Lines) -> None:
     """Turn printed text into log lines from now on: ``info`` for stdout, ``warning`` for stderr."""
-    for name in _NAMES:
+    for name in ("stdout", "stderr"):
         original = getattr(sys, name)
         if isinstance(original, PrintedLines):
-            original = original._original
+            original = original.original
         stream = PrintedLines(writer(lines, name), original)
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)  # programs restore the stream from here
@@ -132,13 +187,23 @@ def writer(
     return write
 
 
+def end_mine() -> None:
+    """Write the unfinished texts of this thread and of ended threads."""
+    thread = threading.current_thread()
+    for text in list(unfinished):
+        if text.thread is thread or not text.thread.is_alive():
+            text.end()
+
+
+def _end_all() -> None:
+    for text in list(unfinished):
+        text.end()
+
+
 def _in_child() -> None:
-    printed_text.unfinished.clear()
-    for name in _NAMES:
-        stream = getattr(sys, name)
-        if isinstance(stream, PrintedLines):
-            stream.forget()
+    for text in list(unfinished):
+        text.forget()  # the parent writes it
 
 
-atexit.register(printed_text.end_all)  # before the sink writes for the last time
+atexit.register(_end_all)  # before the sink writes for the last time
 forks.in_child(_in_child)
