@@ -10,7 +10,7 @@ from typing import Any
 
 from flask_ops.core.settings import Settings
 
-_TARGET = re.compile(r"(?P<module>\w+(?:\.\w+)*):(?P<name>\w+(?:\.\w+)*)(?P<call>\(\))?")
+_TARGET = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*(\(\))?")
 EXPECTED = "MODULE:NAME or MODULE:FACTORY(), such as yourapp:app or yourapp:create_app()"
 
 
@@ -31,8 +31,7 @@ def load_settings(target: str) -> type[Settings]:
     Raises ValueError for another form, and ImportError or AttributeError for an unknown name. Raises TypeError if the
     object is not derived from ``flask_ops.Settings``. Passes on exceptions of the module.
     """
-    match = _TARGET.fullmatch(target)
-    if match is None or match["call"]:
+    if not is_target(target) or target.endswith("()"):
         raise ValueError(f"{target!r} is not MODULE:CLASS, such as yourapp.settings:Settings")
     found = pkgutil.resolve_name(target)
     if not (isinstance(found, type) and issubclass(found, Settings)):
@@ -43,13 +42,12 @@ def load_settings(target: str) -> type[Settings]:
 def load_application(target: str) -> Any:
     """Import the WSGI callable of ``target``, in the form ``module:name`` or ``module:factory()``.
 
-    Raises ValueError for another form, and ImportError or AttributeError for an unknown name. Raises TypeError if the
-    object is not callable. Passes on exceptions of the module and of the factory.
+    Raises the errors of ``load_settings``, with TypeError if the object is not callable. Passes on exceptions of the
+    module and of the factory.
     """
-    match = _TARGET.fullmatch(target)
-    if match is None:
+    if not is_target(target):
         raise ValueError(f"{target!r} is not {EXPECTED}")
-    found = pkgutil.resolve_name(f"{match['module']}:{match['name']}")
+    found = pkgutil.resolve_name(target.removesuffix("()"))
     if not callable(found):
         raise TypeError(f"{target} is a {type(found).__name__}, not an application")
-    return found() if match["call"] else found
+    return found() if target.endswith("()") else found

@@ -134,7 +134,8 @@ class Listener:
         timeout = min([self._end, *(each.deadline for each in self._connections)]) - time.monotonic()
         with FORK_GATE.waiting():
             events = self._selector.select(0 if waiting else None if timeout == math.inf else max(timeout, 0))
-        for each in {*waiting, *(key.data for key, _ in events if key.data)}:
+        fast = [each for each in waiting if not self._is_slow(each)]
+        for each in {*fast, *(key.data for key, _ in events if key.data)}:
             self._take(each, each.proceed)
         now = time.monotonic()
         for each in [each for each in self._connections if each.deadline <= now and each.request is None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from importlib.resources import files
+from pathlib import Path
 
 from flask_ops.core.http import Handler, Request, Response
 from flask_ops.management import status
@@ -14,13 +14,10 @@ ASSETS = f"{status.PATH}/"
 """The folder of the page's files. Proxies refuse this path anyway, and an application may have its own ``/assets``."""
 
 _TYPES = {
-    "page.html": "text/html; charset=utf-8",
-    "page.css": "text/css; charset=utf-8",
-    "page.js": "text/javascript; charset=utf-8",
-    "sections.js": "text/javascript; charset=utf-8",
-    "figures.js": "text/javascript; charset=utf-8",
-    "formats.js": "text/javascript; charset=utf-8",
-    "icon.svg": "image/svg+xml",
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
 _POLICY = "; ".join(
     [
@@ -48,11 +45,10 @@ _HEADERS = (
 
 def routes() -> dict[str, Mapping[str, Handler]]:
     """Return the handlers of each path. Read the files once: a deployment may replace them at any time."""
-    folder = files("flask_ops.management").joinpath("assets")
     routes: dict[str, Mapping[str, Handler]] = {}
-    for name, content_type in _TYPES.items():
-        answer = Response(200, folder.joinpath(name).read_bytes(), [("Content-Type", content_type), *_HEADERS])
-        routes[PATH if name == "page.html" else ASSETS + name] = {"GET": partial(_give, answer)}
+    for file in sorted(Path(__file__).with_name("assets").iterdir()):
+        answer = Response(200, file.read_bytes(), [("Content-Type", _TYPES[file.suffix]), *_HEADERS])
+        routes[PATH if file.name == "page.html" else ASSETS + file.name] = {"GET": partial(_give, answer)}
     return routes
 
 

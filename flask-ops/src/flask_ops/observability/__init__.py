@@ -8,15 +8,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from importlib.resources import files as resources
-from importlib.resources.abc import Traversable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 __all__ = ["JOB", "DifferentFilesError", "InvalidJobError", "files", "write"]
 
 JOB = "service"
 """The job that the shipped rules select: the ``job_name`` of your service in prometheus.yml."""
 
+_ASSETS = Path(__file__).parent / "assets"
 # In YAML, `null` is not a string.
 _VALID = re.compile(r"(?!null\Z)[A-Z][A-Z0-9_./:-]*", re.IGNORECASE)
 # The job is in selectors and in the runbook's prose. promtool also expects it in the labels and texts of alerts.
@@ -46,8 +45,8 @@ def files(job: str = JOB) -> dict[str, str]:
     """
     if not _VALID.fullmatch(job):
         raise InvalidJobError(job)
-    found = _texts(resources("flask_ops.observability").joinpath("assets"), PurePosixPath())
-    return {name: _PLACES.sub(lambda place: place[1] + job, found[name]) for name in sorted(found)}
+    paths = {path.relative_to(_ASSETS).as_posix(): path for path in _ASSETS.rglob("*") if path.is_file()}
+    return {name: _PLACES.sub(lambda place: place[1] + job, paths[name].read_text("utf-8")) for name in sorted(paths)}
 
 
 def write(folder: str | os.PathLike[str], *, job: str = JOB, force: bool = False) -> list[Path]:
@@ -58,7 +57,7 @@ def write(folder: str | os.PathLike[str], *, job: str = JOB, force: bool = False
     OSError if the folder cannot be read or written.
     """
     wanted = {Path(folder, name): text.encode() for name, text in files(job).items()}
-    present = {path: _content(path) for path in wanted}
+    present = {path: path.read_bytes() if path.exists() else None for path in wanted}
     different = [path for path, content in wanted.items() if present[path] not in (None, content)]
     if different and not force:
         raise DifferentFilesError(different)
@@ -67,20 +66,3 @@ def write(folder: str | os.PathLike[str], *, job: str = JOB, force: bool = False
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(wanted[path])
     return written
-
-
-def _texts(folder: Traversable, prefix: PurePosixPath) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for entry in folder.iterdir():
-        if entry.is_dir():
-            found |= _texts(entry, prefix / entry.name)
-        else:
-            found[str(prefix / entry.name)] = entry.read_text(encoding="utf-8")
-    return found
-
-
-def _content(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
