@@ -25,7 +25,7 @@ def log_directory() -> None:
     """Raise OSError if the log goes to a file that cannot grow any more. Requests are still answered."""
     if not hasattr(os, "fstatvfs") or not output.is_file():
         return
-    disk = os.fstatvfs(output.descriptor())
+    disk = os.fstatvfs(output.STDOUT)
     free = disk.f_bavail * disk.f_frsize
     if free < MIN_FREE_BYTES:
         raise OSError(f"{free} bytes are free for the log")

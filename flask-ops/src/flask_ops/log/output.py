@@ -19,25 +19,12 @@ PIPE_BYTES = 4096
 """Longest atomic write to a pipe: PIPE_BUF of pipe(7). Longer writes mix with those of other processes."""
 _FILE_BYTES = 65536
 _FULL_SECONDS = 0.02
-_target = STDOUT
-"""The descriptor of the standard output that the process started with."""
-
-
-def descriptor() -> int:
-    """Return the descriptor for the lines of this process."""
-    return _target
-
-
-def move() -> None:
-    """Write to a duplicate descriptor from now on, so that descriptor 1 can be replaced."""
-    global _target  # noqa: PLW0603 - one per process
-    _target = os.dup(STDOUT)
 
 
 def is_file() -> bool:
     """Tell whether standard output is a regular file, in which writes do not mix."""
     try:
-        return stat.S_ISREG(os.fstat(_target).st_mode)
+        return stat.S_ISREG(os.fstat(STDOUT).st_mode)
     except OSError:  # closed
         return False
 
@@ -45,7 +32,7 @@ def is_file() -> bool:
 def append() -> None:
     """Append to a regular file, so that lines go to its end even after logrotate truncated it."""
     if is_file() and hasattr(fcntl, "fcntl"):
-        fcntl.fcntl(_target, fcntl.F_SETFL, fcntl.fcntl(_target, fcntl.F_GETFL) | os.O_APPEND)
+        fcntl.fcntl(STDOUT, fcntl.F_SETFL, fcntl.fcntl(STDOUT, fcntl.F_GETFL) | os.O_APPEND)
 
 
 def takes_more(seconds: float) -> bool:
@@ -53,7 +40,7 @@ def takes_more(seconds: float) -> bool:
     if not hasattr(select, "poll"):  # Windows
         return True
     poll = select.poll()
-    poll.register(_target, select.POLLOUT)
+    poll.register(STDOUT, select.POLLOUT)
     return bool(poll.poll(seconds * 1000))
 
 
@@ -94,7 +81,7 @@ class Output:
         done = 0
         while done < len(data):
             try:
-                done += os.write(_target, view[done:])
+                done += os.write(STDOUT, view[done:])
             except BlockingIOError:  # another process that shares the descriptor made it non-blocking
                 time.sleep(_FULL_SECONDS)
             except OSError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import codecs
 import io
 import sys
 import threading
@@ -35,7 +34,6 @@ class PrintedText:
     def __init__(self, write: Callable[[str, str], None]) -> None:
         self._write = write
         self.thread = threading.current_thread()
-        self._decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
         self._line = ""
         self._traceback: list[str] = []
 
@@ -49,10 +47,6 @@ class PrintedText:
             unfinished.add(self)
         else:
             unfinished.discard(self)
-
-    def add_bytes(self, data: bytes) -> None:
-        """Do the same for bytes, which may end in the middle of a character."""
-        self.add(self._decode(data))
 
     def end(self) -> None:
         """Write the unfinished line and traceback."""
@@ -151,7 +145,7 @@ class _PrintedBytes(io.BufferedIOBase):
 
     def write(self, data: ReadableBuffer) -> int:
         data = bytes(data)
-        self._stream.text.add_bytes(data)
+        self._stream.write(data.decode("utf-8", "backslashreplace"))
         return len(data)
 
     def flush(self) -> None:
@@ -167,19 +161,15 @@ def log_what_is_printed(lines: Lines) -> None:
         original = getattr(sys, name)
         if isinstance(original, PrintedLines):
             original = original.original
-        stream = PrintedLines(writer(lines, name), original)
+        stream = PrintedLines(_writer(lines, name), original)
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)  # programs restore the stream from here
 
 
-def writer(
-    lines: Lines, stream: str, more: Callable[[], dict[str, Any]] = dict[str, Any]
-) -> Callable[[str, str], None]:
-    """Return a function that writes an event of ``stream`` and its traceback, with the fields of ``more``."""
-
+def _writer(lines: Lines, stream: str) -> Callable[[str, str], None]:
     def write(event: str, traceback: str) -> None:
         level = "info" if stream == "stdout" else "warning"
-        fields: Fields = {"level": level, "event": event, "logger": stream, **more()}
+        fields: Fields = {"level": level, "event": event, "logger": stream}
         if traceback:
             fields.update(level="error", traceback=traceback)
         sink.write_line(lines.make(fields))
