@@ -165,7 +165,7 @@ class Runner:
     def _tell(self, before: Result, error: BaseException | None) -> None:
         """Log the first failure, the end of failures, and each change of the status."""
         now = self._result
-        reason = f"{now.reason}: {error}" if error is not None and str(error) else now.reason  # clients get less
+        reason = _explain(now.reason, error)
         log = _log.bind(check=now.name, status=now.status, duration_ms=round(now.seconds * 1000, 3))
         if now.status is Status.DOWN and before.status is not Status.DOWN:
             log.error("readiness check is down", reason=reason, failures=now.failures)
@@ -188,6 +188,15 @@ def _run(find: ref[Runner]) -> None:
         pause = runner.check.interval * _random.uniform(1 - JITTER, 1 + JITTER)
         del runner  # a sleeping thread must not keep the runner alive
         time.sleep(pause)
+
+
+def _explain(reason: str | None, error: BaseException | None) -> str | None:
+    """Return the reason for the log, with details that clients do not get."""
+    try:
+        text = "" if error is None else str(error)
+    except BaseException as unspeakable:  # noqa: BLE001 - the check's own code may raise anything
+        text = f"no text, str() raised {type(unspeakable).__name__}"
+    return f"{reason}: {text}" if text else reason
 
 
 def _error_of(probe: Callable[[], object]) -> BaseException | None:

@@ -60,7 +60,7 @@ class ProcessMetrics:
         try:
             while masters and (parent := self._process(main).parent) in masters:
                 main = parent
-            everyone = self._family(main)
+            everyone = self._settled_family(main)
         except OSError:
             return
         living = {pid: process for pid, process in everyone.items() if process.state not in {b"Z", b"X"}}
@@ -105,12 +105,28 @@ class ProcessMetrics:
         for name, text, value in gauges:
             yield GaugeMetricFamily(name, text, value=value)
 
+    def _settled_family(self, main: int) -> dict[int, _Process]:
+        """Return a process and its descendants, with ticks that belong to one moment, if 10 tries suffice.
+
+        A parent that reaps a child adds the child's time to its own, in nanoseconds. ``/proc`` rounds both down to
+        ticks. So reaping never shrinks the sum of the shown ticks. While the parent's ticks stay the same, no tick has
+        moved from a child. A child in state X may be reaped already, or not.
+        """
+        for _ in range(10):
+            before = self._process(main).waited
+            everyone = self._family(main)
+            children = {pid for pid, process in everyone.items() if process.parent == main}
+            reaping = any(everyone[pid].state == b"X" for pid in children)
+            if self._process(main).waited == before and not reaping and self._children([main]) == children:
+                break
+            time.sleep(0.001)  # the reaping process needs the CPU
+        return everyone
+
     def _growing(self, main: int, seconds: float) -> float:
         """Return the largest value so far: if a counter decreases, Prometheus takes it for a restart.
 
-        The sum lacks a child that is reaped between the reading of its parent and its own. It contains no child
-        twice. A grandchild counts only after its parent has reaped it. If its parent ends first, nobody here reaps it,
-        and its time would disappear from the sum.
+        A grandchild counts only after its parent has reaped it. If its parent ends first, nobody here reaps it, and its
+        time would disappear from the sum.
         """
         seconds = max(seconds, self._cpu_seconds.get(main, 0.0))
         self._cpu_seconds = {main: seconds}

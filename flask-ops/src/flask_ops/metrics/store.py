@@ -160,13 +160,13 @@ class Store:
         return name
 
     def _take_clean(self) -> str:
-        """Take a slot. Remove the live gauges, notes and damaged files that its previous owner left."""
+        """Take a slot. Remove the live gauges, notes, empty and damaged files that its previous owner left."""
         directory = multiprocess.directory()
         slot = self._take(directory)
         forget(slot)
         for path in store_files.metrics_in(directory):
-            if store_files.owner_of(path) == slot:
-                sums.read(path)
+            if store_files.owner_of(path) == slot and not sums.read(path):
+                path.unlink(missing_ok=True)  # its owner was killed when it created the file
         return slot
 
     def _become_nobody(self) -> None:

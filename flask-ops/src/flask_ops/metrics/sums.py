@@ -31,6 +31,8 @@ _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _NEW_SECONDS = 5
 """A new file is empty for a moment. An older empty file was left by a killed process."""
 
+_stuck: set[Path] = set()
+"""Damaged files that could not be set aside. Each is logged and counted once."""
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -59,7 +61,7 @@ def collect(directory: Path) -> Iterable[Metric]:
     yield CounterMetricFamily(
         "service_metrics_store_errors",
         "Files of the metrics store that could not be read.",
-        value=len(store_files.set_aside_in(directory)),
+        value=len(store_files.set_aside_in(directory)) + len(_stuck),
     )
 
 
@@ -124,6 +126,8 @@ def _set_aside(path: Path, error: Exception) -> None:
     except FileNotFoundError:  # a concurrent scrape has set it aside and logged it
         return
     except OSError as reason:
-        _log.error("failed to set aside damaged metrics file", file=path.name, reason=str(reason))
+        if path not in _stuck:
+            _stuck.add(path)
+            _log.error("failed to set aside damaged metrics file", file=path.name, reason=str(reason))
         return
     _log.error("damaged metrics file set aside", file=path.name, reason=str(error))
