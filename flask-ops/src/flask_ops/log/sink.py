@@ -111,10 +111,10 @@ def flush(seconds: float = FLUSH_SECONDS) -> bool:
     return _process.writer.flush(seconds)
 
 
-def end_process() -> NoReturn:
-    """End this process once its lines are written, without waiting for its threads."""
+def end_process(code: int = 0) -> NoReturn:
+    """End this process with an exit code once its lines are written, without waiting for its threads."""
     flush()
-    os._exit(0)
+    os._exit(code)
 
 
 def dropped() -> int:

@@ -148,11 +148,12 @@ class ServiceWorker(DirectWorker):
         process_is_leaving.set()
         if self._runtime is not None:  # None while the application is loading
             self.stacks.write_no_more()
-            if time_is_up:
-                self._runtime.cut_off()
-                self.cfg.worker_abort(self)
-                sink.end_process()
-            self._runtime.abort()
+            if not time_is_up:
+                self._runtime.abort()
+            self._runtime.cut_off()
+            self.cfg.worker_abort(self)
+            # Not by SystemExit: the interpreter would wait for the threads that serve.
+            sink.end_process(0 if time_is_up else 1)
         super().handle_abort(sig, frame)
 
     def set_accept_enabled(self, enabled: bool | None) -> None:
