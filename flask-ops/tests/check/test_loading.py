@@ -53,7 +53,7 @@ def test_what_gunicorn_takes_from_its_own_variable_counts() -> None:
 
     assert found.limits is not None
     assert [Address("0.0.0.0", 81), Address(unix="/run/x.sock")] == found.limits.binds
-    assert (9, 1, 1) == (found.limits.workers, found.limits.threads, found.limits.connections)
+    assert (9, 1, 5) == (found.limits.workers, found.limits.threads, found.limits.connections)
     assert [("warning", "reload"), ("warning", "proxies"), ("error", "heartbeat")] == [
         (finding.severity, finding.subject) for finding in found.findings
     ]
@@ -97,8 +97,10 @@ def test_what_gunicorn_can_start_with_is_no_error(tmp_path: Path) -> None:
 
 
 def test_a_worker_class_that_is_refused_is_an_error() -> None:
-    for options in ("-k sync", "-k gevent"):
-        assert ["worker class"] == [finding.subject for finding in load(GUNICORN_CMD_ARGS=options).findings]
+    found = {options: load(GUNICORN_CMD_ARGS=options).findings for options in ("-k gevent", "-k sync")}
+
+    assert ["worker class"] == [finding.subject for finding in found["-k gevent"]]
+    assert [] == found["-k sync"]  # as with Gunicorn, it gets the threaded worker
 
 
 @pytest.mark.parametrize("server", ["gunicorn", "uwsgi"])
