@@ -228,6 +228,18 @@ def _answers(server: Server, path: str) -> bool:
     return False
 
 
+def end_drain(server: Server, number: signal.Signals) -> None:
+    """End the drain by a further signal. A SIGTERM within two seconds only repeats the first one, so send it again."""
+    server.process.send_signal(number)
+
+    def has_ended() -> bool:
+        if number == signal.SIGTERM and not server.lines("stopping"):
+            server.process.send_signal(number)
+        return bool(server.lines("stopping"))
+
+    wait_until(has_ended, "the end of the drain")
+
+
 def _family(pid: int) -> list[psutil.Process]:
     try:
         parent = psutil.Process(pid)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.attach.servers import JOURNAL, LOOPBACK, are_replaced, assert_observed, attached, lines, metric, pids
-from tests.process import DEADLINE, wait_until
+from tests.process import DEADLINE, end_drain, wait_until
 from tests.threads import meanwhile
 
 
@@ -36,7 +36,7 @@ def test_sigterm_drains_before_it_stops(tmp_path: Path) -> None:
         assert 200 == server.manage("/livez").status
         assert 200 == server.get("/").status
 
-        server.process.send_signal(signal.SIGTERM)  # ends the drain
+        end_drain(server, signal.SIGTERM)
         until.touch()
         assert b"waited" == in_flight.result(DEADLINE).body
         assert 0 == server.process.wait(DEADLINE)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from flask_ops.servers.gunicorn.early_signals import STOP
 from tests.copies import copy_service
 from tests.gunicorn.changing import ENV, HANGS
 from tests.process import BIN, DEADLINE, PROJECT, started, wait_until
@@ -18,26 +19,26 @@ pytestmark = pytest.mark.system
 
 PROGRAM = """
 import os, signal, sys
-from flask_ops.servers.gunicorn.early_signals import EarlySignals
+from flask_ops.servers.gunicorn.early_signals import STOP, EarlySignals
 
 noted = []
-signal.signal(signal.SIGTERM, lambda *_: noted.append(1))
+signal.signal(STOP, lambda *_: noted.append(1))
 early = EarlySignals()
 # Registered later, so called earlier before the fork, and later after it: in the moment that is meant.
-os.register_at_fork(before=lambda: None, after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))
+os.register_at_fork(before=lambda: None, after_in_child=lambda: os.kill(os.getpid(), STOP))
 if sys.argv[1] == "worker":
     early.expect_worker()
 child = os.fork()
 if child == 0:
     os._exit(7)
 ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-os.kill(os.getpid(), signal.SIGTERM)
+os.kill(os.getpid(), STOP)
 print(ended, noted)
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the platform does not fork")
-@pytest.mark.parametrize(("kind", "expected"), [("worker", "-15 [1]"), ("other", "7 [1]")])
+@pytest.mark.parametrize(("kind", "expected"), [("worker", f"{-STOP} [1]"), ("other", "7 [1]")])
 def test_it_ends_the_worker_and_nothing_else(kind: str, expected: str) -> None:
     """The parent, and children that are not workers, keep their handlers. No signal stays blocked."""
     done = subprocess.run(

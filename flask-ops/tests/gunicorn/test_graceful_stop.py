@@ -17,7 +17,7 @@ import pytest
 
 from service.checks import CHECKS
 from tests.exposition import value
-from tests.process import DEADLINE, Answer, Server, wait_until
+from tests.process import DEADLINE, Answer, Server, end_drain, wait_until
 from tests.servers import serve
 
 pytestmark = pytest.mark.system
@@ -84,7 +84,7 @@ def test_while_it_drains_it_is_not_ready_and_answers_everything(name: str, tmp_p
 
 @pytest.mark.parametrize(
     ("name", "second"),
-    [("gunicorn", signal.SIGTERM), ("gunicorn", signal.SIGINT), ("waitress", signal.SIGINT)],
+    [("gunicorn", signal.SIGTERM), ("gunicorn", signal.SIGINT), ("waitress", signal.SIGTERM)],
 )
 def test_a_second_signal_ends_the_drain_and_what_is_in_flight_is_finished(
     name: str, second: signal.Signals, tmp_path: Path
@@ -95,8 +95,7 @@ def test_a_second_signal_ends_the_drain_and_what_is_in_flight_is_finished(
         server.line("slow view")
         wait_until(lambda: in_flight(server) == 1, "it alone is in flight, and was published")
 
-        server.process.send_signal(second)
-        server.line("stopping")
+        end_drain(server, second)
         release(tmp_path)
 
         assert 200 == client.getresponse().status
@@ -254,4 +253,4 @@ def test_the_time_that_an_operator_has_drained_counts(tmp_path: Path) -> None:
 
         (line,) = wait_until(lambda: [line for line in server.lines("draining") if "seconds" in line], "the drain")
         assert line["seconds"] < float(LONG["SERVICE_DRAIN_SECONDS"])
-        assert 0 == server.stop()
+        assert 0 == server.stop(signal.SIGINT)

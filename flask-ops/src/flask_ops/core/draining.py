@@ -19,6 +19,8 @@ from typing import Any
 import structlog
 
 SERVING, DRAINING, STOPPING = range(3)
+REPEAT_SECONDS = 2.0
+"""A SIGTERM within this time after the first one is the same request to stop: Heroku sends several at once."""
 _SO_ATTACH_FILTER = 26
 """From asm-generic/socket.h; Python's ``socket`` has no name for it."""
 

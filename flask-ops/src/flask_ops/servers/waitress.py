@@ -9,6 +9,7 @@ drain. One more signal ends all.
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import threading
 import time
@@ -20,7 +21,7 @@ from waitress import adjustments, channel, server, task
 
 from flask_ops import log
 from flask_ops.core.address import Address
-from flask_ops.core.draining import DRAIN, admit_no_more
+from flask_ops.core.draining import DRAIN, REPEAT_SECONDS, admit_no_more
 from flask_ops.core.settings import Settings
 from flask_ops.management.routes import Management
 from flask_ops.metrics import sources
@@ -121,6 +122,7 @@ class GracefulRun:
         self._map = created.map if isinstance(created, server.MultiSocketServer) else created._map
         self.listeners = [item for item in self._map.values() if isinstance(item, server.BaseWSGIServer)]
         self._signals: list[int] = []
+        self._first_term = -math.inf
         self._turned = time.monotonic()
 
     def fault(self) -> str | None:
@@ -156,6 +158,11 @@ class GracefulRun:
             self._asyncore.close_all(self._map)
 
     def _on_signal(self, number: int, _frame: object) -> None:
+        now = time.monotonic()
+        if number == signal.SIGTERM and now - self._first_term < REPEAT_SECONDS:
+            return
+        if not self._signals:
+            self._first_term = now
         self._signals.append(number)
         # select() continues after a signal (PEP 475). A byte in its pipe ends it.
         self.listeners[0].pull_trigger()

@@ -5,12 +5,13 @@ In the hook ``on_starting``, Gunicorn's arbiter gets this class. Without it, no 
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 from gunicorn.arbiter import Arbiter
 
 from flask_ops.core.settings import Settings
-from flask_ops.servers.gunicorn.early_signals import EarlySignals
+from flask_ops.servers.gunicorn.early_signals import STOP, EarlySignals
 from flask_ops.servers.gunicorn.graceful_stop import GracefulStop
 from flask_ops.servers.gunicorn.master import Master
 from flask_ops.servers.gunicorn.reload_trial import ReloadTrial, refuse
@@ -62,7 +63,7 @@ class OpsArbiter(Arbiter):
 
     def kill_worker(self, pid: int, sig: int) -> None:
         self._master.before_kill(pid, sig)
-        super().kill_worker(pid, sig)
+        super().kill_worker(pid, STOP if sig == signal.SIGTERM else sig)
 
     def kill_workers(self, sig: int) -> None:
         self._stopping.kill_workers(sig)

@@ -1,11 +1,15 @@
-"""The handling of signals that reach a worker before it serves.
+"""The signals of a worker: the master's own one for a stop, and those that come before the worker serves.
+
+A supervisor may send SIGTERM to the whole process group, as Heroku does. If the master told its workers to stop by
+SIGTERM too, such a worker would stop before the drain, and clients would be refused. So the master sends ``STOP``,
+which nobody else sends.
 
 A Gunicorn worker starts with the signal handlers of its master, which only record signals. Without this module, the
-worker would lose a SIGTERM then, and a stop would take all of ``SERVICE_GRACEFUL_SECONDS``. Here signals wait during
+worker would lose a stop then, and the stop would take all of ``SERVICE_GRACEFUL_SECONDS``. Here signals wait during
 the fork, then they end the worker, which serves nothing yet.
 
-Gunicorn's own SIGTERM handler ends the worker only after the application is loaded, however long that takes. Here the
-worker loads it only if clients wait, because perhaps no other worker can answer them.
+Gunicorn's own handler ends the worker only after the application is loaded, however long that takes. Here the worker
+loads it only if clients wait, because perhaps no other worker can answer them.
 """
 
 from __future__ import annotations
@@ -15,7 +19,9 @@ import selectors
 import signal
 from typing import Any
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+STOP = signal.SIGRTMIN + 1 if hasattr(signal, "SIGRTMIN") else signal.SIGTERM
+"""The signal by which the master tells a worker to stop. Without real-time signals (macOS), SIGTERM."""
+_SIGNALS = (STOP, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 class EarlySignals:
@@ -42,6 +48,8 @@ class EarlySignals:
         if self._is_worker:
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
+            if STOP != signal.SIGTERM:
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._release()
 
 

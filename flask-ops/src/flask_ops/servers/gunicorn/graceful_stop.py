@@ -17,7 +17,7 @@ import structlog
 from gunicorn.arbiter import Arbiter
 
 from flask_ops.core import multiprocess
-from flask_ops.core.draining import DRAIN, admit_no_more
+from flask_ops.core.draining import DRAIN, REPEAT_SECONDS, admit_no_more
 from flask_ops.metrics import sums
 
 LAST_WORDS_SECONDS = 0.5
@@ -34,18 +34,22 @@ class GracefulStop:
 
     def __init__(self, server: Any, drain_seconds: float, step_back: Callable[[], None]) -> None:
         self._server, self._drain_seconds, self._step_back = server, drain_seconds, step_back
+        self._asked_at = -math.inf
         self._stop_at = math.inf
         self._answered_before = 0.0
         self._unfinished = 0
         self._is_stopping = False
 
     def terminate(self) -> None:
-        """Drain on SIGTERM. A second SIGTERM ends the drain."""
+        """Drain on SIGTERM. A later SIGTERM ends the drain."""
         if self._server.reexec_pid or self._server.master_pid:
             self._step_back()
             raise StopIteration
         if DRAIN.is_final:
+            if time.monotonic() - self._asked_at < REPEAT_SECONDS:
+                return
             raise StopIteration
+        self._asked_at = time.monotonic()
         left = DRAIN.begin_stop(self._drain_seconds, self._in_flight)
         if not left:
             raise StopIteration

@@ -6,6 +6,7 @@ the end of a worker interrupts.
 
 from __future__ import annotations
 
+import math
 import os
 import selectors
 import signal
@@ -38,6 +39,8 @@ CONNECTIONS_PER_THREAD = 5
 spread them over the workers."""
 LINGER_SECONDS = 2.0
 """Time for a client to close its connection after the last response. Gunicorn uses the same limit."""
+OWN_TERM_SECONDS = 1.0
+"""Time for the master to begin the drain after a SIGTERM to the process group."""
 LAST_LINGER_SECONDS = 0.5
 """Time for all lingering clients together when the worker has nothing else to do."""
 LINGERING = 256
@@ -60,6 +63,8 @@ class ServiceWorker(DirectWorker):
     forked: float
     """The time of its fork, as its heartbeats give it."""
     stacks: Stacks
+    _told_by_others = math.inf
+    """The time of a SIGTERM that the master did not send."""
     has_left = False
     """True after the main loop has ended."""
     _is_loading = True
@@ -94,7 +99,7 @@ class ServiceWorker(DirectWorker):
     def load_wsgi(self) -> None:
         """Load the application, observe its requests, and start the publishing threads."""
         assert self.master is not None  # noqa: S101 - as above
-        signal.siginterrupt(signal.SIGTERM, True)  # otherwise a wait for a lock continues after the signal
+        signal.siginterrupt(early_signals.STOP, True)  # otherwise a wait for a lock continues after the signal
         try:
             super().load_wsgi()
         except SystemExit:
@@ -120,14 +125,33 @@ class ServiceWorker(DirectWorker):
             return application(environ, start_response)
 
         self.wsgi: Any = serve
-        signal.siginterrupt(signal.SIGTERM, False)  # as in Gunicorn
+        signal.siginterrupt(early_signals.STOP, False)  # as in Gunicorn
         self._is_loading = False
+
+    def init_signals(self) -> None:
+        """Listen to the master's own signal, and hear SIGTERM apart from it."""
+        super().init_signals()
+        if early_signals.STOP != signal.SIGTERM:
+            signal.signal(early_signals.STOP, self.handle_exit)
+            signal.siginterrupt(early_signals.STOP, False)
+            signal.signal(signal.SIGTERM, self._hear_others)
+
+    def _hear_others(self, _sig: int, _frame: FrameType | None) -> None:
+        self._told_by_others = time.monotonic()
+
+    def notify(self) -> None:
+        """Give the heartbeat. Stop if only this worker got a SIGTERM, not the whole process group."""
+        super().notify()
+        if time.monotonic() - self._told_by_others > OWN_TERM_SECONDS:
+            self._told_by_others = math.inf
+            if not DRAIN.is_final:  # otherwise the master tells when to stop
+                self.handle_exit(signal.SIGTERM, None)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Finish the requests in flight, then end. End at once if the application is loading and no client waits."""
         if self._is_loading and not early_signals.clients_wait(self.sockets):
-            signal.signal(sig, signal.SIG_DFL)
-            os.kill(os.getpid(), sig)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
         super().handle_exit(sig, frame)
 
     def run(self) -> None:

@@ -19,6 +19,8 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 from prometheus_client import Counter
 
+from flask_ops.servers.gunicorn.early_signals import STOP
+
 REASONS = ("recycled", "reload", "scaled", "shutdown", "stuck", "timeout", "boot", "crash", "signal")
 """Reasons for a worker exit, in this order: ``max_requests``; SIGHUP; SIGTTOU; the server stops; requests hold every
 thread for too long; no heartbeat within ``timeout``; the application cannot be loaded; a fault of the worker (an exit
@@ -122,8 +124,8 @@ class WorkerExits:
             return asked
         if worker.aborted:
             return "timeout"
-        # Gunicorn repeats its SIGTERM, which can kill a worker that has nearly ended. It says nothing about the reason.
-        if code < 0 and code != -signal.SIGTERM:
+        # Gunicorn repeats its signal to stop, which can kill a worker that has nearly ended. This is not the reason.
+        if code < 0 and -code not in {signal.SIGTERM, STOP}:
             return "crash" if -code in _FAULTS else "signal"
         if code > 0:
             return "boot" if is_booting else "crash"
@@ -159,7 +161,9 @@ def _reap() -> tuple[int, int] | None:
 
 
 def _name(number: int) -> str:
+    if number == STOP:
+        return "STOP"
     try:
         return signal.Signals(number).name
-    except ValueError:  # a real-time signal
+    except ValueError:  # another real-time signal
         return str(number)
