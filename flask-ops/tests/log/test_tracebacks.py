@@ -70,6 +70,16 @@ def test_causes_and_members_of_groups_follow() -> None:
     assert "'deep'" == two["exceptions"][0][0]["exc_value"]
 
 
+def test_a_cause_that_was_never_raised_follows_too() -> None:
+    try:
+        raise KeyError("outer") from ValueError("the reason")
+    except KeyError as error:
+        outer, cause = structured((type(error), error, error.__traceback__))
+
+    assert (outer["exc_type"], cause["exc_type"], cause["exc_value"]) == ("KeyError", "ValueError", "the reason")
+    assert (cause["is_cause"], cause["frames"]) == (True, [])
+
+
 def test_of_a_recursion_the_first_and_the_last_frames_stay() -> None:
     def sink_to(depth: int) -> None:
         if not depth:

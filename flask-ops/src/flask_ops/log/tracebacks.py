@@ -17,9 +17,23 @@ def structured(exc_info: ExcInfo) -> list[dict[str, Any]]:
     ``exceptions`` has a list of the same form for each member of a group.
     """
     try:
-        return _transform(exc_info)
+        cause = _cause_never_raised(exc_info[1])
+        last = [] if cause is None else _transform((type(cause), cause, None))
+        return [*_transform(exc_info), *({**each, "is_cause": True} for each in last)]
     except Exception as error:  # noqa: BLE001 - a foreign exception class may raise anything
         return [{"exc_type": exc_info[0].__name__, "exc_value": _unreadable(error), "is_cause": False, "frames": []}]
+
+
+def _cause_never_raised(error: BaseException | None) -> BaseException | None:
+    """Return the cause that structlog leaves out: ``raise A from B("reason")``."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        cause = error.__cause__
+        if cause is not None and cause.__traceback__ is None and id(cause) not in seen:
+            return cause
+        error = cause or (None if error.__suppress_context__ else error.__context__)
+    return None
 
 
 def as_text(exc_info: ExcInfo) -> dict[str, str]:
