@@ -6,6 +6,7 @@ import json
 import re
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes
 
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flask_ops.servers.gunicorn.logger import REASONS, report
+from tests.attach.servers import JOURNAL, attached
 from tests.exposition import value
 from tests.fuzzing import fuzzed
 from tests.process import DEADLINE, Server, wait_until
@@ -140,3 +142,11 @@ def test_after_all_that_it_serves_and_every_line_was_valid(server: Server) -> No
         fields: dict[str, Any] = json.loads(line)
         assert fields["level"] in {"debug", "info", "warning"}, line
         assert isinstance(fields["event"], str)
+
+
+def test_a_path_outside_script_name_has_the_status_that_its_client_got(tmp_path: Path) -> None:
+    with attached(JOURNAL, tmp_path, env={"SCRIPT_NAME": "/app"}) as server:
+        assert server.get("/app/").status == 200
+        assert server.get("/").status == 500
+        line = server.line("request rejected")
+        assert (line["reason"], line["status"]) == ("script_name", 500)

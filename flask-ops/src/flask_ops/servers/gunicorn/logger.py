@@ -39,6 +39,7 @@ _KINDS: tuple[tuple[tuple[type[Exception], ...], str, int], ...] = (
     ((errors.InvalidProxyLine, errors.InvalidProxyHeader), "proxy_protocol", 400),
     ((errors.ForbiddenProxyRequest,), "proxy_protocol", 403),
     ((SSLError,), "tls", 403),
+    ((errors.ConfigurationProblem,), "script_name", 500),  # the path does not begin with SCRIPT_NAME
 )
 """Exceptions, reason and status, as in ``gunicorn.workers.base.Worker.handle_error``."""
 _OTHER = ("other", 400)
