@@ -6,6 +6,8 @@ the whole. A malformed chunked body would count as an exception of the applicati
 
 from __future__ import annotations
 
+import contextlib
+import select
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,9 @@ from flask_ops.core.context import ends_the_process
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+
+
+_PIECE_BYTES = 64 * 1024
 
 
 class InterruptedBodyError(ClientDisconnected, OSError):
@@ -32,6 +37,9 @@ class RequestBody:
 
     is_interrupted = False
     """True once a read has found that the rest of the body will never come."""
+
+    _has_ended = False
+    """True once a read has returned nothing."""
 
     def __init__(self, source: Any, length: int | None) -> None:
         self._source = source
@@ -74,6 +82,22 @@ class RequestBody:
         while line := self.readline():
             yield line
 
+    def look_for_end(self, client: Any) -> None:
+        """Find out whether ``client``, a socket, has left in the middle of a body that the view did not read.
+
+        Does not wait: it reads the rest only if the client has closed its side, so that nothing more comes.
+        """
+        if self._left == 0 or self._has_ended or self.is_interrupted or client is None:
+            return
+        if not hasattr(select, "POLLRDHUP"):  # not Linux
+            return
+        poll = select.poll()
+        poll.register(client, select.POLLRDHUP)
+        if poll.poll(0):
+            with contextlib.suppress(InterruptedBodyError, MalformedBodyError):
+                while self.read(_PIECE_BYTES):
+                    pass
+
     def _take(self, read: Callable[..., bytes], size: int | None) -> bytes:
         if self._left is not None:
             size = self._left if size is None else min(size, self._left)
@@ -94,4 +118,5 @@ class RequestBody:
                 self.is_interrupted = True
                 raise InterruptedBodyError
             self._left -= len(data)
+        self._has_ended = not data
         return data
