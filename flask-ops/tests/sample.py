@@ -73,18 +73,13 @@ def slow() -> str:
     """Take ``s`` seconds, but end as soon as the file ``until`` exists."""
     structlog.get_logger().info("slow view")
     seconds = float(request.args.get("s", "1"))
-    if "until" in request.args:
-        wait_for(request.args["until"], seconds)
-    else:
+    if "until" not in request.args:
         time.sleep(seconds)
-    return "slow"
-
-
-def wait_for(path: str | None, seconds: float = 20) -> None:
-    """Wait until the file exists, at most ``seconds``."""
-    end = time.monotonic() + seconds
-    while path and time.monotonic() < end and not Path(path).exists():
+        return "slow"
+    end, until = time.monotonic() + seconds, Path(request.args["until"])
+    while time.monotonic() < end and not until.exists():
         time.sleep(0.01)
+    return "slow"
 
 
 @sample.route("/items/<int:number>", methods=["GET", "PUT"])
@@ -267,5 +262,6 @@ def read_body(how: str) -> Response:
                 size = -1
         case _:
             size = 0
-            wait_for(request.args.get("until"))
+            if "until" in request.args:
+                slow()
     return jsonify(received=size)

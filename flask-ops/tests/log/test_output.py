@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flask_ops.log.output import PIPE_BYTES, Output, is_file, takes_more
+from flask_ops.log.output import PIPE_BYTES, Output, is_file, wait_for_room
 from tests.process import run_python, wait_until
 
 
@@ -116,11 +116,11 @@ def test_it_tells_whether_a_write_would_wait(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     with stdout_is(writer):
-        assert takes_more(0)
+        assert wait_for_room(0)
         os.write(1, line("x", PIPE_BYTES))
-        assert not takes_more(0.01)
+        assert not wait_for_room(0.01)
         os.read(reader, PIPE_BYTES)
-        wait_until(lambda: takes_more(0), "room")
+        wait_until(lambda: wait_for_room(0), "room")
 
 
 def test_it_tells_a_file_from_a_pipe(pipe: tuple[int, int], tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ stay locked in the child for ever. A thread inside the gate lets forks happen on
 lock. If a thread and a fork both wait for their turn, the fork goes first. Without its hooks, a child would write its
 parent's log lines and count in its parent's files. This is all code that runs at a fork:
 
-- In every child: the users of ``in_child``.
+- In every child: ``log.sink``, ``log.levels``, ``log.printed_lines`` and ``metrics.store``, by ``in_child``. In a child
+  of a process with a management listener: ``Listener._close``, by ``ForkGate.member``.
 - Before the fork and in the parent as well: ``ForkGate``, ``metrics.store_files`` and
-  ``servers.gunicorn.early_signals``.
+  ``servers.gunicorn.worker_signals``.
 - In a worker of Gunicorn: ``Master.after_fork``. In a trial of new code: ``ReloadTrial``. In a worker of uWSGI, which
-  forks in C and runs no fork hooks of Python: ``servers.uwsgi.in_each_worker``. Under other servers: ``Store.serve``,
-  at the first request.
+  forks in C and runs no fork hooks of Python: ``servers.uwsgi.in_each_worker``. Under other servers:
+  ``Store.settle_unannounced``, at the first request.
 - Threads do not survive a fork. ``Runtime.start`` starts them in each process that serves.
 """
 

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from flask_ops.core import forks
 from flask_ops.log.line_writer import LineWriter
-from flask_ops.log.output import PIPE_BYTES, Output, append, is_file, takes_more
+from flask_ops.log.output import PIPE_BYTES, Output, is_file, use_append_mode, wait_for_room
 
 FLUSH_SECONDS = 2.0
 """How long the end of a process waits for a stalled reader. Before ``start``, the first line waits as long."""
@@ -32,14 +32,14 @@ class _DirectWriter:
 
     def put(self, line: bytes) -> None:
         with self._lock:
-            if takes_more(self._patience):
+            if wait_for_room(self._patience):
                 self._patience = FLUSH_SECONDS
                 self._output.write([line])
             else:
                 self._patience = 0
                 self._output.drop(1)
 
-    def flush(self, seconds: float) -> bool:  # noqa: ARG002 - nothing waits here
+    def flush(self, seconds: float) -> bool:  # noqa: ARG002 - after a stall, stop() must not wait again
         return self._patience > 0
 
 
@@ -91,7 +91,7 @@ def write_line(line: bytes) -> None:
 def start(buffer_bytes: int) -> None:
     """Start the thread that writes. Up to ``buffer_bytes`` wait for a stalled reader."""
     if isinstance(_process.writer, _DirectWriter):
-        append()
+        use_append_mode()
         _process.writer = LineWriter(_process.output, buffer_bytes)
 
 
@@ -111,7 +111,7 @@ def flush(seconds: float = FLUSH_SECONDS) -> bool:
     return _process.writer.flush(seconds)
 
 
-def end_process(code: int = 0) -> NoReturn:
+def flush_and_exit(code: int = 0) -> NoReturn:
     """End this process with an exit code once its lines are written, without waiting for its threads."""
     flush()
     os._exit(code)

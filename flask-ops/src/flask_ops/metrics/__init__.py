@@ -1,1 +1,6 @@
-"""Metrics: the shared store, the scrape, and the metrics of requests and processes."""
+"""Metrics: the shared store, the scrape, and the metrics of requests and processes.
+
+The path of a count: ``requests.RequestMetrics`` counts in the files of its process, which ``store.STORE`` named. A
+scrape (``scrape.render``) asks ``sources.sources``: one of them is ``sums.collect``, which sums the files of all
+processes, others are ``processes`` and the accept queue. ``pulse`` publishes gauges twice a second.
+"""

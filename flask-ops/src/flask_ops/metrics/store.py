@@ -123,16 +123,17 @@ class Store:
         self.sign(WORKER)
 
     def settle(self, *, parent_serves: bool) -> None:
-        """Take a slot for this process, which uWSGI forked to serve. A second call changes nothing."""
+        """Take a slot for this process, which a server forked to serve, and sign it. A second call takes no other."""
         if self._named != os.getpid():
-            for name in () if parent_serves else self._held:
-                forget(name)  # the master created live gauges when it loaded the application
+            if not parent_serves:
+                for name in self._held:
+                    forget(name)  # the master created live gauges when it loaded the application
             slot = self._take_clean()
             self.keep_only(slot)
             self.identify(slot)
         self.sign(WORKER)
 
-    def serve(self) -> None:
+    def settle_unannounced(self) -> None:
         """Take a slot for this process if a server without our integration forked it. A second call changes nothing.
 
         uWSGI runs no fork hooks of Python. Without this call, two processes would write into one file and damage it.

@@ -104,7 +104,7 @@ class Runtime:
             return
         with self._starting:
             if self._pid != os.getpid():
-                STORE.serve()  # first: other threads count as soon as _pid is set
+                STORE.settle_unannounced()  # first: other threads count as soon as _pid is set
                 self._pid = os.getpid()
                 self._health.start()
                 self._pulse.start()
@@ -115,9 +115,9 @@ class Runtime:
             health.run_in_foreground()
         return self._health.readiness(exclude, health)
 
-    def abort(self) -> None:
+    def report_stuck(self) -> None:
         """Report the requests of this process before it is killed as unresponsive."""
-        self._saturation.abort()
+        self._saturation.report_stuck()
 
     def cut_off(self) -> None:
         """Report the requests that the end of this process interrupts."""

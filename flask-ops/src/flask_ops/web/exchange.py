@@ -209,7 +209,7 @@ class Exchange:
     def abort(self) -> None:
         """Report the request as aborted, from the thread that set ``is_reported``. The process is about to end."""
         self.status, self.outcome = 500, Outcome.ABORTED
-        context = Context()
+        context = Context()  # the serving thread is inside of self.context, which cannot be entered twice
         context.run(current_request.set, self.ids)
         context.run(self._tell)
 
@@ -241,9 +241,9 @@ class Exchange:
 
     def _replace(self, error: BaseException) -> bytes:
         """Replace the unsent response with a 500, or with a 400 if the client broke off its body. Return its body."""
-        status, headers, body = problems.response(400 if isinstance(error, _BODY_ERRORS) else 500, self.ids.request_id)
+        status, headers, body = problems.response(self.status, self.ids.request_id)
         # The client needs the others as with every response, for example those of CORS.
-        headers += [(name, value) for name, value in self._headers if not _is_of_the_body(name.lower())]
+        headers += [(name, value) for name, value in self._headers if not _is_replaced(name.lower())]
         # PEP 3333 requires servers to replace the headers of an earlier call. Gunicorn appends to them.
         response = getattr(self._server_start_response, "__self__", None)
         headers_so_far = getattr(response, "headers", None)
@@ -273,5 +273,5 @@ class Exchange:
         self._record(self, perf_counter() - self.arrived)
 
 
-def _is_of_the_body(name: str) -> bool:
+def _is_replaced(name: str) -> bool:
     return name.startswith("content-") or name in _OF_THE_BODY or name == "x-request-id"

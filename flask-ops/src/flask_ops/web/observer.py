@@ -1,4 +1,4 @@
-"""The outermost layer: each request becomes exactly one log line and one observation.
+"""The outermost layer: each request becomes exactly one observation, and one log line unless it is left out.
 
 It is outside Flask, because only there every end of a request is visible. Examples are unhandled exceptions, failures
 in mid-stream, disconnected clients, headers that the server refuses, and ``sys.exit()`` in a view. In each case

@@ -1,4 +1,4 @@
-"""The body of a request. A read returns it in full or raises.
+"""The body of a request. An incomplete body never looks complete.
 
 Without this module, an interrupted upload looks complete: Gunicorn returns what has arrived, and the view takes it for
 the whole. A malformed chunked body would count as an exception of the application, but the client is to blame.
@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.exceptions import BadRequest, ClientDisconnected
-
-from flask_ops.core.context import ends_the_process
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -39,7 +37,7 @@ class RequestBody:
     """True once a read has found that the rest of the body will never come."""
 
     _has_ended = False
-    """True once a read has returned nothing."""
+    """True if the last read returned nothing: the end of a chunked body."""
 
     def __init__(self, source: Any, length: int | None) -> None:
         self._source = source
@@ -92,11 +90,10 @@ class RequestBody:
         if not hasattr(select, "POLLRDHUP"):  # not Linux
             return
         poll = select.poll()
-        poll.register(client, select.POLLRDHUP)
-        if poll.poll(0):
-            with contextlib.suppress(InterruptedBodyError, MalformedBodyError):
-                while self.read(_PIECE_BYTES):
-                    pass
+        with contextlib.suppress(InterruptedBodyError, MalformedBodyError, ValueError):  # the last: a closed socket
+            poll.register(client, select.POLLRDHUP)
+            while poll.poll(0) and self.read(_PIECE_BYTES):
+                pass
 
     def _take(self, read: Callable[..., bytes], size: int | None) -> bytes:
         if self._left is not None:
@@ -105,10 +102,9 @@ class RequestBody:
             return b""
         try:
             data = read() if size is None else read(size)
-        except BaseException as error:
-            if ends_the_process(error) or not isinstance(error, Exception):
-                raise
-            # A server raises OSError at the end of the connection, and Gunicorn a ChunkMissingTerminator as well.
+        except Exception as error:
+            # A server raises OSError at the end of the connection. Gunicorn also raises ChunkMissingTerminator, whose
+            # ``term`` is what arrived in place of the chunk's CRLF.
             if isinstance(error, OSError) or getattr(error, "term", None) in (b"", b"\r"):
                 self.is_interrupted = True
                 raise InterruptedBodyError from error

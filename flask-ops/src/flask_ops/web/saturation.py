@@ -30,10 +30,10 @@ class Saturation:
     def publish(self) -> None:
         """Set the gauges."""
         self._in_flight.set(len(self._observer.running()))
-        self._stuck.set(self._find_stuck.publish(self._capacity))
+        self._stuck.set(self._find_stuck.check(self._capacity))
         self._threads.set(self._capacity)
 
-    def abort(self) -> None:
+    def report_stuck(self) -> None:
         """Report the requests in flight, because the process is being killed as unresponsive."""
         self._find_stuck.report(self._observer.running())
 

@@ -46,8 +46,8 @@ class StuckRequests:
         self.end_process: EndProcess | None = None
         self._timed_out = Counter(*TIMED_OUT, registry=registry)
 
-    def publish(self, threads: int) -> int:
-        """Report newly stuck requests. Return the number of all stuck requests."""
+    def check(self, threads: int) -> int:
+        """Report newly stuck requests, and return how many there are. End the process if they hold all ``threads``."""
         now = time.perf_counter()
         late = [exchange for exchange in self._observer.running() if now - exchange.arrived > self._limit]
         stuck = [exchange for exchange in late if not exchange.is_upgrade]  # a WebSocket may stay open for days

@@ -11,7 +11,6 @@ from typing import Any
 from gunicorn.arbiter import Arbiter
 
 from flask_ops.core.settings import Settings
-from flask_ops.servers.gunicorn.early_signals import STOP, EarlySignals
 from flask_ops.servers.gunicorn.graceful_stop import GracefulStop
 from flask_ops.servers.gunicorn.master import Master
 from flask_ops.servers.gunicorn.reload_trial import ReloadTrial, refuse
@@ -19,6 +18,7 @@ from flask_ops.servers.gunicorn.succession import Succession
 from flask_ops.servers.gunicorn.systemd import Systemd
 from flask_ops.servers.gunicorn.worker import ServiceWorker
 from flask_ops.servers.gunicorn.worker_exits import WorkerExits
+from flask_ops.servers.gunicorn.worker_signals import STOP, EarlySignals
 
 
 class OpsArbiter(Arbiter):

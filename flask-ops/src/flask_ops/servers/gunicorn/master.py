@@ -26,10 +26,10 @@ from flask_ops.management.routes import INHERITED, Management
 from flask_ops.metrics import scrape, sources, store
 from flask_ops.metrics.store import STORE
 from flask_ops.servers.gunicorn import logger
-from flask_ops.servers.gunicorn.early_signals import EarlySignals
 from flask_ops.servers.gunicorn.hung_worker_stacks import Stacks
 from flask_ops.servers.gunicorn.succession import Succession
 from flask_ops.servers.gunicorn.worker_exits import WorkerExits, last_heartbeat
+from flask_ops.servers.gunicorn.worker_signals import EarlySignals
 from flask_ops.web import stuck_requests
 
 HEARTBEAT_SECONDS = 10.0

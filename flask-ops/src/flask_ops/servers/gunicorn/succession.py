@@ -1,4 +1,4 @@
-"""The replacement of workers after a reload. No worker ends before its successor serves.
+"""The replacement of workers, for example after a reload. No worker ends before its successor serves.
 
 Without this module, Gunicorn ends the current workers as soon as it has forked new ones. No worker answers while the
 new ones load the code, or ever again if they fail. Gunicorn's main loop waits for the old workers, and counts them

@@ -23,7 +23,7 @@ from gunicorn.errors import AppImportError
 from flask_ops.core.context import process_is_leaving
 from flask_ops.core.draining import DRAIN
 from flask_ops.log import sink
-from flask_ops.servers.gunicorn import early_signals
+from flask_ops.servers.gunicorn import worker_signals
 from flask_ops.servers.gunicorn.direct_worker import DirectWorker
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ OWN_TERM_SECONDS = 1.0
 """Time for the master to begin the drain after a SIGTERM to the process group."""
 LAST_LINGER_SECONDS = 0.5
 """Time for all lingering clients together when the worker has nothing else to do."""
-LINGERING = 256
+MAX_LINGERING = 256
 """Maximum number of lingering clients. Beyond it, the worker closes the oldest connection."""
 _RECEIVE_BYTES = 64 * 1024
 
@@ -61,7 +61,7 @@ class ServiceWorker(DirectWorker):
     slot: str
     """Its place in the metrics store."""
     forked: float
-    """The time of its fork, as its heartbeats give it."""
+    """The heartbeat at its fork. A later one shows that it has booted."""
     stacks: Stacks
     _told_by_others = math.inf
     """The time of a SIGTERM that the master did not send."""
@@ -99,7 +99,7 @@ class ServiceWorker(DirectWorker):
     def load_wsgi(self) -> None:
         """Load the application, observe its requests, and start the publishing threads."""
         assert self.master is not None  # noqa: S101 - as above
-        signal.siginterrupt(early_signals.STOP, True)  # otherwise a wait for a lock continues after the signal
+        signal.siginterrupt(worker_signals.STOP, True)  # otherwise a wait for a lock continues after the signal
         try:
             super().load_wsgi()
         except SystemExit:
@@ -125,15 +125,15 @@ class ServiceWorker(DirectWorker):
             return application(environ, start_response)
 
         self.wsgi: Any = serve
-        signal.siginterrupt(early_signals.STOP, False)  # as in Gunicorn
+        signal.siginterrupt(worker_signals.STOP, False)  # as in Gunicorn
         self._is_loading = False
 
     def init_signals(self) -> None:
         """Listen to the master's own signal, and hear SIGTERM apart from it."""
         super().init_signals()
-        if early_signals.STOP != signal.SIGTERM:
-            signal.signal(early_signals.STOP, self.handle_exit)
-            signal.siginterrupt(early_signals.STOP, False)
+        if worker_signals.STOP != signal.SIGTERM:
+            signal.signal(worker_signals.STOP, self.handle_exit)
+            signal.siginterrupt(worker_signals.STOP, False)
             signal.signal(signal.SIGTERM, self._hear_others)
 
     def _hear_others(self, _sig: int, _frame: FrameType | None) -> None:
@@ -148,11 +148,16 @@ class ServiceWorker(DirectWorker):
                 self.handle_exit(signal.SIGTERM, None)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Finish the requests in flight, then end. End at once if the application is loading and no client waits."""
-        if self._is_loading and not early_signals.clients_wait(self.sockets):
+        """Finish the requests in flight, then end. End at once if the application is loading and no client waits.
+
+        Gunicorn's own handler ends the worker only after the application is loaded, however long that takes. If clients
+        wait, it is loaded, because perhaps no other worker can answer them.
+        """
+        if self._is_loading and not worker_signals.clients_wait(self.sockets):
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGTERM)
-        super().handle_exit(sig, frame)
+            os.kill(os.getpid(), signal.SIGTERM)  # ends this process: it has nothing to finish
+        else:
+            super().handle_exit(sig, frame)
 
     def run(self) -> None:
         """Serve until the worker stops."""
@@ -173,11 +178,11 @@ class ServiceWorker(DirectWorker):
         if self._runtime is not None:  # None while the application is loading
             self.stacks.write_no_more()
             if not time_is_up:
-                self._runtime.abort()
+                self._runtime.report_stuck()
             self._runtime.cut_off()
             self.cfg.worker_abort(self)
             # Not by SystemExit: the interpreter would wait for the threads that serve.
-            sink.end_process(0 if time_is_up else 1)
+            sink.flush_and_exit(0 if time_is_up else 1)
         super().handle_abort(sig, frame)
 
     def set_accept_enabled(self, enabled: bool | None) -> None:
@@ -189,7 +194,7 @@ class ServiceWorker(DirectWorker):
         if self.alive or not DRAIN.is_final:
             super().set_accept_enabled(enabled)
             return
-        if enabled:  # SIGTERM came just before this call
+        if enabled:  # the stop came just before this call
             return
         for listener in self.sockets:
             self._accept_waiting(listener)
@@ -200,8 +205,8 @@ class ServiceWorker(DirectWorker):
     def finish_request(self, conn: Any, fs: Any) -> None:
         """Take a connection back from its serving thread.
 
-        Before Gunicorn closes a connection, its main loop waits here, up to two seconds, for the client to close. With
-        12 clients that did not close, Gunicorn killed the worker.
+        Gunicorn's own version waits in the main loop, up to two seconds, for the client to close. With 12 clients that
+        did not close, the master killed the worker. Here the poller waits.
         """
         if fs.cancelled() or fs.exception() is not None or fs.result() is not False:
             super().finish_request(conn, fs)
@@ -225,7 +230,7 @@ class ServiceWorker(DirectWorker):
             self.wait_for_and_dispatch_events(0.05)
         now = time.monotonic()
         for client, until in list(self._lingering.items()):
-            if until > now and len(self._lingering) <= LINGERING and not force:
+            if until > now and len(self._lingering) <= MAX_LINGERING and not force:
                 return
             self._close(client)
 

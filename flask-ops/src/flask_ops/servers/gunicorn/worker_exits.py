@@ -19,7 +19,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 from prometheus_client import Counter
 
-from flask_ops.servers.gunicorn.early_signals import STOP
+from flask_ops.servers.gunicorn.worker_signals import STOP
 
 REASONS = ("recycled", "reload", "scaled", "shutdown", "stuck", "timeout", "boot", "crash", "signal")
 """Reasons for a worker exit, in this order: ``max_requests``; SIGHUP; SIGTTOU; the server stops; requests hold every

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flask_ops.servers.gunicorn.early_signals import STOP
+from flask_ops.servers.gunicorn.worker_signals import STOP
 from tests.copies import copy_service
 from tests.gunicorn.changing import ENV, HANGS
 from tests.process import BIN, DEADLINE, PROJECT, started, wait_until
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.system
 
 PROGRAM = """
 import os, signal, sys
-from flask_ops.servers.gunicorn.early_signals import STOP, EarlySignals
+from flask_ops.servers.gunicorn.worker_signals import STOP, EarlySignals
 
 noted = []
 signal.signal(STOP, lambda *_: noted.append(1))

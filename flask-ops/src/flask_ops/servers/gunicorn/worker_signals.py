@@ -5,11 +5,8 @@ SIGTERM too, such a worker would stop before the drain, and clients would be ref
 which nobody else sends.
 
 A Gunicorn worker starts with the signal handlers of its master, which only record signals. Without this module, the
-worker would lose a stop then, and the stop would take all of ``SERVICE_GRACEFUL_SECONDS``. Here signals wait during
-the fork, then they end the worker, which serves nothing yet.
-
-Gunicorn's own handler ends the worker only after the application is loaded, however long that takes. Here the worker
-loads it only if clients wait, because perhaps no other worker can answer them.
+worker would lose the signal then, and the shutdown would wait for it for all of ``SERVICE_GRACEFUL_SECONDS``. Here
+signals wait during the fork, then they end the worker, which serves nothing yet.
 """
 
 from __future__ import annotations
@@ -28,28 +25,28 @@ class EarlySignals:
     """Blocks signals while this process forks a worker. Create one per process: it registers fork hooks."""
 
     def __init__(self) -> None:
-        self._is_worker = False
+        self._forks_worker = False
         os.register_at_fork(before=self._hold, after_in_parent=self._release, after_in_child=self._release_in_worker)
 
     def expect_worker(self) -> None:
         """Note that the next fork creates a worker."""
-        self._is_worker = True
+        self._forks_worker = True
 
     def _hold(self) -> None:
-        if self._is_worker:
+        if self._forks_worker:
             signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
     def _release(self) -> None:
-        if self._is_worker:
-            self._is_worker = False
+        if self._forks_worker:
+            self._forks_worker = False
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
     def _release_in_worker(self) -> None:
-        if self._is_worker:
+        if self._forks_worker:
             for number in _SIGNALS:
-                signal.signal(number, signal.SIG_DFL)
-            if STOP != signal.SIGTERM:
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                # The master gets a SIGTERM to the process group too, and sends STOP.
+                ignored = number == signal.SIGTERM != STOP
+                signal.signal(number, signal.SIG_IGN if ignored else signal.SIG_DFL)
         self._release()
 
 
