@@ -262,6 +262,4 @@ def read_body(how: str) -> Response:
                 size = -1
         case _:
             size = 0
-            if "until" in request.args:
-                slow()
     return jsonify(received=size)

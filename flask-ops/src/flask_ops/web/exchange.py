@@ -194,8 +194,6 @@ class Exchange:
             self._fail(raised)
             raise ReportedError("the response could not be closed") from raised
         finally:
-            if self._body is not None:
-                self._body.look_for_end(self.environ.get("gunicorn.socket") or self.environ.get("werkzeug.socket"))
             if not self._ended and self.outcome is Outcome.COMPLETE:
                 self._interrupted(error)
             self._report()

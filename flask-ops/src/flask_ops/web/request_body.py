@@ -6,8 +6,6 @@ the whole. A malformed chunked body would count as an exception of the applicati
 
 from __future__ import annotations
 
-import contextlib
-import select
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +13,6 @@ from werkzeug.exceptions import BadRequest, ClientDisconnected
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
-
-
-_PIECE_BYTES = 64 * 1024
 
 
 class InterruptedBodyError(ClientDisconnected, OSError):
@@ -35,9 +30,6 @@ class RequestBody:
 
     is_interrupted = False
     """True once a read has found that the rest of the body will never come."""
-
-    _has_ended = False
-    """True if the last read returned nothing: the end of a chunked body."""
 
     def __init__(self, source: Any, length: int | None) -> None:
         self._source = source
@@ -80,21 +72,6 @@ class RequestBody:
         while line := self.readline():
             yield line
 
-    def look_for_end(self, client: Any) -> None:
-        """Find out whether ``client``, a socket, has left in the middle of a body that the view did not read.
-
-        Does not wait: it reads the rest only if the client has closed its side, so that nothing more comes.
-        """
-        if self._left == 0 or self._has_ended or self.is_interrupted or client is None:
-            return
-        if not hasattr(select, "POLLRDHUP"):  # not Linux
-            return
-        poll = select.poll()
-        with contextlib.suppress(InterruptedBodyError, MalformedBodyError, ValueError):  # the last: a closed socket
-            poll.register(client, select.POLLRDHUP)
-            while poll.poll(0) and self.read(_PIECE_BYTES):
-                pass
-
     def _take(self, read: Callable[..., bytes], size: int | None) -> bytes:
         if self._left is not None:
             size = self._left if size is None else min(size, self._left)
@@ -114,5 +91,4 @@ class RequestBody:
                 self.is_interrupted = True
                 raise InterruptedBodyError
             self._left -= len(data)
-        self._has_ended = not data
         return data
