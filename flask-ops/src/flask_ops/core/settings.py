@@ -340,7 +340,7 @@ def _show(default: Any) -> str:
 
 
 def _declared(settings: type[Settings]) -> Iterator[tuple[str, Variable]]:
-    """Yield each field with its variable, whose default may be that of a derived class."""
+    """Yield each field with its variable. A derived class may have changed the default."""
     for item in fields(settings):
         variable: Variable = item.metadata["variable"]
         yield item.name, replace(variable, default=settings._defaults.get(item.name, variable.default))

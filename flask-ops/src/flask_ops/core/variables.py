@@ -42,13 +42,13 @@ class Variable:
             yield self.fallback
 
     def default_after(self, known: Mapping[str, Any]) -> Any:
-        """Return the default, None for a required setting. ``known`` has the settings declared above it."""
+        """Return the default, None for a required setting. The settings declared above it are ``known``."""
         if isinstance(self.default, Derived):
             return self.default.compute(known)
         return None if self.default is UNSET else self.default
 
     def read(self, environ: Mapping[str, str], known: Mapping[str, Any]) -> Any:
-        """Return the value. Raises ValueError with one sentence about the variable, its text and what was expected."""
+        """Return the value. Raises ValueError with one sentence: the variable, its text, the expected form."""
         for name, parse in self.sources:
             value = environ.get(name, "").strip()
             if value:

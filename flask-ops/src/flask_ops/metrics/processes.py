@@ -125,7 +125,7 @@ class ProcessMetrics:
     def _growing(self, main: int, seconds: float) -> float:
         """Return the largest value so far: if a counter decreases, Prometheus takes it for a restart.
 
-        A grandchild counts only after its parent has reaped it. If its parent ends first, nobody here reaps it, and its
+        A grandchild counts only after its parent has reaped it. If its parent ends first, process 1 reaps it, and its
         time would disappear from the sum.
         """
         seconds = max(seconds, self._cpu_seconds.get(main, 0.0))

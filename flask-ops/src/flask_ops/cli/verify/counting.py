@@ -1,4 +1,4 @@
-"""The test that the metrics count exactly the requests made here. Without it, nobody notices a missing process."""
+"""The test that the metrics count exactly the requests made here. Without it, a missing process stays hidden."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The signals of a worker: the master's own one for a stop, and those that come before the worker serves.
 
 A supervisor may send SIGTERM to the whole process group, as Heroku does. If the master told its workers to stop by
-SIGTERM too, such a worker would stop before the drain, and clients would be refused. So the master sends ``STOP``,
-which nobody else sends.
+SIGTERM too, such a worker would stop before the drain, and clients would be refused. So the master sends ``STOP``, its
+own signal.
 
 A Gunicorn worker starts with the signal handlers of its master, which only record signals. Without this module, the
 worker would lose the signal then, and the shutdown would wait for it for all of ``SERVICE_GRACEFUL_SECONDS``. Here
