@@ -27,13 +27,13 @@ def metric(server: Server, name: str, **labels: str) -> float:
 
 
 @contextmanager
-def asking(server: Server, path: str) -> Iterator[list[int]]:
+def asking(server: Server, path: str, **headers: str) -> Iterator[list[int]]:
     """Send a request in the background. The list gets the status of the answer, or 0 without an answer."""
     statuses: list[int] = []
 
     def ask() -> None:
         try:
-            statuses.append(server.get(path).status)
+            statuses.append(server.get(path, headers).status)
         except OSError:
             statuses.append(0)
 
@@ -75,6 +75,17 @@ def test_it_is_reported_once_with_its_stack_and_goes_on(name: str, tmp_path: Pat
         assert 1 == metric(server, "service_requests_timed_out_total")
         wait_until(lambda: metric(server, "service_requests_stuck") == 0, "the gauge")
         assert "timed_out" not in server.line("request", route="/healthz", status=200)
+
+
+def test_a_client_that_asks_for_another_protocol_gets_no_exemption(tmp_path: Path) -> None:
+    """curl --http2 sends these headers with every request. Only a WebSocket may last."""
+    release = tmp_path / "release"
+    with (
+        serve("gunicorn", tmp_path, SOON) as server,
+        asking(server, f"/slow?s=60&until={release}", Upgrade="h2c", Connection="Upgrade"),
+    ):
+        server.line("request is stuck")
+        release.touch()
 
 
 def test_a_worker_whose_threads_are_all_stuck_is_replaced(tmp_path: Path) -> None:

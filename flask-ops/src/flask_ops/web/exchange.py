@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import Context, copy_context
 from enum import StrEnum
 from threading import get_ident
@@ -15,7 +15,7 @@ import structlog
 from flask_ops.core.context import RequestContext, current_request, ends_the_process
 from flask_ops.log import ReportedError, printed_lines
 from flask_ops.metrics.requests import UNMATCHED
-from flask_ops.web import problems
+from flask_ops.web import problems, websocket
 from flask_ops.web.flask_events import EXCHANGE
 from flask_ops.web.request_body import InterruptedBodyError, MalformedBodyError, RequestBody
 from flask_ops.web.sent_file import SentFile
@@ -57,6 +57,7 @@ class Exchange:
 
     # On the class, because each assignment in __init__ costs time in each request.
     route = UNMATCHED
+    is_websocket_route = False
     status = 500
     status_sent = 0
     size = 0
@@ -76,7 +77,7 @@ class Exchange:
     """Its line is written, or about to be. The thread that writes it sets this while it holds ``ending``."""
 
     _server_start_response: StartResponse
-    _headers: list[tuple[str, str]] = []  # noqa: RUF012 - replaced, never changed
+    _headers: Sequence[tuple[str, str]] = ()
 
     def __init__(
         self,
@@ -102,7 +103,7 @@ class Exchange:
         try:
             response = app(self.environ, self._start_response)
         except BaseException as error:  # every exception is reported; most are raised again
-            if self._has_taken_over(error):
+            if self.is_websocket and websocket.has_ended(error, self.environ):
                 self.status = self.status_sent = SWITCHING_PROTOCOLS
                 self._report()
                 raise
@@ -120,27 +121,16 @@ class Exchange:
         return self
 
     @property
-    def is_upgrade(self) -> bool:
-        """True if the client asked to switch protocols, for example to WebSocket (RFC 9110, section 7.8)."""
-        return "HTTP_UPGRADE" in self.environ and "upgrade" in self.environ.get("HTTP_CONNECTION", "").lower()
+    def is_websocket(self) -> bool:
+        """True if the client asks for a WebSocket, and gets one if its route is known to Flask.
 
-    def _has_taken_over(self, error: BaseException) -> bool:
-        """Tell whether a view took the connection over, served another protocol on it, and has ended it.
-
-        Then the server must send nothing. WebSocket libraries raise StopIteration under Gunicorn and ConnectionError
-        under the development server, which both servers take as this sign.
+        A client can send the header to any route. It must not exempt the request from the search for stuck ones.
         """
-        sign = StopIteration if "gunicorn.socket" in self.environ else ConnectionError
-        return isinstance(error, sign) and self.is_upgrade
-
-    def _is_after_close(self, headers: list[tuple[str, str]]) -> bool:
-        """Tell whether this is the empty 200 that flask-sock starts under the development server after a WebSocket."""
-        is_empty = self.status == 200 and ("Content-Length", "0") in headers
-        return is_empty and self.is_upgrade and "werkzeug.socket" in self.environ
+        return (self.is_websocket_route or self.route is UNMATCHED) and websocket.is_asked_for(self.environ)
 
     def _start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
         self.status = self.status_sent = int(status[:3])
-        if "HTTP_UPGRADE" in self.environ and self._is_after_close(headers):
+        if self.is_websocket_route and websocket.is_after_close(self.status, headers, self.environ):
             raise ConnectionError  # the development server then sends nothing
         for name, value in headers:
             if not value.isascii():
@@ -211,10 +201,11 @@ class Exchange:
         context.run(current_request.set, self.ids)
         context.run(self._tell)
 
-    def note_route(self, rule: str) -> None:
+    def note_route(self, rule: str, *, is_websocket: bool) -> None:
         """Note the URL rule that Flask found. The first one counts, if a view calls another application."""
         if self.route is UNMATCHED:
             self.route = self.ids.route = rule
+            self.is_websocket_route = is_websocket
 
     def _fail(self, error: BaseException) -> None:
         self.status = 500

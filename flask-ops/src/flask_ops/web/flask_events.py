@@ -18,7 +18,7 @@ def _note_route(_app: Flask, **_: object) -> None:
     found: Request = request._get_current_object()  # type: ignore[attr-defined] # Flask types the proxy as the request
     exchange = found.environ.get(EXCHANGE)
     if exchange is not None and found.url_rule is not None:
-        exchange.note_route(found.url_rule.rule)
+        exchange.note_route(found.url_rule.rule, is_websocket=found.url_rule.websocket)
 
 
 def _note_exception(_app: Flask, **_: object) -> None:

@@ -50,7 +50,7 @@ class StuckRequests:
         """Report newly stuck requests, and return how many there are. End the process if they hold all ``threads``."""
         now = time.perf_counter()
         late = [exchange for exchange in self._observer.running() if now - exchange.arrived > self._limit]
-        stuck = [exchange for exchange in late if not exchange.is_upgrade]  # a WebSocket may stay open for days
+        stuck = [exchange for exchange in late if not exchange.is_websocket]  # a WebSocket may stay open for days
         self.report(exchange for exchange in stuck if not exchange.timed_out)
         if self.end_process is not None and len(stuck) >= threads:
             self.end_process(partial(self._report_lost, stuck))

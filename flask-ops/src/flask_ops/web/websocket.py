@@ -1,0 +1,32 @@
+"""WebSockets: the connection of a request that a view takes over from the server, and later ends.
+
+Without this module, each closed WebSocket would be an exception of the application, and the server would send a
+response after the close frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+_SIGNS = {"gunicorn.socket": StopIteration, "werkzeug.socket": ConnectionError}
+"""What a library raises so that the server sends nothing, by the key of the server's socket in the environment."""
+
+
+def is_asked_for(environ: WSGIEnvironment) -> bool:
+    """Tell whether the client asks for a WebSocket (RFC 6455, section 4.2.1)."""
+    upgrade: str = environ.get("HTTP_UPGRADE", "")
+    return upgrade.lower() == "websocket"
+
+
+def has_ended(error: BaseException, environ: WSGIEnvironment) -> bool:
+    """Tell whether ``error`` is the sign of a library that it has served and closed the connection."""
+    return any(key in environ and isinstance(error, sign) for key, sign in _SIGNS.items())
+
+
+def is_after_close(status: int, headers: Sequence[tuple[str, str]], environ: WSGIEnvironment) -> bool:
+    """Tell whether this is the empty 200 that flask-sock starts under the development server after a WebSocket."""
+    return status == 200 and ("Content-Length", "0") in headers and "werkzeug.socket" in environ
