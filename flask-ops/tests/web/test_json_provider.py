@@ -117,6 +117,20 @@ def test_json_that_is_nested_too_deeply_is_the_clients_fault() -> None:
     assert status == answer.status_code
 
 
+def test_a_default_of_the_application_is_asked_once() -> None:
+    app = with_orjson()
+    asked: list[object] = []
+
+    def refuse(value: object) -> str:
+        asked.append(value)
+        raise TypeError("not JSON serializable")
+
+    app.json.default = refuse  # type: ignore[attr-defined] # of the default provider
+    with app.app_context(), pytest.raises(TypeError, match="not JSON serializable"):
+        jsonify(object())
+    assert len(asked) == 1
+
+
 def test_what_nobody_can_render_is_an_error() -> None:
     with with_orjson().app_context(), pytest.raises(TypeError, match="not JSON serializable"):
         jsonify(object())

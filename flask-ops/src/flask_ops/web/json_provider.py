@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -22,15 +23,9 @@ class JSONProvider(DefaultJSONProvider):
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """Return a response with the arguments as JSON, as ``jsonify()`` does."""
-        body: bytes | str
         if self.compact is False:
             return super().response(*args, **kwargs)
-        content = self._prepare_response_obj(args, kwargs)
-        try:
-            is_flasks = self.default is DefaultJSONProvider.default
-            body = self._by_orjson(content) if is_flasks else self._by_flask(content)
-        except TypeError:
-            body = self._by_flask(content)
+        body = self._render(self._prepare_response_obj(args, kwargs))
         return self._app.response_class(body, mimetype=self.mimetype)  # type: ignore[arg-type] # typed as the base class
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
@@ -40,9 +35,9 @@ class JSONProvider(DefaultJSONProvider):
         except RecursionError:
             raise ValueError("The JSON is nested too deeply.") from None
 
-    def _by_orjson(self, content: Any) -> bytes:
-        options = _OPTIONS | orjson.OPT_SORT_KEYS if self.sort_keys else _OPTIONS
-        return orjson.dumps(content, self.default, options)
-
-    def _by_flask(self, content: Any) -> str:
+    def _render(self, content: Any) -> bytes | str:
+        if self.default is DefaultJSONProvider.default:
+            options = _OPTIONS | orjson.OPT_SORT_KEYS if self.sort_keys else _OPTIONS
+            with contextlib.suppress(TypeError):
+                return orjson.dumps(content, self.default, options)
         return self.dumps(content, separators=(",", ":")) + "\n"
