@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -75,6 +77,15 @@ def test_a_damaged_file_changes_nothing(tmp_path: Path) -> None:
         (tmp_path / "log-levels.json").write_text(content)
 
         assert {} == levels.overrides()
+
+
+def test_without_a_descriptor_the_overrides_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    levels.override(NAME, LogLevel.DEBUG)
+    with monkeypatch.context() as shortage:
+        shortage.setattr(Path, "read_text", Mock(side_effect=OSError(errno.EMFILE, "no descriptor left")))
+        levels.refresh()
+
+    assert logging.DEBUG == logging.getLogger(NAME).level
 
 
 def put(body: bytes) -> tuple[int, str]:

@@ -102,7 +102,10 @@ def overrides() -> Mapping[str, Override]:
 
 def _current() -> dict[str, Override]:
     """Return the overrides of all processes, without expired ones."""
-    known = _read(multiprocess.directory() / _FILE) if multiprocess.is_shared() else _state.overrides
+    known: Mapping[str, Override] = _state.overrides
+    if multiprocess.is_shared():
+        with contextlib.suppress(OSError):  # no descriptor left, for example: keep those of before
+            known = _read(multiprocess.directory() / _FILE)
     now = time.time()
     return {name: each for name, each in known.items() if each.until is None or each.until > now}
 
@@ -135,5 +138,5 @@ def _read(path: Path) -> dict[str, Override]:
     try:
         found = json.loads(path.read_text())
         return {name: Override(LogLevel(each["level"]), each["until"]) for name, each in found.items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # none yet, or damaged from outside
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):  # none yet, or damaged from outside
         return {}
