@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from flask_ops.cli.verify import client
 from flask_ops.cli.verify.client import Client, without_secrets
 from tests.command import main
 from tests.ports import free_port
@@ -63,12 +64,14 @@ def only_error(found: Verified) -> str:
     return str(finding["text"])
 
 
-def test_a_server_that_gives_no_answer_is_one_clear_sentence() -> None:
+def test_a_server_that_gives_no_answer_is_one_clear_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "MAX_BYTES", 2**20)
     for talk, words in (
         (lambda _, over: over.wait(), "no complete answer within 0.3 s"),
         (say(b""), "the connection was closed without an answer"),
         (say(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc"), "the answer is incomplete"),
         (say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc"), "the answer is incomplete"),
+        (say(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (2**20 + 1)), "the answer has more than 1 MiB"),
         (say(b"SSH-2.0-OpenSSH_9.2\r\n"), "the answer is not HTTP (BadStatusLine)"),
     ):
         with raw(talk) as url:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+MAX_BYTES = 64 * 2**20
+"""Limit for a body. A scrape of 300,000 series is as long."""
 _EXPECTED = "http://host[:port][/path] or https://host[:port][/path]"
 
 
@@ -107,7 +109,12 @@ class Client:
         except ConnectionResetError:
             raise ClosedError("the connection was closed without an answer") from None
         with response:
-            return Answer(response.status, response.headers, response.read())
+            body = response.read(MAX_BYTES + 1)
+            if len(body) > MAX_BYTES:
+                raise NoAnswerError(f"the answer has more than {MAX_BYTES // 2**20} MiB")
+            if response.length:  # read(size) does not raise if bytes are missing
+                raise http.client.IncompleteRead(body)
+            return Answer(response.status, response.headers, body)
 
 
 def without_secrets(url: str) -> str:
