@@ -280,24 +280,23 @@ class Settings:
         Raises SettingsError, which names every invalid or missing variable.
         """
         known: dict[str, Any] = {"mode": default_mode}
-        problems = []
+        problems: dict[str, str] = {}
         for attribute, variable in _declared(cls):
             try:
                 known[attribute] = variable.read(environ, known)
             except ValueError as problem:
-                problems.append(str(problem))
+                problems[attribute] = str(problem)
                 known[attribute] = variable.default_after(known)
-        mode_is_sure = not any("ENV is" in problem for problem in problems)
-        if known["mode"] is Mode.DEVELOPMENT and mode_is_sure and not known["bind"].is_loopback:
+        if known["mode"] is Mode.DEVELOPMENT and "mode" not in problems and not known["bind"].is_loopback:
             if environ.get("SERVICE_BIND", "").strip():
-                problems.append(
+                problems["bind"] = (
                     f"SERVICE_BIND is {str(known['bind'])!r}, expected a loopback address in development, "
                     "because every client can run code in the debugger"
                 )
             else:
                 known["bind"] = Address("127.0.0.1", known["bind"].port)
         if problems:
-            raise SettingsError(problems, cls(**known))
+            raise SettingsError([*problems.values()], cls(**known))
         return cls(**known)
 
 
