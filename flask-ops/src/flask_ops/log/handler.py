@@ -87,12 +87,13 @@ class PrepareEvent:
 class Record(logging.LogRecord):
     """A record that accepts any arguments. The standard library's raises if an argument's methods raise."""
 
-    def __init__(self, *args: Any, **named: Any) -> None:
+    def __init__(
+        self, name: str, level: int, pathname: str, lineno: int, msg: object, args: Any, *more: Any, **named: Any
+    ) -> None:
         try:
-            super().__init__(*args, **named)
+            super().__init__(name, level, pathname, lineno, msg, args, *more, **named)
         except Exception as error:  # noqa: BLE001 - a foreign class's exception must not reach the log call
-            name, level, path, line, message, _, *more = args
-            super().__init__(name, level, path, line, _not_formatted(message, error), None, *more, **named)
+            super().__init__(name, level, pathname, lineno, _not_formatted(msg, error), None, *more, **named)
 
 
 def _level_name(number: int) -> str:

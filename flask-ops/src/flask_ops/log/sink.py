@@ -19,8 +19,6 @@ from flask_ops.log.output import PIPE_BYTES, Output, is_file, use_append_mode, w
 
 FLUSH_SECONDS = 2.0
 """How long the end of a process waits for a stalled reader. Before ``start``, the first line waits as long."""
-FILE_LINE_BYTES = 65536
-"""The longest line in a file, unless a setting changes it."""
 
 
 class _DirectWriter:
@@ -128,11 +126,9 @@ def describe_drops(describe: Callable[[int], bytes]) -> Callable[[int], bytes]:
     return before
 
 
-def line_limit(wanted: int | None) -> int:
+def line_limit(wanted: int) -> int:
     """Return the maximum length of a line in bytes. In a pipe, longer writes could mix with those of others."""
-    if is_file():
-        return wanted or FILE_LINE_BYTES
-    return min(wanted or PIPE_BYTES, PIPE_BYTES)
+    return wanted if is_file() else min(wanted, PIPE_BYTES)
 
 
 atexit.register(_process.stop)
