@@ -47,7 +47,7 @@ def report(findings: Sequence[Finding], facts: Mapping[str, Any], *, as_json: bo
 
     Return the exit code, 1 after an error.
     """
-    failed = any(finding.severity is Severity.ERROR for finding in findings)
+    failed = any(finding.severity == Severity.ERROR for finding in findings)
     if as_json:
         body = {**facts, "passed": not failed, "findings": [asdict(finding) for finding in findings]}
         sys.stdout.write(json.dumps(body) + "\n")
@@ -68,7 +68,7 @@ def as_table(findings: Sequence[Finding], width: int) -> str:
         lines += _wrap(head, finding.text, indent, width)
         if finding.cure:
             lines += _wrap(indent + "-> ", finding.cure, indent + "   ", width)
-    numbers = {severity: sum(row.severity is severity for row in rows) for severity in Severity}
+    numbers = {severity: sum(row.severity == severity for row in rows) for severity in Severity}
     total = ", ".join(f"{number} {severity}" for severity, number in numbers.items() if number)
     return "\n".join([*lines, "", total, ""])
 

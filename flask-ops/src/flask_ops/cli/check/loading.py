@@ -86,11 +86,7 @@ def _findings(config: Any) -> Iterator[Finding]:
 
     for problem in _problems(config):
         yield error("gunicorn", f"It could not serve: {problem}.", "Correct gunicorn.conf.py or GUNICORN_CMD_ARGS.")
-    try:
-        refusal = worker_classes.fault(config)
-    except Exception:  # noqa: BLE001 - a class that cannot be loaded is already among the problems
-        refusal = None
-    if refusal:
+    if _class_problem(config, "worker_class") is None and (refusal := worker_classes.fault(config)):
         text = f"The service does not start with this worker_class: {refusal}."
         yield error("worker class", text, worker_classes.CURE)
     if config.reload:
@@ -123,18 +119,24 @@ def _problems(config: Any) -> Iterator[str]:
     if config.preload_app:
         yield "preload_app is True, which the service refuses"
     for name in ("worker_class", "logger_class"):
-        try:
-            # For a module without such a class, Gunicorn's configuration returns the name itself.
-            if not callable(getattr(config, name)):
-                raise TypeError("there is no such class in the module")
-        except Exception as fault:  # noqa: BLE001 - the named module may raise anything, and this reports it
-            cause = fault.__context__ or fault  # Gunicorn's text contains the whole traceback of a failed import
-            yield f"{name} is {config.settings[name].get()}: {type(cause).__name__}: {cause}"
+        problem = _class_problem(config, name)
+        if problem is not None:
+            yield f"{name} is {config.settings[name].get()}: {problem}"
     try:
         if config.is_ssl:
             sock.ssl_context(config)
     except (OSError, TypeError) as fault:  # TypeError without a certfile
         yield f"certfile is {config.certfile}, keyfile is {config.keyfile}: {type(fault).__name__}: {fault}"
+
+
+def _class_problem(config: Any, name: str) -> str | None:
+    """Return why Gunicorn cannot load the class of this setting."""
+    try:
+        # For a module without such a class, Gunicorn's configuration returns the name itself.
+        return None if callable(getattr(config, name)) else "TypeError: there is no such class in the module"
+    except Exception as fault:  # noqa: BLE001 - the named class may raise anything, and this reports it
+        cause = fault.__context__ or fault  # Gunicorn's text contains the whole traceback of a failed import
+        return f"{type(cause).__name__}: {cause}"
 
 
 def _own_memory() -> int | None:
