@@ -72,7 +72,7 @@ def test_usable_settings_start_without_a_word_and_set_up_the_log() -> None:
 def test_unusable_settings_stop_the_start_with_one_line_that_names_them_all() -> None:
     """It is one critical line at any level, without a traceback and without a secret.
 
-    The exit code is that of sysexits.h: a supervisor can tell that a restart will not help.
+    The exit code tells a supervisor that a restart does not help (sysexits.h).
     """
     unusable = {"SERVICE_THREADS": "many", "SERVICE_ENV": "staging", "SERVICE_SECRET_KEY": "hunter2"}
     done = run(START, {**unusable, "SERVICE_LOG_LEVEL": "critical"})

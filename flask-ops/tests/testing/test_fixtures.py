@@ -1,4 +1,4 @@
-"""The fixtures of the plugin: what a user's tests can find out with them, and what a wrong use shows."""
+"""The fixtures of the plugin, in the tests of a user, and the messages for a wrong use."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Without this module, probes would get no answer. SIGTERM would kill Waitress with the requests in flight, and Ctrl-C
 would end its loop, which then sends no response. Here SIGTERM starts a drain: the service reports that it is not ready,
-and serves on for a while. Then it closes the listeners and finishes all requests. Ctrl-C or a second signal skips the
+and serves on for a while. Then it closes the listeners and finishes all requests. Ctrl-C or a later SIGTERM skips the
 drain. One more signal ends all.
 """
 

@@ -48,6 +48,6 @@ def _limit_body() -> None:
     environ = request.environ
     if "uwsgi.version" in environ and "HTTP_TRANSFER_ENCODING" in environ:
         raise LengthRequired  # uWSGI passes an empty body on
-    if isinstance(environ["wsgi.input"], RequestBody):  # otherwise there is no body
+    if isinstance(environ["wsgi.input"], RequestBody):  # otherwise there is no body, or a middleware has read it
         received: Request = request._get_current_object()  # type: ignore[attr-defined] # Flask types the proxy as the request
         vars(received)["stream"] = _LimitedBody(received)  # in place of Werkzeug's cached property

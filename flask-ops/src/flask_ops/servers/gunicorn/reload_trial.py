@@ -113,7 +113,7 @@ class ReloadTrial:
     def _has_ended(self) -> bool:
         try:
             return os.waitpid(self._pid, os.WNOHANG) != (0, 0)
-        except ChildProcessError:  # Gunicorn, which reaps every child, was first
+        except ChildProcessError:  # the master, which reaps every child, was first
             return True
 
     def _take_answer(self) -> bytes:

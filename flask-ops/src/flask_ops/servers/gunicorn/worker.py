@@ -63,10 +63,10 @@ class ServiceWorker(DirectWorker):
     forked: float
     """The heartbeat at its fork. A later one shows that it has booted."""
     stacks: Stacks
-    _told_by_others = math.inf
-    """The time of a SIGTERM that the master did not send."""
     has_left = False
     """True after the main loop has ended."""
+    _told_by_others = math.inf
+    """The time of a SIGTERM that the master did not send."""
     _is_loading = True
     _runtime: Runtime | None = None
 
