@@ -15,8 +15,7 @@ from flask_ops.health import Check, Checks, within
 from flask_ops.health.engine import Health
 from flask_ops.health.metrics import status_elsewhere
 from flask_ops.health.readiness import Readiness
-from flask_ops.ops import runtime
-from flask_ops.ops.runtime import Runtime
+from flask_ops.ops.runtime import Runtime, obtain
 from flask_ops.ops.startup import open_store, start
 from flask_ops.web import limits, probes, problems
 from flask_ops.web.flask_events import EXCHANGE
@@ -106,15 +105,15 @@ class Ops:
             open_store(if_chosen=True)  # for servers that have not done so, such as `flask run`
         else:
             settings = self._settings
-        process = runtime.obtain(settings)
+        runtime = obtain(settings)
         health = Health(
             within(app.app_context, self._checks),
             lambda check: status_elsewhere(check, health.application),
         )
-        attached = Attached(settings, health, process)
+        attached = Attached(settings, health, runtime)
         app.extensions["flask_ops"] = attached
-        process.add_health(health)
-        process.expect_routes(app)
+        runtime.add_health(health)
+        runtime.expect_routes(app)
         if settings.secret_key is not None:
             app.secret_key = settings.secret_key
         if self._modes:
@@ -127,27 +126,27 @@ class Ops:
             problems.init_app(app)
         if self._probes:
             app.register_blueprint(probes.blueprint(attached.readiness))
-            process.observer.quiet_routes |= {probes.LIVENESS, probes.READINESS}
+            runtime.observer.quiet_routes |= {probes.LIVENESS, probes.READINESS}
         if self._metrics and settings.metrics_on_app:
-            app.register_blueprint(probes.scrape_blueprint(process.collect))
-            process.observer.quiet_routes.add(probes.METRICS)
+            app.register_blueprint(probes.scrape_blueprint(runtime.collect))
+            runtime.observer.quiet_routes.add(probes.METRICS)
         # Otherwise an exception goes on to the debugger or to the test.
         answers_errors = (lambda: not (app.debug or app.testing)) if self._problems else None
-        app.wsgi_app = _Entrance(app.wsgi_app, process, answers_errors)  # type: ignore[method-assign] # as Flask documents it
+        app.wsgi_app = _Entrance(app.wsgi_app, runtime, answers_errors)  # type: ignore[method-assign] # as Flask documents it
 
 
 class _Entrance:
     """The middleware at ``app.wsgi_app``. It observes a request unless the server has done so."""
 
-    def __init__(self, app: WSGIApplication, process: Runtime, answers_errors: Callable[[], bool] | None) -> None:
-        self._app, self._process, self._answers_errors = app, process, answers_errors
-        self._observed = process.observe(self)
+    def __init__(self, app: WSGIApplication, runtime: Runtime, answers_errors: Callable[[], bool] | None) -> None:
+        self._app, self._runtime, self._answers_errors = app, runtime, answers_errors
+        self._observed = runtime.observe(self)
         self._is_known = False
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Body[bytes]:
         exchange = environ.get(EXCHANGE)
         if exchange is None:
-            self._process.start()
+            self._runtime.start()
             if not self._is_known:
                 self._is_known = True
                 self._meet_server(environ)
@@ -159,7 +158,7 @@ class _Entrance:
     def _meet_server(self, environ: WSGIEnvironment) -> None:
         """Note the name of a server without our integration. Warn if it has several workers."""
         software = environ.get("SERVER_SOFTWARE", "").partition("/")[0].lower()
-        self._process.server = "uwsgi" if "uwsgi.version" in environ else software or self._process.server
+        self._runtime.server = "uwsgi" if "uwsgi.version" in environ else software or self._runtime.server
         if not environ["wsgi.multiprocess"]:
             return
         shared = "counts are lost if all workers end at once"

@@ -52,15 +52,15 @@ def load(application: str, settings: type[Settings] = Settings) -> WSGIApplicati
     # uWSGI loads the application before it forks. The store must exist before any metric.
     open_store(loader=_loader(uwsgi))
     app = load_application(application)
-    from flask_ops.ops import runtime  # noqa: PLC0415 - creates metrics, which need the store
+    from flask_ops.ops.runtime import obtain  # noqa: PLC0415 - creates metrics, which need the store
 
-    process = runtime.obtain(read)
-    process.run_under("uwsgi")
+    runtime = obtain(read)
+    runtime.run_under("uwsgi")
     # uWSGI's master runs no Python threads, so it writes its lines at once. Only workers start the log thread.
     in_each_worker(uwsgi, partial(log.serve, read))
-    observed = correct_environ(process.observe(app))
-    in_each_worker(uwsgi, process.start)
-    serve_management(uwsgi, read, process)
+    observed = correct_environ(runtime.observe(app))
+    in_each_worker(uwsgi, runtime.start)
+    serve_management(uwsgi, read, runtime)
     hear_stop_missed_while_starting(uwsgi)
     return observed
 
@@ -130,7 +130,7 @@ def _has(mask: str, number: signal.Signals, pid: int) -> bool:
     return found is not None and bool(int(found[1], 16) >> number - 1 & 1)
 
 
-def serve_management(uwsgi: Any, settings: Settings, process: Runtime) -> None:
+def serve_management(uwsgi: Any, settings: Settings, runtime: Runtime) -> None:
     """Answer on the management address in a thread of uWSGI's first worker. Its other threads may be busy."""
     if uwsgi.worker_id() > 1:
         return
@@ -139,7 +139,7 @@ def serve_management(uwsgi: Any, settings: Settings, process: Runtime) -> None:
         return None if any(worker["pid"] for worker in uwsgi.workers()) else "no worker is alive"
 
     readiness = partial(of_workers, multiprocess.directory())
-    listener = Management(settings, fault, readiness, process.collect, server=process.server).listen()
+    listener = Management(settings, fault, readiness, runtime.collect, server=runtime.server).listen()
     if listener is None:
         return
 

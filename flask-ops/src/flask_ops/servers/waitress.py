@@ -25,7 +25,7 @@ from flask_ops.core.draining import DRAIN, REPEAT_SECONDS, admit_no_more
 from flask_ops.core.settings import Settings
 from flask_ops.management.routes import Management
 from flask_ops.metrics import sources
-from flask_ops.ops import runtime
+from flask_ops.ops.runtime import obtain
 from flask_ops.ops.startup import PROCESS, open_store, start
 
 if TYPE_CHECKING:
@@ -65,16 +65,16 @@ def serve(app: WSGIApplication, settings: Settings | type[Settings] | None = Non
     # Our lines already contain its address and its disconnected clients. Every burst logs "Task queue depth is 1".
     logging.getLogger("waitress").setLevel(logging.WARNING)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    process = runtime.obtain(settings)
-    process.run_under("waitress")
-    created = server.create_server(process.observe(app), **{"threads": settings.threads, **options})
+    runtime = obtain(settings)
+    runtime.run_under("waitress")
+    created = server.create_server(runtime.observe(app), **{"threads": settings.threads, **options})
     log.serve(settings)
-    process.start()
-    run = GracefulRun(created, settings, process.cut_off)
+    runtime.start()
+    run = GracefulRun(created, settings, runtime.cut_off)
     for listener in run.listeners:
         listener.channel_class = _Channel
     sources.watch([listener.socket for listener in run.listeners])
-    management = Management(settings, run.fault, process.readiness, process.collect, server=process.server).listen()
+    management = Management(settings, run.fault, runtime.readiness, runtime.collect, server=runtime.server).listen()
     if management is None:
         run()
         return
