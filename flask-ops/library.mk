@@ -22,7 +22,7 @@ PYTEST := -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 test-library: .venv/installed-library lint
 	cd $(OPS) && $(OPS_BIN)/python $(PYTEST) -m "not system" --timeout=30
 
-test-all: .venv/installed-library  ## Check the library with real servers, proxies, Prometheus, containers (12 minutes)
+test-all: .venv/installed-library  ## Check the library with real servers, proxies, Prometheus, containers (13 minutes)
 	@$(call require,$(PROGRAMS))
 	cd $(OPS) && $(OPS_BIN)/python $(PYTEST) -m system
 	@$(MAKE) test-pythons
