@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.datastructures import EnvironHeaders, Headers, MultiDict
 
-from flask_ops.log.masking import ENDINGS, MASKED, NAMES, Mask
+from flask_ops.log.masking import ENDINGS, LAST_NAMES, MASKED, NAMES, QUERY_NAMES, Mask
 from flask_ops.log.render import render_json
 from tests.fuzzing import VALUES, fuzzed
 from tests.log.broken_calls import Classless
@@ -62,7 +62,7 @@ class Strange(Mapping[str, str]):
 
 
 def test_each_name_is_masked() -> None:
-    for name in (*NAMES, *ENDINGS):
+    for name in (*NAMES, *LAST_NAMES, *ENDINGS):
         assert {name: MASKED, "order": 7} == Mask().fields({name: SECRET, "order": 7})
 
 
@@ -72,11 +72,12 @@ SECRET_KEYS = (
     *("CSRFToken", "secrets", "password1", "new_password2", "PGPASSWORD", "dbpassword", "accesstoken"),
     *("refreshtoken", "clientsecret", "secretkey", "privatekey", "JSESSIONID", "PHPSESSID", "passcode", "bearer"),
     *("X-Amz-Signature", "X-Amz-Security-Token", "aws_secret_access_key", "Set-Cookie2", "apiKey1", "MYSQL_PWD"),
-    *("csrfmiddlewaretoken", b"password", b"X-Api-Key"),
+    *("csrfmiddlewaretoken", b"password", b"X-Api-Key", "PassWord", "pass", "db_pass", "SMTP_PASS", "user[pass]"),
+    *("SAMLResponse", "saml_response"),
 )
 OTHER_KEYS = (
     *("tokenizer", "author", "authority", "secretary", "passwordless", "path", "user_agent", "", 7, None, b"path"),
-    *("auth0_domain", "oauth2", "secretariat", "designature", "passport"),
+    *("auth0_domain", "oauth2", "secretariat", "designature", "passport", "pass_rate", "bypass", "code", "key", "sig"),
 )
 
 
@@ -204,7 +205,17 @@ def test_a_query_string_is_masked() -> None:
         ("user[password]=abc", f"user[password]={MASKED}"),
         ("token", "token"),
         ("password1=abc&X-Amz-Signature=abc", f"password1={MASKED}&X-Amz-Signature={MASKED}"),
-        ("a=b=c&&=&%ff=%zz", "a=b=c&&=&%ff=%zz"),
+        ("a=b=c&&=&%ff=%zz&country_code=de&t=12:30", "a=b=c&&=&%ff=%zz&country_code=de&t=12:30"),
+        ("PassWord=abc&SAMLResponse=abc&pass=abc", f"PassWord={MASKED}&SAMLResponse={MASKED}&pass={MASKED}"),
+        # A secret may contain every separator but &. A server may take other separators, or decode more than once.
+        ("a=1;password=abc;def&q=1", f"a=1;password={MASKED}&q=1"),
+        ("token=abc;d=e#f%26g%3dh&q=1", f"token={MASKED}&q=1"),
+        ("password%3dabc&pass%2577ord%253Dabc", f"password%3d{MASKED}&pass%2577ord%253D{MASKED}"),
+        ("next=%2Flogin%3Fa%3D1%26password%3Dabc", f"next=%2Flogin%3Fa%3D1%26password%3D{MASKED}"),
+        ("next=/login?password=abc", f"next=/login?password={MASKED}"),
+        ('filter={"a":1,"token":"abc"}', f'filter={{"a":1,"token":{MASKED}'),
+        ("filter=%7B%22token%22%3A%22abc%22%7D", f"filter=%7B%22token%22%3A{MASKED}"),
+        *[(f"{name}=abc", f"{name}={MASKED}") for name in (*QUERY_NAMES, "SAMLart", "Code")],
     ]
 
     assert [expected for _, expected in queries] == [Mask().query(query) for query, _ in queries]

@@ -16,12 +16,20 @@ from werkzeug.datastructures import Headers
 MASKED = "[masked]"
 NAMES = ("auth", "authorization", "bearer", "csrf", "otp", "signature")
 """Words of a key, such as in ``basic_auth`` or ``X-Amz-Signature``."""
+LAST_NAMES = ("pass",)
+"""Last words of a key, also with a number: ``db_pass``. A ``pass_rate`` is no secret."""
 ENDINGS = (
     *("access_key", "accesskey", "api_key", "apikey", "cookie", "credential", "jwt", "passcode", "passphrase"),
     *("passwd", "password", "private_key", "privatekey", "pwd", "secret", "secretkey", "sessid", "session_id"),
-    *("sessionid", "token"),
+    *("sessionid", "samlresponse", "saml_response", "token"),
 )
 """Ends of words of a key, also with a number: ``db_password``, ``PGPASSWORD``, ``accessToken``, ``password2``."""
+QUERY_NAMES = ("code", "hmac", "key", "samlart", "sig", "ticket")
+"""Whole names of parameters of a query string: of OAuth 2.0, CAS, SAML and signed URLs. Elsewhere, a ``code`` is mostly
+the code of an error."""
+_MARK = re.compile(r"[&;?#]|(?P<equals>[=:])|%(?:25)*(?:26|3b|3f|23|(?P<encoded>3d|3a))", re.IGNORECASE)
+"""The characters around the names of a query string, of a URL in its values or of JSON in them, encoded or not."""
+_ENCODED_TIMES = 3
 _CACHED_LENGTH = 100
 _MAX_DEPTH = 16
 _MAX_ITEMS = 10_000
@@ -39,8 +47,8 @@ class Mask:
 
     def __init__(self, more: Iterable[str] = ()) -> None:
         names = "|".join(sorted(re.escape(_words(name)) for name in {*NAMES, *more}))
-        endings = "|".join(ENDINGS)
-        self._secret = re.compile(f"(?:(?:^|_)(?:{names})(?P<s>s?)|(?:{endings})(?P<plural>s?)[0-9]*)(?:_|$)")
+        word = f"(?:{names})(?P<s>s?)|(?:{'|'.join(LAST_NAMES)})[0-9]*_?$"
+        self._secret = re.compile(f"(?:(?:^|_)(?:{word})|(?:{'|'.join(ENDINGS)})(?P<plural>s?)[0-9]*)(?:_|$)")
         # The cache has a limit, because a client may send any number of keys.
         self._found: Callable[[str], re.Match[str] | None] = lru_cache(4096)(self._find)
 
@@ -55,7 +63,10 @@ class Mask:
         return copy if copied.cuts else value
 
     def query(self, query: str) -> str:
-        """Return a query string with the values of secret parameters masked."""
+        """Return a query string with the values of secret parameters masked.
+
+        A secret ends at the next ``&``. Every other separator could be a part of it.
+        """
         return "&".join(map(self._parameter, query.split("&")))
 
     def hides(self, key: object, value: object) -> bool:
@@ -69,11 +80,20 @@ class Mask:
         return found is not None and not ((found["s"] or found["plural"]) and isinstance(value, (int, float)))
 
     def _find(self, key: str) -> re.Match[str] | None:
-        return self._secret.search(_words(key))
+        # People also write PassWord, which is one word.
+        return self._secret.search(_words(key)) or self._secret.search(_words(key.lower()))
 
     def _parameter(self, parameter: str) -> str:
-        name, separator, value = parameter.partition("=")
-        return f"{name}={MASKED}" if separator and self.hides(unquote_plus(name), value) else parameter
+        begin = 0
+        for mark in _MARK.finditer(parameter):
+            if mark["equals"] or mark["encoded"]:
+                name = parameter[begin : mark.start()]
+                for _ in range(_ENCODED_TIMES):
+                    name = unquote_plus(name)
+                if self.hides(name, "") or _words(name.lower()).strip("_") in QUERY_NAMES:
+                    return parameter[: mark.end()] + MASKED
+            begin = mark.end()
+        return parameter
 
 
 class _Copy:
