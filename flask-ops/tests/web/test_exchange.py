@@ -19,14 +19,17 @@ class Recorded:
     """An observer whose requests end when the test decides, and its reports of status and outcome."""
 
     def __init__(self) -> None:
-        self.lines: list[tuple[int, str]] = []
+        self.fields: list[dict[str, Any]] = []
         log = Mock(RequestLog, has_query=False)
         log.share.return_value = 1.0
-        log.write.side_effect = lambda _level, fields: self.lines.append((fields["status"], fields.get("outcome", "")))
+        log.write.side_effect = lambda _level, fields: self.fields.append(fields)
         self.observer = Observer(Mock(RequestMetrics), log)
 
-    def begin(self) -> Exchange:
-        environ: dict[str, Any] = {}
+    @property
+    def lines(self) -> list[tuple[int, str]]:
+        return [(fields["status"], fields.get("outcome", "")) for fields in self.fields]
+
+    def begin(self, **environ: Any) -> Exchange:
         setup_testing_defaults(environ)
         exchange = self.observer.observe(_application)(environ, Mock())
         assert isinstance(exchange, Exchange)
@@ -69,3 +72,13 @@ def test_nothing_is_sent_of_what_was_reported_as_aborted() -> None:
 
     with pytest.raises(ReportedError):
         next(exchange)
+
+
+def test_no_value_of_a_client_makes_a_line_long() -> None:
+    """ProxyFix takes any text from X-Forwarded-For, and servers accept long methods."""
+    recorded, long = Recorded(), "x" * 5000
+    recorded.begin(REQUEST_METHOD=long, REMOTE_ADDR=long, PATH_INFO=long, HTTP_USER_AGENT=long).close()
+    (fields,) = recorded.fields
+
+    assert f"{'x' * 100}..." == fields["client"] == fields["method"]
+    assert f"{'x' * 1000}..." == fields["path"] == fields["user_agent"]

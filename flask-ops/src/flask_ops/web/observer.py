@@ -29,6 +29,8 @@ _log = structlog.stdlib.get_logger(__name__)
 
 MAX_TEXT = 1000
 """Maximum characters of a path or user agent in the log. Clients must not make lines too long for a pipe."""
+MAX_NAME = 100
+"""Maximum characters of a method or a client's address. A client can send any ``X-Forwarded-For``."""
 
 
 class Observer:
@@ -130,13 +132,13 @@ class Observer:
         if not self._log.is_enabled(number) or (share < 1 and random.random() >= share):  # noqa: S311 - no secret
             return
         fields = {
-            "method": method,
+            "method": _text(method, MAX_NAME),
             "path": _text(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")),
             "route": route,
             "status": status,
             "duration_ms": round(seconds * 1000, 3),
             "bytes": exchange.size,
-            "client": environ.get("REMOTE_ADDR", ""),
+            "client": _text(environ.get("REMOTE_ADDR", ""), MAX_NAME),
             "user_agent": _text(environ.get("HTTP_USER_AGENT", "")),
         }
         if self._log.has_query and environ.get("QUERY_STRING"):
@@ -152,8 +154,8 @@ class Observer:
         self._log.write(level, fields)
 
 
-def _text(latin1: str) -> str:
+def _text(latin1: str, limit: int = MAX_TEXT) -> str:
     """Decode a WSGI string, whose bytes are represented as latin-1 (PEP 3333), as UTF-8."""
-    if len(latin1) > MAX_TEXT:
-        latin1 = latin1[:MAX_TEXT] + "..."
+    if len(latin1) > limit:
+        latin1 = latin1[:limit] + "..."
     return latin1 if latin1.isascii() else latin1.encode("latin-1").decode("utf-8", "backslashreplace")
