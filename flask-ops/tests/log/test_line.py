@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import time
 from typing import Any
+from unicodedata import category
 
 import pytest
 from hypothesis import given
@@ -25,6 +26,27 @@ LIMIT = 4096
 
 def lines(**environ: str) -> Lines:
     return Lines(Settings.from_environ(environ))
+
+
+def assert_safe(line: bytes) -> None:
+    """No reader takes the line for two, and no terminal takes a command from it."""
+    (text,) = line.decode().splitlines()
+    assert not {category(character) for character in text} & {"Zl", "Zp"}
+    assert not {"\u202e", "\u2066", *map(chr, range(0x80, 0xA0)), *map(chr, range(0x20))} & {*text}
+
+
+def test_a_text_cannot_end_its_line_or_control_a_terminal() -> None:
+    """JSON itself escapes only the control characters below 0x20."""
+    odd = "x\n\r\x1b[2J\x85\x9b2J\u2028\u2029\u202e\u2066x \N{SNOWMAN}"
+    for log_format, name in EVENT.items():
+        for more in ({}, {"big": 2**70}):  # which orjson refuses
+            made = lines(SERVICE_LOG_FORMAT=log_format).make(
+                {"level": "info", "event": odd, odd: odd, "deep": {odd: [odd]}, "exc_info": ValueError(odd), **more}
+            )
+
+            assert_safe(made)
+            assert odd == json.loads(made)[name]
+            assert "\N{SNOWMAN}" in made.decode()
 
 
 def test_the_time_is_that_of_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,6 +103,6 @@ def test_every_line_of_every_format_is_valid_and_fits(
     read = json.loads(line.decode("utf-8"))
 
     assert line.endswith(b"\n")
-    assert b"\n" not in line[:-1]
+    assert_safe(line)
     assert isinstance(read[EVENT[log_format]], str)
     assert len(line) <= LIMIT

@@ -2,44 +2,68 @@
 
 from __future__ import annotations
 
-import json
+import re
 import sys
+import textwrap
 from collections.abc import Collection
 from typing import Any
 
 import structlog
 
-from flask_ops.log.render import render_json
+from flask_ops.log.render import CONTROLS, render_json
 
-_CONTROLS = {code: f"\\x{code:02x}" for code in [*range(0x20), *range(0x7F, 0xA0)] if chr(code) not in "\t\n"}
+_CONTROL = re.compile(f"[\x00-\x08\n-\x1f\x7f{CONTROLS}]")
+_QUOTED = re.compile(r"[\s='\"]")
+"""Text with one of these has quotes around it."""
 
 
 class Console:
-    """Renders lines of any length."""
+    """Renders lines of any length. No text of a client can begin a line of its own, or control the terminal.
+
+    The lines of a traceback are indented.
+    """
 
     def __init__(self) -> None:
-        self._render = structlog.dev.ConsoleRenderer(
-            colors=sys.stdout.isatty(),
-            sort_keys=False,
-            exception_formatter=structlog.dev.plain_traceback,  # the others show local variables
-        )
+        self._render = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), sort_keys=False)
 
     def __call__(self, line: dict[str, Any], _of_request: Collection[str]) -> bytes:
         """Return the line, its newline included."""
-        info = {"exc_info": line.pop("exc_info")} if "exc_info" in line else {}
-        for name in ("stack", "exception"):  # the renderer expects text under these names
-            if name in line and not isinstance(line[name], str):
-                line[f"{name}_"] = line.pop(name)
-        try:
-            text = self._render(None, "", {**_shown(line), **info})
-        except Exception:  # noqa: BLE001 - a value whose repr raises
-            text = self._render(None, "", {**_shown(json.loads(render_json(line))), **info})
+        blocks = []
+        for name in ("stack", "exception"):  # the renderer would write text under these names as it is
+            value = line.pop(name, "")
+            text = value.get("stack_trace") if isinstance(value, dict) else value
+            if isinstance(text, str):
+                blocks += [_indented(text)] if text else []
+            else:
+                line[f"{name}_"] = value
+        level = line.pop("level")  # chooses a colour
+        shown = {_escaped(str(name)): _Shown(name, value) for name, value in line.items()}
+        text = "\n".join([self._render(None, "", {**shown, "level": level}), *blocks])
         return f"{text}\n".encode("utf-8", "backslashreplace")
 
 
-def _shown(line: dict[str, Any]) -> dict[str, Any]:
-    """Escape control characters, so that a client cannot control the reader's terminal."""
-    return {
-        str(name).translate(_CONTROLS): value.translate(_CONTROLS) if isinstance(value, str) else value
-        for name, value in line.items()
-    }
+class _Shown:
+    """A value whose ``repr`` and ``str`` are the text to show."""
+
+    def __init__(self, name: str, value: object) -> None:
+        self._text = _escaped(value) if name == "event" and isinstance(value, str) else _shown(value)
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, str) and value.isprintable() and not _QUOTED.search(value):
+        return str(value)
+    try:
+        return _escaped(repr(value))
+    except Exception:  # noqa: BLE001 - a foreign class may raise anything
+        return render_json(value).decode()
+
+
+def _indented(text: str) -> str:
+    return textwrap.indent("\n".join(map(_escaped, text.rstrip("\n").split("\n"))), "    ")
+
+
+def _escaped(text: str) -> str:
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)

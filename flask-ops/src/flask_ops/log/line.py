@@ -62,8 +62,7 @@ class Lines:
                 self._render = Console()
             case LogFormat.JSON:
                 exceptions = tracebacks.structured
-        is_console = settings.log_format is LogFormat.CONSOLE  # it renders exceptions itself
-        self._exceptions = None if is_console else structlog.processors.ExceptionRenderer(exceptions)
+        self._exceptions = structlog.processors.ExceptionRenderer(exceptions)
 
     def make(self, fields: Fields) -> bytes:
         """Return the line with these fields, newline included. ``fields`` must have ``level``, and may have ``event``.
@@ -82,8 +81,7 @@ class Lines:
         self._add_context(line)
         if info:
             line["exc_info"] = info
-            if self._exceptions is not None:
-                self._exceptions(None, "", line)
+            self._exceptions(None, "", line)
         return self._render(line, ())
 
     def make_trusted(self, level: str, event: str, fields: dict[str, Any]) -> bytes:
