@@ -88,7 +88,7 @@ class Stage:
     def restart(self) -> None:
         """Start every counter at 0 again."""
         registry = CollectorRegistry()
-        self.requests = RequestMetrics(registry)
+        self.requests = RequestMetrics(registry, Settings.from_environ({}))
         for name, number in (("worker_threads", 8), ("requests_in_flight", 5), ("requests_stuck", 1)):
             Gauge(f"service_{name}", "A sample.", registry=registry).set(number)
         self.sources[:] = [registry.collect]

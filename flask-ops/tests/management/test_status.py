@@ -26,7 +26,7 @@ def document(registry: CollectorRegistry, fault: str | None = None) -> Any:
 
 def test_requests_are_summed_up_by_route_over_methods_and_statuses() -> None:
     registry = CollectorRegistry()
-    metrics = RequestMetrics(registry)
+    metrics = RequestMetrics(registry, Settings.from_environ({}))
     for method, code, seconds in (("GET", 200, 0.02), ("POST", 201, 0.02), ("GET", 404, 0.2), ("GET", 503, 20)):
         metrics.observe(method, "/items", code, seconds, exception=False)
     metrics.observe("GET", "/", 200, 0.001, exception=False)
@@ -47,7 +47,7 @@ def test_requests_are_summed_up_by_route_over_methods_and_statuses() -> None:
 
 def test_metrics_of_the_applications_own_exporter_are_left_out() -> None:
     registry, own = CollectorRegistry(), CollectorRegistry()
-    RequestMetrics(registry).observe("GET", "/items", 200, 0.02, exception=False)
+    RequestMetrics(registry, Settings.from_environ({})).observe("GET", "/items", 200, 0.02, exception=False)
     Counter("flask_http_request", "Total.", ["method", "status"], registry=own).labels("GET", "200").inc()
     Histogram("flask_http_request_duration_seconds", "Time.", ["path"], registry=own).labels("/items").observe(1)
     metrics = from_sources([registry.collect])
@@ -71,7 +71,7 @@ def test_what_cannot_be_told_is_null() -> None:
 
 def test_a_status_outside_of_the_five_classes_is_counted_too() -> None:
     registry = CollectorRegistry()
-    RequestMetrics(registry).observe("GET", "/odd", 799, 0.1, exception=False)
+    RequestMetrics(registry, Settings.from_environ({})).observe("GET", "/odd", 799, 0.1, exception=False)
 
     assert 1 == document(registry)["routes"]["/odd"]["requests"]["7xx"]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from flask_ops.core.settings import Settings
 from flask_ops.metrics.requests import DURATION_BUCKETS, METHODS, UNMATCHED, RequestMetrics
 
 TOTAL = "flask_http_request_total"
@@ -27,7 +28,7 @@ def registry() -> CollectorRegistry:
 @pytest.fixture
 def metrics(registry: CollectorRegistry) -> RequestMetrics:
     """Return the metrics in that registry."""
-    return RequestMetrics(registry)
+    return RequestMetrics(registry, Settings.from_environ({}))
 
 
 def value(registry: CollectorRegistry, name: str, method: str, route: str, status: str, **more: str) -> float | None:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self, dataclass_transform
 
 from flask_ops.core.address import Address
 from flask_ops.core.cgroup import usable_cpus
+from flask_ops.core.objectives import Latency, RouteObjectives, latency, ratio, route_objectives, routes
 from flask_ops.core.variables import (
     UNSET,
     Derived,
@@ -193,6 +194,44 @@ class Settings:
     metrics_on_app: bool = setting(
         "SERVICE_METRICS_ON_APP", boolean, default=True, help="Whether the application's port also serves `/metrics`."
     )
+    slo_availability: float = setting(
+        "SERVICE_SLO_AVAILABILITY",
+        ratio,
+        default=Derived(lambda _: 0.999, "`99.9`"),
+        help="The availability objective: the percentage of requests that do not fail, from 90 to below 100.",
+    )
+    slo_latency: Latency = setting(
+        "SERVICE_SLO_LATENCY",
+        latency,
+        default=Latency(0.99, 0.3),
+        help="The latency objective: the percentage of requests that are answered within a time in `ms` or `s`.",
+    )
+    slo_routes: RouteObjectives = setting(
+        "SERVICE_SLO_ROUTES",
+        route_objectives,
+        default=RouteObjectives(),
+        help="Objectives of single routes: `/checkout=99.95, /reports=95% < 5s`. Their requests count there instead of "
+        "for the objective of the service.",
+    )
+    slo_exclude: frozenset[str] = setting(
+        "SERVICE_SLO_EXCLUDE",
+        routes,
+        default=frozenset(),
+        help="Routes that count for no objective, separated by commas. `/healthz`, `/readyz`, `/livez` and `/metrics` "
+        "never count.",
+    )
+    team: str | None = setting(
+        "SERVICE_TEAM",
+        text(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,62}", "1 to 63 letters, digits, '.', '_', '-' or spaces"),
+        default=None,
+        help="The team that gets the alerts of the service: their label `team`.",
+    )
+    runbook_url: str = setting(
+        "SERVICE_RUNBOOK_URL",
+        text(r"https?://[^\s#\"]+", "an address like https://wiki.example.org/runbook.md, without #"),
+        default="runbook.md",
+        help="The address of the runbook. Alerts and panels link to its headings.",
+    )
     max_body_bytes: int = setting(
         "SERVICE_MAX_BODY_BYTES",
         integer(0, 2**40),
@@ -331,7 +370,7 @@ def _show(default: Any) -> str:
         return default.text
     if default is UNSET:
         return "required"
-    if default in (None, (), {}):
+    if default in (None, (), {}, frozenset(), RouteObjectives()):
         return "none"
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"

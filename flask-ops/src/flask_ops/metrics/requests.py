@@ -8,9 +8,13 @@ from bisect import bisect_left
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_flask_exporter import PrometheusMetrics
 from werkzeug.routing import Map
+
+from flask_ops.core.settings import Settings
+from flask_ops.metrics.slo import BadRequests, BadRequestsOfRoute, Objectives
 
 UNMATCHED = "unmatched"
 """The route of a request that matches no URL rule. The path is never a label."""
@@ -19,11 +23,11 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS",
 """The methods of RFC 9110 and PATCH (RFC 5789). All others count as ``OTHER``."""
 
 DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.3, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
-"""Seconds: the bounds of OpenTelemetry's ``http.server.request.duration``, and 0.3, the limit of the latency objective
-in observability/rules/slo.yml. A histogram can count only up to its own bounds."""
+"""Seconds: the bounds of OpenTelemetry's ``http.server.request.duration``, and 0.3, the default of the latency
+objective. Other latency bounds get buckets of their own, so that a histogram shows how many requests are within."""
 
-_BOUNDS = (*DURATION_BUCKETS, math.inf)
 _LABELS = ("method", "route", "status")
+_log = structlog.stdlib.get_logger(__name__)
 
 _ERRORS = ("500", "502", "503", "504")
 """Statuses whose series start at 0, so that an error rate includes the first error."""
@@ -48,12 +52,16 @@ exporter = Exporter.for_app_factory(path=None, export_defaults=False)
 class RequestMetrics:
     """Counts finished requests under the exporter's names, so that existing dashboards work."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, settings: Settings) -> None:
+        objectives = Objectives(settings)
+        buckets = sorted({*DURATION_BUCKETS, *objectives.bounds.values()})
+        self._bounds = (*buckets, math.inf)
+        self._bad = BadRequests(objectives, registry)
         self._duration = Histogram(
             "flask_http_request_duration_seconds",
             "Time from the request's arrival in the application to the last byte of its response.",
             _LABELS,
-            buckets=DURATION_BUCKETS,
+            buckets=buckets,
             registry=registry,
         )
         self._total = Counter("flask_http_request", "Requests that have ended.", _LABELS, registry=registry)
@@ -70,6 +78,7 @@ class RequestMetrics:
             registry=registry,
         )
         self._known_routes: WeakKeyDictionary[Map, int] = WeakKeyDictionary()
+        self._unknown_routes = {*objectives.routes, *settings.slo_exclude} - {UNMATCHED}
         # A lookup by labels costs as much as the observation, so bind each series once.
         self._series: dict[tuple[str, str, int], _Series] = {}
         # Two threads that bind the same series at once would overwrite each other's counts.
@@ -80,6 +89,11 @@ class RequestMetrics:
         if len(routes._rules) == self._known_routes.get(routes):
             return
         self._known_routes[routes] = len(routes._rules)
+        self._unknown_routes -= {rule.rule for rule in routes.iter_rules()}
+        if self._unknown_routes:
+            hint = "the URL rules as the application has them, in SERVICE_SLO_ROUTES and SERVICE_SLO_EXCLUDE"
+            _log.warning("unknown routes in objectives", routes=sorted(self._unknown_routes), hint=hint)
+            self._unknown_routes = set()
         for rule in routes.iter_rules():
             for method in (rule.methods or set()) & METHODS - {"HEAD", "OPTIONS"}:
                 for status in ("200", *_ERRORS):
@@ -91,14 +105,30 @@ class RequestMetrics:
         """Observe how long a request waited before it arrived."""
         self._waited.observe(seconds)
 
-    def observe(self, method: str, route: str, status: int, seconds: float, *, exception: bool) -> None:
-        """Count one request. ``route`` is a URL rule or UNMATCHED, never a path."""
+    def observe(
+        self,
+        method: str,
+        route: str,
+        status: int,
+        seconds: float,
+        *,
+        exception: bool,
+        queued: float = 0.0,
+        refused: bool = False,
+    ) -> None:
+        """Count one request. ``route`` is a URL rule or UNMATCHED, never a path.
+
+        ``queued`` are the seconds that it waited before its arrival. ``refused`` is true if overload protection
+        refused it.
+        """
         key = (method if method in METHODS else "OTHER", route, status)
         series = self._series.get(key) or self._bind(key)
         # Histogram.observe() is slower: it searches the buckets one by one and checks the labels.
-        series.buckets[bisect_left(_BOUNDS, seconds)].inc(1)
+        series.buckets[bisect_left(self._bounds, seconds)].inc(1)
         series.sum.inc(seconds)
         series.total.inc(1)
+        if series.bad is not None:
+            series.bad.count(status, queued + seconds, refused=refused)
         if exception:
             (series.exceptions or self._exceptions.labels(key[0], route, str(status))).inc()
 
@@ -111,6 +141,7 @@ class RequestMetrics:
                     self._total.labels(method, route, str(status)),
                     # Created with the first 5xx, so that the first exception is an increase from 0.
                     self._exceptions.labels(method, route, str(status)) if status >= 500 else None,
+                    self._bad.of(route),
                 )
             return self._series[key]
 
@@ -118,10 +149,13 @@ class RequestMetrics:
 class _Series:
     """The values that one kind of request increments, without the metric objects around them."""
 
-    __slots__ = ("buckets", "exceptions", "sum", "total")
+    __slots__ = ("bad", "buckets", "exceptions", "sum", "total")
 
-    def __init__(self, duration: Histogram, total: Counter, exceptions: Counter | None) -> None:
+    def __init__(
+        self, duration: Histogram, total: Counter, exceptions: Counter | None, bad: BadRequestsOfRoute | None
+    ) -> None:
         self.buckets = duration._buckets
         self.sum = duration._sum
         self.total = total._value
         self.exceptions = exceptions
+        self.bad = bad

@@ -17,7 +17,7 @@ from flask_ops.core import multiprocess
 from flask_ops.core.draining import DRAIN
 from flask_ops.core.settings import Settings
 from flask_ops.log import sink
-from flask_ops.metrics import slots, sums
+from flask_ops.metrics import scrape, slo, slots, sums
 from flask_ops.metrics.processes import ProcessMetrics
 from flask_ops.metrics.store import MASTER, STORE, WORKER
 
@@ -34,12 +34,28 @@ _COLLECTIONS = {
 _listeners: list[socket.socket] = []
 
 
-def sources(settings: Settings, server: Callable[[], str]) -> list[Source]:
-    """Return the sources of a scrape, except those of one application.
+def collector(settings: Settings, server: Callable[[], str], *more: Source) -> scrape.Collect:
+    """Return the function that collects the metrics of a scrape, with ``more`` sources.
 
     ``server`` returns the name of the server that runs this process.
     """
-    everywhere: list[Source] = [partial(_build_info, settings, server), _draining, _accept_queue]
+    everything, objectives = [*_sources(settings, server), *more], slo.Objectives(settings)
+
+    def collect() -> dict[str, Metric]:
+        metrics = scrape.from_sources(everything)
+        slo.add_events(metrics, objectives)
+        return metrics
+
+    return collect
+
+
+def _sources(settings: Settings, server: Callable[[], str]) -> list[Source]:
+    everywhere: list[Source] = [
+        partial(_build_info, settings, server),
+        partial(slo.describe, settings),
+        _draining,
+        _accept_queue,
+    ]
     if multiprocess.is_shared():
         signed = partial(slots.signed, multiprocess.directory())
         processes = ProcessMetrics(STORE.main_process, serving=partial(signed, WORKER), masters=partial(signed, MASTER))

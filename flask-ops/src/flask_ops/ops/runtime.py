@@ -24,10 +24,9 @@ from flask_ops.health.metrics import HealthMetrics
 from flask_ops.health.readiness import Readiness
 from flask_ops.log import levels
 from flask_ops.log.request_log import RequestLog
-from flask_ops.metrics import scrape
 from flask_ops.metrics.pulse import Pulse
 from flask_ops.metrics.requests import RequestMetrics
-from flask_ops.metrics.sources import counters, sources
+from flask_ops.metrics.sources import collector, counters
 from flask_ops.metrics.store import STORE
 from flask_ops.ops.startup import PROCESS
 from flask_ops.web.observer import Observer
@@ -46,7 +45,7 @@ class Runtime:
         self.server = "werkzeug"
         """The name of the server that runs this process."""
         registry = CollectorRegistry()
-        self._metrics = RequestMetrics(registry)
+        self._metrics = RequestMetrics(registry, settings)
         self._url_maps: WeakSet[Map] = WeakSet()
         self._health = HealthMetrics(registry)
         self.observer = Observer(self._metrics, RequestLog(settings), trust_request_start=settings.trusted_proxies > 0)
@@ -61,7 +60,7 @@ class Runtime:
                 STORE.reopen_lost,
             ]
         )
-        self._sources = [*sources(settings, lambda: self.server), registry.collect]
+        self._collect = collector(settings, lambda: self.server, registry.collect)
         self._pid = 0
         self._starting = threading.Lock()
 
@@ -77,7 +76,7 @@ class Runtime:
     def collect(self) -> dict[str, Metric]:
         """Publish the metrics of this process, then return those of all processes."""
         self._pulse.beat()
-        return scrape.from_sources(self._sources)
+        return self._collect()
 
     def observe(self, app: Any) -> WSGIApplication:
         """Wrap the WSGI application ``app`` to observe each request once and to apply the trusted proxies' headers."""

@@ -67,6 +67,8 @@ class Exchange:
     """The application had an unhandled exception, even if Flask made a response of it."""
     answers_errors: Callable[[], bool] = staticmethod(lambda: False)
     """Tells whether to answer an exception here. Otherwise it goes on to the server."""
+    queued = 0.0
+    """Seconds that it waited before it arrived, as far as that is known."""
     timed_out = False
     """It was reported because it ran longer than SERVICE_REQUEST_TIMEOUT."""
     _close_response: Callable[[], object] | None = None

@@ -69,6 +69,7 @@ class Observer:
         if self._trust_request_start and "HTTP_X_REQUEST_START" in environ:
             seconds = waited(environ["HTTP_X_REQUEST_START"], time.time())
             if seconds is not None:
+                exchange.queued = seconds
                 self._metrics.waited(seconds)
         return exchange
 
@@ -102,7 +103,9 @@ class Observer:
         environ, status, outcome = exchange.environ, exchange.status, exchange.outcome
         method, route = environ["REQUEST_METHOD"], exchange.route
         try:
-            self._metrics.observe(method, route, status, seconds, exception=outcome is Outcome.EXCEPTION)
+            self._metrics.observe(
+                method, route, status, seconds, exception=outcome is Outcome.EXCEPTION, queued=exchange.queued
+            )
         except (OSError, TypeError):
             # The store has no room for a new series, or prometheus_client cannot reopen its closed files for now.
             # The request still gets its line.

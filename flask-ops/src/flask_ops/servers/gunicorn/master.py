@@ -11,7 +11,6 @@ import os
 import signal
 import time
 from collections.abc import Collection, Iterator
-from functools import partial
 from typing import Any
 
 import structlog
@@ -23,7 +22,7 @@ from flask_ops.core.settings import Settings
 from flask_ops.health import readiness
 from flask_ops.log import levels
 from flask_ops.management.routes import INHERITED, Management
-from flask_ops.metrics import scrape, sources, store
+from flask_ops.metrics import sources, store
 from flask_ops.metrics.store import STORE
 from flask_ops.servers.gunicorn import logger
 from flask_ops.servers.gunicorn.hung_worker_stacks import Stacks
@@ -47,7 +46,7 @@ class Master:
     ) -> None:
         self._server, self._exits, self._succession, self._signals = server, exits, succession, signals
         self.settings = settings
-        collect = partial(scrape.from_sources, sources.sources(settings, lambda: "gunicorn"))
+        collect = sources.collector(settings, lambda: "gunicorn")
         management = Management(settings, self.fault, self.readiness, collect, server="gunicorn")
         self._listener = management.listen()
         STORE.sign(store.MASTER)

@@ -1,0 +1,166 @@
+"""The objectives of the service and the requests that count for them.
+
+``judge`` alone decides which requests are bad. Only bad requests are counted while they are served: a counter costs a
+microsecond. The totals are sums of ``flask_http_request_total``, made at each scrape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from math import inf
+
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from flask_ops.core.settings import Settings
+
+AVAILABILITY, LATENCY = "availability", "latency"
+UNCOUNTED = frozenset({"/healthz", "/livez", "/readyz", "/metrics"})
+"""The routes of probes and scrapes."""
+SERVICE = ""
+"""The label ``route`` of the service's own objectives. Prometheus drops an empty label."""
+
+_LABELS = ("slo", "route")
+_REQUESTS = "flask_http_request"
+_EVENTS, _BAD = "service_slo_events", "service_slo_bad_events"
+_BAD_HELP = "Requests that missed an objective."
+
+
+class Verdict(Enum):
+    """What a request means for the objectives."""
+
+    GOOD = auto()
+    FAILED = auto()
+    """Bad for availability. It does not count for latency: a failure is often fast."""
+    SLOW = auto()
+    """Bad for latency."""
+    UNTIMED = auto()
+    """Good for availability. It does not count for latency."""
+
+
+def judge(status: int, seconds: float, bound: float, *, refused: bool) -> Verdict:
+    """Decide what a request means. docs/reference.md has this function as a table.
+
+    ``seconds`` are from its arrival to the last byte, with the time in a queue if that is known. ``bound`` is the limit
+    of its latency objective in seconds. ``refused`` is true if overload protection refused the request, with a 503.
+    """
+    if status >= 500 or refused:
+        return Verdict.FAILED
+    if status == 101:  # a WebSocket lasts as long as its client wants
+        return Verdict.UNTIMED
+    # This includes 499: clients give up when a service becomes slow. A client that leaves earlier says nothing.
+    return Verdict.SLOW if seconds > bound else Verdict.GOOD
+
+
+class Objectives:
+    """The objectives in force: which one a request of a route counts for."""
+
+    def __init__(self, settings: Settings) -> None:
+        own = settings.slo_routes
+        self.ratios = {
+            (AVAILABILITY, SERVICE): settings.slo_availability,
+            **{(AVAILABILITY, route): ratio for route, ratio in own.availability.items()},
+            (LATENCY, SERVICE): settings.slo_latency.ratio,
+            **{(LATENCY, route): latency.ratio for route, latency in own.latency.items()},
+        }
+        self.bounds = {
+            SERVICE: settings.slo_latency.seconds,
+            **{route: latency.seconds for route, latency in own.latency.items()},
+        }
+        self._excluded = UNCOUNTED | settings.slo_exclude
+
+    @property
+    def routes(self) -> set[str]:
+        """The routes with an objective of their own."""
+        return {route for _, route in self.ratios} - {SERVICE}
+
+    def of(self, slo: str, route: str) -> str | None:
+        """Return the route whose objective counts for requests of ``route``, SERVICE, or None if they do not count."""
+        if route in self._excluded:
+            return None
+        return route if (slo, route) in self.ratios else SERVICE
+
+
+class BadRequests:
+    """Counts the bad requests of this process."""
+
+    def __init__(self, objectives: Objectives, registry: CollectorRegistry) -> None:
+        self._objectives = objectives
+        counter = Counter(_BAD, _BAD_HELP, _LABELS, registry=registry)
+        # All series start at 0 now, so that the first bad request is an increase.
+        self._counters = {key: counter.labels(*key) for key in objectives.ratios}
+
+    def of(self, route: str) -> BadRequestsOfRoute | None:
+        """Return the counters for requests of ``route``; None if they do not count."""
+        available, timed = self._objectives.of(AVAILABILITY, route), self._objectives.of(LATENCY, route)
+        if available is None or timed is None:
+            return None
+        failed, slow = self._counters[AVAILABILITY, available], self._counters[LATENCY, timed]
+        return BadRequestsOfRoute(self._objectives.bounds[timed], failed._value.inc, slow._value.inc)
+
+
+@dataclass(slots=True)
+class BadRequestsOfRoute:
+    """The latency bound of one route in seconds, and the functions that count its bad requests."""
+
+    bound: float
+    failed: Callable[[float], None]
+    slow: Callable[[float], None]
+
+    def count(self, status: int, seconds: float, *, refused: bool) -> None:
+        """Count a finished request if it is bad."""
+        verdict = judge(status, seconds, self.bound, refused=refused)
+        if verdict is Verdict.FAILED:
+            self.failed(1)
+        elif verdict is Verdict.SLOW:
+            self.slow(1)
+
+
+def describe(settings: Settings) -> Iterator[Metric]:
+    """Yield the objectives and the owner of the service."""
+    objectives = Objectives(settings)
+    ratios = GaugeMetricFamily(
+        "service_slo_objective_ratio", "Share of requests that must be good over 30 days.", labels=_LABELS
+    )
+    for key, ratio in objectives.ratios.items():
+        ratios.add_metric(key, ratio)
+    bounds = GaugeMetricFamily(
+        "service_slo_latency_bound_seconds", "Time after which a request is slow.", labels=_LABELS
+    )
+    for route, seconds in objectives.bounds.items():
+        bounds.add_metric((LATENCY, route), seconds)
+    owner = GaugeMetricFamily(
+        "service_owner_info", "Who gets the alerts, and where the runbook is; always 1.", labels=("team", "runbook_url")
+    )
+    owner.add_metric((settings.team or "", settings.runbook_url), 1)
+    yield from (ratios, bounds, owner)
+
+
+def add_events(metrics: dict[str, Metric], objectives: Objectives) -> None:
+    """Add the total of each objective to the metrics of a scrape, and zeros for objectives without a bad request."""
+    totals = dict.fromkeys(objectives.ratios, 0.0)
+    for slo, route, count in _counted(metrics.get(_REQUESTS), objectives):
+        totals[slo, route] += count
+    events = CounterMetricFamily(_EVENTS, "Requests that count for an objective.", labels=_LABELS)
+    for key, total in totals.items():
+        events.add_metric(key, total)
+    metrics[_EVENTS] = events
+    bad = metrics.setdefault(_BAD, CounterMetricFamily(_BAD, _BAD_HELP, labels=_LABELS))
+    present = {(sample.labels["slo"], sample.labels["route"]) for sample in bad.samples}
+    for slo, route in objectives.ratios.keys() - present:  # no worker has started yet
+        bad.add_sample(f"{_BAD}_total", {"slo": slo, "route": route}, 0.0)
+
+
+def _counted(requests: Metric | None, objectives: Objectives) -> Iterable[tuple[str, str, float]]:
+    """Yield the objective and the number of each series of requests."""
+    for sample in requests.samples if requests else ():
+        if not sample.name.endswith("_total"):
+            continue
+        # Whether a request counts for latency depends on its status alone.
+        is_timed = judge(int(sample.labels["status"]), 0.0, inf, refused=False) is Verdict.GOOD
+        for slo in (AVAILABILITY, LATENCY) if is_timed else (AVAILABILITY,):
+            route = objectives.of(slo, sample.labels["route"])
+            if route is not None:
+                yield slo, route, sample.value
