@@ -99,6 +99,8 @@ WRONG = [
     (b'{"logger": "x"}', "Expected a JSON object"),
     (b'{"level": "debug", "secs": 1}', "Expected a JSON object"),
     (b"\xff", "Expected a JSON object"),
+    (b"[" * 60_000, "Expected a JSON object"),
+    (b'{"level": ' + b"[" * 900 + b"]" * 900 + b"}", "level: expected one of"),
     (b'{"level": "loud"}', "level: expected one of debug, info, warning, error, critical."),
     (b'{"level": 10}', "level: expected one of"),
     (b'{"level": "debug", "seconds": 0}', "seconds: expected a number above 0"),

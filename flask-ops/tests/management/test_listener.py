@@ -178,15 +178,18 @@ def test_pipelined_requests_are_answered_in_order(serve: Serve) -> None:
 def test_expect_100_continue_is_answered_before_the_body(serve: Serve) -> None:
     with connect(serve()) as connection:
         connection.sendall(LAST.replace(b"GET", b"PUT")[:-2] + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n")
-        assert b"HTTP/1.1 100 \r\n\r\n" == connection.recv(1000)
+        assert b"HTTP/1.1 100 Continue\r\n\r\n" == connection.recv(1000)
         connection.sendall(b"abc")
         assert to_the_end(connection).endswith(b"PUT /last ? abc")
 
 
 def head_of(size: int) -> bytes:
-    """Return a request whose target and headers take ``size`` bytes."""
-    fixed = len("/last" + "host" + "x" + "connection" + "close" + "x-long")
-    return LAST[:-2] + b"X-Long: " + b"a" * (size - fixed) + b"\r\n\r\n"
+    """Return a request whose lines take ``size`` bytes."""
+    lines = LAST[:-2]
+    while len(lines) < size:
+        line = b"X-Long: " + b"a" * 4000
+        lines += line[: size - len(lines) - 2] + b"\r\n"
+    return lines + b"\r\n"
 
 
 def put(size: int) -> bytes:

@@ -64,8 +64,8 @@ def _parse(body: bytes) -> tuple[str, LogLevel | None, float | None]:
     """Return logger, level and seconds. Raises ValueError with the expected form."""
     try:
         asked: Any = json.loads(body)
-    except ValueError:
-        raise ValueError(f"{_FORM}. The body is not JSON.") from None
+    except (ValueError, RecursionError):
+        raise ValueError(f"{_FORM}. The body is not JSON, or is nested too deeply.") from None
     if not isinstance(asked, dict) or "level" not in asked or asked.keys() - {"level", "logger", "seconds"}:
         raise ValueError(f"{_FORM}. logger and seconds are optional; a level of null removes a change.")
     logger, seconds = asked.get("logger", ROOT), asked.get("seconds")
@@ -78,8 +78,8 @@ def _parse(body: bytes) -> tuple[str, LogLevel | None, float | None]:
     if asked["level"] is None:
         return logger, None, None
     try:
-        return logger, LogLevel(str(asked["level"]).lower()), seconds
-    except ValueError:
+        return logger, LogLevel(asked["level"].lower()), seconds
+    except (ValueError, AttributeError):
         raise ValueError(f"level: expected one of {', '.join(LogLevel)}.") from None
 
 
