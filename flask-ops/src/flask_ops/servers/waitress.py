@@ -27,6 +27,7 @@ from flask_ops.management.routes import Management
 from flask_ops.metrics import sources
 from flask_ops.ops.runtime import obtain
 from flask_ops.ops.startup import PROCESS, open_store, start
+from flask_ops.web import queue_time
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -94,6 +95,11 @@ class _Task(task.WSGITask):  # type: ignore[misc] # Waitress ships no types
         except BaseException as error:
             # Waitress answers only after an Exception. After SystemExit, the client would wait for ever.
             raise RuntimeError(f"{type(error).__name__} was raised while a request was served") from error
+
+    def get_environment(self) -> Any:
+        environ = super().get_environment()
+        environ[queue_time.SOCKET] = self.channel.socket
+        return environ
 
     def build_response_header(self) -> Any:
         with self.channel.requests_lock:  # Waitress holds it while it parses pipelined requests

@@ -15,7 +15,7 @@ import structlog
 from flask_ops.core.context import RequestContext, current_request, ends_the_process
 from flask_ops.log import ReportedError, printed_lines
 from flask_ops.metrics.requests import UNMATCHED
-from flask_ops.web import problems, websocket
+from flask_ops.web import admission, problems, websocket
 from flask_ops.web.flask_events import EXCHANGE
 from flask_ops.web.request_body import InterruptedBodyError, MalformedBodyError, RequestBody
 from flask_ops.web.sent_file import SentFile
@@ -46,6 +46,8 @@ class Outcome(StrEnum):
     """The client left before the last byte."""
     ABORTED = "aborted"
     """The process ended before the response."""
+    SHED = "shed"
+    """It was refused, because it had waited too long for a thread."""
 
 
 class EscapedError(RuntimeError):
@@ -67,8 +69,10 @@ class Exchange:
     """The application had an unhandled exception, even if Flask made a response of it."""
     answers_errors: Callable[[], bool] = staticmethod(lambda: False)
     """Tells whether to answer an exception here. Otherwise it goes on to the server."""
-    queued = 0.0
-    """Seconds that it waited before it arrived, as far as that is known."""
+    queued: float | None = None
+    """Seconds that the request waited for a thread; None if that is not known."""
+    is_refused = False
+    """It is answered without the application, because it waited too long."""
     timed_out = False
     """It was reported because it ran longer than SERVICE_REQUEST_TIMEOUT."""
     _close_response: Callable[[], object] | None = None
@@ -120,6 +124,15 @@ class Exchange:
         if self._file is not None:
             return response
         self._chunks = iter(response)
+        return self
+
+    def refuse(self, _app: WSGIApplication, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request that has waited too long, without the application."""
+        self._server_start_response = start_response
+        self.outcome = Outcome.SHED
+        status, headers, body = problems.response(503, self.ids.request_id)
+        self._start_response(status, [*headers, ("Retry-After", admission.retry_after())])
+        self._chunks = iter([b"" if self.environ["REQUEST_METHOD"] == "HEAD" else body])
         return self
 
     @property
@@ -252,7 +265,9 @@ class Exchange:
             self.is_reported = True
         if printed_lines.unfinished:
             printed_lines.end_mine()
-        if self._body is not None and self._body.is_interrupted:
+        if self.is_refused:
+            self.status, self.outcome = 503, Outcome.SHED
+        elif self._body is not None and self._body.is_interrupted:
             self.outcome = Outcome.CLIENT_DISCONNECTED
             if not 400 <= self.status < 500:
                 self.status = CLIENT_CLOSED_REQUEST

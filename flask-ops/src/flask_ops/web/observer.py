@@ -18,9 +18,10 @@ import structlog
 
 from flask_ops.log.request_log import RequestLog
 from flask_ops.metrics.requests import RequestMetrics
+from flask_ops.web import queue_time
+from flask_ops.web.admission import Admission
 from flask_ops.web.exchange import Exchange, Outcome
 from flask_ops.web.flask_events import EXCHANGE
-from flask_ops.web.queue_time import waited
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -34,16 +35,19 @@ MAX_NAME = 100
 
 
 class Observer:
-    """Reports each request to ``metrics`` and ``log`` when it is over.
+    """Reports each request to ``metrics`` and ``log`` when it is over. ``admission`` decides which ones are refused.
 
     On ``quiet_routes`` a success is logged at debug, and a 503 at info. ``trust_request_start`` enables
     ``X-Request-Start``, which any client can send.
     """
 
-    def __init__(self, metrics: RequestMetrics, log: RequestLog, *, trust_request_start: bool = False) -> None:
+    def __init__(
+        self, metrics: RequestMetrics, log: RequestLog, admission: Admission, *, trust_request_start: bool = False
+    ) -> None:
         self.quiet_routes: set[str] = set()
         self._metrics = metrics
         self._log = log
+        self._admission = admission
         self._trust_request_start = trust_request_start
         self._running: dict[int, Exchange] = {}
         self.ending = threading.RLock()  # a signal handler may interrupt its thread in the middle of a report
@@ -57,8 +61,9 @@ class Observer:
             if EXCHANGE in environ:
                 return app(environ, start_response)
             exchange = self.begin(environ)
+            respond = exchange.refuse if exchange.is_refused else exchange.respond
             # In a separate context, so that nothing leaks into the next request.
-            return exchange.context.run(exchange.respond, app, start_response)
+            return exchange.context.run(respond, app, start_response)
 
         return observed
 
@@ -66,11 +71,17 @@ class Observer:
         """Return the exchange of a request that has just arrived. It is in flight until it is recorded."""
         exchange = Exchange(environ, ending=self.ending, record=self.record)
         self._running[id(exchange)] = exchange
+        client = environ.get(queue_time.SOCKET)
+        queued = queue_time.of_socket(client) if client is not None else None
+        exchange.queued = queued
         if self._trust_request_start and "HTTP_X_REQUEST_START" in environ:
-            seconds = waited(environ["HTTP_X_REQUEST_START"], time.time())
-            if seconds is not None:
-                exchange.queued = seconds
-                self._metrics.waited(seconds)
+            by_proxy = queue_time.of_header(environ["HTTP_X_REQUEST_START"], time.time())
+            if by_proxy is not None and (queued is None or by_proxy > queued):
+                exchange.queued = by_proxy
+                # If the socket can tell, it alone decides: a proxy with a wrong clock must not cause refusals.
+                queued = by_proxy if queued is None else queued
+        if queued is not None:
+            exchange.is_refused = self._admission.refuses(environ["PATH_INFO"], queued)
         return exchange
 
     def running(self) -> list[Exchange]:
@@ -102,10 +113,14 @@ class Observer:
         self._running.pop(id(exchange), None)
         environ, status, outcome = exchange.environ, exchange.status, exchange.outcome
         method, route = environ["REQUEST_METHOD"], exchange.route
+        has_line = True
         try:
-            self._metrics.observe(
-                method, route, status, seconds, exception=outcome is Outcome.EXCEPTION, queued=exchange.queued
-            )
+            if exchange.is_refused:
+                has_line = self._admission.refused(exchange.queued or 0.0)
+            else:
+                self._metrics.observe(
+                    method, route, status, seconds, exception=outcome is Outcome.EXCEPTION, queued=exchange.queued
+                )
         except (OSError, TypeError):
             # The store has no room for a new series, or prometheus_client cannot reopen its closed files for now.
             # The request still gets its line.
@@ -114,24 +129,25 @@ class Observer:
             self._is_blind = True
         else:
             self._is_blind = False
-        self._write(exchange, seconds)
+        if has_line:
+            self._write(exchange, seconds)
 
     def _write(self, exchange: Exchange, seconds: float) -> None:
         environ, status, outcome = exchange.environ, exchange.status, exchange.outcome
         method, route = environ["REQUEST_METHOD"], exchange.route
-        quiet = route in self.quiet_routes
+        queued, quiet = exchange.queued or 0.0, route in self.quiet_routes
         if status == 503 and quiet and not outcome:
             # The answer of a probe, not an error. Its cause (a drain, a check) has a separate line.
             level, number = "info", logging.INFO
-        elif status >= 500:
+        elif status >= 500 and not exchange.is_refused:
             level, number = "error", logging.ERROR
-        elif outcome is Outcome.CLIENT_DISCONNECTED:
+        elif outcome in (Outcome.SHED, Outcome.CLIENT_DISCONNECTED):
             level, number = "warning", logging.WARNING
         elif quiet and status < 400:
             level, number = "debug", logging.DEBUG
         else:
             level, number = "info", logging.INFO
-        share = 1.0 if status >= 400 or outcome else self._log.share(route, seconds)
+        share = 1.0 if status >= 400 or outcome else self._log.share(route, seconds + queued)
         if not self._log.is_enabled(number) or (share < 1 and random.random() >= share):  # noqa: S311 - no secret
             return
         fields = {
@@ -144,6 +160,8 @@ class Observer:
             "client": _text(environ.get("REMOTE_ADDR", ""), MAX_NAME),
             "user_agent": _text(environ.get("HTTP_USER_AGENT", "")),
         }
+        if queued >= 0.001:
+            fields["queue_ms"] = round(queued * 1000, 3)
         if self._log.has_query and environ.get("QUERY_STRING"):
             fields["query"] = self._log.masked(_text(environ["QUERY_STRING"]))
         if share < 1:

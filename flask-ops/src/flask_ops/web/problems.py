@@ -38,8 +38,8 @@ def _log_exception(exc_info: Any) -> None:
 
 
 def response(status: int, request_id: str) -> tuple[str, list[tuple[str, str]], bytes]:
-    """Return status line, headers and body of an error, for use if Flask can no longer make one."""
-    body = problem.body(status, problem.INTERNAL if status == 500 else None, request_id)
+    """Return status line, headers and body of an error that Flask does not make."""
+    body = problem.body(status, problem.DETAILS.get(status), request_id)
     headers = [("Content-Type", problem.CONTENT_TYPE), ("Content-Length", str(len(body)))]
     return f"{status} {HTTPStatus(status).phrase}", headers, body
 

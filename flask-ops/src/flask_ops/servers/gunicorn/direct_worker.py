@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import lru_cache, partial
@@ -20,6 +22,9 @@ from gunicorn.workers.gthread import ThreadWorker
 
 MAX_JOINED = 64 * 1024
 """Maximum size of a first chunk. To copy a larger one costs more than a system call."""
+
+_END, _LOOK_AT_FIRST = object(), object()
+"""What a serving thread finds in its queue instead of a connection."""
 
 _date_of = lru_cache(maxsize=1)(util.http_date)
 
@@ -51,6 +56,11 @@ class DirectWorker(ThreadWorker):
         """Queue a connection for the serving threads."""
         self.tpool.submit(conn)
 
+    def enqueue_first(self, conn: Any) -> None:
+        """Queue a connection for the serving threads, before all others."""
+        threads: Any = self.tpool  # the stub has Gunicorn's own pool
+        threads.submit_first(conn)
+
     def _serve(self, conn: Any) -> None:
         try:
             answer = self.handle(conn)
@@ -65,8 +75,8 @@ class DirectWorker(ThreadWorker):
 
     def _keep(self, conn: Any) -> bool:
         """Return the connection to the poller. Return False if the main loop must decide."""
-        if not self.alive or conn.parser.unreader.buf.getvalue():  # the worker stops, or the next request is here
-            return False
+        if not self.alive or (conn.parser and conn.parser.unreader.buf.getvalue()):
+            return False  # the worker stops, or the next request is here
         conn.set_timeout()
         self.keepalived_conns.append(conn)
         try:
@@ -99,14 +109,20 @@ class ServingThreads:
 
     def __init__(self, number: int, serve: Callable[[Any], object]) -> None:
         self._connections: SimpleQueue[Any] = SimpleQueue()
+        self._first: deque[Any] = deque()
         self._serve = serve
         self._threads = [Thread(target=self._run, name=f"serving {index}") for index in range(1, number + 1)]
         for thread in self._threads:
             thread.start()
 
     def submit(self, connection: Any) -> None:
-        """Queue ``connection`` for the next free thread. It must not be None."""
+        """Queue ``connection`` for the next free thread."""
         self._connections.put(connection)
+
+    def submit_first(self, connection: Any) -> None:
+        """Queue ``connection`` before all others."""
+        self._first.append(connection)
+        self._connections.put(_LOOK_AT_FIRST)
 
     def withdraw(self) -> list[Any]:
         """Take back the connections that wait for a thread."""
@@ -116,9 +132,13 @@ class ServingThreads:
                 connections.append(self._connections.get_nowait())
         except Empty:
             pass
-        for _ in range(connections.count(None)):  # from shutdown(); the threads still need them
-            self._connections.put(None)
-        return [connection for connection in connections if connection is not None]
+        for _ in range(connections.count(_END)):  # the threads still need them
+            self._connections.put(_END)
+        waiting = [connection for connection in connections if connection not in (_END, _LOOK_AT_FIRST)]
+        with contextlib.suppress(IndexError):
+            while True:
+                waiting.append(self._first.popleft())
+        return waiting
 
     def shutdown(self, *, wait: bool) -> None:
         """End the threads after all submitted connections are served. The interpreter waits for the threads.
@@ -126,7 +146,7 @@ class ServingThreads:
         You can call this again, and in a signal handler: ``SimpleQueue.put`` is reentrant.
         """
         for _ in self._threads:
-            self._connections.put(None)
+            self._connections.put(_END)
         if wait:
             for thread in self._threads:
                 thread.join()
@@ -134,9 +154,13 @@ class ServingThreads:
     def _run(self) -> None:
         while True:
             connection = self._connections.get()
-            if connection is None:
+            if connection is _END:
                 return
-            self._serve(connection)
+            while self._first:
+                with contextlib.suppress(IndexError):  # another thread took it
+                    self._serve(self._first.popleft())
+            if connection is not _LOOK_AT_FIRST:
+                self._serve(connection)
             del connection  # otherwise it stays open until the next one comes
 
 

@@ -12,6 +12,7 @@ import selectors
 import signal
 import socket
 import time
+from collections.abc import Callable
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from flask_ops.ops.runtime import Runtime
     from flask_ops.servers.gunicorn.hung_worker_stacks import Stacks
     from flask_ops.servers.gunicorn.master import Master
+    from flask_ops.web.admission import Admission
 
 FITTING_CONNECTIONS = 0
 """The value of ``worker_connections`` that means ``CONNECTIONS_PER_THREAD`` times the number of threads. A
@@ -69,6 +71,9 @@ class ServiceWorker(DirectWorker):
     """The time of a SIGTERM that the master did not send."""
     _is_loading = True
     _runtime: Runtime | None = None
+    _admission: Admission
+    _goes_first: Callable[[Any, Admission], bool]
+    _refuse: Callable[[Any, Admission], bool | None]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -112,14 +117,18 @@ class ServiceWorker(DirectWorker):
                 Arbiter.APP_LOAD_ERROR if isinstance(error, AppImportError) else Arbiter.WORKER_BOOT_ERROR
             ) from None
         from flask_ops.ops import runtime  # noqa: PLC0415 - imports Flask, which the master does not need
-        from flask_ops.servers.gunicorn import stuck_worker  # noqa: PLC0415 - as above
+        from flask_ops.servers.gunicorn import refusal, stuck_worker  # noqa: PLC0415 - as above
+        from flask_ops.web import queue_time  # noqa: PLC0415 - as above
 
         self._runtime = runtime.obtain(self.master.settings)
         self._runtime.run_under("gunicorn", self.cfg.threads, partial(stuck_worker.end_process, self))
         application = self._runtime.observe(self.wsgi)
         self._runtime.start()
+        self._admission = self._runtime.admission
+        self._goes_first, self._refuse = refusal.goes_first, refusal.refuse
 
         def serve(environ: Any, start_response: Any) -> Any:
+            environ[queue_time.SOCKET] = environ["gunicorn.socket"]
             if DRAIN:  # the client must close the connection
                 start_response.__self__.force_close()  # start_response is a method of Gunicorn's Response
             return application(environ, start_response)
@@ -158,6 +167,21 @@ class ServiceWorker(DirectWorker):
             os.kill(os.getpid(), signal.SIGTERM)  # ends this process: it has nothing to finish
         else:
             super().handle_exit(sig, frame)
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Queue a connection for the serving threads. Under overload, some requests go first."""
+        if not self._is_loading and self._admission.is_overloaded and self._goes_first(conn, self._admission):
+            self.enqueue_first(conn)
+        else:
+            super().enqueue_req(conn)
+
+    def handle(self, conn: Any) -> Any:
+        """Serve the request that waits on a connection, or refuse it. Return whether to keep the connection."""
+        if self._admission.is_queueing:
+            keeps = self._refuse(conn, self._admission)
+            if keeps is not None:
+                return keeps
+        return super().handle(conn)
 
     def run(self) -> None:
         """Serve until the worker stops."""

@@ -1,0 +1,171 @@
+"""Late requests are refused, bursts are not: the rule of admission, on a clock of the test's own."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from unittest.mock import Mock
+
+import pytest
+from structlog.testing import capture_logs
+
+from flask_ops.core.settings import Settings, SettingsError
+from flask_ops.metrics.requests import RequestMetrics
+from flask_ops.web import admission
+from flask_ops.web.admission import LINES_PER_BEAT, Admission
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(admission, "monotonic", found)
+    return found
+
+
+def _open(clock: Clock, **variables: str) -> Admission:
+    found = Admission(Settings.from_environ(variables), Mock(RequestMetrics))
+    found.open()
+    clock.now += 3600
+    return found
+
+
+def _simulate(found: Admission, clock: Clock, rates: list[tuple[float, float]], threads: int = 8) -> list[Counter[str]]:
+    """Let requests arrive at each rate (per second) for some seconds; each takes a thread for 50 ms.
+
+    Return for each phase how many were answered, refused, or answered after the limit, and the longest wait (ms).
+    """
+    free_at = [clock.now] * threads
+    results, start = [], clock.now
+    waiting: deque[tuple[float, Counter[str]]] = deque()
+    for rate, seconds in rates:
+        result: Counter[str] = Counter()
+        results.append(result)
+        waiting += [(start + number / rate, result) for number in range(round(rate * seconds))]
+        start += seconds
+    while waiting:
+        arrived, result = waiting.popleft()
+        clock.now = max(arrived, min(free_at))
+        queued = round(clock.now - arrived, 3)
+        if found.refuses("/", queued):
+            result["refused"] += 1
+            continue
+        result["answered"] += 1
+        result["longest"] = max(result["longest"], round(queued * 1000))
+        free_at[free_at.index(min(free_at))] = clock.now + 0.05
+    return results
+
+
+@pytest.mark.parametrize("times", [2, 5, 10])
+def test_under_overload_all_threads_work_and_nobody_waits_long(clock: Clock, times: int) -> None:
+    capacity = 8 / 0.05
+    start, overload, after = _simulate(
+        _open(clock), clock, [(0.7 * capacity, 5), (times * capacity, 20), (0.7 * capacity, 5)]
+    )
+
+    assert start["refused"] == 0
+    assert overload["answered"] >= 0.98 * 20 * capacity
+    assert overload["longest"] <= 810
+    assert after["refused"] == 0
+    assert after["longest"] <= 250
+
+
+def test_the_queue_of_overload_settles_at_a_quarter_of_the_limit(clock: Clock) -> None:
+    _, settled = _simulate(_open(clock), clock, [(800, 2), (800, 20)])
+
+    assert settled["longest"] <= 250
+
+
+@pytest.mark.parametrize(
+    "rates",
+    [
+        [(480, 0.2)],  # three times the threads' capacity for 200 ms
+        [(24 / 0.001, 0.001)] * 5,  # three times the number of threads at once
+        [(100, 10), (480, 0.2), (100, 10)],
+    ],
+)
+def test_a_burst_is_not_refused(clock: Clock, rates: list[tuple[float, float]]) -> None:
+    assert 0 == sum(result["refused"] for result in _simulate(_open(clock), clock, rates))
+
+
+def test_one_late_request_after_a_pause_is_no_overload(clock: Clock) -> None:
+    found = _open(clock)
+    for _ in range(100):
+        clock.now += 60
+        assert not found.refuses("/", 0.9)
+        assert not found.is_overloaded
+
+
+def test_a_request_that_waited_longer_than_the_limit_is_refused(clock: Clock) -> None:
+    found = _open(clock, SERVICE_QUEUE_SECONDS="2.5")
+
+    assert not found.refuses("/", 2.5)
+    assert found.refuses("/", 2.501)
+
+
+def test_nothing_is_refused_if_it_is_turned_off(clock: Clock) -> None:
+    found = _open(clock, SERVICE_QUEUE_SECONDS="0")
+
+    assert math.inf == found.limit
+    assert 0 == sum(result["refused"] for result in _simulate(found, clock, [(1600, 20)]))
+
+
+def test_a_start_is_no_overload(clock: Clock) -> None:
+    """Clients that waited while no process could serve are answered, but not for longer than the limit."""
+    found = Admission(Settings.from_environ({}), Mock(RequestMetrics))
+    clock.now += 60
+    found.open()
+
+    clock.now += 0.9
+    assert not found.refuses("/", 30.0)
+    clock.now += 0.2
+    assert found.refuses("/", 30.0)
+
+
+def test_probes_are_never_refused_and_critical_routes_only_at_the_limit(clock: Clock) -> None:
+    found = _open(clock, SERVICE_CRITICAL_ROUTES="/pay,/orders/<int:number>/<path:rest>, /a.b")
+    found.probes.add("/healthz")
+    _simulate(found, clock, [(1600, 2)])
+    assert found.is_overloaded
+
+    assert found.refuses("/", 0.5)
+    assert not found.refuses("/healthz", 60.0)
+    for path in ("/pay", "/orders/7/items/2", "/a.b"):
+        assert not found.refuses(path, 0.9)
+        assert found.refuses(path, 1.1)
+    for path in ("/pay/", "/orders/7", "/orders/7/8/", "/axb", "/x/pay"):
+        assert found.refuses(path, 0.9) == (path != "/orders/7/8/")
+    assert found.is_overloaded
+
+
+def test_ten_thousand_refusals_are_counted_and_write_few_lines(clock: Clock) -> None:
+    found = _open(clock)
+
+    assert LINES_PER_BEAT == sum(found.refused(1.5) for _ in range(10_000))
+    with capture_logs() as lines:
+        found.publish()
+        found.publish()
+
+    assert 10_000 == found._metrics.shed.call_count  # type: ignore[attr-defined]
+    assert [("requests refused", 10_000 - LINES_PER_BEAT)] == [(line["event"], line["requests"]) for line in lines]
+    assert found.refused(1.5)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("SERVICE_QUEUE_SECONDS", "-1", "seconds, from 0 to 3600"),
+        ("SERVICE_QUEUE_SECONDS", "1s", "seconds, from 0 to 3600"),
+        ("SERVICE_CRITICAL_ROUTES", "pay", "routes with commas between them, for example /admin"),
+    ],
+)
+def test_an_invalid_setting_is_refused(variable: str, value: str, expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected):
+        Settings.from_environ({variable: value})

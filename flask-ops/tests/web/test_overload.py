@@ -1,0 +1,138 @@
+"""A prepared backlog: which requests are refused, under each server that can tell how long they waited."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from tests.exposition import scrape, value
+from tests.process import DEADLINE, Server, wait_until
+from tests.servers import serve
+
+LATE = 0.5
+"""The limit in seconds."""
+
+
+@pytest.fixture(params=["gunicorn", "waitress"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    env = {
+        "WEB_CONCURRENCY": "1",
+        "SERVICE_THREADS": "1",
+        "SERVICE_QUEUE_SECONDS": str(LATE),
+        "SERVICE_CRITICAL_ROUTES": "/items/<int:number>",
+    }
+    options = ["--worker-connections=100"] if request.param == "gunicorn" else []
+    with serve(request.param, tmp_path, env, options) as running_server:
+        yield running_server
+
+
+class Client:
+    """A connection, on which requests may wait."""
+
+    def __init__(self, server: Server) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE)
+        self._file = self._socket.makefile("rb")
+        self.since = time.monotonic()
+
+    def ask(self, path: str, *head: str, method: str = "GET") -> None:
+        self.since = time.monotonic()
+        self._socket.sendall("\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *head, "", ""]).encode())
+
+    def answer(self, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+        status = int(self._file.readline().split()[1])
+        headers = {}
+        while line := self._file.readline().strip():
+            name, _, text = line.decode().partition(": ")
+            headers[name.lower()] = text
+        return status, headers, b"" if method == "HEAD" else self._file.read(int(headers["content-length"]))
+
+    def is_closed(self) -> bool:
+        return self._file.read(1) == b""
+
+    def close(self) -> None:
+        self._file.close()
+        self._socket.close()
+
+
+Connect = Callable[[], Client]
+
+
+@pytest.fixture
+def connect(server: Server) -> Iterator[Connect]:
+    with ExitStack() as clients:
+        yield lambda: clients.enter_context(closing(Client(server)))
+
+
+def _wait(clients: list[Client]) -> None:
+    wait_until(lambda: time.monotonic() > max(client.since for client in clients) + 1.2 * LATE, "all are late")
+
+
+def test_late_requests_get_503_probes_and_scrapes_do_not(server: Server, connect: Connect, tmp_path: Path) -> None:
+    release = tmp_path / "release"
+    occupied = connect()
+    occupied.ask(f"/slow?s=60&until={release}")
+    wait_until(lambda: server.lines("slow view"), "the thread is occupied")
+    extra: list[list[str]] = [[]] * 12 + [["Connection: close"], ["Content-Length: 0"], ["Connection: keep-alive"]]
+    late = [connect() for _ in extra]
+    for number, (client, headers) in enumerate(zip(late, extra, strict=True)):
+        client.ask("/", f"X-Request-ID: late-{number}", *headers)
+    head = connect()
+    head.ask("/", "X-Request-ID: head", method="HEAD")
+    probes = [connect() for _ in range(3)]
+    for probe, path in zip(probes, ("/healthz", "/readyz", "/metrics"), strict=True):
+        probe.ask(path)
+    _wait([*late, head, *probes])
+    in_time = connect()
+    in_time.ask("/")
+    release.touch()
+
+    assert 200 == occupied.answer()[0]
+    for number, client in enumerate(late):
+        status, answered, body = client.answer()
+        assert 503 == status
+        assert f"late-{number}" == answered["x-request-id"]
+        assert "application/problem+json" == answered["content-type"]
+        assert b"overloaded" in body
+        assert int(answered["retry-after"]) in range(1, 6)
+        assert ("close" == answered.get("connection", "").lower()) == (number == 12)
+    assert 503 == head.answer("HEAD")[0]
+    assert [200] * 3 == [probe.answer()[0] for probe in probes]
+    assert 200 == in_time.answer()[0]
+    assert late[12].is_closed()
+    for client in (late[0], late[14], head):
+        client.ask("/")
+        assert 200 == client.answer()[0]
+
+    text = scrape(server)
+    assert 16 == value(text, "service_requests_shed_total", reason="late")
+    assert 0 == value(text, "service_requests_shed_total", reason="overload")
+    assert 0 == value(text, "flask_http_request_total", status="503", route="unmatched")
+    assert value(text, "service_request_queue_seconds_sum") > 16 * LATE
+    wait_until(lambda: server.lines("requests refused"), "the line for those without one of their own")
+    lines = server.lines("request", outcome="shed")
+    assert 16 == len(lines) + sum(line["requests"] for line in server.lines("requests refused"))
+    for line in lines:
+        assert (503, "warning", "unmatched") == (line["status"], line["level"], line["route"])
+        assert line["queue_ms"] > 1000 * LATE
+
+
+def test_a_burst_of_three_times_the_threads_is_served(server: Server, connect: Connect) -> None:
+    clients = [connect() for _ in range(3)]
+    for client in clients:
+        client.ask("/")
+
+    assert [200] * 3 == [client.answer()[0] for client in clients]
+    assert 0 == value(scrape(server), "service_requests_shed_total")
+
+
+def test_a_client_that_sends_late_has_not_waited(connect: Connect) -> None:
+    client = connect()
+    _wait([client])
+    client.ask("/")
+
+    assert 200 == client.answer()[0]
