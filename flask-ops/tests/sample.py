@@ -26,7 +26,7 @@ from flask import (
     stream_with_context,
     url_for,
 )
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 from werkzeug.wrappers import Response as BaseResponse
 
 from flask_ops.health import Check
@@ -38,6 +38,7 @@ from service.views import index
 sample = Blueprint("sample", __name__)
 sample.add_url_rule("/", view_func=index)
 GREETINGS = Counter("sample_greetings", "Greetings given.")
+Gauge("sample_shelves", "Shelves, a number that is known at import.", multiprocess_mode="livemax").set(3)
 CHUNK = b"x" * 65536
 
 

@@ -11,7 +11,7 @@ parent's log lines and count in its parent's files. This is all code that runs a
   ``servers.gunicorn.worker_signals``.
 - In a worker of Gunicorn: ``Master.after_fork``. In a trial of new code: ``ReloadTrial``. In a worker of uWSGI, which
   forks in C and runs no fork hooks of Python: ``servers.uwsgi.in_each_worker``. Under other servers:
-  ``Store.settle_unannounced``, at the first request.
+  ``Store.settle``, at the first request.
 - Threads do not survive a fork. ``Runtime.start`` starts them in each process that serves.
 """
 

@@ -6,10 +6,12 @@ Without them, each new process would add files to the store.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 try:
@@ -17,12 +19,14 @@ try:
 except ImportError:  # Windows: one process serves, and nothing is shared
     fcntl = None  # type: ignore[assignment] # a module on other systems
 
+SERVING = "s"
+"""Prefix of the slots of processes that serve requests, and of Gunicorn's master. Only their gauges count."""
 STRAY = "p"
-"""Prefix of the slots of processes that a worker forked. They do not serve."""
+"""Prefix of the slots of all other processes, for example children of a worker, or a command. Their counts count."""
 _FILE = "slot-"
 
 
-def take(directory: Path, prefix: str = "") -> tuple[str, int]:
+def take(directory: Path, prefix: str) -> tuple[str, int]:
     """Lock the first free slot in ``directory``, which servers may share.
 
     Return its name, ``prefix`` and a number, and the descriptor that holds the lock. A child that is forked next
@@ -41,7 +45,7 @@ def take(directory: Path, prefix: str = "") -> tuple[str, int]:
 def signed(directory: Path, role: str) -> set[int]:
     """Return the pids of the processes that signed as ``role``. Some may have been killed just now."""
     found = set()
-    for path in _files(directory):
+    for path in _serving(directory):
         word, _, pid = path.read_text(encoding="ascii", errors="replace").partition(" ")
         if word == role and pid.strip().isdecimal():
             found.add(int(pid))
@@ -50,7 +54,7 @@ def signed(directory: Path, role: str) -> set[int]:
 
 def visit_free(directory: Path, visit: Callable[[str], None]) -> None:
     """Lock each signed slot that no process holds, and call ``visit`` with its name."""
-    for path in _files(directory):
+    for path in _serving(directory):
         if path.stat().st_size:
             descriptor = _open(path)
             try:
@@ -83,6 +87,28 @@ def hold_shared(path: Path, *, if_unused: Callable[[], None]) -> int:
     return descriptor
 
 
+def claimed(directory: Path, name: str) -> contextlib.AbstractContextManager[bool]:
+    """Keep the slot ``name`` for this process during the block, which gets False if another process holds it."""
+    return locked(directory / f"{_FILE}{name}", shared=False)
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, shared: bool) -> Iterator[bool]:
+    """Hold a lock on ``path`` during the block, which gets False if the lock is not free.
+
+    A shared lock waits for an exclusive one, but no longer than a second, because its process may be suspended.
+    """
+    end = time.monotonic() + (1 if shared else 0)
+    descriptor = _open(path)
+    try:
+        while not (is_mine := _lock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)) and time.monotonic() < end:
+            time.sleep(0.001)
+        yield is_mine
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child that was forked meanwhile has the descriptor, too
+        os.close(descriptor)
+
+
 def is_free(path: Path) -> bool:
     """Tell whether no process holds the lock ``path``. Raises FileNotFoundError if it does not exist."""
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -92,12 +118,17 @@ def is_free(path: Path) -> bool:
         os.close(descriptor)
 
 
-def _files(directory: Path) -> list[Path]:
-    return [path for path in directory.iterdir() if path.name.startswith(_FILE)]
+def _serving(directory: Path) -> list[Path]:
+    return [path for path in directory.iterdir() if path.name.startswith(_FILE + SERVING)]
 
 
 def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if os.geteuid() == 0:  # workers that changed to another user read and lock the files of a master that is root
+        folder = path.parent.stat()
+        with contextlib.suppress(OSError):  # root without that capability
+            os.fchown(descriptor, folder.st_uid, folder.st_gid)
+    return descriptor
 
 
 def _lock(descriptor: int, kind: int) -> bool:

@@ -4,6 +4,9 @@ prometheus_client names the files of a process after an identifier. By default t
 files, and a scrape reads all of them. Here the identifier is a slot. A worker's successor gets the same slot and
 continues the files. So the number of files depends on the number of workers that live at one time.
 
+Any process may count in the store: a server, a worker, a child of it, or a command. The counts of all of them count. A
+gauge counts only in a process that serves: the slots of all others have another prefix, until they ``settle``.
+
 Without the store, each process would show its own counts only.
 """
 
@@ -20,7 +23,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from flask_ops.core import forks, multiprocess
-from flask_ops.metrics import slots, store_files, sums
+from flask_ops.metrics import ended, slots, store_files, sums
 
 OWNED = "METRICS_STORE_TO_REMOVE"
 """The variable that names the store if this library made it. The master that replaces this one reads it. So does
@@ -73,23 +76,34 @@ class Store:
         os.environ[multiprocess.VARIABLE] = str(path)
         self._leave_at_exit(path, in_use)
         multiprocess.reserve(path, _RESERVED_BYTES)
-        self.identify(self._take(path))
+        self.identify(self._take(slots.STRAY))
         self._main = loader or os.getpid()
         self._files = store_files.OwnFiles(self.identity)
 
     def give_to(self, user: int, group: int) -> None:
         """Give the store, if this process made it, to the user that workers change to from root."""
         if self._made:
-            os.chown(multiprocess.directory(), user, group)
+            directory = multiprocess.directory()
+            for path in [*directory.iterdir(), directory]:
+                os.chown(path, user, group, follow_symlinks=False)
 
     def main_process(self) -> int:
         """Return the pid of the process that forked the others, or of the only process."""
         return self._main or os.getpid()
 
-    def reopen_lost(self) -> None:
-        """Open new files if those of this process were removed. Raises OSError if that fails; call it again then."""
+    def maintain(self) -> None:
+        """Settle if that failed, and open new files if those of this process were removed.
+
+        Raises OSError if a file cannot be created; call it again then.
+        """
         if self._files is not None:
             self._files.reopen_lost()
+            self.settle()
+
+    def fold_ended(self) -> None:
+        """Add up the counts of child processes that have ended. Raises OSError if the disk is full."""
+        if self._files is not None:
+            ended.fold(multiprocess.directory())
 
     def identity(self) -> str:
         """Return the name of this process in the store, unique among the living processes.
@@ -99,50 +113,41 @@ class Store:
         """
         if self._identity is None:
             self.keep_only()
-            self._identity = self._take(multiprocess.directory(), slots.STRAY)
+            self._identity = self._take(slots.STRAY)
         return self._identity
 
     def identify(self, name: str) -> None:
         """Set the name of this process in the store."""
         self._identity, self._named = name, os.getpid()
 
-    def sign(self, role: str) -> None:
-        """Write the role and the pid of this process into its slot."""
-        os.pwrite(self._held[self.identity()], f"{role} {os.getpid()}\n".encode(), 0)
-
     def slot_for_worker(self, living: Collection[str]) -> str:
         """Take a slot for a worker that is forked next. ``living`` are the slots of the others."""
         self.release(self._held.keys() - {*living, self.identity()})  # workers that ended unnoticed
         multiprocess.directory().mkdir(mode=0o700, exist_ok=True)  # a cleanup job may have removed it
-        return self._take_clean()
+        return self._take(slots.SERVING)
 
     def become_worker(self, slot: str) -> None:
         """Take over, in a child, the slot that its parent took for it."""
         self.keep_only(slot)
         self.identify(slot)
-        self.sign(WORKER)
+        self._sign(WORKER)
 
-    def settle(self, *, parent_serves: bool) -> None:
-        """Take a slot for this process, which a server forked to serve, and sign it. A second call takes no other."""
-        if self._named != os.getpid():
-            if not parent_serves:
-                for name in self._held:
-                    forget(name)  # the master created live gauges when it loaded the application
-            slot = self._take_clean()
-            self.keep_only(slot)
-            self.identify(slot)
-        self.sign(WORKER)
+    def settle(self, role: str = WORKER) -> None:
+        """Take a slot for this process, because it serves, and sign it. Only now, its gauges count.
 
-    def settle_unannounced(self) -> None:
-        """Take a slot for this process if a server without our integration forked it. A second call changes nothing.
+        It keeps the values of gauges, which the application may have set when it was loaded, here or before a fork. If
+        the process has such a slot, or there is no store, nothing changes. Raises OSError if a file cannot be created.
 
-        uWSGI runs no fork hooks of Python. Without this call, two processes would write into one file and damage it.
+        uWSGI runs no fork hooks of Python. Without this call, its workers would write into one file and damage it.
         """
-        if not self._named:  # there is no store, or this library did not open it
-            return
         self._become_nobody()
-        with contextlib.suppress(OSError):  # identity() tries again at the first count; a failure is logged then
-            self.settle(parent_serves=True)
+        if self._files is None or (self._identity or "").startswith(slots.SERVING):
+            return
+        slot = self._take(slots.SERVING)
+        self.keep_only(slot)
+        with self._files.renamed():
+            self.identify(slot)
+        self._sign(role)
 
     def keep_only(self, *mine: str) -> None:
         """Release, in a child, the slots of other children. Otherwise they would stay locked after their owners end."""
@@ -155,19 +160,21 @@ class Store:
             os.ftruncate(self._held[name], 0)
             os.close(self._held.pop(name))
 
-    def _take(self, directory: Path, prefix: str = "") -> str:
-        name, descriptor = slots.take(directory, prefix)
-        self._held[name] = descriptor
-        return name
+    def _sign(self, role: str) -> None:
+        """Write the role and the pid of this process into its slot."""
+        os.pwrite(self._held[self.identity()], f"{role} {os.getpid()}\n".encode(), 0)
 
-    def _take_clean(self) -> str:
+    def _take(self, prefix: str) -> str:
         """Take a slot. Remove the live gauges, notes, empty and damaged files that its previous owner left."""
         directory = multiprocess.directory()
-        slot = self._take(directory)
+        slot, self._held[slot] = slots.take(directory, prefix)
         forget(slot)
         for path in store_files.metrics_in(directory):
-            if store_files.owner_of(path) == slot and not sums.read(path):
-                path.unlink(missing_ok=True)  # its owner was killed when it created the file
+            # Its owner was killed when it created the file, or set a gauge that must not become a gauge of this one.
+            if store_files.owner_of(path) == slot and (
+                (prefix == slots.STRAY and path.name.startswith("gauge_")) or not sums.read(path)
+            ):
+                path.unlink(missing_ok=True)
         return slot
 
     def _become_nobody(self) -> None:
@@ -186,7 +193,7 @@ class Store:
                 if owned and slots.is_free(path / _LOCK):  # otherwise the next master uses it
                     shutil.rmtree(path, ignore_errors=True)
                     return
-                for name in {str(owner), *self._held}:  # other processes would continue to sum these
+                for name in self._held:  # other processes would continue to sum these
                     forget(name)
 
         atexit.register(leave)

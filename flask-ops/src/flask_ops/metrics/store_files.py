@@ -5,10 +5,10 @@ Without it, a full disk would kill a worker, and a removed file would lose the c
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,16 @@ from flask_ops.core import multiprocess
 
 _METRICS = re.compile(r"(?:counter|histogram|summary|gauge_[a-z]+)_[0-9A-Za-z]+\.db")
 """The names that prometheus_client gives its files. A folder of the user may hold other files, which must stay."""
-_NOTES = re.compile(r"(?:(?:readiness|stuck)_[0-9A-Za-z]+|log-levels)\.(?:json|new)|slot-[0-9A-Za-z]+")
-"""Notes that the processes of a server write for each other."""
+_NOTES = re.compile(
+    r"(?:(?:readiness|stuck)_[0-9A-Za-z]+|log-levels)\.(?:json|new)|slot-[0-9A-Za-z]+|folding|[a-z]+_ended-[0-9A-Za-z]+\.new"
+)
+"""Notes that the processes of a server write for each other, their locks, and sums that ``ended`` has not finished."""
 _MOMENTARY = re.compile(r"gauge_live[a-z]+_[0-9A-Za-z]+\.db|(?:readiness|stuck)_[0-9A-Za-z]+\.json")
 """Live gauges, and the notes about a living process."""
 _SET_ASIDE = re.compile(r"damaged-[0-9]+-.*\.db")
 """Files that could not be read."""
+FOLDING = "folding"
+"""The lock of the sums: shared while a scrape reads them, exclusive while ``ended`` moves counts between files."""
 
 
 def metrics_in(directory: Path) -> list[Path]:
@@ -81,22 +85,54 @@ class AllocatedFile(mmap_dict.MmapedDict):
         super()._init_value(key)  # type: ignore[no-untyped-call]  # it has no annotations
 
 
+def write(path: Path, values_by_key: Mapping[str, float]) -> None:
+    """Write a file of counts. If that fails, remove it and raise OSError."""
+    file = AllocatedFile(str(path))
+    try:
+        for key, value in values_by_key.items():
+            file.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]  # it has no annotations
+    except OSError:
+        path.unlink()
+        raise
+    finally:
+        file.close()  # type: ignore[no-untyped-call]  # as above
+
+
 class OwnFiles:
-    """The files of this process, named after ``identity()``. All metrics made from now on count in them."""
+    """The files of this process, named after ``identity()``. All its metrics count in them from now on."""
 
     def __init__(self, identity: Callable[[], str]) -> None:
         values.MmapedDict = AllocatedFile  # type: ignore[attr-defined] # imported there, and used by that name
-        values.ValueClass = values.MultiProcessValue(process_identifier=identity)
+        if not values.ValueClass._multiprocess:
+            values.ValueClass = values.MultiProcessValue()
         self._is_reopening = False
-        self._closure: dict[str, Any] = {}
+        self._check: Callable[[Any], None] = vars(values.ValueClass)["_MmapedValue__check_for_pid_change"]
+        cells: dict[str, Any] = {}
+        for function in (values.ValueClass.inc, self._check):
+            cells.update(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        self._closure: dict[str, Any] = {name: cell.cell_contents for name, cell in cells.items()}
         """Variables of prometheus_client's functions: ``files`` by kind, ``lock``, ``pid`` and ``values``."""
-        for function in (values.ValueClass.inc, vars(values.ValueClass)["_MmapedValue__check_for_pid_change"]):
-            cells = zip(function.__code__.co_freevars, function.__closure__, strict=True)
-            self._closure.update((name, cell.cell_contents) for name, cell in cells)
+        with self.renamed():  # metrics that were made before, for example when the application was imported
+            cells["process_identifier"].cell_contents = identity
         lock = self._closure["lock"]
         # prometheus_client has one lock. If a thread held it while another thread forks, the child would wait for ever
         # at its first value.
         os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+
+    @contextlib.contextmanager
+    def renamed(self) -> Iterator[None]:
+        """Take the values of gauges along to the next files. In the block, ``identity()`` begins to return their name.
+
+        Counts stay in the earlier files. Raises OSError if the next files cannot be created.
+        """
+        with self._closure["lock"]:
+            known = [value for value in self._closure["values"] if value._params[0] == "gauge"]
+            kept = [(value, value._value, value._timestamp) for value in known]
+            yield
+            for value, number, timestamp in kept:
+                self._check(value)
+                value._value, value._timestamp = number, timestamp
+                value._file.write_value(value._key, number, timestamp)
 
     def reopen_lost(self) -> None:
         """Open new files if those of this process were set aside or removed. Otherwise its counts would be lost.
@@ -115,6 +151,6 @@ class OwnFiles:
 
 
 def _is_in_place(file: Any) -> bool:
-    with suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError):
         return os.path.samestat(os.stat(file._fname), os.fstat(file._f.fileno()))  # noqa: PTH116 - runs twice a second
     return False

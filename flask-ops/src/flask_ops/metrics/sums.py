@@ -38,12 +38,24 @@ _log = structlog.stdlib.get_logger(__name__)
 
 def collect(directory: Path) -> Iterable[Metric]:
     """Yield the sums over all processes that share the store, and the number of damaged files."""
+    with slots.locked(directory / store_files.FOLDING, shared=True):
+        metrics = _read_all(directory)
+    # prometheus_client combines the values of several processes: the way depends on type and mode.
+    yield from MultiProcessCollector._accumulate_metrics(metrics, accumulate=True)
+    yield CounterMetricFamily(
+        "service_metrics_store_errors",
+        "Files of the metrics store that could not be read.",
+        value=len(store_files.set_aside_in(directory)) + len(_stuck),
+    )
+
+
+def _read_all(directory: Path) -> dict[str, Metric]:
     metrics: dict[str, Metric] = {}
     for path in store_files.metrics_in(directory):
         kind, _, rest = path.stem.partition("_")
         mode, _, owner = rest.rpartition("_")
-        if kind == "gauge" and owner.startswith(slots.STRAY):
-            continue  # a process that a worker forked starts with all gauges at 0; only its counts are valid
+        if kind == "gauge" and not owner.startswith(slots.SERVING):
+            continue  # a child process starts with all gauges at 0; only its counts are valid
         key: Any
         for key, value, timestamp in read(path):
             metric_name, name, labels, help_text = key
@@ -52,17 +64,11 @@ def collect(directory: Path) -> Iterable[Metric]:
                 metric = metrics[metric_name] = Metric(metric_name, help_text, kind)
             if kind == "gauge":
                 metric._multiprocess_mode = mode  # type: ignore[attr-defined] # as prometheus_client sets it
-                with_owner: Any = (*labels, ("pid", owner))
+                with_owner: Any = (*labels, ("pid", owner.removeprefix(slots.SERVING)))
                 metric.add_sample(name, with_owner, value, timestamp)
             else:
                 metric.add_sample(name, labels, value)
-    # prometheus_client combines the values of several processes: the way depends on type and mode.
-    yield from MultiProcessCollector._accumulate_metrics(metrics, accumulate=True)
-    yield CounterMetricFamily(
-        "service_metrics_store_errors",
-        "Files of the metrics store that could not be read.",
-        value=len(store_files.set_aside_in(directory)) + len(_stuck),
-    )
+    return metrics
 
 
 def total(directory: Path, name: str, owners: Collection[str] | None = None) -> float:

@@ -5,6 +5,7 @@ Each serving process has exactly one. Two sets of metric objects for one stored 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Collection
@@ -56,13 +57,14 @@ class Runtime:
         self._saturation = Saturation(settings, self.observer, registry)
         self._pulse = Pulse(
             [
+                STORE.maintain,  # first: the others write into its folder
                 self._expect_routes,
                 self._saturation.publish,
                 self.admission.publish,
                 self._health.publish,
                 *counters(registry),
                 levels.refresh,
-                STORE.reopen_lost,
+                STORE.fold_ended,  # last: it needs space on the disk, the others do not
             ]
         )
         self._collect = collector(settings, lambda: self.server, registry.collect)
@@ -113,7 +115,8 @@ class Runtime:
             return
         with self._starting:
             if self._pid != os.getpid():
-                STORE.settle_unannounced()  # first: other threads count as soon as _pid is set
+                with contextlib.suppress(OSError):  # the pulse tries again, and logs a failure
+                    STORE.settle()  # first: other threads count as soon as _pid is set
                 self._pid = os.getpid()
                 self.admission.open()
                 self._health.start()

@@ -85,7 +85,7 @@ def in_each_worker(uwsgi: Any, start: Callable[[], None]) -> None:
     earlier = getattr(uwsgi, "post_fork_hook", None)
 
     def hook() -> None:
-        STORE.settle(parent_serves=not uwsgi.masterpid())  # before anything writes a metric
+        STORE.settle()  # before anything writes a metric
         if earlier is not None:
             earlier()
         start()

@@ -49,7 +49,7 @@ class Master:
         collect = sources.collector(settings, lambda: "gunicorn")
         management = Management(settings, self.fault, self.readiness, collect, server="gunicorn")
         self._listener = management.listen()
-        STORE.sign(store.MASTER)
+        STORE.settle(store.MASTER)
         if os.geteuid() == 0:
             STORE.give_to(server.cfg.uid, server.cfg.gid)
         self._publish_drops = sources.dropped_lines(None)
