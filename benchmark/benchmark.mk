@@ -11,8 +11,9 @@ clean: clean-benchmark
 clean-benchmark:
 	rm -rf $(BENCH)
 
-bench bench-short: PROGRAMS := wrk:wrk
-bench: $(BENCH)/installed programs  ## Compare with bare Flask, exporter, structlog, OpenTelemetry, uWSGI (half an hour)
+bench: PROGRAMS := wrk:wrk haproxy:haproxy nginx:nginx-light
+bench-short: PROGRAMS := wrk:wrk
+bench: $(BENCH)/installed programs  ## Compare with bare Flask, exporter, structlog, OpenTelemetry, Granian, uWSGI (an hour)
 	$(BENCH)/bin/python -m benchmark $(BENCH_OPTIONS)
 
 bench-short: .venv/installed-library programs  ## Compare the CPU per request with bare Flask (15 seconds)

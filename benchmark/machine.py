@@ -23,6 +23,7 @@ _PACKAGES = (
     "opentelemetry-sdk",
     "opentelemetry-instrumentation-flask",
     "python-json-logger",
+    "granian",
     "pyuwsgi",
 )
 

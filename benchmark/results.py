@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark import growth, load, memory, picture, saturation, scrapes, startup
+from benchmark import growth, load, memory, overload, picture, saturation, scrapes, startup
 
 MODULES = {
     "load": load,
     "scrapes": scrapes,
     "saturation": saturation,
+    "overload": overload,
     "memory": memory,
     "startup": startup,
     "growth": growth,
@@ -21,6 +22,7 @@ _TITLES = {
     "load": "Requests under load",
     "scrapes": "Scrapes",
     "saturation": "Every thread busy",
+    "overload": "Overload",
     "memory": "Memory",
     "startup": "Start",
     "growth": "Growth",

@@ -102,6 +102,19 @@ def _uwsgi(deployment: Deployment) -> list[str]:
     ]
 
 
+def _granian(deployment: Deployment) -> list[str]:
+    return [
+        str(BIN / "granian"),
+        "--interface=wsgi",
+        f"--host={LOOPBACK}",
+        f"--port={deployment.port}",
+        f"--workers={deployment.workers}",
+        f"--blocking-threads={deployment.threads}",
+        f"--backpressure={2 * deployment.threads}",
+        "benchmark.subjects.bare:app",
+    ]
+
+
 _EXPORTER_HOOKS = f"--config={Path(__file__).parent / 'subjects' / 'exporter_gunicorn.py'}"
 
 SUBJECTS: dict[str, Subject] = {
@@ -132,6 +145,7 @@ SUBJECTS: dict[str, Subject] = {
             probes_aside=True,
             scrape="/metrics",
         ),
+        Subject("granian", "bare Flask, Granian with backpressure", _granian),
         Subject("uwsgi", "bare Flask, uWSGI http11-socket", _uwsgi),
     )
 }

@@ -18,8 +18,9 @@ def add_index(app: Flask) -> None:
 
 
 def add_load(app: Flask) -> None:
-    """Add ``/slow``, which holds a thread, and ``BENCHMARK_ROUTES`` routes that start at ``/route/0``."""
+    """Add ``/slow``, ``/compute``, and ``BENCHMARK_ROUTES`` routes that start at ``/route/0``."""
     app.add_url_rule("/slow", "slow", slow)
+    app.add_url_rule("/compute", "compute", compute)
     for number in range(int(os.environ.get("BENCHMARK_ROUTES", "0"))):
         app.add_url_rule(f"/route/{number}", f"route_{number}", partial(jsonify, number=number))
 
@@ -33,3 +34,11 @@ def slow() -> str:
     """Sleep for ``?seconds=``, like a view that waits for a database."""
     time.sleep(min(float(request.args["seconds"]), LONGEST_SECONDS))
     return "slow"
+
+
+def compute() -> str:
+    """Use ``?seconds=`` of CPU time, like a view that renders a large template."""
+    end = time.thread_time() + min(float(request.args["seconds"]), LONGEST_SECONDS)
+    while time.thread_time() < end:
+        sum(range(1000))
+    return "computed"

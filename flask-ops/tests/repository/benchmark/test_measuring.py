@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmark import load
+from benchmark import load, overload
 from benchmark.__main__ import main
 from benchmark.growth import visit
 from benchmark.log_sink import file_sink
@@ -37,6 +37,25 @@ def test_a_run_measures_bare_flask_and_this_service(
     assert 1.0 <= service < 1.5  # the log also has lines of the start, and of requests that wrk did not wait for
     assert all(row["cpu_us"] > 50 and row["requests"] > 100 and not row["failed"] for row in rows)
     assert "this service, everything on" in capsys.readouterr().out
+
+
+def test_overload_is_measured_behind_a_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    require("haproxy")
+    monkeypatch.setattr(overload, "SUBJECTS", ("service",))
+    monkeypatch.setattr(overload, "PROXIES", ("HAProxy",))
+    monkeypatch.setattr(overload, "VIEWS", {"sleeps 50 ms": "/slow?seconds=0.05"})
+    monkeypatch.setattr(overload, "TIMES", (0.5, 5.0))
+
+    assert 0 == main(["--seconds=3", "--subjects=service", "--series=overload", f"--output={tmp_path}"])
+
+    below, above = json.loads((tmp_path / "results.json").read_text())["results"]["overload"]
+    assert below["sent"] < above["sent"]
+    assert all(0 < row["answered"] <= row["sent"] - row["refused"] for row in (below, above))
+    assert above["refused"] > 0
+    assert below["probe_p99_ms"] > 0
+    assert "A view that sleeps 50 ms, through HAProxy" in capsys.readouterr().out
 
 
 def test_recycled_workers_are_counted_and_the_server_is_scraped(tmp_path: Path) -> None:
