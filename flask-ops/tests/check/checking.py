@@ -28,10 +28,12 @@ class Checked:
         return [each["text"] for each in self.findings if (each["subject"], each["severity"]) == (subject, severity)]
 
 
-def check(*arguments: str, environ: Mapping[str, str] | None = None, cwd: Path = PROJECT) -> Checked:
+def check(
+    *arguments: str, module: str = "service", environ: Mapping[str, str] | None = None, cwd: Path = PROJECT
+) -> Checked:
     """Run the command with ``--json`` in its own process."""
     done = subprocess.run(
-        [BIN / "python", "-m", "service", "check", "--json", *arguments],
+        [BIN / "python", "-m", module, "check", "--json", *arguments],
         env={**clean_environ(), **(environ or {})},
         cwd=cwd,
         capture_output=True,

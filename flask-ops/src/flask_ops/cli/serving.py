@@ -13,7 +13,7 @@ from werkzeug.serving import WSGIRequestHandler
 from flask_ops import log
 from flask_ops.core.loading import from_here, load_application
 from flask_ops.core.settings import Mode, Settings
-from flask_ops.ops.startup import open_store, start
+from flask_ops.ops.startup import only_threads, open_store, start
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -36,7 +36,8 @@ def run(options: argparse.Namespace) -> int:
             _log.critical("Waitress is not installed", hint="install flask-ops[waitress], or use Gunicorn")
             return 1
         from flask_ops.servers.waitress import serve  # noqa: PLC0415 - development does not need it
-    app = load_application(options.application)
+    with only_threads():
+        app = load_application(options.application)
     try:
         serve(app, read)
     except (OSError, ValueError) as error:  # Waitress raises a ValueError for an unknown host

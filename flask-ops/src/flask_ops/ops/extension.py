@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 from flask import Flask
 
-from flask_ops.core import multiprocess
+from flask_ops.core import greenlets, multiprocess
 from flask_ops.core.settings import Settings
 from flask_ops.health import Check, Checks, within
 from flask_ops.health.engine import Health
@@ -156,7 +156,13 @@ class _Entrance:
         return self._app(environ, start_response)
 
     def _meet_server(self, environ: WSGIEnvironment) -> None:
-        """Note the name of a server without our integration. Warn if it has several workers."""
+        """Note the name of a server without our integration. Warn if it has several workers, or greenlets."""
+        if reason := greenlets.reason():
+            _log.warning(
+                "greenlets serve the requests",
+                reason=reason,
+                hint="a server with threads, because a request that computes stops all others",
+            )
         software = environ.get("SERVER_SOFTWARE", "").partition("/")[0].lower()
         self._runtime.server = "uwsgi" if "uwsgi.version" in environ else software or self._runtime.server
         if not environ["wsgi.multiprocess"]:

@@ -11,7 +11,7 @@ import click
 import structlog
 
 from flask_ops import log
-from flask_ops.core import multiprocess
+from flask_ops.core import greenlets, multiprocess
 from flask_ops.core.settings import Mode, Settings, SettingsError, unknown_variables
 from flask_ops.metrics.store import STORE
 
@@ -76,6 +76,28 @@ def start(
             logger.warning("unknown variable", variable=name, did_you_mean=nearest)
     PROCESS.settings = read
     return read
+
+
+@contextlib.contextmanager
+def only_threads() -> Iterator[None]:
+    """Refuse greenlets after the block, which loads an application, even if it raises.
+
+    A monkey patch breaks the locks that are held, so the exception of the application can have any form.
+    """
+    try:
+        yield
+    finally:
+        refuse_greenlets()
+
+
+def refuse_greenlets() -> None:
+    """Log one line and raise SystemExit with EX_CONFIG if greenlets have replaced the threads of this process.
+
+    A request that computes would stop all others, and the probes, the scrapes, the checks and the log.
+    """
+    if reason := greenlets.reason():
+        structlog.stdlib.get_logger(__name__).critical("greenlets cannot be used", reason=reason, hint=greenlets.HINT)
+        raise SystemExit(EX_CONFIG)
 
 
 def open_store(*, if_chosen: bool = False, loader: int | None = None) -> None:

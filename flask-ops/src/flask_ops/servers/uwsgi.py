@@ -25,7 +25,7 @@ from flask_ops.core.settings import Settings
 from flask_ops.health.readiness import of_workers
 from flask_ops.management.routes import Management
 from flask_ops.metrics.store import STORE
-from flask_ops.ops.startup import open_store, start
+from flask_ops.ops.startup import only_threads, open_store, start
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -51,7 +51,8 @@ def load(application: str, settings: type[Settings] = Settings) -> WSGIApplicati
     log.take_printed_lines(read)
     # uWSGI loads the application before it forks. The store must exist before any metric.
     open_store(loader=_loader(uwsgi))
-    app = load_application(application)
+    with only_threads():
+        app = load_application(application)
     from flask_ops.ops.runtime import obtain  # noqa: PLC0415 - creates metrics, which need the store
 
     runtime = obtain(read)

@@ -26,7 +26,7 @@ from flask_ops.core.settings import Settings
 from flask_ops.management.routes import Management
 from flask_ops.metrics import sources
 from flask_ops.ops.runtime import obtain
-from flask_ops.ops.startup import PROCESS, open_store, start
+from flask_ops.ops.startup import PROCESS, open_store, refuse_greenlets, start
 from flask_ops.web import queue_time
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def serve(app: WSGIApplication, settings: Settings | type[Settings] | None = Non
     # Our lines already contain its address and its disconnected clients. Every burst logs "Task queue depth is 1".
     logging.getLogger("waitress").setLevel(logging.WARNING)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    refuse_greenlets()
     runtime = obtain(settings)
     runtime.run_under("waitress")
     created = server.create_server(runtime.observe(app), **{"threads": settings.threads, **options})

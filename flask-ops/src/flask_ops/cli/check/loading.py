@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from flask_ops.cli.findings import Finding, error, warning
+from flask_ops.core import greenlets
 from flask_ops.core.address import Address
 
 _MASTER = "flask_ops.servers.gunicorn.arbiter"
@@ -44,6 +45,8 @@ def main(application: str, server: str, given: str) -> None:
         found["worker_bytes"] = None if loaded is None or shared is None else max(0, loaded - shared)
     except (Exception, SystemExit) as fault:  # noqa: BLE001 - an application may raise anything, and this reports it
         found["fault"] = f"{type(fault).__name__}: {fault}"
+    if reason := greenlets.reason():
+        found["fault"] = f"{reason}."
     os.write(result, json.dumps({**found, "seconds": time.monotonic() - begin}).encode())
 
 

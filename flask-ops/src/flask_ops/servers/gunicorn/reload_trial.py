@@ -23,7 +23,7 @@ from prometheus_client import Counter
 from flask_ops.core import multiprocess
 from flask_ops.core.draining import DRAIN
 from flask_ops.log import sink
-from flask_ops.ops.startup import EX_CONFIG
+from flask_ops.ops.startup import EX_CONFIG, only_threads, refuse_greenlets
 from flask_ops.servers.gunicorn import worker_classes
 from flask_ops.servers.gunicorn.master import Master
 from flask_ops.servers.gunicorn.succession import Succession
@@ -141,7 +141,8 @@ class ReloadTrial:
             os.environ[multiprocess.VARIABLE] = str(self._scratch)
             self._server.app.reload()
             _use(self._server)
-            self._server.app.wsgi()
+            with only_threads():
+                self._server.app.wsgi()
             said = _LOADED
         except SystemExit as ended:  # the raising code has logged the reason
             said = f"exit code {ended.code}".encode(errors="replace")
@@ -156,6 +157,7 @@ class ReloadTrial:
 
 def refuse(cfg: Any) -> None:
     """Log one line and raise SystemExit if the service cannot run with ``cfg``."""
+    refuse_greenlets()  # gunicorn.conf.py has run
     if cfg.preload_app:
         _refuse(
             "preload_app cannot be used",

@@ -21,9 +21,11 @@ import structlog
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import AppImportError
 
+from flask_ops.core import greenlets
 from flask_ops.core.context import process_is_leaving
 from flask_ops.core.draining import DRAIN
 from flask_ops.log import sink
+from flask_ops.ops.startup import only_threads
 from flask_ops.servers.gunicorn import worker_signals
 from flask_ops.servers.gunicorn.direct_worker import DirectWorker
 
@@ -106,8 +108,11 @@ class ServiceWorker(DirectWorker):
         assert self.master is not None  # noqa: S101 - as above
         signal.siginterrupt(worker_signals.STOP, True)  # otherwise a wait for a lock continues after the signal
         try:
-            super().load_wsgi()
-        except SystemExit:
+            with only_threads():
+                super().load_wsgi()
+        except SystemExit as ended:
+            if greenlets.reason():  # the threads that already run cannot end: their locks are not what they were
+                sink.flush_and_exit(ended.code if isinstance(ended.code, int) else 1)
             raise
         except BaseException as error:  # noqa: BLE001 - any error ends this worker
             # Gunicorn would log it twice, the second time as text. A KeyboardInterrupt is no Ctrl-C here, because
