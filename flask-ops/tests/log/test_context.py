@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import threading
 from collections.abc import Iterator
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
+from flask import Flask, copy_current_request_context
 
+from flask_ops import Ops
+from flask_ops.core.background import BACKGROUND
 from flask_ops.core.context import RequestContext, current_request, outgoing_headers
+from flask_ops.log import process_state
+from flask_ops.ops.startup import PROCESS
 from tests.log.test_phases import COMMANDS, ENV
 from tests.process import running, wait_until
 
@@ -67,6 +76,40 @@ def test_every_line_names_its_request_and_nothing_leaks(name: str, tmp_path: Pat
         assert {number} == {line["n"] for line in mine if line["event"] != "request"}
     after = [line.get("leak", "this request only") for line in lines if line.get("request_id") == "after"]
     assert {"this request only"} == set(after)
+
+
+def test_threads_that_a_request_starts_name_it(capfd: pytest.CaptureFixture[str]) -> None:
+    """Flask copies its own context, and ``copy_context()`` copies all. A thread without either has no request."""
+    app = Flask("shop")
+    found: dict[str, str | None] = {}
+
+    def work(name: str) -> None:
+        logging.getLogger("shop").warning(name)
+        found[name] = outgoing_headers().get("X-Request-ID")
+
+    @app.get("/")
+    def start() -> str:
+        structlog.contextvars.bind_contextvars(order=7)
+        threads = [
+            threading.Thread(target=copy_current_request_context(work), args=("flask",)),
+            threading.Thread(target=copy_context().run, args=(work, "contextvars")),
+            threading.Thread(target=work, args=("alone",)),
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return "done"
+
+    with PROCESS.isolated(), process_state.preserved(), BACKGROUND.forbidden():
+        Ops(app)
+        app.test_client().get("/", headers={"X-Request-ID": "r1"}).close()
+    lines = {line["event"]: line for line in map(json.loads, capfd.readouterr().out.splitlines())}
+
+    assert {"flask": "r1", "contextvars": "r1", "alone": None} == found
+    assert found == {name: lines[name].get("request_id") for name in found}
+    assert ("/", "/", None) == tuple(lines[name].get("route") for name in found)
+    assert (None, 7, None) == tuple(lines[name].get("order") for name in found)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import re
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,9 +51,16 @@ class RequestContext:
 
 
 current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)
-"""The request that is being served; None outside a request."""
+"""The request that is being served; None outside a request, and in a thread that the request started."""
+request_finders: list[Callable[[], RequestContext | None]] = []
+"""Find the request that such a thread works for. ``flask_ops.web.flask_events`` adds the one for Flask."""
 process_is_leaving = threading.Event()
 """Set by Gunicorn's hooks, in a signal handler."""
+
+
+def find_request() -> RequestContext | None:
+    """Return the request that this thread serves, or works for; None outside a request."""
+    return current_request.get() or next(filter(None, (find() for find in request_finders)), None)
 
 
 def new_request_id() -> str:
@@ -74,7 +82,7 @@ def outgoing_headers() -> dict[str, str]:
     makes no spans, so it passes them on unchanged (W3C Trace Context, section 4.3) and adds none. Empty outside a
     request.
     """
-    request = current_request.get()
+    request = find_request()
     if request is None:
         return {}
     headers = {"X-Request-ID": request.request_id}

@@ -11,7 +11,7 @@ import structlog
 from structlog.contextvars import _CONTEXT_VARS
 from structlog.typing import ExceptionTransformer
 
-from flask_ops.core.context import current_request
+from flask_ops.core.context import current_request, find_request
 from flask_ops.core.settings import LogFormat, Settings
 from flask_ops.log import formats, sink, tracebacks
 from flask_ops.log.console import Console
@@ -103,7 +103,7 @@ class Lines:
         return {"timestamp": _clock.now(), "level": level, "event": event, "service": self._name}
 
     def _add_context(self, line: dict[str, Any]) -> None:
-        request = current_request.get()
+        request = current_request.get() or find_request()
         if request is not None:
             request.add_to(line)
         bound = _CONTEXT_VARS and structlog.contextvars.get_contextvars()  # slow: it reads all of the context

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from flask import Flask, Request, got_request_exception, request, request_started
+from flask import Flask, Request, got_request_exception, has_request_context, request, request_started
+
+from flask_ops.core.context import RequestContext, request_finders
 
 EXCHANGE = "flask_ops.exchange"
 """The key in the WSGI environment of the exchange that observes the request.
@@ -27,5 +29,12 @@ def _note_exception(_app: Flask, **_: object) -> None:
         exchange.raised = True
 
 
+def _request_of_thread() -> RequestContext | None:
+    """Return the request of a thread that runs a function of ``flask.copy_current_request_context``."""
+    exchange = request.environ.get(EXCHANGE) if has_request_context() else None
+    return None if exchange is None else exchange.ids
+
+
+request_finders.append(_request_of_thread)
 request_started.connect(_note_route)
 got_request_exception.connect(_note_exception)
