@@ -67,7 +67,7 @@ class PrintedText:
             self._traceback = [line]
         elif self._traceback:
             self._traceback.append(line)
-            if line and not line.startswith((" ", "\t")):  # the exception line, the last one of a traceback
+            if line and not line.startswith((" ", "\t", ">")):  # the exception line, the last one; loguru marks with >
                 traceback, self._traceback = self._traceback, []
                 self._write(line, "\n".join(traceback))
         elif line.strip():
