@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from flask_ops.core.settings import Mode, Settings
-from flask_ops.log import levels, sink
+from flask_ops.log import ownership, sink
 from flask_ops.log.handler import BoundLogger, LineHandler, PrepareEvent, Record
 from flask_ops.log.line import Lines
 from flask_ops.log.printed_lines import log_what_is_printed
@@ -28,8 +28,8 @@ def configure(settings: Settings) -> None:
     This affects the whole process, as logging does. A second call replaces the setup of the first.
     """
     lines = Lines(settings)
-    handle_records(lines, settings)
     configure_structlog(lines)
+    handle_records(lines, settings)
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
@@ -39,14 +39,13 @@ def configure(settings: Settings) -> None:
 
 def handle_records(lines: Lines, settings: Settings) -> None:
     """Write the records of all loggers as ``lines``, from the level of ``settings`` up."""
-    handler = LineHandler(lines)
-    handler.addFilter(_is_new)
-    root = logging.getLogger()
-    for other in list(root.handlers):
-        if isinstance(other, LineHandler):
-            root.removeHandler(other)
-    root.addHandler(handler)
-    levels.configure(root, logging.getLevelNamesMapping()[settings.log_level.upper()])
+
+    def make_handler() -> LineHandler:
+        handler = LineHandler(lines)
+        handler.addFilter(_is_new)
+        return handler
+
+    ownership.take(make_handler, logging.getLevelNamesMapping()[settings.log_level.upper()])
     if logging.getLogRecordFactory() is logging.LogRecord:
         logging.setLogRecordFactory(Record)
 

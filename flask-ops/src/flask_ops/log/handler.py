@@ -12,7 +12,7 @@ import structlog
 from structlog.typing import EventDict
 
 from flask_ops.core.context import ends_the_process
-from flask_ops.log import sink
+from flask_ops.log import ownership, sink
 from flask_ops.log.line import Fields, Lines
 from flask_ops.log.masking import Mask
 
@@ -28,6 +28,11 @@ class LineHandler(logging.Handler):
     def __init__(self, lines: Lines) -> None:
         super().__init__()
         self._lines = lines
+
+    def close(self) -> None:
+        """Note that another configuration of ``logging`` begins, or that the process ends."""
+        super().close()
+        ownership.note_other_configuration()
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Write the line of ``record``. Needs no lock, because the sink has its own."""
@@ -90,6 +95,8 @@ class Record(logging.LogRecord):
     def __init__(
         self, name: str, level: int, pathname: str, lineno: int, msg: object, args: Any, *more: Any, **named: Any
     ) -> None:
+        if ownership.OWNERSHIP.enabled is not None:
+            ownership.keep()  # before this record gets to the handlers of another configuration
         try:
             super().__init__(name, level, pathname, lineno, msg, args, *more, **named)
         except Exception as error:  # noqa: BLE001 - a foreign class's exception must not reach the log call

@@ -118,9 +118,10 @@ def _apply(wanted: Mapping[str, Override]) -> None:
         logger = logging.getLogger(name)
         if name not in _state.overrides:
             _state.own[name] = logger.level
-        if _state.overrides.get(name) != each:
-            _state.overrides[name] = each
-            logger.setLevel(each.level.upper())
+        _state.overrides[name] = each
+        level = logging.getLevelNamesMapping()[each.level.upper()]
+        if logger.level != level:  # it is new, or another logging configuration has changed it
+            logger.setLevel(level)
 
 
 def _publish(wanted: Mapping[str, Override]) -> None:

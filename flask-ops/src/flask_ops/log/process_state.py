@@ -11,14 +11,16 @@ from collections.abc import Iterator
 import structlog
 
 from flask_ops.log import levels, sink
-from flask_ops.log.handler import LineHandler
+from flask_ops.log.ownership import OWNERSHIP
 
 
 @contextlib.contextmanager
 def preserved() -> Iterator[None]:
     """Undo all changes of ``log.configure`` at the end of the block."""
     root = logging.getLogger()
-    handlers, level, factory = _line_handlers(root), levels.configured(root), logging.getLogRecordFactory()
+    level, factory = levels.configured(root), logging.getLogRecordFactory()
+    ownership = {**vars(OWNERSHIP)}
+    OWNERSHIP.undo = []
     takes_warnings = _takes_warnings()
     configuration = structlog.get_config() if structlog.is_configured() else None
     hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
@@ -27,11 +29,13 @@ def preserved() -> Iterator[None]:
     try:
         yield
     finally:
-        for handler in _line_handlers(root):
-            if handler not in handlers:
-                root.removeHandler(handler)
-        for handler in handlers:
-            root.addHandler(handler)  # no effect if it is still there
+        for undo in reversed(OWNERSHIP.undo):
+            undo()
+        if OWNERSHIP.handler is not None:
+            root.removeHandler(OWNERSHIP.handler)
+        vars(OWNERSHIP).update(ownership)
+        if OWNERSHIP.handler is not None:
+            root.addHandler(OWNERSHIP.handler)
         levels.configure(root, level)
         logging.setLogRecordFactory(factory)
         if _takes_warnings() and not takes_warnings:
@@ -41,11 +45,6 @@ def preserved() -> Iterator[None]:
             structlog.configure(**configuration)
         sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
         sink.describe_drops(describe)
-
-
-def _line_handlers(root: logging.Logger) -> list[logging.Handler]:
-    """Return our own handlers. The owners of others, such as pytest, add and remove them."""
-    return [handler for handler in root.handlers if isinstance(handler, LineHandler)]
 
 
 def _takes_warnings() -> bool:

@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from flask_ops.core.settings import Settings
-from flask_ops.log import sink
+from flask_ops.log import ownership, sink
 from flask_ops.log.line import Lines
 
 
@@ -23,6 +23,8 @@ class RequestLog:
 
     def is_enabled(self, level: int) -> bool:
         """Tell whether lines of this level (``logging.INFO``, ...) are written."""
+        if ownership.OWNERSHIP.enabled is not None:  # another configuration may have disabled our logger
+            ownership.keep()
         return self._logger.isEnabledFor(level)
 
     def share(self, route: str, seconds: float) -> float:

@@ -23,7 +23,7 @@ from flask_ops.core.settings import Settings
 from flask_ops.health.engine import Health
 from flask_ops.health.metrics import HealthMetrics
 from flask_ops.health.readiness import Readiness
-from flask_ops.log import levels
+from flask_ops.log import levels, ownership
 from flask_ops.log.request_log import RequestLog
 from flask_ops.metrics.pulse import Pulse
 from flask_ops.metrics.requests import RequestMetrics
@@ -63,6 +63,7 @@ class Runtime:
                 self.admission.publish,
                 self._health.publish,
                 *counters(registry),
+                ownership.keep,
                 levels.refresh,
                 STORE.fold_ended,  # last: it needs space on the disk, the others do not
             ]
