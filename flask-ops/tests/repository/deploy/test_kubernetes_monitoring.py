@@ -52,15 +52,42 @@ def test_the_autoscaler_asks_for_the_metric_that_the_adapter_makes_of_ours(
 
     # The adapter inserts its labels. The rest is PromQL about existing metrics.
     query = rule["metricsQuery"].replace("<<.GroupBy>>", "pod").replace("<<.LabelMatchers>>", 'pod="a"')
-    rules = tmp_path / "rules.yml"
-    rules.write_text(yaml.safe_dump({"groups": [{"name": "q", "rules": [{"record": "q", "expr": query}]}]}))
-    subprocess.run([require("promtool"), "check", "rules", rules], check=True, capture_output=True, timeout=20)
+    (tmp_path / "test.yml").write_text(yaml.safe_dump(_demand(query)))
+    subprocess.run([require("promtool"), "test", "rules", tmp_path / "test.yml"], check=True, timeout=20)
     with serve("gunicorn", tmp_path) as server:
         scraped = server.get("/metrics").body.decode()
-    names = set(re.findall(r"service_\w+", query))
-    assert {"service_requests_in_flight", "service_worker_threads"} == names
+    names = set(re.findall(r"(?:service|flask)_\w+", query))
+    assert 4 == len(names)
     assert rule["seriesQuery"].partition("{")[0] in names
-    assert names == {name for name in names if f"\n{name} " in scraped}
+    assert names == {name for name in names if re.search(rf"\n{name}[ {{]", scraped)}
+
+
+def _demand(query: str) -> dict[str, Any]:
+    """Return a promtool case: pods with 4 threads that are idle, half busy, and busy while 3 of 4 are refused."""
+    cases = {"idle": (0, 0, 0, 0), "half": (2, 10, 0, 0.5), "overloaded": (4, 10, 30, 4)}
+    return {
+        "evaluation_interval": "15s",
+        "tests": [
+            {
+                "name": name,
+                "interval": "15s",
+                "input_series": [
+                    {"series": 'service_requests_in_flight{pod="a"}', "values": f"{busy}x20"},
+                    {"series": 'service_worker_threads{pod="a"}', "values": "4x20"},
+                    {"series": 'flask_http_request_total{pod="a",route="/"}', "values": f"0+{served}x20"},
+                    {"series": 'service_requests_shed_total{pod="a",reason="late"}', "values": f"0+{shed}x20"},
+                ],
+                "promql_expr_test": [
+                    {
+                        "expr": query,
+                        "eval_time": "5m",
+                        "exp_samples": [{"labels": '{pod="a"}', "value": expected}],
+                    }
+                ],
+            }
+            for name, (busy, served, shed, expected) in cases.items()
+        ],
+    }
 
 
 def test_prometheus_finds_and_scrapes_the_pods_as_observability_says(production: list[Object]) -> None:
