@@ -45,6 +45,44 @@ def test_an_override_is_in_effect_until_it_is_taken_back() -> None:
     assert logging.ERROR == logger.level
 
 
+def test_overrides_of_invented_names_leave_no_loggers() -> None:
+    before = set(logging.root.manager.loggerDict)
+    for number in range(200):
+        name = f"{number % 3}.{number}" + ".x" * 40
+        assert 200 == put(json.dumps({"level": "debug", "logger": name}).encode())[0]
+        assert logging.DEBUG == logging.getLogger(name).level
+        assert 200 == put(json.dumps({"level": None, "logger": name}).encode())[0]
+
+    assert before == set(logging.root.manager.loggerDict)
+
+
+def test_a_logger_that_the_program_uses_meanwhile_stays() -> None:
+    names = {kind: f"{NAME}.{kind}.logger" for kind in ("unused", "held", "above", "configured")}
+    before = set(logging.root.manager.loggerDict)
+    for name in names.values():
+        levels.override(name, LogLevel.DEBUG)
+    held, child = logging.getLogger(names["held"]), logging.getLogger(names["above"] + ".child")
+    logging.getLogger(names["configured"]).addHandler(logging.NullHandler())
+    for name in names.values():
+        levels.override(name, None)
+    created = logging.root.manager.loggerDict.keys() - before
+    try:
+        assert {f"{NAME}.{kind}" for kind in ("held", "above", "configured")} < created
+        assert f"{NAME}.unused" not in created
+        assert logging.getLogger(names["held"]) is held
+        assert logging.getLogger(names["above"]) is child.parent
+        assert [logging.NullHandler] == [type(each) for each in logging.getLogger(names["configured"]).handlers]
+        levels.override(f"{NAME}.held", LogLevel.ERROR)
+        assert logging.ERROR == held.getEffectiveLevel()
+        levels.override(f"{NAME}.held", None)
+        del held
+        levels.refresh()
+        assert names["held"] not in logging.root.manager.loggerDict
+    finally:
+        for name in created & logging.root.manager.loggerDict.keys():
+            del logging.root.manager.loggerDict[name]
+
+
 def test_it_ends_by_itself_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000_000.0
     monkeypatch.setattr(time, "time", lambda: now)

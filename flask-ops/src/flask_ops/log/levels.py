@@ -18,6 +18,7 @@ from pathlib import Path
 
 from flask_ops.core import forks, multiprocess
 from flask_ops.core.settings import LogLevel
+from flask_ops.log import temporary_loggers
 
 ROOT = "root"
 """The name of the root logger."""
@@ -113,9 +114,10 @@ def _current() -> dict[str, Override]:
 def _apply(wanted: Mapping[str, Override]) -> None:
     for name in [name for name in _state.overrides if name not in wanted]:
         del _state.overrides[name]
-        logging.getLogger(name).setLevel(_state.own.pop(name))
+        temporary_loggers.obtain(name).setLevel(_state.own.pop(name))
+    temporary_loggers.remove(keep=wanted)
     for name, each in wanted.items():
-        logger = logging.getLogger(name)
+        logger = temporary_loggers.obtain(name)
         if name not in _state.overrides:
             _state.own[name] = logger.level
         _state.overrides[name] = each
