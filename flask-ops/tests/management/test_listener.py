@@ -9,14 +9,16 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from flask_ops.core.address import Address
-from flask_ops.core.http import Handler, Request, Response
+from flask_ops.core.http import Handler, Request, Response, Shared
 from flask_ops.management import connection as connections
 from flask_ops.management import listener as listeners
 from flask_ops.management.listener import Listener
@@ -113,27 +115,82 @@ def test_a_connection_is_kept_alive(serve: Serve) -> None:
     connection.close()
 
 
-def test_slow_requests_hold_no_other_one_up() -> None:
-    """Many scrapes are answered one after the other, in order. A probe that comes last is answered first."""
-    answered: list[str] = []
-
-    def handler(request: Request) -> Response:
-        answered.append(request.path)
+def shared(request: Request, made: list[str]) -> Response | Shared:
+    """Promise an answer for each path below /shared or /unbounded. The query is the key."""
+    if request.path == "/last":
+        made.append(request.path)
         return echo(request)
 
-    with contextlib.ExitStack() as stack:
-        listener = Listener.bind(LOOPBACK, handler, {"/slow"})
-        stack.callback(listener.stop)
-        clients = [stack.enter_context(connect(listener)) for _ in range(50)]
-        for number, each in enumerate(clients):
-            each.sendall((LAST if number == 49 else GET + LAST).replace(b"/probe", b"/slow"))
-        listener.start()
-        for each in clients:
-            assert to_the_end(each).endswith(b"GET /last ? ")
+    def make() -> Response:
+        made.append(f"{request.path}?{request.query}")
+        return Response(200, request.query.encode())
 
-    assert "/last" == answered[0]
-    assert 49 == answered.count("/slow")
-    assert 50 == answered.count("/last")
+    return Shared(request.query, make, unbounded=request.path == "/unbounded")
+
+
+@contextlib.contextmanager
+def waiting(handler: Handler, requests: list[bytes]) -> Iterator[tuple[Listener, list[socket.socket]]]:
+    """Yield a listener that has not started, and clients whose requests wait for it, in this order."""
+    with contextlib.ExitStack() as stack:
+        listener = Listener.bind(LOOPBACK, handler)
+        stack.callback(listener.stop)
+        clients = [stack.enter_context(connect(listener)) for _ in requests]
+        for client, sent in zip(clients, requests, strict=True):
+            client.sendall(sent)
+        yield listener, clients
+
+
+def ask(path: bytes) -> bytes:
+    return LAST.replace(b"/last", path)
+
+
+def test_requests_that_wait_for_the_same_share_it_and_hold_no_other_one_up() -> None:
+    """A probe that comes last is answered first. Invented keys come last."""
+    made: list[str] = []
+    requests = [ask(b"/unbounded?%d" % number) for number in range(10)] + [ask(b"/shared?a"), ask(b"/shared?b")] * 20
+    with waiting(partial(shared, made=made), [*requests, LAST]) as (listener, clients):
+        listener.start()
+        for client, sent in zip(clients, requests, strict=False):
+            assert sent.partition(b"?")[2].partition(b" ")[0] == to_the_end(client).partition(b"\r\n\r\n")[2]
+        assert to_the_end(clients[-1]).endswith(b"GET /last ? ")
+
+    assert ["/last", "/shared?a", "/shared?b", *(f"/unbounded?{number}" for number in range(10))] == made
+
+
+def test_clients_that_have_left_come_last_and_one_that_still_reads_gets_its_answer() -> None:
+    made: list[str] = []
+    requests = [ask(b"/shared?gone"), ask(b"/shared?closed"), ask(b"/shared?here")]
+    with waiting(partial(shared, made=made), requests) as (listener, clients):
+        clients[0].close()
+        clients[1].shutdown(socket.SHUT_WR)
+        listener.start()
+        assert to_the_end(clients[1]).endswith(b"closed")
+        assert to_the_end(clients[2]).endswith(b"here")
+    assert "/shared?here" == made[0]
+
+
+def test_a_shared_answer_that_fails_is_logged_once_and_answered_to_all() -> None:
+    def fail() -> Response:
+        raise LookupError
+
+    with capture_logs() as logs, waiting(lambda _: Shared("x", fail), [LAST] * 5) as (listener, clients):
+        listener.start()
+        assert [500] * 5 == [status_of(to_the_end(client)) for client in clients]
+    assert 1 == len(logs)
+
+
+def test_many_clients_that_do_not_read_share_the_memory_of_their_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "SEND_SECONDS", DEADLINE)
+    body = b"x" * 4_000_000
+    with waiting(lambda _: Shared("x", lambda: Response(200, body)), [LAST] * 20) as (listener, clients):
+        tracemalloc.start()
+        listener.start()
+        for client in clients:
+            assert client.recv(1, socket.MSG_PEEK)  # its answer has begun
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 5 * len(body)
+        assert all(to_the_end(client).endswith(body[-1000:]) for client in clients)
 
 
 def test_each_form_of_a_request_is_understood(serve: Serve) -> None:
@@ -377,6 +434,22 @@ def test_beyond_the_limit_the_longest_idle_connection_makes_room(serve: Serve, m
         for connection in (first, third, fourth):
             connection.sendall(GET)
             assert 200 == status_of(connection.recv(1000))
+
+
+def test_a_client_with_many_connections_makes_room_with_its_own(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listeners, "CONNECTIONS", 5)
+    listener = serve()
+    port = listener.address.port
+    with contextlib.ExitStack() as stack:
+        other = stack.enter_context(socket.create_connection(("127.0.0.1", port), DEADLINE, ("127.0.0.2", 0)))
+        other.sendall(GET)
+        assert 200 == status_of(other.recv(1000))  # it is quiet for longer than any other one
+        for _ in range(20):
+            connection = stack.enter_context(connect(listener))
+            connection.sendall(GET)
+            assert 200 == status_of(connection.recv(1000))
+        other.sendall(GET)
+        assert 200 == status_of(other.recv(1000))
 
 
 def test_a_probe_is_answered_where_silent_clients_took_all_descriptors(serve: Serve) -> None:

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
-from flask_ops.core.http import Request, Response
+from flask_ops.core.http import Request, Response, Shared
 from flask_ops.core.settings import Settings
 from flask_ops.health import Status
 from flask_ops.health.readiness import Readiness
-from flask_ops.management.routes import Management, SharedAnswer
+from flask_ops.management.routes import Management
 from tests.exposition import value
 from tests.process import BIN, DEADLINE, PROJECT, Server, clean_environ, running, started, wait_until
 from tests.servers import COMMANDS, serve
@@ -279,43 +280,39 @@ def ask(
     settings = Settings.from_environ({})
     management = Management(settings, lambda: fault, lambda _: Readiness(Status.STARTING, {}), dict, server="gunicorn")
     response = management.answer(Request(method, path, "", headers or {}, b""))
+    assert isinstance(response, Response)
     return response.status, dict(response.headers), response.body
 
 
-def test_scrapes_that_wait_at_the_same_time_share_one_answer() -> None:
-    made: list[Request] = []
+def test_all_that_wait_for_metrics_or_status_at_one_time_share_one_collection() -> None:
+    """Clients that invent queries and formats delay the next scrape by few answers. Its metrics are of its time."""
+    collections: list[int] = []
 
-    def handler(request: Request) -> Response:
-        made.append(request)
-        return Response(200)
+    def collect() -> dict[str, Metric]:
+        collections.append(len(collections))
+        return {"up": GaugeMetricFamily("up", "Up.", value=len(collections))}
 
-    def request(received: float, accept: str = "*/*") -> Request:
-        return Request("GET", "/metrics", "", {"accept": accept}, b"", received)
+    settings = Settings.from_environ({})
+    management = Management(settings, lambda: None, lambda _: Readiness(Status.OK, {}), collect, server="gunicorn")
 
-    share = SharedAnswer(handler)
-    waiting, next_one, other = request(0), request(time.monotonic() + 60), request(0, "text/plain")
-    answers = [share(each) for each in (waiting, waiting, next_one, other)]
+    def promised(query: str, accept: str = "*/*", path: str = "/metrics") -> Shared:
+        found = management.answer(Request("GET", path, query, {"accept": accept}, b""))
+        assert isinstance(found, Shared)
+        return found
 
-    assert [waiting, next_one, other] == made
-    assert answers[0] is answers[1]
+    kinds = ("text/plain", "application/openmetrics-text")
+    formats = [f"{kind};version=1.0.{number}" for kind in kinds for number in range(100)]
+    plain = [promised("", accept) for accept in formats] + [promised(f"a={number}") for number in range(100)]
+    named = [promised(f"name[]=up&name[]={number}") for number in range(10)]
+    page = promised("", path="/status")
+    assert 3 == len({each.key for each in plain})  # the versions 0.0.4 and 1.0.0 of text, and 1.0.0 of OpenMetrics
+    assert [False, True] == [any(each.unbounded for each in some) for some in (plain, named)]
 
-
-def test_after_a_scrape_that_failed_the_waiting_ones_are_not_given_an_older_answer() -> None:
-    responses: list[Response | Exception] = [Response(200, b"old"), ZeroDivisionError(), Response(200, b"new")]
-
-    def handler(_: Request) -> Response:
-        response = responses.pop(0)
-        if isinstance(response, Exception):
-            raise response
-        return response
-
-    share = SharedAnswer(handler)
-    share(Request("GET", "/metrics", "", {}, b""))
-    waiting = [Request("GET", "/metrics", "", {}, b"") for _ in range(2)]
-    with pytest.raises(ZeroDivisionError):
-        share(waiting[0])
-
-    assert b"new" == share(waiting[1]).body
+    assert all(b"\nup 1.0\n" in each.make().body for each in [*named, *plain])
+    assert 200 == page.make().status
+    later = promised("")
+    assert b"\nup 2.0\n" in later.make().body
+    assert 2 == len(collections)
 
 
 def test_it_is_neither_alive_nor_ready_without_a_worker() -> None:

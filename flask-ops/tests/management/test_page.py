@@ -16,7 +16,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from flask_ops.core.address import Address
-from flask_ops.core.http import Request, Response
+from flask_ops.core.http import Request, Response, Shared
 from flask_ops.core.settings import Settings
 from flask_ops.health import Result, Status
 from flask_ops.health.readiness import Readiness
@@ -116,7 +116,7 @@ class Stage:
         self.served(f"/{LONG}/<int:{LONG}>", 500)
         self.served(f"/{MARKUP}")
 
-    def _answer(self, request: Request) -> Response:
+    def _answer(self, request: Request) -> Response | Shared:
         if self.is_broken and request.path == "/status":
             return Response(503)
         return self._management.answer(request)

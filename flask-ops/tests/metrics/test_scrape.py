@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from flask_ops.metrics.scrape import render
+from flask_ops.metrics.scrape import Form, Scrape
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 TEXT_1 = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
@@ -33,7 +33,7 @@ def test_the_client_gets_a_format_that_it_accepts() -> None:
         PROMETHEUS_2: OPENMETRICS,
         ";,=;;q=x": TEXT,
     }.items():
-        _, headers = render(dict, accept=accept)
+        _, headers = Scrape(dict).render(Form.accepted(accept))
 
         assert expected == dict(headers)["Content-Type"], accept
 
@@ -47,6 +47,6 @@ def test_it_is_compressed_if_the_client_accepts_that() -> None:
         "br": False,
         "": False,
     }.items():
-        _, headers = render(dict, accept_encoding=accept_encoding)
+        _, headers = Scrape(dict).render(Form.accepted(accept_encoding=accept_encoding))
 
         assert expected == (("Content-Encoding", "gzip") in headers), accept_encoding

@@ -6,16 +6,18 @@ Without limits for bytes and seconds, a client could use up the process.
 from __future__ import annotations
 
 import contextlib
-import re
 import selectors
 import socket
 import time
+from collections.abc import Callable
 from email.utils import formatdate
+from functools import partial
 from http import HTTPStatus
+from typing import TypeVar
 
 import structlog
 
-from flask_ops.core.http import Handler, Request, Response
+from flask_ops.core.http import Handler, Request, Response, Shared
 from flask_ops.core.problem import INTERNAL
 from flask_ops.management.request_head import RefusedError
 from flask_ops.management.request_parser import RequestParser
@@ -30,32 +32,38 @@ SEND_SECONDS = 5.0
 LINGER_SECONDS = 2.0
 """Limit for a client to close after the last response. If the client is still sending, an immediate close would reset
 the connection and lose the response."""
-_RECEIVE_BYTES = 64 * 1024
+_RECEIVE_BYTES = 16 * 1024
+_JOINED_BYTES = 16 * 1024
+"""Maximum size of a body that is copied behind its head. A larger one is not copied: many clients may have the same."""
 _OURS = frozenset({"connection", "content-length", "date", "server", "transfer-encoding"})
 _BODILESS = frozenset({204, 304})
-_FIELD = re.compile(r"[A-Za-z0-9-]+: [^\x00-\x08\x0a-\x1f\x7f]*")
 
+T = TypeVar("T")
 _log = structlog.stdlib.get_logger(__name__)
 
 
 class Connection:
     """Reads one request at a time into ``request``, and sends its answer.
 
-    Every method raises EOFError or OSError at the end of the connection.
+    ``client`` is the address of the client. Every method raises EOFError or OSError at the end of the connection.
     """
 
-    def __init__(self, accepted: socket.socket) -> None:
+    def __init__(self, accepted: socket.socket, client: str) -> None:
         accepted.setblocking(False)
         with contextlib.suppress(OSError):  # a Unix socket has no such option
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket = accepted
+        self.socket, self.client = accepted, client
         self.active = time.monotonic()
         """The time of the last bytes that were sent or received."""
         self.deadline = self.active + REQUEST_SECONDS
         self.request: Request | None = None
         """A complete request that is not answered yet."""
+        self.shared: Shared | None = None
+        """The promise of its answer, if others may wait for the same one."""
+        self.has_left = False
+        """True if the client has closed its side while its request waits. It may still read."""
         self._parser = RequestParser()
-        self._unsent = memoryview(b"")
+        self._unsent: list[memoryview] = []
         self._asks = True  # to connect is to begin the first request
         self._closes = False  # after the bytes that are not sent yet
         self._lingers = False
@@ -85,19 +93,26 @@ class Connection:
             elif not data:
                 raise EOFError
 
+    def look(self) -> None:
+        """Notice that a client has gone whose request waits."""
+        with contextlib.suppress(BlockingIOError):
+            self.has_left = not self.socket.recv(1, socket.MSG_PEEK)
+
     def answer(self, handler: Handler) -> None:
-        """Send the answer of ``handler`` to the request, which then makes room for the next one."""
-        request, self.request = self.request, None
-        assert request is not None  # noqa: S101 - for the type checker
-        try:
-            response = handler(request)
-            sent = _serialise(response, is_head=request.method == "HEAD", closes=self._parser.closes)
-        except Exception:  # noqa: BLE001 - any exception is logged and answered
-            _log.exception("unhandled exception in the management listener", method=request.method, path=request.path)
-            response = problem_answer(500, INTERNAL)
-            sent = _serialise(response, is_head=request.method == "HEAD", closes=self._parser.closes)
+        """Answer the request, or keep the promise of a shared answer."""
+        assert self.request is not None  # noqa: S101 - for the type checker
+        found = attempt(self.request, partial(handler, self.request))
+        if isinstance(found, Shared):
+            self.shared = found
+        else:
+            self.respond(found)
+
+    def respond(self, response: Response) -> None:
+        """Send the answer to the request, which then makes room for the next one."""
+        bodiless = response.status in _BODILESS or (self.request is not None and self.request.method == "HEAD")
+        self.request = self.shared = None
         self._closes = self._parser.closes
-        self._send(sent)
+        self._send(*_serialise(response, bodiless=bodiless, closes=self._closes))
 
     def expire(self) -> None:
         """Act on the deadline: tell a client that its request is late, or end the connection."""
@@ -122,20 +137,24 @@ class Connection:
 
     def _refuse(self, error: RefusedError) -> None:
         self._closes = True
-        self._send(_serialise(problem_answer(error.status, str(error)), is_head=False, closes=True))
+        self._send(*_serialise(problem_answer(error.status, str(error)), bodiless=False, closes=True))
 
-    def _send(self, more: bytes = b"") -> None:
-        if more:
-            self._unsent = memoryview(more)
-        sent = 0
+    def _send(self, *more: bytes) -> None:
+        self._unsent += map(memoryview, more)
+        has_sent = False
         with contextlib.suppress(BlockingIOError):
-            sent = self.socket.send(self._unsent)
-        self._unsent = self._unsent[sent:]
+            while self._unsent:
+                sent = self.socket.send(self._unsent[0])
+                has_sent = True
+                self._unsent[0] = self._unsent[0][sent:]
+                if self._unsent[0]:
+                    break
+                del self._unsent[0]
         now = time.monotonic()
-        if sent:
+        if has_sent:
             self.active = now
         if self._unsent:
-            if sent or more:
+            if has_sent or more:
                 self.deadline = now + SEND_SECONDS
         elif self._closes:
             self._linger()
@@ -150,17 +169,24 @@ class Connection:
         self.deadline = time.monotonic() + LINGER_SECONDS
 
 
-def _serialise(response: Response, *, is_head: bool, closes: bool) -> bytes:
-    """Return the bytes of a response. Raises ValueError for an unknown status, or a field of more than one line."""
-    lines = [f"Date: {formatdate(usegmt=True)}"]
+def attempt(request: Request, make: Callable[[], T]) -> T | Response:
+    """Return what ``make`` returns. If it raises, log that and return the answer of an internal error."""
+    try:
+        return make()
+    except Exception:  # noqa: BLE001 - any exception is logged and answered
+        _log.exception("unhandled exception in the management listener", method=request.method, path=request.path)
+        return problem_answer(500, INTERNAL)
+
+
+def _serialise(response: Response, *, bodiless: bool, closes: bool) -> list[bytes]:
+    """Return the pieces of a response."""
+    lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}", f"Date: {formatdate(usegmt=True)}"]
     lines += [f"{name}: {value}" for name, value in response.headers if name.lower() not in _OURS]
     if response.status not in _BODILESS:
         lines.append(f"Content-Length: {len(response.body)}")
     if closes:
         lines.append("Connection: close")
-    for line in lines:
-        if not _FIELD.fullmatch(line):
-            raise ValueError(f"no header field: {line!r}")
-    first = f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"
-    head = "\r\n".join([first, *lines, "", ""]).encode("latin-1")
-    return head if is_head or response.status in _BODILESS else head + response.body
+    head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+    if bodiless or not response.body:
+        return [head]
+    return [head + response.body] if len(response.body) <= _JOINED_BYTES else [head, response.body]

@@ -15,7 +15,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable
 from functools import partial
 
 import structlog
@@ -23,7 +24,7 @@ import structlog
 from flask_ops.core.address import Address
 from flask_ops.core.forks import FORK_GATE
 from flask_ops.core.http import Handler
-from flask_ops.management.connection import Connection
+from flask_ops.management.connection import Connection, attempt
 from flask_ops.management.listening_socket import address_of, bind, inherit, remove_abandoned
 
 STOP_SECONDS = 5.0
@@ -42,28 +43,28 @@ class Listener:
     """A listening socket and, once started, the thread that serves it.
 
     After a fork, the child has only the socket. It may start its own thread for it, or close it. Each turn of the
-    thread answers at most one request for ``slow_paths``, so that many of them delay no other request.
+    thread makes at most one shared answer, so that they delay other requests as little as possible.
     """
 
-    def __init__(self, listening: socket.socket, handler: Handler, slow_paths: Collection[str] = ()) -> None:
+    def __init__(self, listening: socket.socket, handler: Handler) -> None:
         listening.setblocking(False)
         self.address: Address = address_of(listening)
         self._listening = listening
-        self._handler, self._slow_paths = handler, slow_paths
+        self._handler = handler
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._end = math.inf
         self._connections: set[Connection] = set()
 
     @classmethod
-    def bind(cls, address: Address, handler: Handler, slow_paths: Collection[str] = ()) -> Listener:
+    def bind(cls, address: Address, handler: Handler) -> Listener:
         """Listen on ``address`` at once; clients wait until ``start``. Raises OSError if it is in use."""
-        return cls(bind(address), handler, slow_paths)
+        return cls(bind(address), handler)
 
     @classmethod
-    def inherit(cls, descriptor: int, handler: Handler, slow_paths: Collection[str] = ()) -> Listener:
+    def inherit(cls, descriptor: int, handler: Handler) -> Listener:
         """Take over a listening socket that exec left open. Raises OSError if the descriptor is anything else."""
-        return cls(inherit(descriptor), handler, slow_paths)
+        return cls(inherit(descriptor), handler)
 
     def fileno(self) -> int:
         """Return the descriptor of the listening socket, -1 once it is closed."""
@@ -134,27 +135,33 @@ class Listener:
         timeout = min([self._end, *(each.deadline for each in self._connections)]) - time.monotonic()
         with FORK_GATE.waiting():
             events = self._selector.select(0 if waiting else None if timeout == math.inf else max(timeout, 0))
-        fast = [each for each in waiting if not self._is_slow(each)]
-        for each in {*fast, *(key.data for key, _ in events if key.data)}:
+        for each in {*waiting, *(key.data for key, _ in events if key.data)}:
             self._take(each, each.proceed)
         now = time.monotonic()
         for each in [each for each in self._connections if each.deadline <= now and each.request is None]:
             self._take(each, each.expire)
         if any(key.fileobj is self._listening for key, _ in events):
             self._accept()
-        slow = [(each.request.received, each) for each in self._connections if each.request and self._is_slow(each)]
-        if slow:
-            _, first = min(slow, key=lambda item: item[0])
-            self._take(first, partial(first.answer, self._handler))
+        self._share()
 
-    def _is_slow(self, connection: Connection) -> bool:
-        return connection.request is not None and connection.request.path in self._slow_paths
+    def _share(self) -> None:
+        """Make one answer, and send it to all clients that wait for it. Clients that have left come last."""
+        for each in [each for each in self._connections if each.shared]:
+            self._take(each, each.look)
+        promised = [(each, each.shared, each.request) for each in self._connections if each.shared and each.request]
+        if not promised:
+            return
+        _, first, request = min(promised, key=lambda item: (item[0].has_left, item[1].unbounded, item[2].received))
+        answer = attempt(request, first.make)
+        for connection, shared, _ in promised:
+            if shared.key == first.key:
+                self._take(connection, partial(connection.respond, answer))
 
     def _take(self, connection: Connection, step: Callable[[], None]) -> None:
-        """Take a step of a connection. Then answer its request, unless it is slow."""
+        """Take a step of a connection. Then answer its request, or keep the promise of a shared answer."""
         try:
             step()
-            if connection.request is not None and not self._is_slow(connection):
+            if connection.request is not None and connection.shared is None:
                 connection.answer(self._handler)
             self._selector.modify(connection.socket, connection.events, connection)
         except BlockingIOError:
@@ -170,7 +177,7 @@ class Listener:
     def _accept(self) -> None:
         for _ in range(ACCEPTED_AT_ONCE):
             try:
-                accepted, _ = self._listening.accept()
+                accepted, peer = self._listening.accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -179,14 +186,21 @@ class Listener:
                 continue  # otherwise that client has gone
             if len(self._connections) >= self._most:
                 self._make_room()
-            connection = Connection(accepted)
+            connection = Connection(accepted, peer[0] if isinstance(peer, tuple) else "")
             self._selector.register(accepted, connection.events, connection)
             self._connections.add(connection)
             self._take(connection, connection.proceed)  # answer a probe before another connection can replace it
 
     def _make_room(self) -> None:
-        if self._connections:
-            self._drop(min(self._connections, key=lambda each: each.active))
+        """Drop a connection of the client that has most of them: the one that has been quiet for longest."""
+        numbers = Counter(each.client for each in self._connections)
+        if numbers:
+            self._drop(
+                min(
+                    self._connections,
+                    key=lambda each: (-numbers[each.client], not each.has_left, bool(each.shared), each.active),
+                )
+            )
         else:
             with FORK_GATE.waiting():
                 time.sleep(0.01)  # the rest of the process uses all descriptors

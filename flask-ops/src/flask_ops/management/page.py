@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from flask_ops.core.http import Handler, Request, Response
+from flask_ops.core.http import Request, Response
 from flask_ops.management import status
 
 PATH = "/"
@@ -43,9 +43,9 @@ _HEADERS = (
 )
 
 
-def routes() -> dict[str, Mapping[str, Handler]]:
+def routes() -> dict[str, Mapping[str, Callable[[Request], Response]]]:
     """Return the handlers of each path. Read the files once: a deployment may replace them at any time."""
-    routes: dict[str, Mapping[str, Handler]] = {}
+    routes: dict[str, Mapping[str, Callable[[Request], Response]]] = {}
     for file in sorted(Path(__file__).with_name("assets").iterdir()):
         answer = Response(200, file.read_bytes(), [("Content-Type", _TYPES[file.suffix]), *_HEADERS])
         routes[PATH if file.name == "page.html" else ASSETS + file.name] = {"GET": partial(_give, answer)}

@@ -4,49 +4,28 @@ from __future__ import annotations
 
 import os
 import platform
-import time
+import weakref
 from collections.abc import Callable, Mapping
+from functools import partial
 from urllib.parse import parse_qs
 
 import structlog
 
 from flask_ops.core.draining import DRAIN
-from flask_ops.core.http import Handler, Request, Response
+from flask_ops.core.http import Handler, Request, Response, Shared
 from flask_ops.core.settings import Settings
 from flask_ops.management import levels, page, status
 from flask_ops.management.listener import Listener
 from flask_ops.metrics import scrape
+from flask_ops.metrics.scrape import Form, Scrape
 from flask_ops.web.answers import json_answer, problem_answer
 from flask_ops.web.health_answer import Find, UnknownCheckError, answer, as_json
 
 INHERITED = "MANAGEMENT_FD"
 """The variable that passes the socket's descriptor from a master to its successor (SIGUSR2)."""
 
-_SLOW = frozenset({scrape.PATH, status.PATH})
 _SAFE = frozenset({"GET", "HEAD"})
 _log = structlog.stdlib.get_logger(__name__)
-
-
-class SharedAnswer:
-    """One answer for all equal requests that had arrived when ``handler`` began.
-
-    Without it, each client that asks for metrics and then leaves would delay the next scrape by one scrape.
-    """
-
-    def __init__(self, handler: Handler) -> None:
-        self._handler = handler
-        self._asked: tuple[str | None, ...] = ()
-        self._began = 0.0
-        self._answer: Response | None = None
-
-    def __call__(self, request: Request) -> Response:
-        """Return an answer that ``handler`` began after the arrival of ``request``."""
-        asked = (request.query, request.headers.get("accept"), request.headers.get("accept-encoding"))
-        if self._answer is None or self._asked != asked or self._began < request.received:
-            began = time.monotonic()
-            answer = self._handler(request)  # if it raises, no later request may get the answer of before
-            self._asked, self._began, self._answer = asked, began, answer
-        return self._answer
 
 
 class Management:
@@ -67,20 +46,21 @@ class Management:
     ) -> None:
         self.settings, self.fault, self.readiness = settings, fault, readiness
         self.collect, self.server = collect, server
+        self._next_scrape: Callable[[], Scrape | None] = lambda: None
         self._routes: Mapping[str, Mapping[str, Handler]] = {
             "/livez": {"GET": self._livez},
             "/readyz": {"GET": self._readyz},
             "/drain": {"POST": self._drain},
             "/resume": {"POST": self._resume},
             "/loglevel": {"GET": levels.show, "PUT": levels.change},
-            scrape.PATH: {"GET": SharedAnswer(self._metrics)},
+            scrape.PATH: {"GET": self._metrics},
             "/info": {"GET": self._info},
-            status.PATH: {"GET": SharedAnswer(self._status)},
+            status.PATH: {"GET": self._status},
             **page.routes(),
         }
 
-    def answer(self, request: Request) -> Response:
-        """Return the response to one request."""
+    def answer(self, request: Request) -> Response | Shared:
+        """Return the answer to one request."""
         route = self._routes.get(request.path)
         if route is None:
             names = ", ".join(path for path in self._routes if not path.startswith(page.ASSETS))
@@ -121,14 +101,19 @@ class Management:
         _log.warning("serving again", asked_by="operator", drained_seconds=round(seconds, 3))
         return json_answer(200, {"status": "serving"})
 
-    def _metrics(self, request: Request) -> Response:
-        body, headers = scrape.render(
-            self.collect,
-            accept=request.headers.get("accept", ""),
-            accept_encoding=request.headers.get("accept-encoding", ""),
-            names=parse_qs(request.query).get("name[]", []),
-        )
-        return Response(200, body, headers)
+    def _metrics(self, request: Request) -> Shared:
+        accept, encoding = request.headers.get("accept", ""), request.headers.get("accept-encoding", "")
+        form = Form.accepted(accept, encoding, parse_qs(request.query).get("name[]", []))
+        found = self._scrape()
+        return Shared(form, lambda: Response(200, *found.render(form)), unbounded=bool(form.names))
+
+    def _scrape(self) -> Scrape:
+        """Return the scrape for all requests that arrive until it begins. It is kept while one of them waits."""
+        found = self._next_scrape()
+        if found is None or found.has_begun:
+            found = Scrape(self.collect)
+            self._next_scrape = weakref.ref(found)
+        return found
 
     def _info(self, _request: Request) -> Response:
         facts = {
@@ -141,14 +126,17 @@ class Management:
         }
         return json_answer(200, facts)
 
-    def _status(self, _request: Request) -> Response:
+    def _status(self, _request: Request) -> Shared:
+        return Shared(status.PATH, partial(self._make_status, self._scrape()))
+
+    def _make_status(self, found: Scrape) -> Response:
         fault = self.fault()
         if fault is None:
-            found = self.readiness(())
-            readiness = as_json(found.status, found.checks.values())
+            result = self.readiness(())
+            readiness = as_json(result.status, result.checks.values())
         else:
             readiness = _down(fault)
-        metrics = self.collect().values()
+        metrics = found.metrics.values()
         document = status.document(self.settings, metrics, server=self.server, fault=fault, readiness=readiness)
         return json_answer(200, document)
 
@@ -163,10 +151,7 @@ class Management:
         if bind is None:
             return None
         try:
-            if inherited:
-                listener = Listener.inherit(int(inherited), self.answer, _SLOW)
-            else:
-                listener = Listener.bind(bind, self.answer, _SLOW)
+            listener = Listener.inherit(int(inherited), self.answer) if inherited else Listener.bind(bind, self.answer)
         except OSError as error:
             _log.critical(
                 "cannot listen for management",

@@ -1,7 +1,7 @@
 """Metrics: the shared store, the scrape, and the metrics of requests and processes.
 
 The path of a count: ``requests.RequestMetrics`` counts in the files of its process, which ``store.STORE`` named. A
-scrape (``scrape.render``) asks ``sources.sources``: one of them is ``sums.collect``, which sums the files of all
+scrape (``scrape.Scrape``) asks ``sources.sources``: one of them is ``sums.collect``, which sums the files of all
 processes, others are ``processes`` and the accept queue. ``pulse`` publishes gauges twice a second. It also lets
 ``ended.fold`` remove the files of child processes that have ended, and keep their counts.
 """

@@ -2,40 +2,78 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from werkzeug.http import parse_accept_header
+from werkzeug.http import parse_accept_header, parse_options_header
 
 PATH = "/metrics"
 Collect = Callable[[], dict[str, Metric]]
 """Returns the current metrics, by name."""
+Encode = Callable[[Collector], bytes]
+
+_VERSIONS = frozenset({"0.0.1", "0.0.4", "1.0.0"})
+"""Versions of the two text formats. Without this list, each client could ask for a form of its own."""
 
 
-def render(
-    collect: Collect, *, accept: str = "", accept_encoding: str = "", names: Sequence[str] = ()
-) -> tuple[bytes, list[tuple[str, str]]]:
-    """Return the body and the headers of the response to a scrape.
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The form of a scrape that a client accepts. The body has only metrics and samples with ``names``, if any."""
 
-    ``accept`` and ``accept_encoding`` are headers of the request. If there are ``names``, the body has only metrics and
-    samples with these names.
-    """
-    begin = time.perf_counter()
-    metrics = collect()
-    seconds = time.perf_counter() - begin
-    duration = GaugeMetricFamily("service_scrape_duration_seconds", "Time this scrape took to collect.", value=seconds)
-    metrics.setdefault(duration.name, duration)
-    encode, content_type = _encoder(accept)
-    body = encode(_Collected(_restricted(metrics.values(), names) if names else list(metrics.values())))
-    headers = [("Content-Type", content_type), ("Cache-Control", "no-store"), ("Vary", "Accept, Accept-Encoding")]
-    if parse_accept_header(accept_encoding).quality("gzip") > 0:
-        body = gzip.compress(body, compresslevel=1)
-        headers.append(("Content-Encoding", "gzip"))
-    return body, headers
+    content_type: str
+    is_compressed: bool
+    names: frozenset[str]
+    encode: Encode = field(compare=False)
+
+    @classmethod
+    def accepted(cls, accept: str = "", accept_encoding: str = "", names: Iterable[str] = ()) -> Form:
+        """Return the form for two headers of a request. Without ``names``, the number of forms is small."""
+        encode, content_type = _encoder(accept)
+        is_compressed = parse_accept_header(accept_encoding).quality("gzip") > 0
+        return cls(content_type, is_compressed, frozenset(names), encode)
+
+
+class Scrape:
+    """The metrics of one moment, in any form. They are collected when they are first needed."""
+
+    def __init__(self, collect: Collect) -> None:
+        self._collect = collect
+        self._bodies: dict[str, bytes] = {}
+        self.has_begun = False
+        """True if the moment has passed."""
+
+    @cached_property
+    def metrics(self) -> Mapping[str, Metric]:
+        """The metrics by name."""
+        self.has_begun = True
+        begin = time.perf_counter()
+        metrics = self._collect()
+        seconds = time.perf_counter() - begin
+        duration = GaugeMetricFamily("service_scrape_duration_seconds", "Time this scrape took to collect.", seconds)
+        metrics.setdefault(duration.name, duration)
+        return metrics
+
+    def render(self, form: Form) -> tuple[bytes, list[tuple[str, str]]]:
+        """Return the body and the headers of the response."""
+        if form.names:
+            body = form.encode(_Collected(_restricted(self.metrics.values(), form.names)))
+        elif form.content_type in self._bodies:
+            body = self._bodies[form.content_type]
+        else:
+            body = self._bodies[form.content_type] = form.encode(_Collected(list(self.metrics.values())))
+        headers = [("Content-Type", form.content_type), ("Cache-Control", "no-store")]
+        headers.append(("Vary", "Accept, Accept-Encoding"))
+        if form.is_compressed:
+            body = gzip.compress(body, compresslevel=1)
+            headers.append(("Content-Encoding", "gzip"))
+        return body, headers
 
 
 def from_sources(sources: Iterable[Callable[[], Iterable[Metric]]]) -> dict[str, Metric]:
@@ -47,23 +85,25 @@ def from_sources(sources: Iterable[Callable[[], Iterable[Metric]]]) -> dict[str,
     return metrics
 
 
-def _encoder(accept: str) -> tuple[Callable[[Collector], bytes], str]:
+def _encoder(accept: str) -> tuple[Encode, str]:
     """Return the encoder and the content type of a format that the client accepts."""
-    # choose_encoder() takes the first format of a header, even with quality 0, and fails on a quoted version.
-    accepted = ",".join(item for item, quality in parse_accept_header(accept) if quality > 0)
-    try:
-        return choose_encoder(accepted)
-    except (TypeError, ValueError):  # a version that is no number
-        return choose_encoder("")
+    # choose_encoder() takes the first format of a header, even with quality 0, and repeats any version.
+    accepted = [item for item, quality in parse_accept_header(accept) if quality > 0]
+    return choose_encoder(",".join(item for item in accepted if _version(item) in _VERSIONS))
 
 
-def _restricted(metrics: Iterable[Metric], names: Sequence[str]) -> list[Metric]:
+def _version(item: str) -> str:
+    return parse_options_header(item)[1].get("version", "1.0.0")
+
+
+def _restricted(metrics: Iterable[Metric], names: Collection[str]) -> list[Metric]:
     kept = []
     for metric in metrics:
         samples = [sample for sample in metric.samples if metric.name in names or sample.name in names]
         if samples:
-            metric.samples = samples
-            kept.append(metric)
+            part = copy.copy(metric)
+            part.samples = samples
+            kept.append(part)
     return kept
 
 

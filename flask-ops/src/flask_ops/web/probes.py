@@ -45,9 +45,8 @@ def scrape_blueprint(collect: scrape.Collect) -> Blueprint:
     @routes.get(scrape.PATH)
     def metrics() -> Response:
         accept, encoding = request.headers.get("Accept", ""), request.headers.get("Accept-Encoding", "")
-        body, headers = scrape.render(
-            collect, accept=accept, accept_encoding=encoding, names=request.args.getlist("name[]")
-        )
+        form = scrape.Form.accepted(accept, encoding, request.args.getlist("name[]"))
+        body, headers = scrape.Scrape(collect).render(form)
         return Response(body, headers=headers)
 
     return routes
