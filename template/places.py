@@ -32,7 +32,6 @@ ROLES = (
                     r"answers for @ \d",
                     r"--tag @ \.$",
                     r"^\$ docker run .* @$",
-                    r"--job @$",
                 ),
             ),
             (("Dockerfile",), (r"--tag @ \.$",)),
@@ -90,31 +89,9 @@ ROLES = (
                 ("deploy/kubernetes/manifests.py", "observability/grafana/dashboards/kustomization.yaml"),
                 (r"^metadata:\n  name: @-", r"^  - name: @-dashboards$"),
             ),
-            (
-                ("observability/prometheus.yml",),
-                (r"io/name=@ ", r"names: \[@-", r"app_kubernetes_io_name\]\n.* regex: @$"),
-            ),
         ),
     ),
-    Role(
-        "Prometheus job",
-        ("observability/prometheus.yml", r"^  - job_name: @$"),
-        (
-            (
-                (
-                    "observability/*.yml",
-                    "observability/rules/*.yml",
-                    "observability/tests/*.yml",
-                    "observability/drill/*.py",
-                    "deploy/kubernetes/components/monitoring/rules/*.yaml",
-                    *DOCUMENTS,
-                ),
-                (r'\bjob=\\?"@\\?"', r"\bjob: @\b(?!-)", r"\bjob `@`"),
-            ),
-            # The summaries of alerts that promtool expects. The name follows these words.
-            (("observability/tests/*.yml",), (r"^ +summary: .*\b(?:of|for) @(?= |$)", r"\bof the job @(?= )")),
-        ),
-    ),
+    Role("Prometheus job", ("observability/prometheus.yml", r"^  - job_name: @$"), ()),
     Role(
         "systemd unit",
         (UNITS, r"^SyslogIdentifier=@$"),

@@ -145,7 +145,7 @@ def expected(rounds: int) -> dict[tuple[str, str], tuple[float, float]]:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_server_counts_and_tells_its_objectives(name: str, tmp_path: Path) -> None:
     env = {**OBJECTIVES, "SERVICE_TEAM": "shop", "SERVICE_RUNBOOK_URL": "https://wiki.example.org/runbook"}
-    env["SERVICE_TRUSTED_PROXIES"] = "1"
+    env |= {"SERVICE_TRUSTED_PROXIES": "1", "SERVICE_QUEUE_SECONDS": "0"}
     with serve(name, tmp_path, env, ready="/readyz") as server:
         assert expected(0) == counts(server)
         ask(server)

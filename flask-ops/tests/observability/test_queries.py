@@ -27,11 +27,13 @@ from tests.process import wait_until
 from tests.programs import require
 
 SERVICE = DASHBOARDS["service"]
-PROMETHEUS = f"""
-global: {{scrape_interval: 15s, evaluation_interval: 30s}}
+PROMETHEUS = """
+global: {scrape_interval: 15s, evaluation_interval: 30s}
 rule_files: [rules/*.yml]
-scrape_configs: [{{job_name: {observability.JOB}}}]
+scrape_configs: [{job_name: service}]
 """
+ENVIRONMENT = {"cluster", "env", "environment", "namespace"}
+"""Labels that only some targets have."""
 ALERTMANAGER = "{route: {receiver: all}, receivers: [{name: all}]}"
 
 
@@ -47,7 +49,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     observability.write(folder)
     (folder / "prometheus.yml").write_text(PROMETHEUS)
     (folder / "alertmanager.yml").write_text(ALERTMANAGER)
-    settings = {"SERVICE_TRUSTED_PROXIES": "1"}
+    settings = {"SERVICE_TRUSTED_PROXIES": "1", "SERVICE_TEAM": "shop", "SERVICE_SLO_ROUTES": "/=99% < 1s, /=99"}
     with Stack(settings, source=folder) as running, Load(lambda number: mixed(running.port, number)):
         yield running
 
@@ -79,8 +81,13 @@ def series(stack: Stack) -> dict[str, set[str]]:
 
 @pytest.fixture(scope="module")
 def known(stack: Stack) -> dict[str, set[str]]:
-    """Return the series when they include all series that rules record."""
-    return wait_until(lambda: found if recorded() <= (found := series(stack)).keys() else {}, "recorded series", 60)
+    """Return the series when they include all series that rules record, and an alert about the service."""
+
+    def complete() -> dict[str, set[str]]:
+        found = series(stack)
+        return found if recorded() <= found.keys() and "job" in found.get("ALERTS", ()) else {}
+
+    return wait_until(complete, "recorded series and an alert", 60)
 
 
 def choices(stack: Stack) -> dict[str, dict[str, str]]:
@@ -156,9 +163,10 @@ def test_every_metric_and_label_in_use_exists(known: dict[str, set[str]]) -> Non
         metrics = {str(selector.name) for selector in named}
         assert metrics <= known.keys(), where
         for selector in named:
-            assert {matcher.name for matcher in selector.matchers.matchers} <= known[str(selector.name)], where
-        labels = set().union(*(known[name] for name in metrics)) if metrics else {"__name__"}
-        assert grouping(query) <= labels, where
+            found = {matcher.name for matcher in selector.matchers.matchers} - ENVIRONMENT
+            assert found <= known[str(selector.name)], where
+        labels = set().union(*(known[name] for name in metrics)) if metrics else {"__name__", "job"}
+        assert grouping(query) - ENVIRONMENT <= labels, where
 
 
 def grouping(query: str) -> set[str]:

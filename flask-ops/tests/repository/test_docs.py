@@ -15,7 +15,6 @@ from tests.copies import copy_service
 from tests.exposition import scrape, value
 from tests.process import BIN, REPOSITORY, Server, clean_environ, running, wait_until
 from tests.programs import outcome
-from tests.repository.observability.test_runbook_address import COMMAND as ADDRESS_OF_THE_RUNBOOK
 from tests.servers import serve
 
 DOCS = REPOSITORY / "docs"
@@ -168,10 +167,9 @@ def test_each_link_leads_to_a_file_and_a_heading() -> None:
 
 
 def test_the_page_about_observability_names_what_the_files_have() -> None:
-    """It has the command that a test tries, the alerts that no fault raises, and the retention of the budget."""
+    """It has the alerts that no fault raises, and the retention of the budget."""
     text = page("observability")
     (sentence,) = re.findall(r"^No fault has to raise .+?:", text, re.MULTILINE | re.DOTALL)
 
-    assert f"$ {ADDRESS_OF_THE_RUNBOOK}\n" in text
     assert UNTRIED.keys() == set(re.findall(r"`(\S+?)`", sentence.replace("...", "ServiceErrorBudgetGoneIn")))
     assert "--storage.tsdb.retention.time=35d" in text

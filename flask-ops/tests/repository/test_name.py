@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.observability.promtool import promtool
 from tests.process import BIN, REPOSITORY, running
 from tests.programs import require
 from tests.repository import names
@@ -88,18 +87,10 @@ def places(item: dict[str, Any], name: str) -> list[str]:
     return [re.sub(rf"^{name}\b", "NAME", text) for text in found]
 
 
-def test_prometheus_scrapes_the_job_that_the_rules_select(renamed: Copy) -> None:
-    observability = renamed.folder / "observability"
-    rules = "".join(path.read_text() for path in observability.glob("rules/*.yml"))
-
+def test_the_job_of_prometheus_has_the_name_and_the_rules_have_none(renamed: Copy) -> None:
     assert NAME == yaml.safe_load(renamed.text("observability/prometheus.yml"))["scrape_configs"][0]["job_name"]
-    assert {NAME} == set(re.findall(r'job="(.+?)"', rules + renamed.text("observability/runbook.md")))
-    assert f"names: [{NAME}-production]\n" in renamed.text("observability/prometheus.yml")
-    assert f"#     regex: {NAME}\n" in renamed.text("observability/prometheus.yml")
-    # These two take seconds, and have the name in each role: a label, a selector, and a word in a sentence.
-    cases = [observability / "tests" / name for name in ("recording.yml", "symptoms.yml")]
-    returned, output = promtool("test", "rules", *cases)
-    assert 0 == returned, output
+    for path in (REPOSITORY / "observability").glob("rules/*.yml"):
+        assert path.read_text() == renamed.text(f"observability/rules/{path.name}")
 
 
 def test_make_manifests_changes_nothing_after_a_rename(renamed: Copy) -> None:

@@ -35,7 +35,6 @@ TESTS = (
     "tests/repository/observability/test_drill.py",
     "tests/repository/observability/test_prometheus.py",
     "tests/repository/observability/test_provisioning.py",
-    "tests/repository/observability/test_runbook_address.py",
 )
 # Tests that start programs, or that do not depend on an adopter's changes.
 LEFT_OUT = ("autoscaler_asks", "no_duration", "ended_leaves", "at_the_start_of", "faults_raise_the_alerts")

@@ -53,17 +53,18 @@ def test_a_name_that_does_not_fit_is_refused_with_the_reason(copy: Copy) -> None
 
 def test_another_job_and_another_unit_keep_their_names(copy: Copy) -> None:
     taken = {
-        "observability/tests/of-two-jobs.yml": 'input_series: [{series: up{job="bills"}, values: 1x10}]\n',
+        "observability/prometheus.yml": "  - job_name: bills\n",
         "deploy/systemd/bills.service": "[Unit]\n",
     }
-    reasons = ("another job in observability/ has this name", "deploy/systemd/bills.service exists already")
+    reasons = ("another job in observability/prometheus.yml has", "deploy/systemd/bills.service exists already")
     for (path, text), reason in zip(taken.items(), reasons, strict=True):
         file = copy.folder / path
-        file.write_text(text)
+        present = file.read_text() if file.exists() else ""
+        file.write_text(present + text)
         before = copy.content()
         done = copy.make_name("NAME=bills")
         after = copy.content()
-        file.unlink()
+        file.write_text(present) if present else file.unlink()
 
         assert 0 != done.returncode, path
         assert reason in done.stderr

@@ -125,8 +125,6 @@ def _add_json(command: argparse.ArgumentParser) -> None:
 def _add_observability(command: argparse.ArgumentParser) -> None:
     folder = "created if it is missing; other files in it stay unchanged"
     command.add_argument("folder", metavar="FOLDER", help=folder)
-    job = "the job that the rules select (default: %(default)s)"
-    command.add_argument("--job", default="service", metavar="NAME", help=job)
     command.add_argument("--force", action="store_true", help="replace files that differ")
 
 

@@ -9,11 +9,9 @@ from flask_ops import observability
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the files and print their paths. Return 1 if they cannot be written, 2 for an invalid job."""
+    """Write the files and print their paths. Return 1 if they cannot be written."""
     try:
-        written = observability.write(options.folder, job=options.job, force=options.force)
-    except observability.InvalidJobError as error:
-        return _fail(f"--job: {error}", 2)
+        written = observability.write(options.folder, force=options.force)
     except observability.DifferentFilesError as error:
         names = "".join(f"  {path}\n" for path in error.paths)
         return _fail(
@@ -28,6 +26,6 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _fail(message: str, code: int = 1) -> int:
+def _fail(message: str) -> int:
     sys.stderr.write(f"{message}\n")
-    return code
+    return 1

@@ -1,6 +1,7 @@
 """Service level objectives: their types, and the parsers of the settings that hold them.
 
-A request counts for one objective of each kind: that of its route if the route has one, otherwise that of the service.
+A request counts for one objective of each kind. If its route has an objective, it counts for this one. Otherwise it
+counts for the objective of the service.
 """
 
 from __future__ import annotations

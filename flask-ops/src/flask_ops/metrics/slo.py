@@ -31,7 +31,7 @@ _BAD_HELP = "Requests that missed an objective."
 
 
 class Verdict(Enum):
-    """What a request means for the objectives."""
+    """The meaning of a request for the objectives."""
 
     GOOD = auto()
     FAILED = auto()
@@ -43,7 +43,7 @@ class Verdict(Enum):
 
 
 def judge(status: int, seconds: float, bound: float) -> Verdict:
-    """Decide what a request means. docs/reference.md has this function as a table.
+    """Judge a finished request. docs/reference.md has this function as a table.
 
     ``seconds`` are from its arrival to the last byte, with the time in a queue if that is known. ``bound`` is the limit
     of its latency objective in seconds.

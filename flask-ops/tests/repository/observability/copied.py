@@ -1,30 +1,25 @@
 """The copy of the library's observability files in `observability/`, where people read and change them.
 
-The source is the library's package data. `make rules` copies it, for the job of prometheus.yml. `make rules-compared`,
+The source is the library's package data. `make rules` copies it. `make rules-compared`,
 a part of this repository's gate, reports missing lines. Both run without tests, so an adopter's changes fail none.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import flask_ops.observability
-from observability import configuration
 from tests.repository.observability.files import OBSERVABILITY
-
-_ADDRESS = re.compile(r"https?://\S+?(?=/runbook\.md#)")
 
 
 def lacking(folder: Path) -> dict[str, str]:
     """Return the first of the library's lines that each file in ``folder`` lacks.
 
-    Additions by an adopter are ignored, and so are the job's name and the address of the runbook.
+    Additions by an adopter are ignored.
     """
-    job = configuration.job(folder / "prometheus.yml")
-    return dict(_lacking(flask_ops.observability.files(job), folder))
+    return dict(_lacking(flask_ops.observability.files(), folder))
 
 
 def _lacking(shipped: Mapping[str, str], folder: Path) -> Iterator[tuple[str, str]]:
@@ -40,14 +35,13 @@ def _lacking(shipped: Mapping[str, str], folder: Path) -> Iterator[tuple[str, st
 
 def _lines(text: str) -> list[str]:
     # In JSON, an entry before another entry ends with a comma.
-    return [_ADDRESS.sub("", line).rstrip(" ,") for line in text.splitlines()]
+    return [line.rstrip(" ,") for line in text.splitlines()]
 
 
 def main() -> int:
     """Copy the files, or compare them and return 1 if lines are missing."""
     if sys.argv[1:] != ["--compare"]:
-        job = configuration.job(OBSERVABILITY / "prometheus.yml")
-        for path in flask_ops.observability.write(OBSERVABILITY, job=job, force=True):
+        for path in flask_ops.observability.write(OBSERVABILITY, force=True):
             sys.stdout.write(f"wrote {path}\n")
         return 0
     found = lacking(OBSERVABILITY)

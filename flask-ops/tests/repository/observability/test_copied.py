@@ -20,8 +20,7 @@ OWN_PANEL = '  "panels": [\n    {"title": "Orders"},\n'
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    flask_ops.observability.write(tmp_path, job="orders")
-    (tmp_path / "prometheus.yml").write_text("scrape_configs: [{job_name: orders}]\n")
+    flask_ops.observability.write(tmp_path)
     return tmp_path
 
 
@@ -31,13 +30,11 @@ def change(path: Path, before: str, after: str) -> None:
     path.write_text(text.replace(before, after))
 
 
-def test_additions_another_job_and_another_runbook_are_no_difference(copy: Path) -> None:
+def test_additions_are_no_difference(copy: Path) -> None:
     with (copy / "rules" / "alerts.yml").open("a") as file:
         file.write(OWN_ALERT)
     change(copy / "runbook.md", "# Runbook\n", "# Runbook\n\n## OrdersMissing\n\nCall the shop.\n")
     change(copy / "grafana" / "dashboards" / "service.json", '  "panels": [\n', OWN_PANEL)
-    for path in ("rules/alerts.yml", "tests/symptoms.yml", "grafana/dashboards/service.json"):
-        change(copy / path, "https://example.com/service/runbook.md#", "https://wiki.example.org/ops/runbook.md#")
 
     assert {} == lacking(copy)
 
@@ -48,7 +45,7 @@ def test_what_is_changed_or_missing_is_reported(copy: Path) -> None:
     change(copy / "runbook.md", "## Watchdog\n", "")
     (copy / "rules" / "slo.yml").unlink()
     (copy / "rules" / "service.yml").write_text("")
-    first = flask_ops.observability.files("orders")
+    first = flask_ops.observability.files()
     expected = {
         "grafana/dashboards/service.json": '"title": "Service"',
         "rules/alerts.yml": "for: 3m",
