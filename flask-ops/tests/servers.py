@@ -22,6 +22,12 @@ PROCESSES = {"gunicorn": 2, "waitress": 1, "uwsgi": 2}
 """The number of processes that answer requests."""
 
 
+def waitress(**options: object) -> list[str | Path]:
+    """Return the command that serves the sample application with these options of Waitress."""
+    script = f"import flask_ops.waitress, tests.sample as s; flask_ops.waitress.serve(s.create_app(), **{options})"
+    return [BIN / "python", "-c", script]
+
+
 def serve(
     name: str,
     directory: Path,

@@ -26,10 +26,10 @@ SETTINGS = {"SERVICE_BIND": "127.0.0.1:1", "SERVICE_THREADS": "3", "WEB_CONCURRE
     ("options", "arguments", "expected"),
     [
         # the command line; GUNICORN_CMD_ARGS; workers, threads, and connections of a worker
-        ("-b 127.0.0.1:{port}", "", (1, 3, 15)),
-        ("-b 127.0.0.1:{port} -w 2 --threads 40", "", (2, 40, 200)),
-        ("", "-b 127.0.0.1:{port} -w 2 --threads 40", (2, 40, 200)),
-        ("-b 127.0.0.1:{port} -w 2", "-b 127.0.0.1:2 -w 3", (2, 3, 15)),
+        ("-b 127.0.0.1:{port}", "", (1, 3, 500)),
+        ("-b 127.0.0.1:{port} -w 2 --threads 110", "", (2, 110, 550)),
+        ("", "-b 127.0.0.1:{port} -w 2 --threads 40", (2, 40, 500)),
+        ("-b 127.0.0.1:{port} -w 2", "-b 127.0.0.1:2 -w 3", (2, 3, 500)),
         ("-b 127.0.0.1:{port} --threads 40 --worker-connections=15", "", (1, 40, 15)),
         ("-b 127.0.0.1:{port} --worker-connections=1000", "", (1, 3, 1000)),
     ],
@@ -37,7 +37,7 @@ SETTINGS = {"SERVICE_BIND": "127.0.0.1:1", "SERVICE_THREADS": "3", "WEB_CONCURRE
 def test_options_win_over_settings_and_the_command_line_over_gunicorn_cmd_args(
     options: str, arguments: str, expected: tuple[int, int, int], tmp_path: Path
 ) -> None:
-    """Without an option, a worker takes as many connections as fit its threads."""
+    """Without an option, a worker has room for idle connections, and for five connections per thread."""
     port, (workers, threads, connections) = free_port(), expected
     (tmp_path / "own.conf.py").write_text(OWN)
     env = {**SETTINGS, "GUNICORN_CMD_ARGS": arguments.format(port=port)}

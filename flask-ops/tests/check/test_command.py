@@ -192,7 +192,7 @@ def test_the_grace_must_exceed_drain_and_graceful_time() -> None:
         ({}, None, "note"),
     ):
         assert severity == only(look(deployment(environ, grace=grace)), "grace").severity
-    limits = Limits(binds=[], workers=2, threads=4, connections=20, graceful_seconds=90)
+    limits = Limits(binds=[], workers=2, threads=4, connections=500, keep_alive_seconds=620, graceful_seconds=90)
     of_gunicorn = only(look(deployment(trial=Trial(limits=limits), grace=45)), "grace")
     of_uwsgi = only(look(deployment(server="uwsgi", grace=1)), "grace")
 

@@ -39,21 +39,25 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_gunicorns_limits_are_those_of_the_settings() -> None:
-    found = load(SERVICE_BIND="127.0.0.1:8123", WEB_CONCURRENCY="3", SERVICE_THREADS="5", SERVICE_GRACEFUL_SECONDS="7")
+    environ = {"SERVICE_KEEP_ALIVE_SECONDS": "75", "SERVICE_GRACEFUL_SECONDS": "7", "SERVICE_THREADS": "5"}
+    found = load(SERVICE_BIND="127.0.0.1:8123", WEB_CONCURRENCY="3", **environ)
 
     assert found.limits is not None
     assert [Address("127.0.0.1", 8123)] == found.limits.binds
-    assert (3, 5, 7) == (found.limits.workers, found.limits.threads, found.limits.graceful_seconds)
+    assert (3, 5) == (found.limits.workers, found.limits.threads)
+    assert (75, 7) == (found.limits.keep_alive_seconds, found.limits.graceful_seconds)
     assert [] == found.findings
 
 
 def test_what_gunicorn_takes_from_its_own_variable_counts() -> None:
     options = "--bind 0.0.0.0:81 --bind unix:/run/x.sock --bind fd://3 --workers 9 --worker-class sync --threads 1"
-    found = load(GUNICORN_CMD_ARGS=f"{options} --forwarded-allow-ips=*,::1 --reload --worker-tmp-dir /nowhere")
+    more = "--keep-alive 2 --forwarded-allow-ips=*,::1 --reload --worker-tmp-dir /nowhere"
+    found = load(GUNICORN_CMD_ARGS=f"{options} {more}")
 
     assert found.limits is not None
     assert [Address("0.0.0.0", 81), Address(unix="/run/x.sock")] == found.limits.binds
-    assert (9, 1, 5) == (found.limits.workers, found.limits.threads, found.limits.connections)
+    assert (9, 1, 500) == (found.limits.workers, found.limits.threads, found.limits.connections)
+    assert 2 == found.limits.keep_alive_seconds
     assert [("warning", "reload"), ("warning", "proxies"), ("error", "heartbeat")] == [
         (finding.severity, finding.subject) for finding in found.findings
     ]

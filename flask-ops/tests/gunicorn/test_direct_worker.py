@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import signal
 import socket
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -98,21 +96,6 @@ def test_a_body_that_no_view_reads_is_not_taken_for_the_next_request(server: Ser
     assert [] == server.lines("request", route="/boom")
 
 
-def test_an_idle_connection_is_closed_when_its_time_is_over(server: Server, descriptors: int) -> None:
-    (worker,) = server.children()
-    wait_until(lambda: worker.num_fds() <= descriptors, "no connection of another test is left")
-    with contextlib.ExitStack() as clients:
-        kept = [clients.enter_context(connect(server)) for _ in range(15)]
-        for client in kept:
-            client.sendall(head("/whoami"))
-            assert "keep-alive" == answer(client).headers["Connection"]
-        assert descriptors < worker.num_fds()
-
-        for client in kept:
-            assert b"" == client.recv(1)
-        wait_until(lambda: worker.num_fds() <= descriptors, "no descriptor is left")
-
-
 def test_a_client_that_leaves_between_two_requests_leaves_nothing_behind(server: Server, descriptors: int) -> None:
     (worker,) = server.children()
     before = len(server.lines("request", route="/whoami"))
@@ -127,17 +110,3 @@ def test_a_client_that_leaves_between_two_requests_leaves_nothing_behind(server:
     wait_until(lambda: len(server.lines("request", route="/whoami")) == before + 300, "each request has its line")
     errors = server.lines(level="error")
     assert [] == [line for line in errors if line.get("route") != "/readyz"]  # 503 until it was ready
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
-def test_connections_that_are_kept_delay_no_stop(number: int, tmp_path: Path) -> None:
-    with serving(tmp_path) as server, contextlib.ExitStack() as clients:
-        for _ in range(15):
-            client = clients.enter_context(connect(server))
-            client.sendall(head("/whoami"))
-            answer(client)
-
-        began = time.monotonic()
-        assert 0 == server.stop(number)
-
-    assert time.monotonic() - began < 10  # SERVICE_GRACEFUL_SECONDS is 30

@@ -137,24 +137,6 @@ def test_two_instances_run_side_by_side(tmp_path: Path) -> None:
         wait_until(lambda: value(scrape(two), "flask_http_request_total", route="/") == 1, "the other one goes on")
 
 
-def test_many_idle_connections_do_not_keep_a_new_one_waiting(tmp_path: Path) -> None:
-    with running([BIN / "gunicorn"], tmp_path, {**ON_A_FREE_PORT, "WEB_CONCURRENCY": "2"}) as server:
-        idle = []
-        try:
-            for _ in range(30):
-                client = socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE)
-                idle.append(client)
-                client.sendall(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
-                assert client.recv(1000).startswith(b"HTTP/1.1 200")
-            assert server.get("/healthz").status == 200
-        finally:
-            for client in idle:
-                client.close()
-        assert 0 == server.stop(signal.SIGQUIT)
-
-    assert [] == list((tmp_path / "tmp").iterdir())
-
-
 def test_preloading_is_refused_with_its_reason(tmp_path: Path) -> None:
     """The threads that run checks and publish results would exist in the master alone."""
     with started([BIN / "gunicorn", "--preload"], tmp_path, ON_A_FREE_PORT) as server:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.connections import connected
 from tests.exposition import scrape, value
 from tests.process import DEADLINE, Server, wait_until
 from tests.servers import serve
@@ -26,8 +27,13 @@ pytestmark = pytest.mark.system
 
 ROUNDS = int(os.environ.get("ROUNDS", "2"))
 FRESH_SECONDS = 1.0
-"""How long a client keeps an unused connection, in seconds; Gunicorn closes it after two."""
+"""How long a client keeps an unused connection, in seconds; a worker that ends closes it after two."""
 
+PAUSES = (0.0, 0.5)
+"""Seconds between the requests of a client, in turn."""
+
+ENV = {"SERVICE_LOG_LEVEL": "info", "SERVICE_QUEUE_SECONDS": "0"}
+"""A worker that serves alone for a moment is overloaded."""
 SHORT, LONG = "/slow?s=0.01", "/slow?s=1.5"
 
 Seen = Counter[int | str]
@@ -38,8 +44,9 @@ def ask(server: Server, seen: Seen, over: threading.Event, path: str, *, keep_al
     """Send requests until the test is over, or until the server no longer listens."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=DEADLINE)
     answered = time.monotonic()
+    pauses = itertools.cycle(PAUSES)
     with contextlib.closing(connection):
-        while not over.is_set():
+        while not over.wait(next(pauses)):
             if not keep_alive or time.monotonic() - answered > FRESH_SECONDS:
                 connection.close()
             try:
@@ -57,7 +64,7 @@ def ask(server: Server, seen: Seen, over: threading.Event, path: str, *, keep_al
 
 @contextmanager
 def load(server: Server, *paths: str) -> Iterator[Seen]:
-    """Run clients during the block. After it, their results are complete."""
+    """Run clients during the block, beside idle connections. After it, the results of the clients are complete."""
     each: list[Seen] = []
     over = threading.Event()
     clients = []
@@ -65,7 +72,7 @@ def load(server: Server, *paths: str) -> Iterator[Seen]:
         each.append(Counter())
         clients.append(partial(ask, server, each[-1], over, path, keep_alive=keep_alive))
     seen: Seen = Counter()
-    with meanwhile(clients, over):
+    with connected(server, 20), connected(server, 20, silent=True), meanwhile(clients, over):
         wait_until(lambda: all(counter[200] for counter in each), "each client has an answer")
         yield seen
     for counter in each:
@@ -78,7 +85,7 @@ def exits(server: Server, reason: str) -> float:
 
 def test_reloads_while_workers_are_recycled(tmp_path: Path) -> None:
     options = ["--max-requests=40", "--max-requests-jitter=20"]
-    with serve("gunicorn", tmp_path, {"SERVICE_LOG_LEVEL": "info"}, options) as server:
+    with serve("gunicorn", tmp_path, ENV, options) as server:
         with load(server, SHORT, LONG) as seen:
             for number in range(1, ROUNDS + 1):
                 recycled = exits(server, "recycled")
@@ -93,8 +100,7 @@ def test_reloads_while_workers_are_recycled(tmp_path: Path) -> None:
 @pytest.mark.parametrize("times", [1, 3])
 def test_sigterm_to_the_master_and_each_worker(times: int, tmp_path: Path) -> None:
     """Supervisors do this when they signal a whole process group. Heroku does it several times within 0.3 s."""
-    env = {"SERVICE_LOG_LEVEL": "info", "SERVICE_DRAIN_SECONDS": "3"}
-    with serve("gunicorn", tmp_path, env) as server:
+    with serve("gunicorn", tmp_path, {**ENV, "SERVICE_DRAIN_SECONDS": "3"}) as server:
         with load(server, SHORT, LONG) as seen:
             for _ in range(times):
                 for pid in [server.process.pid, *(child.pid for child in server.children())]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.process import BIN, DEADLINE, Server, running, started, wait_until
-from tests.servers import serve
+from tests.servers import serve, waitress
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_requests_that_are_served_that_wait_and_that_come_late_are_answered(serv
 
 
 def test_connections_that_the_kernel_has_queued_are_answered(tmp_path: Path, release: Path) -> None:
-    with running(serving(connection_limit=8), tmp_path, {"SERVICE_BIND": "127.0.0.1:0"}) as server:
+    with running(waitress(connection_limit=8), tmp_path, {"SERVICE_BIND": "127.0.0.1:0"}) as server:
         clients = [connect(server, get(held(release))) for _ in range(40)]
         wait_for_views(server, 4)
 
@@ -152,7 +152,7 @@ def test_idle_connections_do_not_hold_up_the_exit(server: Server) -> None:
 
 
 def test_several_addresses_are_served_and_closed(tmp_path: Path, release: Path) -> None:
-    with running(serving(listen="127.0.0.1:0 127.0.0.1:0"), tmp_path) as server:
+    with running(waitress(listen="127.0.0.1:0 127.0.0.1:0"), tmp_path) as server:
         wait_until(lambda: len(server.lines("listening")) == 2, "both lines")
         addresses = {line["address"] for line in server.lines("listening")}
         clients = []
@@ -169,12 +169,6 @@ def test_several_addresses_are_served_and_closed(tmp_path: Path, release: Path) 
         assert_clean_exit(server)
 
 
-def serving(**options: object) -> list[str | Path]:
-    """Return the command that serves the sample application with these options of Waitress."""
-    script = f"import flask_ops.waitress, tests.sample as s; flask_ops.waitress.serve(s.create_app(), **{options})"
-    return [BIN / "python", "-c", script]
-
-
 def on_socket(command: Sequence[str | Path], directory: Path, path: Path) -> AbstractContextManager[Server]:
     return started(command, directory, {"SERVICE_ENV": "production", "SERVICE_BIND": f"unix:{path}"})
 
@@ -184,7 +178,7 @@ def test_a_unix_socket_is_served(tool: str, tmp_path: Path) -> None:
     path = tmp_path / "socket"
     commands: dict[str, list[str | Path]] = {
         "python -m service": [BIN / "python", "-m", "service"],
-        "waitress": serving(unix_socket=str(path)),
+        "waitress": waitress(unix_socket=str(path)),
     }
     with on_socket(commands[tool], tmp_path, path) as server:
         assert f"unix:{path}" == server.line("listening")["address"]

@@ -113,6 +113,13 @@ class Settings:
     threads: int = setting(
         "SERVICE_THREADS", integer(1, 1000), default=4, help="Threads in each worker, each for one request at a time."
     )
+    keep_alive_seconds: int = setting(
+        "SERVICE_KEEP_ALIVE_SECONDS",
+        integer(1, 86400),
+        default=620,
+        help="Seconds to keep an idle connection open (Gunicorn, Waitress). It must be longer than the idle timeout of "
+        "every load balancer in front: 60 in AWS, 600 in Google Cloud.",
+    )
     drain_seconds: float = setting(
         "SERVICE_DRAIN_SECONDS",
         seconds(0, 3600),

@@ -18,6 +18,11 @@ _CURES = {
 }
 
 
+_IDLE_SECONDS = {"AWS": 60, "Google Cloud": 600}
+"""How long load balancers keep a connection to an instance by default (manuals of Elastic Load Balancing and of
+Cloud Load Balancing)."""
+
+
 def look(deployment: Deployment) -> Iterator[Finding]:
     """Yield findings about the addresses of the application and of the management listener."""
     binds = deployment.limits.binds
@@ -26,6 +31,7 @@ def look(deployment: Deployment) -> Iterator[Finding]:
         text = f"Only this pod reaches {', '.join(map(str, binds))}; a Kubernetes Service connects from outside."
         yield warning("bind", text, "SERVICE_BIND=0.0.0.0:8000, unless a proxy in the same pod connects.")
     yield _proxies(deployment, ", ".join(map(str, world)))
+    yield _keep_alive(deployment.limits.keep_alive_seconds)
     yield _management(deployment)
     yield from _ports(deployment)
 
@@ -46,6 +52,19 @@ def _proxies(deployment: Deployment, world: str) -> Finding:
             "Put a proxy in front that buffers requests, and set the number of proxies, usually 1; or use loopback.",
         )
     return ok("proxies", "None trusted; only this machine can connect.")
+
+
+def _keep_alive(seconds: int | None) -> Finding:
+    """Compare the time of idle connections with the defaults of load balancers."""
+    if not seconds:
+        return ok("keep-alive", "The server closes each connection after its response.")
+    longer = [f"{name} ({idle} s)" for name, idle in _IDLE_SECONDS.items() if idle >= seconds]
+    text = f"The server closes a connection that is idle for {seconds} s."
+    if not longer:
+        return ok("keep-alive", text)
+    text += f" The load balancers of {' and '.join(longer)} do not close it earlier: a request at that moment fails."
+    cure = "SERVICE_KEEP_ALIVE_SECONDS must be longer than the idle timeout of your load balancer: 620 fits all."
+    return (warning if len(longer) == len(_IDLE_SECONDS) else note)("keep-alive", text, cure)
 
 
 def _management(deployment: Deployment) -> Finding:

@@ -23,14 +23,16 @@ _WAITRESS_CONNECTIONS = 100
 class Limits:
     """The addresses and the limits of a server.
 
-    ``connections`` is the maximum of open connections per worker. ``graceful_seconds`` is the time for requests in
-    flight at a stop, None if unknown.
+    ``connections`` is the maximum of open connections per worker. ``keep_alive_seconds`` is the time that an idle one
+    stays open, None if the server closes it at once. ``graceful_seconds`` is the time for requests in flight at a stop,
+    None if unknown.
     """
 
     binds: list[Address]
     workers: int
     threads: int
     connections: int
+    keep_alive_seconds: int | None
     graceful_seconds: float | None
 
 
@@ -78,6 +80,7 @@ class Deployment:
             threads=settings.threads,
             # A thread of uWSGI serves one connection.
             connections=_WAITRESS_CONNECTIONS if is_waitress else settings.threads,
+            keep_alive_seconds=None if self.server == "uwsgi" else settings.keep_alive_seconds,
             graceful_seconds=None if self.server == "uwsgi" else settings.graceful_seconds,
         )
 

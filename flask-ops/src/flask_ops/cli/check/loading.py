@@ -67,7 +67,7 @@ def _read_configuration(arguments: list[str]) -> Any:
 
 
 def _limits(config: Any) -> dict[str, Any]:
-    from flask_ops.servers.gunicorn.worker import connection_limit  # noqa: PLC0415 - not on Windows
+    from flask_ops.servers.gunicorn.idle_connections import connection_limit  # noqa: PLC0415 - not on Windows
 
     # A number is an inherited descriptor, which already listens.
     binds = [
@@ -80,6 +80,7 @@ def _limits(config: Any) -> dict[str, Any]:
         "workers": config.workers,
         "threads": config.threads,
         "connections": connection_limit(config),
+        "keep_alive_seconds": config.keepalive,
         "graceful_seconds": config.graceful_timeout,
     }
 

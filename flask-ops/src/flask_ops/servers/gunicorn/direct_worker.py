@@ -34,7 +34,7 @@ class DirectWorker(ThreadWorker):
 
     In Gunicorn, the main loop does it. That costs each request a byte through a pipe, a turn of the loop and two
     thread switches. The kernel's poller (epoll, kqueue) accepts connections from any thread. So do the dictionary of
-    Python's selector and the deque of kept-alive connections.
+    Python's selector and the collection of kept-alive connections.
     """
 
     def init_process(self) -> None:
@@ -78,6 +78,10 @@ class DirectWorker(ThreadWorker):
         if not self.alive or (conn.parser and conn.parser.unreader.buf.getvalue()):
             return False  # the worker stops, or the next request is here
         conn.set_timeout()
+        return self._wait_for_request(conn)
+
+    def _wait_for_request(self, conn: Any) -> bool:
+        """Register a connection with the poller. Return False if that fails."""
         self.keepalived_conns.append(conn)
         try:
             self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_client_socket_readable, conn))
@@ -92,11 +96,6 @@ class DirectWorker(ThreadWorker):
         if keepalive and type(body.reader) is LengthReader and body.reader.length == 0 and not body.failed:
             return True
         return bool(super()._keepalive_after(conn, keepalive))  # type: ignore[misc] # the stub is older
-
-    def _cap_keepalive(self, deadline: float) -> None:
-        """Limit how long connections are kept. Threads may add connections meanwhile."""
-        for conn in tuple(self.keepalived_conns):
-            conn.timeout = min(conn.timeout, deadline)  # type: ignore[type-var] # never None here
 
 
 class ServingThreads:

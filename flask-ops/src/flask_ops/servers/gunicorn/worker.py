@@ -27,7 +27,7 @@ from flask_ops.core.draining import DRAIN
 from flask_ops.log import sink
 from flask_ops.ops.startup import only_threads
 from flask_ops.servers.gunicorn import worker_signals
-from flask_ops.servers.gunicorn.direct_worker import DirectWorker
+from flask_ops.servers.gunicorn.idle_connections import FITTING_CONNECTIONS, KeepingWorker
 
 if TYPE_CHECKING:
     from flask_ops.ops.runtime import Runtime
@@ -35,12 +35,6 @@ if TYPE_CHECKING:
     from flask_ops.servers.gunicorn.master import Master
     from flask_ops.web.admission import Admission
 
-FITTING_CONNECTIONS = 0
-"""The value of ``worker_connections`` that means ``CONNECTIONS_PER_THREAD`` times the number of threads. A
-configuration file cannot compute it: Gunicorn reads ``--threads`` and ``GUNICORN_CMD_ARGS`` later."""
-CONNECTIONS_PER_THREAD = 5
-"""With Gunicorn's default of 1000, one worker took 23 of 24 one-second requests on 2 x 4 threads. Five per thread
-spread them over the workers."""
 LINGER_SECONDS = 2.0
 """Time for a client to close its connection after the last response. Gunicorn uses the same limit."""
 OWN_TERM_SECONDS = 1.0
@@ -54,7 +48,7 @@ _RECEIVE_BYTES = 64 * 1024
 _log = structlog.stdlib.get_logger(__name__)
 
 
-class ServiceWorker(DirectWorker):
+class ServiceWorker(KeepingWorker):
     """A threaded worker that never blocks on a closing client, loses no connection at a stop, and always ends.
 
     It counts in its slot of the metrics store, observes its requests, and reports the interrupted ones.
@@ -87,8 +81,6 @@ class ServiceWorker(DirectWorker):
             )
             raise SystemExit(78)
         self.master.before_fork(self)
-        self.worker_connections = connection_limit(self.cfg)
-        self.max_keepalived = self.worker_connections - self.cfg.threads
         self._lingering: dict[socket.socket, float] = {}  # deadlines, the oldest first
 
     @classmethod
@@ -253,7 +245,7 @@ class ServiceWorker(DirectWorker):
 
     def murder_keepalived(self, force: bool = False) -> None:
         """Close expired connections, in each turn of the main loop. With ``force``, at its end, close all."""
-        super().murder_keepalived(force)  # type: ignore[call-arg] # the stub is older than Gunicorn 27
+        super().murder_keepalived(force)
         end = time.monotonic() + LAST_LINGER_SECONDS
         while force and self._lingering and time.monotonic() < end:
             self.wait_for_and_dispatch_events(0.05)
@@ -286,8 +278,3 @@ class ServiceWorker(DirectWorker):
         del self._lingering[client]
         self.poller.unregister(client)
         client.close()
-
-
-def connection_limit(config: Any) -> int:
-    """Return the maximum number of connections of a worker under Gunicorn's ``config``."""
-    return int(config.worker_connections) or CONNECTIONS_PER_THREAD * int(config.threads)

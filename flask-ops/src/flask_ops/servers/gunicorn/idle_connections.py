@@ -1,0 +1,154 @@
+"""Connections that wait for a request, such as those that a load balancer keeps open.
+
+Without this module, they would take the place of new clients, and a connection without a first request would hold a
+thread for five seconds. Here they hold only a descriptor, and the longest idle one makes room for a new client.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import socket
+import sys
+import time
+from typing import Any
+
+from flask_ops.servers.gunicorn.direct_worker import DirectWorker
+
+FITTING_CONNECTIONS = 0
+"""The value of ``worker_connections`` that lets ``connection_limit`` choose. A configuration file cannot compute it:
+Gunicorn reads ``--threads`` and ``GUNICORN_CMD_ARGS`` later."""
+CONNECTIONS = 500
+"""Maximum number of connections of a worker, most of them idle. An idle one takes 3 KB of memory."""
+CONNECTIONS_PER_THREAD = 5
+"""The share of a worker. Beyond it, other workers accept first. With Gunicorn's limit of 1000 alone, one worker took 23
+of 24 one-second requests on 2 x 4 threads. Five per thread spread them over the workers."""
+GIVE_WAY_SECONDS = 0.001
+"""Time for other workers to accept first, for each such share of connections that a worker has."""
+FIRST_REQUEST_SECONDS = 5.0
+"""Minimum time for a client to send its first request. Gunicorn uses the same limit."""
+IN_USE_SECONDS = 0.3
+"""A connection whose last request is more recent does not make room: its client may be sending the next one."""
+SETTLE_SECONDS = 2.0
+"""At a stop, the time to keep a connection after its last request, for the same reason. Gunicorn uses the same time."""
+
+
+class IdleConnections(dict[Any, None]):
+    """Connections in the order of their last request. It has those methods of Gunicorn's deque that Gunicorn uses.
+
+    The deque searches all connections to remove one: 18 us if there are 500. Threads may add connections at any time.
+    """
+
+    def append(self, connection: Any) -> None:
+        """Add a connection."""
+        self[connection] = None
+
+    def remove(self, connection: Any) -> None:
+        """Remove a connection, if it is present."""
+        self.pop(connection, None)
+
+    def __getitem__(self, index: Any) -> Any:
+        return list(self)[index]
+
+
+class KeepingWorker(DirectWorker):
+    """A threaded worker that keeps idle connections while it has room for them."""
+
+    _accepting: bool
+    _gives_way_until = 0.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.keepalived_conns: Any = IdleConnections()
+        self.worker_connections = self._limit = connection_limit(self.cfg)
+        self.max_keepalived = sys.maxsize  # otherwise Gunicorn closes a new connection rather than the longest idle one
+        self._share = min(CONNECTIONS_PER_THREAD * self.cfg.threads, self._limit)
+
+    def accept(self, listener: Any) -> None:
+        """Accept a connection. If this worker has more than its share, let other workers do so first."""
+        wait = GIVE_WAY_SECONDS * (self.nr_conns // self._share)
+        now = time.monotonic()
+        if wait and self.alive and now > self._gives_way_until + 10 * wait:
+            self._gives_way_until = now + wait
+        else:
+            super().accept(listener)
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Queue a connection for the serving threads. A new one without a request waits in the poller."""
+        if not conn.data_ready:
+            conn.data_ready = True
+            if not _has_data(conn):
+                conn.timeout = time.monotonic() + max(FIRST_REQUEST_SECONDS, self.cfg.keepalive)
+                if not self._wait_for_request(conn):
+                    self._drop(conn)
+                return
+        super().enqueue_req(conn)
+
+    def wait_for_and_dispatch_events(self, timeout: float | None) -> None:
+        """Wait for events, at most until this worker may accept again."""
+        if not self._accepting:
+            left = self._gives_way_until - time.monotonic()
+            pause = left if left > 0 else IN_USE_SECONDS
+            timeout = pause if timeout is None else min(timeout, pause)
+        super().wait_for_and_dispatch_events(timeout)
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        """Close expired connections, and the longest idle one if there are too many. With ``force``, close all.
+
+        The main loop calls it in each turn. It accepts connections while it has less than ``worker_connections``.
+        """
+        idle, now = self.keepalived_conns, time.monotonic()
+        while idle:
+            conn = idle[0]
+            if not force:
+                is_due = conn.timeout <= now or (self.nr_conns > self._limit and self._is_unused(conn, now))
+                if not is_due or _has_data(conn):
+                    break
+            idle.remove(conn)
+            self._drop(conn)
+        has_room = self.nr_conns < self._limit
+        if not has_room and idle:
+            has_room = self.nr_conns == self._limit and self._is_unused(idle[0], now)
+        self.worker_connections = self._share + len(idle) if has_room and now >= self._gives_way_until else 0
+
+    def _is_unused(self, conn: Any, now: float) -> bool:
+        return bool(conn.timeout - self.cfg.keepalive + IN_USE_SECONDS <= now)
+
+    def _keep(self, conn: Any) -> bool:
+        if not super()._keep(conn):
+            return False
+        if not self.alive:  # since a moment ago: _cap_keepalive may have missed this connection
+            conn.timeout = min(conn.timeout, time.monotonic() + SETTLE_SECONDS)
+        elif not self._accepting and self.nr_conns - len(self.keepalived_conns) < self._share:
+            self.method_queue.defer(int)  # does nothing, but wakes the main loop, which may accept again
+        return True
+
+    def _cap_keepalive(self, _deadline: float) -> None:
+        """Limit how long connections are kept when the worker stops."""
+        limit = time.monotonic() + SETTLE_SECONDS
+        for conn in list(self.keepalived_conns):
+            if conn.timeout > limit:  # otherwise it has this limit already
+                conn.timeout += SETTLE_SECONDS - self.cfg.keepalive
+
+    def _drop(self, conn: Any) -> None:
+        with contextlib.suppress(KeyError, ValueError, OSError):  # a thread has not yet registered it
+            self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
+
+
+def connection_limit(config: Any) -> int:
+    """Return the maximum number of connections of a worker under Gunicorn's ``config``."""
+    if config.worker_connections != FITTING_CONNECTIONS:
+        return int(config.worker_connections)
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    fitting = CONNECTIONS if descriptors == resource.RLIM_INFINITY else min(CONNECTIONS, descriptors // 2)
+    return max(CONNECTIONS_PER_THREAD * int(config.threads), fitting)
+
+
+def _has_data(conn: Any) -> bool:
+    try:
+        # The method of the plain socket, because TLS sockets refuse flags.
+        return bool(socket.socket.recv(conn.sock, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except OSError:  # nothing has arrived, or the client has gone
+        return False
