@@ -94,6 +94,8 @@ def _add_check(command: argparse.ArgumentParser) -> None:
     servers = ("gunicorn", "waitress", "uwsgi")
     which = "the server that will run (default: gunicorn if installed, otherwise waitress)"
     command.add_argument("--server", choices=servers, help=which)
+    checks = "run each readiness check once: its dependencies must be reachable from here"
+    command.add_argument("--checks", action="store_true", help=checks)
     grace = "time that the supervisor allows between SIGTERM and SIGKILL"
     command.add_argument("--grace", type=_value(seconds(0, 86400)), metavar="SECONDS", help=grace)
     _add_json(command)

@@ -37,10 +37,10 @@ class Health:
     def __init__(
         self, checks: Iterable[Check] = (), others: Callable[[str], Status] = lambda _name: Status.STARTING
     ) -> None:
-        self._checks = list(checks)
+        self.checks = list(checks)
         self._others = others
         self._renew()
-        names = [check.name for check in self._checks]
+        names = [check.name for check in self.checks]
         if len(set(names)) < len(names):
             raise ValueError(f"two readiness checks have the same name: {', '.join(sorted(names))}")
         self.application = 0
@@ -67,7 +67,7 @@ class Health:
 
     def check(self, name: str) -> Check:
         """Return the check called ``name``. Raises LookupError, which lists the existing names."""
-        checks = {check.name: check for check in self._checks}
+        checks = {check.name: check for check in self.checks}
         if not checks:
             raise LookupError(f"There is no check called {name!r}: the application has no checks.")
         if name not in checks:
@@ -81,7 +81,7 @@ class Health:
 
     def _renew(self) -> list[Runner]:
         """Forget the results: after a fork, they belong to another process."""
-        self._runners = [Runner(check, self._others) for check in self._checks]
+        self._runners = [Runner(check, self._others) for check in self.checks]
         return self._runners
 
 
@@ -116,7 +116,7 @@ class Runner:
         with self._lock:
             self._started, self._timeouts = time.monotonic(), 0
             started = self._started
-        error = _error_of(self.check.probe)
+        error = error_of(self.check.probe)
         with self._lock:
             self._count_timeouts()
             self._started = None
@@ -165,7 +165,7 @@ class Runner:
     def _tell(self, before: Result, error: BaseException | None) -> None:
         """Log the first failure, the end of failures, and each change of the status."""
         now = self._result
-        reason = _explain(now.reason, error)
+        reason = explain(now.reason, error)
         log = _log.bind(check=now.name, status=now.status, duration_ms=round(now.seconds * 1000, 3))
         if now.status is Status.DOWN and before.status is not Status.DOWN:
             log.error("readiness check is down", reason=reason, failures=now.failures)
@@ -190,7 +190,7 @@ def _run(find: ref[Runner]) -> None:
         time.sleep(pause)
 
 
-def _explain(reason: str | None, error: BaseException | None) -> str | None:
+def explain(reason: str | None, error: BaseException | None) -> str | None:
     """Return the reason for the log, with details that clients do not get."""
     try:
         text = "" if error is None else str(error)
@@ -199,7 +199,8 @@ def _explain(reason: str | None, error: BaseException | None) -> str | None:
     return f"{reason}: {text}" if text else reason
 
 
-def _error_of(probe: Callable[[], object]) -> BaseException | None:
+def error_of(probe: Callable[[], object]) -> BaseException | None:
+    """Run ``probe`` and return its exception, None if it passes."""
     try:
         answer = probe()
         if isawaitable(answer):

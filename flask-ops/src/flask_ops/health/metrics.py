@@ -10,7 +10,7 @@ from weakref import ref
 from prometheus_client import CollectorRegistry, Gauge
 
 from flask_ops.core import multiprocess
-from flask_ops.health import Result, Status, readiness
+from flask_ops.health import Check, Result, Status, readiness
 from flask_ops.health.engine import Health
 from flask_ops.health.readiness import Readiness
 from flask_ops.metrics.store import STORE
@@ -52,6 +52,10 @@ class HealthMetrics:
         """Start the checks in this process."""
         for health in self._living():
             health.start()
+
+    def checks(self) -> list[Check]:
+        """Return the checks of all applications of this process."""
+        return [check for health in self._living() for check in health.checks]
 
     def publish(self) -> None:
         """Publish the current results."""

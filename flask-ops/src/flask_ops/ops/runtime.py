@@ -20,6 +20,7 @@ from werkzeug.routing import Map
 
 from flask_ops.core.background import BACKGROUND
 from flask_ops.core.settings import Settings
+from flask_ops.health import Check
 from flask_ops.health.engine import Health
 from flask_ops.health.metrics import HealthMetrics
 from flask_ops.health.readiness import Readiness
@@ -128,6 +129,10 @@ class Runtime:
         if health is not None:
             health.run_in_foreground()
         return self._health.readiness(exclude, health)
+
+    def checks(self) -> list[Check]:
+        """Return the readiness checks of all applications of this process."""
+        return self._health.checks()
 
     def report_stuck(self) -> None:
         """Report the requests of this process before it is killed as unresponsive."""

@@ -20,8 +20,12 @@ def run(options: argparse.Namespace) -> int:
     """Report the faults and risks of this environment, and return the exit code."""
     has_gunicorn = importlib.util.find_spec("gunicorn") is not None and sys.platform != "win32"
     server = options.server or ("gunicorn" if has_gunicorn else "waitress")
-    settings, problems = read_settings(options.settings, os.environ, server)
-    trial = Trial() if problems else load(options.application, os.environ, server, is_given=options.is_given)
+    settings, problems = read_settings(options.settings, os.environ, server, is_given=options.is_given)
+    trial = (
+        Trial()
+        if problems
+        else load(options.application, os.environ, server, is_given=options.is_given, checks=options.checks)
+    )
     deployment = Deployment(os.environ, server, settings, problems, trial, options.grace)
     findings = [*look(deployment), *addresses.look(deployment), *resources.look(deployment)]
     return report(findings, {"server": server}, as_json=options.json)

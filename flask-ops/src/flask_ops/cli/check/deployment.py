@@ -90,26 +90,29 @@ class Deployment:
         return bool(self.environ.get("KUBERNETES_SERVICE_HOST"))
 
 
-def read_settings(settings: type[Settings], environ: Mapping[str, str], server: str) -> tuple[Settings, list[str]]:
+def read_settings(
+    settings: type[Settings], environ: Mapping[str, str], server: str, *, is_given: bool = False
+) -> tuple[Settings, list[str]]:
     """Return the settings, with defaults in place of invalid values, and the problems."""
-    # `python -m service` starts Waitress, and its default is development.
-    default = Mode.DEVELOPMENT if server == "waitress" else Mode.PRODUCTION
+    # `python -m service` starts Waitress, and its default is development. That of `python -m flask_ops serve` is not.
+    default = Mode.DEVELOPMENT if server == "waitress" and not is_given else Mode.PRODUCTION
     try:
         return settings.from_environ(environ, default_mode=default), []
     except SettingsError as error:
         return error.rest, error.problems
 
 
-def load(application: str, environ: Mapping[str, str], server: str, *, is_given: bool) -> Trial:
+def load(application: str, environ: Mapping[str, str], server: str, *, is_given: bool, checks: bool = False) -> Trial:
     """Load ``application``, ``module:name`` or ``module:factory()``, and Gunicorn's configuration if it is the server.
 
     ``is_given`` is true for an application of the command line: it overrides the one of gunicorn.conf.py, and needs no
-    such file. The trial runs in a separate process: an import can end its process, or leave threads and metrics behind.
+    such file. ``checks`` runs each readiness check once. The trial runs in a separate process: an import can end its
+    process, or leave threads and metrics behind.
     """
     # Applications may write metrics during their import, which must not reach a store in use.
     child = {name: value for name, value in environ.items() if name != multiprocess.VARIABLE}
     module, given = "flask_ops.cli.check.loading", "given" if is_given else ""
-    command = [sys.executable, "-m", module, application, server, given]
+    command = [sys.executable, "-m", module, application, server, given, "checks" if checks else ""]
     try:
         done = subprocess.run(  # noqa: S603 - this very interpreter and module
             command, env=child, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False

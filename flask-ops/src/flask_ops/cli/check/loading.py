@@ -15,15 +15,18 @@ from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
+from flask_ops.cli.check import readiness
 from flask_ops.cli.findings import Finding, error, warning
 from flask_ops.core import greenlets
 from flask_ops.core.address import Address
+from flask_ops.core.loading import load_application
+from flask_ops.health import Check
 
 _MASTER = "flask_ops.servers.gunicorn.arbiter"
 """The module that ``on_starting`` loads, before any worker is forked."""
 
 
-def main(application: str, server: str, given: str) -> None:
+def main(application: str, server: str, given: str, checks: str) -> None:
     """Load the application, and Gunicorn's configuration if it is the server. See ``deployment.load``."""
     result = os.dup(1)
     os.dup2(2, 1)  # keep printed text out of the result
@@ -39,7 +42,7 @@ def main(application: str, server: str, given: str) -> None:
         if server == "gunicorn":
             importlib.import_module(_MASTER)
             found["shared_bytes"] = _own_memory()
-        importlib.import_module(application.partition(":")[0])
+        app = _import_as_gunicorn(application) if server == "gunicorn" else load_application(application)
         loaded = _own_memory()
         shared = found.setdefault("shared_bytes", loaded)  # uWSGI forks after the import, and Waitress never
         found["worker_bytes"] = None if loaded is None or shared is None else max(0, loaded - shared)
@@ -47,7 +50,23 @@ def main(application: str, server: str, given: str) -> None:
         found["fault"] = f"{type(fault).__name__}: {fault}"
     if reason := greenlets.reason():
         found["fault"] = f"{reason}."
-    os.write(result, json.dumps({**found, "seconds": time.monotonic() - begin}).encode())
+    found["seconds"] = time.monotonic() - begin
+    if checks and "fault" not in found:
+        assert app is not None  # noqa: S101 - it holds the checks
+        found["findings"] += [astuple(finding) for finding in readiness.look(_checks())]
+    os.write(result, json.dumps(found).encode())
+
+
+def _import_as_gunicorn(application: str) -> Any:
+    from gunicorn import util  # noqa: PLC0415 - not on Windows
+
+    return util.import_app(application)
+
+
+def _checks() -> list[Check]:
+    from flask_ops.ops.startup import PROCESS  # noqa: PLC0415 - it imports more than the trial of other servers needs
+
+    return PROCESS.runtime.checks() if PROCESS.runtime is not None else []
 
 
 def _read_configuration(arguments: list[str]) -> Any:
