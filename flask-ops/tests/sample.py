@@ -38,6 +38,8 @@ from service.views import index
 sample = Blueprint("sample", __name__)
 sample.add_url_rule("/", view_func=index)
 GREETINGS = Counter("sample_greetings", "Greetings given.")
+ORDERS = Counter("sample_orders", "Orders.", ["kind"])
+ORDERS.labels("gift")
 Gauge("sample_shelves", "Shelves, a number that is known at import.", multiprocess_mode="livemax").set(3)
 CHUNK = b"x" * 65536
 

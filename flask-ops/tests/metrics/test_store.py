@@ -429,13 +429,17 @@ def test_a_relative_directory_is_one_of_where_the_server_was_started(tmp_path: P
 
 @pytest.mark.parametrize("name", ["gunicorn", "waitress", "uwsgi"])
 def test_a_directory_of_the_user_counts_under_every_server(name: str, tmp_path: Path) -> None:
-    """This includes metrics that views create at import, and the values of gauges that they set there."""
+    """This includes metrics that views create at import, and the values of gauges that they set there.
+
+    A labelled counter that they create starts at 0.
+    """
     with serve(name, tmp_path, {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "mine")}) as server:
         for _ in range(5):
             server.get("/greet")
 
         assert 5 == value(scrape(server), "sample_greetings_total")
         assert 3 == value(scrape(server), "sample_shelves")
+        assert 'sample_orders_total{kind="gift"} 0.0\n' in scrape(server)
 
 
 @pytest.mark.parametrize("name", ["waitress", "uwsgi"])

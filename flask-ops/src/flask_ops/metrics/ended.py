@@ -8,7 +8,6 @@ slot. Without this module, both would stay, and each scrape would read all of th
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections import defaultdict
 from collections.abc import Iterator
@@ -64,8 +63,8 @@ def _add(directory: Path, paths: list[Path]) -> None:
             if not path.name.startswith("gauge_") and (entries := sums.read(path)):
                 new = path.with_name(f"{_total(path).stem}-{store_files.owner_of(path)}.new")
                 counts: defaultdict[str, float] = defaultdict(float)
-                for (metric, name, labels, help_text), value, _ in [*sums.read(_total(path)), *entries]:
-                    counts[json.dumps([metric, name, dict(labels), help_text])] += value
+                for key, value, _ in [*sums.read(_total(path)), *entries]:
+                    counts[key.decode()] += value
                 store_files.write(new, counts)
                 path.unlink()
                 _finish(new)

@@ -97,7 +97,7 @@ class Runtime:
         return self.observer.observe(app)
 
     def expect_routes(self, app: Flask) -> None:
-        """Start the series of all routes of ``app`` at 0, so that the first error is an increase."""
+        """Start the errors of all routes of ``app`` at 0, so that the first one is an increase."""
         self._url_maps.add(app.url_map)
 
     def add_probes(self, *rules: str) -> None:
