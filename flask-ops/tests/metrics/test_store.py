@@ -533,7 +533,7 @@ def test_workers_of_another_user_may_write_and_scrape() -> None:
             os._exit(0)
         assert (child, 0) == os.waitpid(child, 0)
         store.STORE.fold_ended()
-        counted, = (metric for metric in sums.collect(multiprocess.directory()) if metric.name == "a")
+        counted, = (metric for metric in sums.Sums(multiprocess.directory()).collect() if metric.name == "a")
         print(counted.samples[0].value, slots.signed(multiprocess.directory(), store.WORKER) == {{os.getpid()}})
     """
     with tempfile.TemporaryDirectory() as place:

@@ -17,10 +17,12 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from structlog.testing import capture_logs
 
 from flask_ops.metrics import sums
+from flask_ops.metrics.scrape import Form, Scrape
 from tests.exposition import value
 from tests.process import PROJECT, clean_environ
 
@@ -37,10 +39,10 @@ def write(directory: Path, name: str, amount: float, labels: dict[str, str] | No
 
 class Collected(Collector):
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self._sums = sums.Sums(directory)
 
     def collect(self) -> Iterable[Metric]:
-        return sums.collect(self._directory)
+        return self._sums.collect()
 
 
 def scrape(directory: Path) -> str:
@@ -64,6 +66,7 @@ from prometheus_client import values, multiprocess
 from pathlib import Path
 from types import SimpleNamespace
 from flask_ops.metrics import sums
+from flask_ops.metrics.scrape import Form, Scrape
 for pid in ("1", "2", "3"):
     values.ValueClass = values.MultiProcessValue(lambda pid=pid: f"s{pid}")  # the slot of a process that serves
     Counter("c", "c", ["x"], registry=None).labels("1").inc(2)
@@ -75,7 +78,7 @@ def text(collect):
     return sorted(generate_latest(SimpleNamespace(collect=collect)).decode().splitlines())
 path = os.environ["PROMETHEUS_MULTIPROC_DIR"]
 theirs = text(multiprocess.MultiProcessCollector(None).collect)
-ours = [line for line in text(lambda: sums.collect(Path(path))) if "service_metrics_store_errors" not in line]
+ours = [line for line in text(sums.Sums(Path(path)).collect) if "service_metrics_store_errors" not in line]
 assert [line.replace('pid="s', 'pid="') for line in theirs] == ours, (theirs, ours)
 assert len(ours) > 40
 """
@@ -175,3 +178,62 @@ def test_any_cut_and_any_flipped_byte_is_survived(tmp_path: Path) -> None:
         (tmp_path / "counter_2.db").write_bytes(damaged)
 
         assert "service_metrics_store_errors_total" in scrape(tmp_path)
+
+
+def store(path: Path, kind: str, counts: dict[str, float]) -> None:
+    """Write values of a counter or a histogram, whose labels are the letters of the keys, in their order."""
+    file = MmapedDict(str(path))
+    for key, amount in counts.items():
+        if kind == "counter":
+            file.write_value(mmap_key("hits", "hits_total", ["key"], [key], 'Hits\\ "and"\nmore.'), amount, 0.0)
+        else:
+            for bound in ("0.5", "1.0", "+Inf", "10000000.0"):
+                file.write_value(mmap_key("took", "took_bucket", ["key", "le"], [key, bound], "Took."), amount, 0.0)
+            file.write_value(mmap_key("took", "took_sum", ["key"], [key], "Took."), amount / 3, 0.0)
+    file.close()
+
+
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text;version=1.0.0"])
+def test_later_scrapes_see_every_change_of_the_files(accept: str, tmp_path: Path) -> None:
+    """A scrape prepares the next one. Each is compared with one of prometheus_client, which prepares nothing."""
+    ours = sums.Sums(tmp_path)
+
+    def lines(collect: Callable[[], Iterable[Metric]]) -> list[str]:
+        metrics = {metric.name: metric for metric in collect() if metric.name != "service_metrics_store_errors"}
+        body, _ = Scrape(lambda: metrics).render(Form.accepted(accept))
+        return sorted(line for line in body.decode().splitlines() if "service_scrape_duration" not in line)
+
+    def check(step: str) -> None:
+        expected = lines(MultiProcessCollector(None, str(tmp_path)).collect)
+        for _ in range(2):
+            assert expected == lines(ours.collect), step
+
+    changes: dict[str, dict[str, dict[str, float]]] = {
+        "nothing": {},
+        "a file": {"1": {"a": 1, "b": 2}},
+        "a value": {"1": {"b": 20_000_000, "a": 1.5}},
+        "a series, with text to escape": {"1": {' c\\"\n#} 0.0': 1e300}},
+        "another process with another order": {"2": {"d": 5, "b": 1, "a": 1}},
+        "a third one with fewer": {"3": {"a": 1}},
+        "all values": {"1": {"a": 7, "b": 8}, "2": {"a": 9}, "3": {"a": float("inf")}},
+    }
+    for step, files in changes.items():
+        for kind in ("counter", "histogram"):
+            for owner, counts in files.items():
+                store(tmp_path / f"{kind}_s{owner}.db", kind, counts)
+        check(step)
+    (tmp_path / "counter_s2.db").unlink()
+    check("a file is gone")
+    for number in range(2):
+        (tmp_path / "counter_s3.db").unlink()
+        store(tmp_path / "counter_s3.db", "counter", {"xy"[number]: 1})
+        check("a file of the same size with another key")
+
+
+def test_changed_samples_are_in_the_response(tmp_path: Path) -> None:
+    write(tmp_path, "counter_1.db", 2.0)
+    metrics = {metric.name: metric for metric in sums.Sums(tmp_path).collect()}
+    metrics["hits"].add_sample("hits_total", {"key": "more"}, 3.0)
+
+    body, _ = Scrape(lambda: metrics).render(Form.accepted())
+    assert (5, 3) == (value(body.decode(), "hits_total"), value(body.decode(), "hits_total", key="more"))

@@ -5,19 +5,19 @@ from __future__ import annotations
 import copy
 import gzip
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 from werkzeug.http import parse_accept_header, parse_options_header
+
+from flask_ops.metrics.families import Collected, Encode, FamilyMetric
 
 PATH = "/metrics"
 Collect = Callable[[], dict[str, Metric]]
 """Returns the current metrics, by name."""
-Encode = Callable[[Collector], bytes]
 
 _VERSIONS = frozenset({"0.0.1", "0.0.4", "1.0.0"})
 """Versions of the two text formats. Without this list, each client could ask for a form of its own."""
@@ -63,11 +63,11 @@ class Scrape:
     def render(self, form: Form) -> tuple[bytes, list[tuple[str, str]]]:
         """Return the body and the headers of the response."""
         if form.names:
-            body = form.encode(_Collected(_restricted(self.metrics.values(), form.names)))
+            body = form.encode(Collected(_restricted(self.metrics.values(), form.names)))
         elif form.content_type in self._bodies:
             body = self._bodies[form.content_type]
         else:
-            body = self._bodies[form.content_type] = form.encode(_Collected(list(self.metrics.values())))
+            body = self._bodies[form.content_type] = _body(self.metrics.values(), form)
         headers = [("Content-Type", form.content_type), ("Cache-Control", "no-store")]
         headers.append(("Vary", "Accept, Accept-Encoding"))
         if form.is_compressed:
@@ -96,6 +96,16 @@ def _version(item: str) -> str:
     return parse_options_header(item)[1].get("version", "1.0.0")
 
 
+def _body(metrics: Iterable[Metric], form: Form) -> bytes:
+    others, texts = [], []
+    for metric in metrics:
+        if isinstance(metric, FamilyMetric) and not metric.is_changed:
+            texts.append(metric.family.text(metric.values, form.encode, form.content_type))
+        else:
+            others.append(metric)
+    return "".join(texts).encode() + form.encode(Collected(others))  # the last one ends the response
+
+
 def _restricted(metrics: Iterable[Metric], names: Collection[str]) -> list[Metric]:
     kept = []
     for metric in metrics:
@@ -105,11 +115,3 @@ def _restricted(metrics: Iterable[Metric], names: Collection[str]) -> list[Metri
             part.samples = samples
             kept.append(part)
     return kept
-
-
-class _Collected(Collector):
-    def __init__(self, metrics: Sequence[Metric]) -> None:
-        self._metrics = metrics
-
-    def collect(self) -> Iterable[Metric]:
-        return self._metrics

@@ -6,16 +6,16 @@ microsecond. The totals are sums of ``flask_http_request_total``, made at each s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from math import inf
 
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.samples import Sample
 
 from flask_ops.core.settings import Settings
+from flask_ops.metrics.families import Labels, values_of
 
 AVAILABILITY, LATENCY = "availability", "latency"
 UNCOUNTED = frozenset({"/healthz", "/livez", "/readyz", "/metrics"})
@@ -72,6 +72,7 @@ class Objectives:
             **{route: latency.seconds for route, latency in own.latency.items()},
         }
         self._excluded = UNCOUNTED | settings.slo_exclude
+        self._of_series: dict[Labels, list[tuple[str, str]]] = {}
 
     @property
     def routes(self) -> set[str]:
@@ -83,6 +84,18 @@ class Objectives:
         if route in self._excluded:
             return None
         return route if (slo, route) in self.ratios else SERVICE
+
+    def of_series(self, labels: Labels) -> list[tuple[str, str]]:
+        """Return kind and route of each objective for which a series of requests counts."""
+        found = self._of_series.get(labels)
+        if found is None:
+            names = dict(labels)
+            # Whether a request counts for latency depends on its status alone.
+            is_timed = judge(int(names["status"]), 0.0, inf) is Verdict.GOOD
+            kinds = (AVAILABILITY, LATENCY) if is_timed else (AVAILABILITY,)
+            routes = [(slo, self.of(slo, names["route"])) for slo in kinds]
+            found = self._of_series[labels] = [(slo, route) for slo, route in routes if route is not None]
+        return found
 
 
 class BadRequests:
@@ -149,7 +162,7 @@ def add_events(metrics: dict[str, Metric], objectives: Objectives) -> None:
     totals = dict.fromkeys(objectives.ratios, 0.0)
     for slo, route, count in _counted(metrics.get(_REQUESTS), objectives):
         totals[slo, route] += count
-    totals[AVAILABILITY, SERVICE] += sum(sample.value for sample in _totals(metrics.get(SHED)))
+    totals[AVAILABILITY, SERVICE] += sum(count for _, count in _totals(metrics.get(SHED)))
     events = CounterMetricFamily(_EVENTS, "Requests that count for an objective.", labels=_LABELS)
     for key, total in totals.items():
         events.add_metric(key, total)
@@ -160,16 +173,14 @@ def add_events(metrics: dict[str, Metric], objectives: Objectives) -> None:
         bad.add_sample(f"{_BAD}_total", {"slo": slo, "route": route}, 0.0)
 
 
-def _counted(requests: Metric | None, objectives: Objectives) -> Iterable[tuple[str, str, float]]:
+def _counted(requests: Metric | None, objectives: Objectives) -> Iterator[tuple[str, str, float]]:
     """Yield the objective and the number of each series of requests."""
-    for sample in _totals(requests):
-        # Whether a request counts for latency depends on its status alone.
-        is_timed = judge(int(sample.labels["status"]), 0.0, inf) is Verdict.GOOD
-        for slo in (AVAILABILITY, LATENCY) if is_timed else (AVAILABILITY,):
-            route = objectives.of(slo, sample.labels["route"])
-            if route is not None:
-                yield slo, route, sample.value
+    for labels, count in _totals(requests):
+        for slo, route in objectives.of_series(labels):
+            yield slo, route, count
 
 
-def _totals(metric: Metric | None) -> list[Sample]:
-    return [sample for sample in metric.samples if sample.name.endswith("_total")] if metric else []
+def _totals(metric: Metric | None) -> list[tuple[Labels, float]]:
+    if metric is None:
+        return []
+    return [(labels, value) for name, labels, value in values_of(metric) if name.endswith("_total")]

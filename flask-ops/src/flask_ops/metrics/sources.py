@@ -59,7 +59,7 @@ def _sources(settings: Settings, server: Callable[[], str]) -> list[Source]:
     if multiprocess.is_shared():
         signed = partial(slots.signed, multiprocess.directory())
         processes = ProcessMetrics(STORE.main_process, serving=partial(signed, WORKER), masters=partial(signed, MASTER))
-        return [*everywhere, processes.collect, partial(sums.collect, multiprocess.directory())]
+        return [*everywhere, processes.collect, sums.Sums(multiprocess.directory()).collect]
     return [*everywhere, ProcessMetrics(STORE.main_process).collect, REGISTRY.collect]
 
 

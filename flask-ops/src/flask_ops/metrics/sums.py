@@ -12,102 +12,121 @@ from __future__ import annotations
 import errno
 import json
 import struct
+import threading
 import time
-from collections import defaultdict
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from flask_ops.metrics import slots, store_files
+from flask_ops.metrics.families import Family, FamilyMetric, Key
+from flask_ops.metrics.layout import HEADER, Layout
 
 _integer = struct.Struct("i").unpack_from
 _two_doubles = struct.Struct("dd").unpack_from
-_HEADER = 8
+T = TypeVar("T")
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _NEW_SECONDS = 5
 """A new file is empty for a moment. An older empty file was left by a killed process."""
-
-Labels = tuple[tuple[str, str], ...]
 
 _stuck: set[Path] = set()
 """Damaged files that could not be set aside. Each is logged and counted once."""
 _log = structlog.stdlib.get_logger(__name__)
 
 
-def collect(directory: Path) -> Iterable[Metric]:
-    """Yield the sums over all processes that share the store, and the number of damaged files."""
-    with slots.locked(directory / store_files.FOLDING, shared=True):
-        metrics = list(_read_all(directory))
-    yield from metrics
-    yield CounterMetricFamily(
-        "service_metrics_store_errors",
-        "Files of the metrics store that could not be read.",
-        value=len(store_files.set_aside_in(directory)) + len(_stuck),
-    )
+class Sums:
+    """The sums over all processes that share the store in ``directory``."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._collecting = threading.Lock()
+        self._layouts: dict[Path, Layout] = {}
+        self._keys: dict[bytes, tuple[bytes, Key]] = {}
+        """Each key of a file, its one copy for all files, and its meaning."""
+        self._families: dict[str, Family] = {}
+        self._count = 0
+
+    def collect(self) -> list[Metric]:
+        """Return the sums, and the number of damaged files. Raises OSError if this process has no descriptor left."""
+        with self._collecting, slots.locked(self._directory / store_files.FOLDING, shared=True):
+            paths = store_files.metrics_in(self._directory)
+            metrics = self._counts([path for path in paths if not path.name.startswith("gauge_")])
+            gauges = _gauges(path for path in paths if path.name.startswith("gauge_"))
+        # prometheus_client combines the values of several processes: the way depends on the mode.
+        metrics += MultiProcessCollector._accumulate_metrics(gauges, accumulate=True)
+        errors = len(store_files.set_aside_in(self._directory)) + len(_stuck)
+        text = "Files of the metrics store that could not be read."
+        return [*metrics, CounterMetricFamily("service_metrics_store_errors", text, value=errors)]
+
+    def _counts(self, paths: Iterable[Path]) -> list[Metric]:
+        read: dict[Path, tuple[Layout, tuple[float, ...]]] = {}
+        for path in paths:
+            found = _read(path, partial(self._values, self._layouts.get(path)))
+            if found is not None:
+                read[path] = found
+        layouts = {path: layout for path, (layout, _) in read.items()}
+        if layouts != self._layouts:
+            self._arrange(layouts)
+        sums = [0.0] * self._count
+        for layout, values in read.values():
+            layout.add(values, sums)
+        return [FamilyMetric(family, family.values(sums)) for family in self._families.values()]
+
+    def _values(self, layout: Layout | None, data: bytes) -> tuple[Layout, tuple[float, ...]]:
+        """Return the layout of a file, which is ``layout`` if that is still correct, and its values."""
+        values = layout.values(data) if layout is not None else None
+        if layout is not None and values is not None:
+            return layout, values
+        keys = []
+        for start, end, _ in _entries(data):
+            raw = data[start:end]
+            if raw not in self._keys:
+                self._keys[raw] = raw, _parse(raw[4:])
+            keys.append(self._keys[raw][0])
+        new = Layout(keys)
+        return new, new.values(data) or ()
+
+    def _arrange(self, layouts: dict[Path, Layout]) -> None:
+        """Give each value of these files its place in the sums."""
+        families: dict[str, Family] = {}
+        self._count = 0
+        used = {raw for layout in layouts.values() for raw in layout.keys}
+        self._keys = {raw: known for raw, known in self._keys.items() if raw in used}
+        for path, layout in layouts.items():
+            places = []
+            for raw in layout.keys:
+                _, key = self._keys[raw]
+                family = families.get(key[0])
+                if family is None:
+                    family = families[key[0]] = Family(path.name.partition("_")[0], key[0], key[3])
+                place = family.place(key, self._count)
+                self._count = max(self._count, place + 1)
+                places.append(place)
+            in_order = range(places[0], places[-1] + 1) if places else range(0)
+            layout.places = in_order if places == [*in_order] else places
+        for name, family in families.items():
+            family.complete(self._families.get(name))
+        self._layouts, self._families = layouts, families
 
 
-def _read_all(directory: Path) -> Iterator[Metric]:
-    gauges: dict[str, Metric] = {}
-    counts: defaultdict[str, dict[bytes, float]] = defaultdict(dict)
-    for path in store_files.metrics_in(directory):
-        kind, _, rest = path.stem.partition("_")
-        mode, _, owner = rest.rpartition("_")
-        if kind != "gauge":
-            sums = counts[kind]
-            for key, value, _ in read(path, sums):
-                sums[key] = sums.get(key, 0.0) + value
-        elif owner.startswith(slots.SERVING):  # a child process starts with all gauges at 0; only its counts are valid
-            for key, value, timestamp in read(path):
-                metric_name, name, labels, help_text = _parse(key)
-                metric = gauges.setdefault(metric_name, Metric(metric_name, help_text, kind))
-                metric._multiprocess_mode = mode  # type: ignore[attr-defined] # as prometheus_client sets it
-                with_owner: Any = (*labels, ("pid", owner.removeprefix(slots.SERVING)))
-                metric.add_sample(name, with_owner, value, timestamp)
-    # prometheus_client combines the values of several processes: the way depends on the mode.
-    yield from MultiProcessCollector._accumulate_metrics(gauges, accumulate=True)
-    for kind, sums in counts.items():
-        yield from _families(kind, sums)
-
-
-def _families(kind: str, sums: Mapping[bytes, float]) -> Iterator[Metric]:
-    """Yield the metrics of one type. prometheus_client's own code takes five times as long for thousands of series."""
+def _gauges(paths: Iterable[Path]) -> dict[str, Metric]:
     metrics: dict[str, Metric] = {}
-    series: defaultdict[str, defaultdict[tuple[str, Labels], float]] = defaultdict(lambda: defaultdict(float))
-    for key, value in sums.items():
-        metric_name, name, labels, help_text = _parse(key)
-        if metric_name not in metrics:
-            metrics[metric_name] = Metric(metric_name, help_text, kind)
-        series[metric_name][name, labels] += value
-    for metric_name, metric in metrics.items():
-        values = series[metric_name]
-        for (name, labels), value in (_cumulative(metric_name, values) if kind == "histogram" else values).items():
-            metric.add_sample(name, dict(labels), value)
-        yield metric
-
-
-def _cumulative(metric_name: str, values: Mapping[tuple[str, Labels], float]) -> dict[tuple[str, Labels], float]:
-    """Return the series of a histogram as Prometheus defines them: each bucket includes those below it."""
-    buckets: defaultdict[Labels, list[tuple[float, Labels, float]]] = defaultdict(list)
-    others = {}
-    for (name, labels), value in values.items():
-        bound = next((text for label, text in labels if label == "le"), None)
-        if bound is None:
-            others[name, labels] = value
-        else:
-            buckets[tuple(pair for pair in labels if pair[0] != "le")].append((float(bound), labels, value))
-    found = {}
-    for common, bounded in buckets.items():
-        count = 0.0
-        for _, labels, value in sorted(bounded):
-            count += value
-            found[f"{metric_name}_bucket", labels] = count
-        found[f"{metric_name}_count", common] = count
-    return {**found, **others}
+    for path in paths:
+        kind, mode, owner = path.stem.split("_")
+        if not owner.startswith(slots.SERVING):
+            continue  # a child process starts with all gauges at 0; only its counts are valid
+        for key, value, timestamp in read(path):
+            metric_name, name, labels, help_text = _parse(key)
+            metric = metrics.setdefault(metric_name, Metric(metric_name, help_text, kind))
+            metric._multiprocess_mode = mode  # type: ignore[attr-defined] # as prometheus_client sets it
+            with_owner: Any = (*labels, ("pid", owner.removeprefix(slots.SERVING)))
+            metric.add_sample(name, with_owner, value, timestamp)
+    return metrics
 
 
 def total(directory: Path, name: str, owners: Collection[str] | None = None) -> float:
@@ -119,17 +138,27 @@ def total(directory: Path, name: str, owners: Collection[str] | None = None) -> 
     return found
 
 
-def read(path: Path, known: Container[bytes] = ()) -> list[tuple[bytes, float, float]]:
+def read(path: Path) -> list[tuple[bytes, float, float]]:
     """Return key, value and timestamp of each entry; none for a file that is new, gone or damaged. Set aside the last.
 
-    Keys that are ``known`` are not checked again. Raises OSError if this process has no descriptor or memory left. Then
-    the file is not at fault.
+    Raises OSError if this process has no descriptor or memory left. Then the file is not at fault.
     """
+    return _read(path, _parse_all) or []
+
+
+def _parse_all(data: bytes) -> list[tuple[bytes, float, float]]:
+    found = [(data[start + 4 : end], *_two_doubles(data, values)) for start, end, values in _entries(data)]
+    for key, _, _ in found:
+        _parse(key)  # raises ValueError for a damaged key
+    return found
+
+
+def _read(path: Path, parse: Callable[[bytes], T]) -> T | None:
     try:
         data = path.read_bytes()
-        if data[:_HEADER].strip(b"\0"):
-            return list(_entries(data, known))
-        if len(data) < _HEADER and time.time() - path.stat().st_mtime >= _NEW_SECONDS:
+        if data[:HEADER].strip(b"\0"):
+            return parse(data)
+        if len(data) < HEADER and time.time() - path.stat().st_mtime >= _NEW_SECONDS:
             raise ValueError("the file is empty")
     except FileNotFoundError:  # live gauges of a worker that has just ended
         pass
@@ -137,31 +166,29 @@ def read(path: Path, known: Container[bytes] = ()) -> list[tuple[bytes, float, f
         if isinstance(error, OSError) and error.errno in _SHORTAGES:
             raise  # without this file the sums would be wrong
         _set_aside(path, error)
-    return []
+    return None
 
 
-def _entries(data: bytes, known: Container[bytes]) -> Iterator[tuple[bytes, float, float]]:
-    if len(data) < _HEADER:
+def _entries(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield where the length of each key begins, where the key ends, and where its value is."""
+    if len(data) < HEADER:
         raise ValueError("the file ends in its header")
     used = _integer(data, 0)[0]
-    if not _HEADER <= used <= len(data):
+    if not HEADER <= used <= len(data):
         raise ValueError(f"{used} bytes are said to be used of {len(data)}")
-    position = _HEADER
+    position = HEADER
     while position < used:
         length = _integer(data, position)[0]
-        end = position + 4 + length + 8 - (length + 4) % 8
-        if length <= 0 or end + 16 > used:
+        end = position + 4 + length
+        value = end + 8 - (length + 4) % 8
+        if length <= 0 or value + 16 > used:
             raise ValueError(f"an entry of {length} bytes at {position}")
-        value, timestamp = _two_doubles(data, end)
-        key = data[position + 4 : position + 4 + length]
-        if key not in known:
-            _parse(key)  # raises ValueError for a damaged key
-        yield key, value, timestamp
-        position = end + 16
+        yield position, end, value
+        position = value + 16
 
 
-@lru_cache(maxsize=100_000)
-def _parse(key: bytes) -> tuple[str, str, Labels, str]:
+@lru_cache(maxsize=10_000)
+def _parse(key: bytes) -> Key:
     try:
         metric_name, name, labels, help_text = json.loads(key)
         return str(metric_name), str(name), tuple(sorted(labels.items())), str(help_text)

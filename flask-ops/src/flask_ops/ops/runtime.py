@@ -18,6 +18,7 @@ from prometheus_client.metrics_core import Metric
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import Map
 
+from flask_ops.core import multiprocess
 from flask_ops.core.background import BACKGROUND
 from flask_ops.core.settings import Settings
 from flask_ops.health import Check
@@ -69,7 +70,8 @@ class Runtime:
                 STORE.fold_ended,  # last: it needs space on the disk, the others do not
             ]
         )
-        self._collect = collector(settings, lambda: self.server, registry.collect)
+        own = () if multiprocess.is_shared() else (registry.collect,)  # the store has all of it
+        self._collect = collector(settings, lambda: self.server, *own)
         self._pid = 0
         self._starting = threading.Lock()
 
