@@ -9,7 +9,7 @@ PROGRAMS += promtool:prometheus amtool:prometheus-alertmanager haproxy:haproxy n
 	slowhttptest:slowhttptest openssl:openssl chromium:chromium docker-compose:docker-compose dockerd:docker.io \
 	docker:docker.io ip:iproute2 iptables:iptables kubectl:kubernetes-client systemd-analyze:systemd wrk:wrk
 
-.PHONY: test-library test-all test-pythons coverage lint-library test-long test-newer rules rules-compared wheel detach lock-library clean-library
+.PHONY: test-library test-all test-pythons coverage lint-library test-long test-newer dashboards rules rules-compared wheel detach lock-library clean-library
 
 test: test-library
 lint: lint-library
@@ -65,6 +65,10 @@ test-newer: .venv/installed-library $(NEWER)/usr/bin/prometheus  ## Check observ
 
 $(NEWER)/usr/bin/prometheus:
 	$(OPS)/tests/observability/newer.sh $(NEWER)
+
+dashboards: .venv/installed-library  ## Build the dashboards from flask-ops/dashboards/, and copy them with `rules` and `manifests`
+	@cd $(OPS) && $(OPS_BIN)/python -m dashboards
+	@$(MAKE) --no-print-directory rules manifests
 
 rules: .venv/installed-library  ## Copy the rules, dashboard and runbook of the library to observability/, over what is there
 	@cd $(OPS) && $(COPIED)

@@ -18,7 +18,7 @@ Rule = Callable[[dict[str, Any]], Iterator[Finding]]
 
 # The units of Grafana that this project needs.
 UNITS = {"none", "short", "percent", "percentunit", "s", "ms", "bytes", "reqps", "ops", "cps"}
-PLACEHOLDERS = {name: f"${name}" for name in ("job", "instance", "route")}
+PLACEHOLDERS = {name: f"${name}" for name in ("job", "namespace", "instance", "route")}
 
 
 def parsed(query: str) -> promql_parser.Expr:

@@ -19,10 +19,12 @@ from tests.programs import require
 
 VERSIONS = ("11.0.7", "11.6.16", "12.4.11", "13.2.3")
 TYPESCRIPT = "typescript@5.9.3"
-FOLDERS = {"timeseries": "timeseries", "stat": "stat", "state-timeline": "statetimeline"}
+FOLDERS = {"timeseries": "timeseries", "stat": "stat", "state-timeline": "statetimeline", "table": "table"}
 """Grafana's name for each kind of panel in the paths of its types."""
 OF_THE_DATA_SOURCE = {"expr", "step", "titleFormat", "textFormat", "tagKeys", "useValueForTime"}
 """Fields of an annotation that belong to Prometheus, and so to no type."""
+OF_AN_INTERVAL = {"auto", "auto_count", "auto_min"}
+"""Fields that Grafana's library gives to every variable, and that Grafana ignores except in intervals."""
 
 # In a file, a member of an enumeration is its text, and fields with a default may be missing.
 AS_WRITTEN = """
@@ -54,7 +56,8 @@ def program(dashboard: dict[str, Any], schema: Path) -> Iterator[str]:
         for field in OF_THE_DATA_SOURCE & annotation.keys():
             del annotation[field]
     for variable in board["templating"]["list"]:
-        variable.pop("definition", None)  # the editor's text of a query
+        for field in OF_AN_INTERVAL & variable.keys():
+            del variable[field]
     yield f"const board: Written<Dashboard> = {json.dumps(board, indent=1)};"
     for i, panel in enumerate(panels(dashboard)):
         name = FOLDERS[panel["type"]]

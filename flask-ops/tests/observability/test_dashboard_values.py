@@ -11,7 +11,7 @@ from tests.observability.dashboards import DASHBOARDS, annotation_queries, fille
 from tests.observability.promtool import promtool
 
 SERVICE = DASHBOARDS["service"]
-ALL = dict.fromkeys(("job", "instance", "route"), ".+")
+ALL = {**dict.fromkeys(("job", "instance", "route"), ".+"), "namespace": ".*"}
 
 
 def assert_values(expected: dict[str, float], query: str, at: str, series: dict[str, str], directory: Path) -> None:

@@ -27,10 +27,12 @@ def test_every_rule_of_the_linter_holds() -> None:
 
 
 def test_exclusions_from_the_rules_have_a_reason_and_are_about_objectives() -> None:
-    assert {"target-instance-rule"} == set(EXCLUSIONS)
-    assert EXCLUSIONS["target-instance-rule"]["reason"]
-    titles = {entry["panel"] for entry in EXCLUSIONS["target-instance-rule"]["entries"]}
-    assert titles == {title for title, query in targets(SERVICE) if "job_slo:" in query}
+    assert {"target-instance-rule", "template-job-rule"} == set(EXCLUSIONS)
+    assert all(exclusion["reason"] for exclusion in EXCLUSIONS.values())
+    found = {(entry["dashboard"], entry["panel"]) for entry in EXCLUSIONS["target-instance-rule"]["entries"]}
+    overview = {("Services", panel["title"]) for panel in panels(DASHBOARDS["services"])}
+    assert found - overview == {("Service", title) for title, query in targets(SERVICE) if "job_slo:" in query}
+    assert overview <= found
 
 
 SPOILED: dict[str, Callable[[dict[str, Any]], None]] = {
@@ -66,6 +68,19 @@ def test_every_rule_finds_what_breaks_it() -> None:
         spoil(board)
 
         assert set() != findings(rule, board), rule
+
+
+def test_the_overview_has_a_row_per_service_that_leads_to_its_page() -> None:
+    table = next(panels(DASHBOARDS["services"]))
+    (organize,) = (one["options"] for one in table["transformations"] if one["id"] == "organize")
+    columns = [name for name in organize["renameByName"].values() if name not in {"Namespace", "Job"}]
+    links = [one for one in table["fieldConfig"]["overrides"] if one["matcher"]["options"] == "Job"]
+
+    wanted = {"Budget left", "Requests", "Errors", "99% are faster", "Threads in use", "Instances up", "Version"}
+    assert wanted == set(columns)
+    assert all(target["instant"] and target["format"] == "table" for target in table["targets"])
+    assert all(" by (namespace, job" in query for _, query in targets({"panels": [table]}))
+    assert f"/d/{SERVICE['uid']}?var-job=" in links[0]["properties"][0]["value"][0]["url"]
 
 
 def test_every_panel_has_a_legend_and_links_to_the_runbook() -> None:
@@ -120,7 +135,10 @@ def test_grafana_11_and_later_find_nothing_to_change() -> None:
     They would change the format of the refresh interval, time options, fields hidden from a panel, and a
     transformation.
     """
-    assert (39, "service") == (SERVICE["schemaVersion"], SERVICE["uid"])
-    assert isinstance(SERVICE["refresh"], str)
-    assert "time_options" not in SERVICE["timepicker"]
-    assert not any("transformations" in panel or panel["fieldConfig"]["overrides"] for panel in panels(SERVICE))
+    for uid, board in DASHBOARDS.items():
+        assert (39, uid) == (board["schemaVersion"], board["uid"])
+        assert isinstance(board["refresh"], str)
+        assert "time_options" not in board.get("timepicker", {})
+        transformations = [one for panel in panels(board) for one in panel.get("transformations", ())]
+        assert {"merge", "organize"} >= {one["id"] for one in transformations}
+    assert not any(panel["fieldConfig"]["overrides"] for panel in panels(SERVICE))

@@ -27,6 +27,7 @@ from tests.process import wait_until
 from tests.programs import require
 
 SERVICE = DASHBOARDS["service"]
+ALL = {**dict.fromkeys(("job", "instance", "route"), ".+"), "namespace": ".*"}
 PROMETHEUS = """
 global: {scrape_interval: 15s, evaluation_interval: 30s}
 rule_files: [rules/*.yml]
@@ -94,8 +95,13 @@ def choices(stack: Stack) -> dict[str, dict[str, str]]:
     """Return the variables' values for a choice of all, and for a choice of some, in Grafana's form."""
     instance = f"127\\\\.0\\\\.0\\\\.1:{stack.management_port}"
     return {
-        "all": dict.fromkeys(("job", "instance", "route"), ".+"),
-        "some": {"job": "service", "instance": f"({instance}|elsewhere)", "route": "(/|/faults/error)"},
+        "all": ALL,
+        "some": {
+            "job": "service",
+            "namespace": ".*",
+            "instance": f"({instance}|elsewhere)",
+            "route": "(/|/faults/error)",
+        },
     }
 
 
@@ -106,13 +112,15 @@ def test_every_query_of_a_panel_returns_data(stack: Stack) -> None:
         return [number for number in found if not math.isnan(number)]
 
     for chosen, values in choices(stack).items():
-        for panel, query in targets(SERVICE):
+        for panel, query in (found for board in DASHBOARDS.values() for found in targets(board)):
             wait_until(partial(numbers, filled(query, values, "10s")), f"data for {panel} ({chosen}): {query}", 30)
 
 
 @pytest.mark.usefixtures("known")
 def test_every_variable_has_values(stack: Stack) -> None:
-    for name, variable in variables(SERVICE).items():
+    """The namespace is empty here: its targets have none."""
+    found_variables = [found for board in DASHBOARDS.values() for found in variables(board).items()]
+    for name, variable in ((name, variable) for name, variable in found_variables if name != "namespace"):
         query = variable["query"]["query"].removeprefix("label_values(").removesuffix(")")
         selector, _, label = query.rpartition(",")
         found = stack.query(filled(selector, choices(stack)["all"]))
@@ -147,7 +155,7 @@ def everything() -> Iterator[tuple[str, str]]:
         yield rule.get("alert") or rule["record"], rule["expr"]
     for alert, text in runbook().items():
         yield from ((f"the runbook on {alert}", query) for query in queries(text))
-    placeholders = dict.fromkeys(("job", "instance", "route"), ".+")
+    placeholders = ALL
     for name, dashboard in DASHBOARDS.items():
         yield from ((f"{name}: {title}", filled(query, placeholders)) for title, query in targets(dashboard))
         yield from ((f"{name}: {n}", filled(query, placeholders)) for n, query in annotation_queries(dashboard).items())

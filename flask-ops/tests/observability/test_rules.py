@@ -37,7 +37,7 @@ def test_prometheus_3_reads_every_query_the_same() -> None:
     everything = [rule["expr"] for rule in rules()]
     everything += [query for text in runbook().values() for query in queries(text)]
     for dashboard in DASHBOARDS.values():
-        filling = dict.fromkeys(("job", "instance", "route"), ".+")
+        filling = dict.fromkeys(("job", "namespace", "instance", "route"), ".+")
         everything += [filled(query, filling) for _, query in targets(dashboard)]
 
     # It writes a bound as a float, for example 1.0, whatever the scrape contains. So no query selects one.

@@ -1,0 +1,144 @@
+"""The overview of all services: a table with one row each, which links to the page of the service."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders import common, dashboard, prometheus, table
+from grafana_foundation_sdk.models import common as options
+from grafana_foundation_sdk.models import table as table_options
+from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, DynamicConfigValue, Panel
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat, QueryEditorMode
+
+from dashboards import service
+from dashboards.board import alerts_of_grafana, board, hidden_variable, runbook_link, variable
+from dashboards.parts import BUDGET, PROMETHEUS, Steps, expand, lines, runbook, thresholds
+
+BY = "namespace, job"
+_REQUESTS = f"sum by ({BY}) (rate(flask_http_request_total{{SERVICE}}[$__rate_interval]))"
+_FAILED = f'sum by ({BY}) (rate(flask_http_request_total{{SERVICE,status=~"5.."}}[$__rate_interval]))'
+_BUCKETS = f"sum by ({BY}, le) (rate(flask_http_request_duration_seconds_bucket{{SERVICE}}[$__rate_interval]))"
+_UP = f"sum by ({BY}) (up{{SERVICE}} and on ({BY}) job:service_owner:info{{SERVICE}})"
+
+COLUMNS: dict[str, tuple[str, str, Steps]] = {
+    "Budget left": (
+        f"min by ({BY}) (job_slo:error_budget_left:ratio30d{{SERVICE}})",
+        "percentunit",
+        BUDGET,
+    ),
+    "Requests": (_REQUESTS, "reqps", []),
+    "Errors": (f"({_FAILED} or 0 * {_REQUESTS}) / ({_REQUESTS} > 0)", "percentunit", []),
+    "99% are faster": (f"histogram_quantile(0.99, {_BUCKETS})", "s", []),
+    "Threads in use": (
+        f"max by ({BY}) (job_instance:threads_in_use:ratio{{SERVICE}})",
+        "percentunit",
+        [(None, "green"), (0.7, "orange"), (0.9, "red")],
+    ),
+    "Instances up": (
+        f"{_UP} or 0 * max by ({BY}) (job:service_owner:info{{SERVICE}})",
+        "short",
+        [(None, "red"), (1, "green")],
+    ),
+    "Version": (
+        f"topk by ({BY}) (1, count by ({BY}, version) (service_build_info{{SERVICE}}))",
+        "short",
+        [],
+    ),
+}
+"""The columns: query, unit and colours. The column of the version shows its label instead of the value."""
+_LINK = f"/d/{service.UID}?var-job=${{__value.raw}}&${{datasource:queryparam}}"
+
+
+def build() -> dashboard.Dashboard:
+    """Return the dashboard."""
+    return (
+        board(
+            "services",
+            "Services",
+            "One row for each service: error budget, traffic, errors, latency, saturation, version.",
+        )
+        .with_variable(variable("job", "Job", "job:service_owner:info, job"))
+        .with_variable(
+            variable("namespace", "Namespace", 'job:service_owner:info{job=~"$job"}, namespace', any_value=".*")
+        )
+        .with_variable(hidden_variable("runbook", "Runbook", 'service_owner_info{job=~"$job"}, runbook_url'))
+        .link(runbook_link())
+        .annotation(alerts_of_grafana())
+        .with_panel(_table().id(1))
+        .with_panel(
+            lines(
+                "Burn rate over one hour",
+                "How many times as fast as allowed each service uses its error budget. Above 14.4 it pages.",
+                [("job_slo:error_budget_burn:ratio1h{SERVICE}", "{{namespace}} {{job}} {{slo}} {{route}}")],
+                "ServiceErrorBudgetGoneIn2Days",
+                unit="none",
+                steps=[(None, "green"), (14.4, "red")],
+                calcs=("lastNotNull", "max"),
+                width=24,
+            ).id(2)
+        )
+    )
+
+
+class _Table(table.Panel):
+    """A table without the option ``footer``, which Grafana 12 removed. Grafana 11 shows no footer without it."""
+
+    def build(self) -> Panel:
+        panel = super().build()
+        if isinstance(panel.options, table_options.Options):
+            panel.options.footer = None
+        return panel
+
+
+def _table() -> _Table:
+    panel = (
+        _Table()
+        .title("Services")
+        .description(
+            "The lowest error budget of all objectives of a service, and its values now. A service that has "
+            "disappeared "
+            "stays for seven days, with 0 instances up. The version is the one that most instances run."
+        )
+        .datasource(PROMETHEUS)
+        .links(runbook("ServiceErrorBudgetGoneIn30Days", "ServiceTargetAbsent"))
+        .unit("short")
+        .height(18)
+        .span(24)
+        .sort_by([common.TableSortByFieldState().display_name("Budget left")])
+        .filterable(True)
+    )
+    names = {}
+    for i, (name, (query, unit, steps)) in enumerate(COLUMNS.items()):
+        ref_id = chr(ord("A") + i)
+        panel.with_target(_now(query, ref_id))
+        names[f"Value #{ref_id}"] = name
+        properties = [DynamicConfigValue("unit", unit)]
+        if steps:
+            properties.append(DynamicConfigValue("thresholds", thresholds(steps).build()))
+            color = options.TableColoredBackgroundCellOptions(mode=options.TableCellBackgroundDisplayMode.BASIC)
+            properties.append(DynamicConfigValue("custom.cellOptions", color))
+        panel.override_by_name(name, properties)
+    panel.override_by_name("Job", [DynamicConfigValue("links", [{"title": "Page of the service", "url": _LINK}])])
+    shown = ["namespace", "job", *names]
+    return panel.with_transformation(DataTransformerConfig(id_val="merge", options={})).with_transformation(
+        DataTransformerConfig(
+            id_val="organize",
+            options={
+                "excludeByName": {"Time": True, "Value #G": True},
+                "indexByName": {name: i for i, name in enumerate([*shown, "version"])},
+                "renameByName": {**names, "namespace": "Namespace", "job": "Job", "version": "Version"},
+            },
+        )
+    )
+
+
+def _now(query: str, ref_id: str) -> prometheus.Dataquery:
+    """Return a query for the current values, as a table."""
+    return (
+        prometheus.Dataquery()
+        .expr(expand(query))
+        .legend_format("__auto")
+        .ref_id(ref_id)
+        .editor_mode(QueryEditorMode.CODE)
+        .format(PromQueryFormat.TABLE)
+        .instant()
+        .datasource(PROMETHEUS)
+    )
