@@ -13,10 +13,16 @@ from tests.process import DEADLINE, Server
 def ask(client: socket.socket) -> http.client.HTTPResponse:
     """Send a request, and read its whole response."""
     client.sendall(b"GET /whoami HTTP/1.1\r\nHost: test\r\n\r\n")
+    response = whole_response(client)
+    assert 200 == response.status
+    return response
+
+
+def whole_response(client: socket.socket) -> http.client.HTTPResponse:
+    """Read a whole response."""
     with http.client.HTTPResponse(client) as response:
         response.begin()
         assert response.read()
-    assert 200 == response.status
     return response
 
 

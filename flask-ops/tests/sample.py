@@ -263,6 +263,13 @@ def read_body(how: str) -> Response:
                 size = len(request.get_data())
             except Exception:  # noqa: BLE001 - a view that hides the failure
                 size = -1
+        case "lazy" | "lazy-lines":
+            slow()
+            body = request.environ["wsgi.input"]
+            pieces = body if how == "lazy-lines" else iter(partial(body.read, 3000), b"")
+            return Response(pieces, headers={"Content-Length": request.args["size"]})
         case _:
+            if "until" in request.args:
+                slow()
             size = 0
     return jsonify(received=size)

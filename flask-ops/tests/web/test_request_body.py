@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import uuid
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from tests.exposition import scrape, value
 from tests.process import Server
 from tests.servers import serve
+from tests.web.uploads import Sent, chunked
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -31,42 +28,6 @@ def name(request: pytest.FixtureRequest) -> str:
 def server(name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serve(name, tmp_path_factory.mktemp(name), ready="/readyz") as running_server:
         yield running_server
-
-
-class Sent:
-    """A request whose bytes the test chose, the status of its answer (0: none) and its log line."""
-
-    def __init__(
-        self,
-        server: Server,
-        path: str,
-        framing: bytes,
-        body: bytes,
-        content_type: str = "text/plain",
-    ) -> None:
-        request_id = str(uuid.uuid4())
-        head = f"POST {path} HTTP/1.1\r\nHost: t\r\nX-Request-ID: {request_id}\r\nContent-Type: {content_type}\r\n"
-        received = b""
-        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
-            client.sendall(head.encode() + framing + b"\r\n\r\n" + body)
-            client.shutdown(socket.SHUT_WR)  # the client has left, but the answer can still be read
-            with contextlib.suppress(ConnectionError):
-                while piece := client.recv(65536):
-                    received += piece
-        self.status = int(received.split(b" ")[1]) if received else 0
-        self.body = received.partition(b"\r\n\r\n")[2]
-        self._server, self._request_id = server, request_id
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        return self._server.lines("request", request_id=self._request_id)
-
-    def line(self) -> dict[str, Any]:
-        return self._server.line("request", request_id=self._request_id)
-
-
-def chunked(body: bytes) -> bytes:
-    return b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
 
 
 READS = [

@@ -26,6 +26,7 @@ from flask_ops.health.readiness import of_workers
 from flask_ops.management.routes import Management
 from flask_ops.metrics.store import STORE
 from flask_ops.ops.startup import only_threads, open_store, start
+from flask_ops.web.request_body import CONNECTION
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -59,7 +60,7 @@ def load(application: str, settings: type[Settings] = Settings) -> WSGIApplicati
     runtime.run_under("uwsgi")
     # uWSGI's master runs no Python threads, so it writes its lines at once. Only workers start the log thread.
     in_each_worker(uwsgi, partial(log.serve, read))
-    observed = correct_environ(runtime.observe(app))
+    observed = correct_environ(runtime.observe(app), uwsgi.connection_fd)
     in_each_worker(uwsgi, runtime.start)
     serve_management(uwsgi, read, runtime)
     hear_stop_missed_while_starting(uwsgi)
@@ -153,8 +154,8 @@ def serve_management(uwsgi: Any, settings: Settings, runtime: Runtime) -> None:
     in_each_worker(uwsgi, start)
 
 
-def correct_environ(app: WSGIApplication) -> WSGIApplication:
-    """Correct the scheme and ``wsgi.errors`` of uWSGI's environ.
+def correct_environ(app: WSGIApplication, connection: Callable[[], int]) -> WSGIApplication:
+    """Correct the scheme and ``wsgi.errors`` of uWSGI's environ, and add the descriptor of a request with a body.
 
     uWSGI takes the scheme from ``X-Forwarded-Proto``, which any client can send. Its ``wsgi.errors`` holds back
     unflushed text, and bypasses the log.
@@ -163,6 +164,8 @@ def correct_environ(app: WSGIApplication) -> WSGIApplication:
     def corrected(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         environ["wsgi.url_scheme"] = "https" if environ.get("HTTPS") in {"on", "1"} else "http"
         environ["wsgi.errors"] = sys.stderr
+        if environ.get("CONTENT_LENGTH"):
+            environ[CONNECTION] = connection()
         return app(environ, start_response)
 
     return corrected

@@ -119,6 +119,9 @@ class Exchange:
                 self._report()
                 self._raise(error)
             response = [self._replace(error)]
+        else:
+            if self._body is not None and not self.raised:
+                self._body.look_ahead(self.environ)
         self._close_response = getattr(response, "close", None)
         self._file = SentFile.of(response, self.environ, self.close)
         if self._file is not None:

@@ -6,6 +6,9 @@ the whole. A malformed chunked body would count as an exception of the applicati
 
 from __future__ import annotations
 
+import io
+import select
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +16,15 @@ from werkzeug.exceptions import BadRequest, ClientDisconnected
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+
+
+CONNECTION = "flask_ops.connection"
+"""The key in the WSGI environment of the client's connection, a socket or a descriptor. uWSGI's integration sets it."""
+_CONNECTIONS = (CONNECTION, "gunicorn.socket", "werkzeug.socket")
+"""The keys of all servers but Waitress, which has received the whole body before it calls the application."""
+MAX_AHEAD = 8 * 2**20
+"""Maximum size of data that is read ahead. The kernel buffers 6 MiB by default (tcp(7), tcp_rmem)."""
+_PIECE_BYTES = 64 * 1024
 
 
 class InterruptedBodyError(ClientDisconnected, OSError):
@@ -72,6 +84,29 @@ class RequestBody:
         while line := self.readline():
             yield line
 
+    def look_ahead(self, environ: WSGIEnvironment) -> None:
+        """Notice a client that has left in the middle of a body that is not read yet. A slow client is no fault.
+
+        Call this before the response begins: after that, the client may leave. This never waits. If the client has
+        closed its side, all its data is here. This reads the data, and keeps it for a later read.
+        """
+        if self._left == 0 or self.is_interrupted or sys.platform != "linux":
+            return
+        client = next((environ[name] for name in _CONNECTIONS if name in environ), None)
+        if client is None or not _has_closed(client):
+            return
+        pieces: list[bytes] = []
+        fault = None
+        try:
+            while sum(map(len, pieces)) < MAX_AHEAD and (piece := self._take(self._source.read, _PIECE_BYTES)):
+                pieces.append(piece)
+        except (InterruptedBodyError, MalformedBodyError) as error:
+            fault = error
+        data = b"".join(pieces)
+        if self._left is not None:
+            self._left += len(data)
+        self._source = _ReadAhead(data, self._source, fault)
+
     def _take(self, read: Callable[..., bytes], size: int | None) -> bytes:
         if self._left is not None:
             size = self._left if size is None else min(size, self._left)
@@ -92,3 +127,34 @@ class RequestBody:
                 raise InterruptedBodyError
             self._left -= len(data)
         return data
+
+
+class _ReadAhead:
+    """A body whose next ``data`` has been read from ``source``. Then it fails with ``fault``, if there is one."""
+
+    def __init__(self, data: bytes, source: Any, fault: Exception | None) -> None:
+        self._data, self._source, self._fault = io.BytesIO(data), source, fault
+
+    def read(self, size: int | None = None) -> bytes:
+        data = self._data.read(size)
+        return data if len(data) == size else data + self._rest(self._source.read, size, data)
+
+    def readline(self, size: int | None = None) -> bytes:
+        line = self._data.readline(-1 if size is None else size)
+        is_whole = line.endswith(b"\n") or len(line) == size
+        return line if is_whole else line + self._rest(self._source.readline, size, line)
+
+    def _rest(self, read: Callable[..., bytes], size: int | None, data: bytes) -> bytes:
+        if self._fault is not None:
+            raise self._fault
+        return read() if size is None else read(size - len(data))
+
+
+def _has_closed(client: Any) -> bool:
+    """Tell whether the client has closed its side of the connection, so that no more data comes."""
+    poll = select.poll()
+    try:
+        poll.register(client, select.POLLRDHUP)
+        return bool(poll.poll(0))
+    except (OSError, ValueError):  # a closed socket
+        return False
