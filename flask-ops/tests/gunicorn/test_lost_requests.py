@@ -111,3 +111,17 @@ def test_sigterm_to_the_master_and_each_worker(times: int, tmp_path: Path) -> No
         assert 0 == server.line("stopped")["requests_unfinished"]
         assert {"shutdown"} == {line["reason"] for line in server.lines("worker ended")}
         assert [] == [line for line in server.lines() if line["level"] in {"error", "critical"}]
+
+
+def test_a_stop_and_a_reload_under_overload_answer_every_request(tmp_path: Path) -> None:
+    """Forty clients for one thread: most are refused, but each gets an answer."""
+    env = {**ENV, "WEB_CONCURRENCY": "1", "SERVICE_THREADS": "1", "SERVICE_QUEUE_SECONDS": "0.5"}
+    with serve("gunicorn", tmp_path, env) as server:
+        with load(server, *[SHORT] * 10) as seen:
+            wait_until(lambda: value(scrape(server), "service_requests_shed_total"), "requests are refused")
+            server.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: exits(server, "reload"), "the old worker has ended")
+            assert 0 == server.stop()
+
+        assert {200, 503} == set(seen), seen
+        assert 0 == server.line("stopped")["requests_unfinished"]

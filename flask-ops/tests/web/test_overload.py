@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from tests.exposition import scrape, value
 from tests.process import DEADLINE, Server, wait_until
 from tests.servers import serve
+from tests.threads import meanwhile
 
 LATE = 0.5
 """The limit in seconds."""
@@ -26,8 +29,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
         "SERVICE_QUEUE_SECONDS": str(LATE),
         "SERVICE_CRITICAL_ROUTES": "/items/<int:number>",
     }
-    options = ["--worker-connections=100"] if request.param == "gunicorn" else []
-    with serve(request.param, tmp_path, env, options) as running_server:
+    with serve(request.param, tmp_path, env) as running_server:
         yield running_server
 
 
@@ -136,3 +138,38 @@ def test_a_client_that_sends_late_has_not_waited(connect: Connect) -> None:
     client.ask("/")
 
     assert 200 == client.answer()[0]
+
+
+def test_under_sustained_overload_the_important_requests_are_answered(server: Server, connect: Connect) -> None:
+    """Twelve clients that never pause, for one thread: the queue stands, and is long."""
+    over = threading.Event()
+    seen: Counter[int] = Counter()
+
+    def load() -> None:
+        client = Client(server)
+        with closing(client):
+            while not over.is_set():
+                client.ask("/slow?s=0.05")
+                seen[client.answer()[0]] += 1
+
+    def refused() -> float:
+        return value(scrape(server), "service_requests_shed_total", reason="overload")
+
+    with meanwhile([load] * 12, over):
+        wait_until(refused, "requests are refused for the standing queue")
+        client = connect()
+        for path in ("/items/7", "/healthz", "/readyz") * 5:
+            client.ask(path)
+            assert 200 == client.answer()[0], path
+        assert 200 == server.manage("/readyz").status
+        assert 200 == server.manage("/livez").status
+    assert {200, 503} == set(seen)
+    wait_until(lambda: connect_and_ask(connect) == 200, "it serves as before")
+
+    assert seen[503] <= value(scrape(server), "service_requests_shed_total")
+
+
+def connect_and_ask(connect: Connect) -> int:
+    client = connect()
+    client.ask("/")
+    return client.answer()[0]

@@ -68,10 +68,23 @@ class KeepingWorker(DirectWorker):
         """Accept a connection. If this worker has more than its share, let other workers do so first."""
         wait = GIVE_WAY_SECONDS * (self.nr_conns // self._share)
         now = time.monotonic()
-        if wait and self.alive and now > self._gives_way_until + 10 * wait:
+        if self.is_overloaded and self.alive:  # so are the others
+            self._accept_all(listener)
+        elif wait and self.alive and now > self._gives_way_until + 10 * wait:
             self._gives_way_until = now + wait
         else:
             super().accept(listener)
+
+    @property
+    def is_overloaded(self) -> bool:
+        """True if this worker takes connections to refuse most of them."""
+        return False
+
+    def _accept_all(self, listener: Any) -> None:
+        while (before := self.nr_conns) < self._limit:
+            super().accept(listener)
+            if self.nr_conns == before:  # no client waits
+                return
 
     def enqueue_req(self, conn: Any) -> None:
         """Queue a connection for the serving threads. A new one without a request waits in the poller."""
@@ -109,7 +122,8 @@ class KeepingWorker(DirectWorker):
         has_room = self.nr_conns < self._limit
         if not has_room and idle:
             has_room = self.nr_conns == self._limit and self._is_unused(idle[0], now)
-        self.worker_connections = self._share + len(idle) if has_room and now >= self._gives_way_until else 0
+        share = self._limit if self.is_overloaded else self._share
+        self.worker_connections = share + len(idle) if has_room and now >= self._gives_way_until else 0
 
     def _is_unused(self, conn: Any, now: float) -> bool:
         return bool(conn.timeout - self.cfg.keepalive + IN_USE_SECONDS <= now)

@@ -165,9 +165,14 @@ class ServiceWorker(KeepingWorker):
         else:
             super().handle_exit(sig, frame)
 
+    @property
+    def is_overloaded(self) -> bool:
+        """True while a queue stands."""
+        return not self._is_loading and self._admission.is_overloaded
+
     def enqueue_req(self, conn: Any) -> None:
         """Queue a connection for the serving threads. Under overload, some requests go first."""
-        if not self._is_loading and self._admission.is_overloaded and self._goes_first(conn, self._admission):
+        if self.is_overloaded and self._goes_first(conn, self._admission):
             self.enqueue_first(conn)
         else:
             super().enqueue_req(conn)
