@@ -6,6 +6,8 @@ import contextlib
 import http.client
 import json
 import signal
+import socket
+import stat
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.exposition import scrape, value
-from tests.process import BIN, DEADLINE, Answer, Server, running, wait_until
+from tests.process import BIN, DEADLINE, Answer, Server, running, started, wait_until
 from tests.servers import COMMANDS, PROCESSES, serve
 
 pytestmark = pytest.mark.system
@@ -158,3 +160,24 @@ def test_a_clients_x_forwarded_host_is_not_trusted_if_a_proxy_passes_it_on(tmp_p
         seen = server.get("/whoami", forged).json()
 
     assert ("192.0.2.1", "service.example") == (seen["client"], seen["host"])
+
+
+def test_unix_sockets_have_their_modes_whatever_the_umask(name: str, tmp_path: Path) -> None:
+    """A proxy with another user reaches the application, but not the management address."""
+    modes = {tmp_path / "application": 0o666, tmp_path / "management": 0o600}
+    binds = dict(zip(("SERVICE_BIND", "SERVICE_MANAGEMENT_BIND"), (f"unix:{path}" for path in modes), strict=True))
+    for umask in ("0", "077"):
+        under = ["sh", "-c", f'umask {umask}; exec "$@"', "sh"]
+        with started([*under, *COMMANDS[name]], tmp_path, {**binds, "WEB_CONCURRENCY": "1"}):
+            for path, mode in modes.items():
+                wait_until(lambda: _answers(path), f"{path} answers")  # noqa: B023 - called at once
+                assert mode == stat.S_IMODE(path.stat().st_mode)
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(FileNotFoundError, ConnectionError):
+        client.settimeout(DEADLINE)
+        client.connect(str(path))
+        client.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
+        return b" 200 " in client.recv(1000)
+    return False

@@ -100,7 +100,7 @@ class Settings:
         "SERVICE_BIND",
         Address.parse,
         default=Derived(_default_bind, "`127.0.0.1:8000`; `127.0.0.1:5000` in development"),
-        help="The address to listen on: `host:port`, `[ipv6]:port` or `unix:/path`. If only `PORT` is set: "
+        help="The address to listen on: `host:port`, `[ipv6]:port` or `unix:/path` (mode 0666). If only `PORT` is set: "
         "`0.0.0.0:$PORT`, in development `127.0.0.1:$PORT`.",
         fallback=("PORT", _port),
     )
@@ -138,7 +138,7 @@ class Settings:
         Address.parse,
         default=Address("127.0.0.1", 8001),
         help="The address for probes and scrapes, answered outside the worker pool: `host:port`, `[ipv6]:port` or "
-        "`unix:/path`. Empty turns it off.",
+        "`unix:/path` (mode 0600). Empty turns it off.",
         if_empty=None,
     )
     request_timeout: float = setting(

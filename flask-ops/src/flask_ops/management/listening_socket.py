@@ -12,6 +12,8 @@ from pathlib import Path
 from flask_ops.core.address import Address
 
 BACKLOG = 1024
+UNIX_MODE = 0o600
+"""Mode of a Unix socket: only the user of the service may connect."""
 
 
 def bind(address: Address) -> socket.socket:
@@ -60,6 +62,7 @@ def _bind_unix(path: str) -> socket.socket:
     listening = socket.socket(socket.AF_UNIX)
     try:
         listening.bind(path)
+        Path(path).chmod(UNIX_MODE)  # before listen(), so that nobody can connect meanwhile
         listening.listen(BACKLOG)
     except OSError:
         listening.close()

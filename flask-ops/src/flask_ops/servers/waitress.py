@@ -44,6 +44,8 @@ STALLED_SECONDS = 30.0
 SILENT_SECONDS = 10.0
 """If the loop does not turn for this long, the service counts as dead. It turns at least once a second."""
 
+_UNIX_MODE = {"unix_socket_perms": "666"}
+"""As under Gunicorn: the proxy has another user. The folder of the socket decides who reaches it."""
 _ADDRESSES = {"listen", "host", "port", "unix_socket", "sockets"}
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -75,7 +77,7 @@ def serve(app: WSGIApplication, settings: Settings | type[Settings] | None = Non
     runtime = obtain(settings)
     runtime.run_under("waitress")
     defaults = {"threads": settings.threads, "channel_timeout": settings.keep_alive_seconds}
-    created = server.create_server(runtime.observe(app), **{**defaults, **options})
+    created = server.create_server(runtime.observe(app), **{**defaults, **_UNIX_MODE, **options})
     log.serve(settings)
     runtime.start()
     run = GracefulRun(created, settings, runtime.cut_off)

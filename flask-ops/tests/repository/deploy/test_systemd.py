@@ -82,7 +82,7 @@ def test_the_service_needs_no_system_call_that_the_unit_forbids(where: str, tmp_
     with started([*confined, *COMMANDS["gunicorn"]], tmp_path, environ) as server:
         wait_until(lambda: ready(server) == 200, "ready")
         if where == "unix":
-            assert 0o777 == stat.S_IMODE(name.stat().st_mode), "the proxy has another user"
+            assert 0o666 == stat.S_IMODE(name.stat().st_mode), "the proxy has another user"
             with socket.socket(socket.AF_UNIX) as client:
                 client.connect(str(name))
                 client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")

@@ -47,6 +47,8 @@ def configure(settings: type[Settings] | None = None) -> dict[str, Any]:
         # Gunicorn would use the compiled parser if it is installed. gunicorn_h1c 0.6.9 passes on a folded header line,
         # which RFC 9112 (5.2) forbids, as a header without a name. It also answers 400 instead of 501.
         "http_parser": "python",
+        # A Unix socket gets the mode 0666: the proxy has another user. Its folder decides who reaches it.
+        "umask": 0o111,
         # Two instances with the same home directory would replace each other's socket.
         "control_socket_disable": True,
         "loglevel": str(read.log_level),
