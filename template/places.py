@@ -100,7 +100,7 @@ ROLES = (
                 (UNITS,),
                 (
                     r"/opt/@(?=[/ \n])",
-                    r"/etc/@\.env\b",
+                    r"/etc/@\.(?:env|token)\b",
                     r"/run/@/",
                     r"=%t/@$",
                     r"^RuntimeDirectory=@$",

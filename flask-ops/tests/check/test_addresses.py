@@ -14,6 +14,8 @@ UNIX = {"SERVICE_BIND": "unix:/nowhere/x.sock"}
 PROXY = {"SERVICE_TRUSTED_PROXIES": "1"}
 KUBERNETES = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
 NO_MANAGEMENT = {"SERVICE_MANAGEMENT_BIND": ""}
+TOKEN = {"SERVICE_MANAGEMENT_TOKEN": "correct-horse-battery"}
+TOKEN_READS = {"SERVICE_MANAGEMENT_TOKEN_READS": "true"}
 OPEN_MANAGEMENT = {"SERVICE_MANAGEMENT_BIND": "0.0.0.0:0"}
 
 
@@ -33,6 +35,8 @@ def test_who_can_reach_an_address_is_judged() -> None:
         (NO_MANAGEMENT, "management", "note", "probes time out"),
         ({**NO_MANAGEMENT, "SERVICE_METRICS_ON_APP": "false"}, "management", "warning", "scrapes are impossible"),
         (OPEN_MANAGEMENT, "management", "warning", "drain the service"),
+        ({**OPEN_MANAGEMENT, **TOKEN}, "management", "note", "can read the metrics. Changes need the token."),
+        ({**OPEN_MANAGEMENT, **TOKEN, **TOKEN_READS}, "management", "ok", "needs the token, except for probes"),
         ({**KUBERNETES, **OPEN_MANAGEMENT}, "management", "warning", "drain the service"),
         (KUBERNETES, "management", "warning", "Only this pod"),
         (KUBERNETES, "bind", "warning", "Only this pod"),

@@ -2,12 +2,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import FrozenInstanceError, fields, replace
+from pathlib import Path
 
 import pytest
 
 from flask_ops.core.address import Address
 from flask_ops.core.cgroup import usable_cpus
-from flask_ops.core.settings import LogFormat, LogLevel, Mode, Settings, SettingsError, documentation, unknown_variables
+from flask_ops.core.settings import (
+    LogFormat,
+    LogLevel,
+    Mode,
+    Settings,
+    SettingsError,
+    documentation,
+    management_token,
+    unknown_variables,
+)
 
 SECRET = "correct horse battery"
 
@@ -31,6 +41,9 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         drain_seconds=5.0,
         graceful_seconds=30.0,
         management_bind=Address("127.0.0.1", 8001),
+        management_hosts=(),
+        management_token=None,
+        management_token_reads=False,
         request_timeout=30.0,
         metrics_on_app=True,
         log_level=LogLevel.INFO,
@@ -63,6 +76,9 @@ def test_each_variable_is_read_into_its_setting() -> None:
         drain_seconds=2.5,
         graceful_seconds=1.5,
         management_bind=None,
+        management_hosts=("service", "*.internal"),
+        management_token=SECRET.replace(" ", "-"),
+        management_token_reads=True,
         request_timeout=2.5,
         metrics_on_app=False,
         log_level=LogLevel.WARNING,
@@ -88,6 +104,9 @@ def test_each_variable_is_read_into_its_setting() -> None:
         "SERVICE_DRAIN_SECONDS": "2.5",
         "SERVICE_GRACEFUL_SECONDS": "1.5",
         "SERVICE_MANAGEMENT_BIND": "",
+        "SERVICE_MANAGEMENT_HOSTS": "Service, *.internal",
+        "SERVICE_MANAGEMENT_TOKEN": SECRET.replace(" ", "-"),
+        "SERVICE_MANAGEMENT_TOKEN_READS": "yes",
         "SERVICE_REQUEST_TIMEOUT": "2.5",
         "SERVICE_METRICS_ON_APP": "off",
         "SERVICE_LOG_LEVEL": "WARNING",
@@ -170,6 +189,8 @@ def test_every_wrong_variable_is_named_at_once() -> None:
         "SERVICE_THREADS": "many",
         "SERVICE_DRAIN_SECONDS": "soon",
         "SERVICE_GRACEFUL_SECONDS": "-1",
+        "SERVICE_MANAGEMENT_HOSTS": "service:8001",
+        "SERVICE_MANAGEMENT_TOKEN": SECRET,
         "SERVICE_LOG_LEVEL": "loud",
         "SERVICE_LOG_FORMAT": "xml",
         "SERVICE_MAX_BODY_BYTES": "1.5",
@@ -186,6 +207,9 @@ def test_every_wrong_variable_is_named_at_once() -> None:
         "SERVICE_THREADS is 'many', expected a whole number from 1 to 1000",
         "SERVICE_DRAIN_SECONDS is 'soon', expected seconds, from 0 to 3600",
         "SERVICE_GRACEFUL_SECONDS is '-1', expected seconds, from 0 to 3600",
+        "SERVICE_MANAGEMENT_HOSTS is 'service:8001', expected host names without a port, such as service or "
+        "*.example.internal, with commas between them",
+        "SERVICE_MANAGEMENT_TOKEN is (not shown), expected at least 16 letters, digits or characters of -._~+/",
         "SERVICE_LOG_LEVEL is 'loud', expected one of debug, info, warning, error, critical",
         "SERVICE_LOG_FORMAT is 'xml', expected one of json, console, ecs, otel",
         "SERVICE_MAX_BODY_BYTES is '1.5', expected a whole number from 0 to 1099511627776",
@@ -195,6 +219,33 @@ def test_every_wrong_variable_is_named_at_once() -> None:
     ]
 
     assert expected == problems_of(environ)
+
+
+def test_a_token_is_read_from_a_file(tmp_path: Path) -> None:
+    """The variable with the token counts before the one with the file, as for other stand-ins."""
+    file, secret = tmp_path / "token", SECRET.replace(" ", "-")
+    environ = {"SERVICE_MANAGEMENT_TOKEN_FILE": str(file), "SERVICE_MANAGEMENT_TOKEN_READS": "true"}
+    for content, problem in [
+        (None, "expected the path of a readable file (No such file or directory)"),
+        (b"\xff", "expected the path of a readable file ("),
+        (b"", "expected a file that holds at least 16 letters"),
+        (SECRET.encode(), "expected a file that holds at least 16 letters"),
+    ]:
+        if content is not None:
+            file.write_bytes(content)
+        (found,) = problems_of(environ)
+        assert found.startswith(f"SERVICE_MANAGEMENT_TOKEN_FILE is (not shown), {problem}")
+    file.write_text(f"{secret}\n")
+    assert secret == Settings.from_environ(environ).management_token == management_token(environ)
+    other = {**environ, "SERVICE_MANAGEMENT_TOKEN": secret[::-1]}
+    assert secret[::-1] == Settings.from_environ(other).management_token
+    assert secret not in repr(Settings.from_environ(environ))
+
+
+def test_reads_cannot_need_a_token_that_is_not_set() -> None:
+    expected = "expected a token in SERVICE_MANAGEMENT_TOKEN or in the file of SERVICE_MANAGEMENT_TOKEN_FILE"
+    found = problems_of({"SERVICE_MANAGEMENT_TOKEN_READS": "true"})
+    assert [f"SERVICE_MANAGEMENT_TOKEN_READS is true, {expected}"] == found
 
 
 def test_a_wrong_stand_in_is_named_by_its_own_name() -> None:

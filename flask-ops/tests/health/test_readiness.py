@@ -148,7 +148,7 @@ CHECKS = {
 }
 
 
-def ask(query: str = "", *, verbose: bool = False) -> tuple[int, Any, dict[str, str]]:
+def ask(query: str = "", *, verbose: bool | None = None) -> tuple[int, Any, dict[str, str]]:
     found = answer(lambda _exclude: Readiness(Status.DEGRADED, CHECKS), query, verbose=verbose)
     return found.status, orjson.loads(found.body), dict(found.headers)
 
@@ -158,6 +158,10 @@ def test_without_more_words_it_is_the_status_alone() -> None:
 
     assert (200, {"status": "degraded"}) == (status, body)
     assert ("application/json", "no-store") == (headers["Content-Type"], headers["Cache-Control"])
+
+
+def test_a_client_that_may_not_see_the_checks_gets_the_status_alone() -> None:
+    assert {"status": "degraded"} == ask("verbose", verbose=False)[1]
 
 
 def test_verbose_shows_each_check() -> None:

@@ -94,7 +94,7 @@ def test_a_request_reaches_the_handler_as_a_whole(serve: Serve) -> None:
     head = b"POST /a%20b/c?d=%20&e HTTP/1.1\r\nHost: x\r\nX-Two: 1\r\nx-two: 2\r\nConnection: close\r\n"
     answer = exchange(serve(handler), head + b"Content-Length: 4\r\n\r\nbody")
     headers = {"host": "x", "x-two": "1, 2", "connection": "close", "content-length": "4"}
-    assert [Request("POST", "/a b/c", "d=%20&e", headers, b"body")] == seen
+    assert [Request("POST", "/a b/c", "d=%20&e", headers, b"body", "127.0.0.1")] == seen
     head, _, body = answer.partition(b"\r\n\r\n")
     status, *fields = head.split(b"\r\n")
     assert b"HTTP/1.1 201 Created" == status

@@ -18,7 +18,7 @@ from flask_ops.cli.verify.client import Client, without_secrets
 from tests.command import main
 from tests.ports import free_port
 from tests.programs import require
-from tests.verify.impostor import Reply, impostor
+from tests.verify.impostor import Change, Reply, impostor
 from tests.verify.verifying import Verified, verify
 
 Talk = Callable[[socket.socket, threading.Event], object]
@@ -187,6 +187,25 @@ def test_user_and_password_are_sent_and_not_shown() -> None:
     assert {"Basic dXNlcjpwQHNz"} == set(seen)  # user:p@ss
     assert "p%40ss" not in found.out
     assert "p@ss" not in found.out
+
+
+def test_only_management_addresses_get_the_token_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SERVICE_MANAGEMENT_TOKEN", "correct-horse-battery")
+    seen: dict[str, str | None] = {}
+    changes: dict[str, Change] = {"/": lambda reply: seen.update(url=reply.request.get("Authorization"))}
+    inner: dict[str, Change] = {"/info": lambda reply: seen.update(management=reply.request.get("Authorization"))}
+    with impostor(changes) as server, impostor(inner) as management:
+        found = verify(server.url, f"--management={management.url}")
+    assert {"url": None, "management": "Bearer correct-horse-battery"} == seen
+    assert "correct-horse" not in found.out
+
+    monkeypatch.setenv("SERVICE_MANAGEMENT_TOKEN", "short")
+    with pytest.raises(SystemExit) as exit_:
+        main(["verify", server.url])
+    assert 2 == exit_.value.code
+    assert "SERVICE_MANAGEMENT_TOKEN is (not shown), expected at least 16" in capsys.readouterr().err
 
 
 def test_a_url_is_shown_without_its_secrets() -> None:

@@ -146,6 +146,16 @@ def test_the_metrics_must_count_all_requests_made_here() -> None:
         assert [words] == found.texts("metrics", severity)
 
 
+def test_a_management_address_that_refuses_is_reported_with_the_remedy() -> None:
+    for status, remedy in ((401, "SERVICE_MANAGEMENT_TOKEN_FILE for this command"), (421, "SERVICE_MANAGEMENT_HOSTS")):
+        with impostor() as server, impostor({"/info": body(b"{}", status)}) as management:
+            found = verify(server.url, f"--management={management.url}")
+
+        (finding,) = [each for each in found.findings if (each["subject"], each["severity"]) == ("management", "error")]
+        assert f"answers {status} " in finding["text"]
+        assert remedy in finding["cure"]
+
+
 def test_the_sum_over_several_instances_is_what_counts() -> None:
     management = {"/info": INFO, "/livez": LIVEZ}
     with impostor() as server, impostor(management) as one, impostor(management) as two:

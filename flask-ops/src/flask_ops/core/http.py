@@ -16,7 +16,8 @@ class Request:
     """A complete request.
 
     ``path`` is percent-decoded, ``query`` is not. Header names are in lower case. A comma joins the values of a
-    repeated header. ``received`` is the time of the monotonic clock, in seconds.
+    repeated header. ``client`` is the client's IP address or, on a Unix socket, its user. ``received`` is the time of
+    the monotonic clock, in seconds.
     """
 
     method: str
@@ -24,6 +25,7 @@ class Request:
     query: str
     headers: Mapping[str, str]
     body: bytes
+    client: str = ""
     received: float = field(default_factory=time.monotonic, compare=False)
 
 

@@ -18,6 +18,8 @@ from flask_ops.core.variables import (
     Variable,
     boolean,
     choice,
+    hosts,
+    in_file,
     integer,
     names,
     seconds,
@@ -58,6 +60,10 @@ class LogLevel(StrEnum):
 
 def _default_bind(known: Mapping[str, Any]) -> Address:
     return Address("127.0.0.1", 5000 if known["mode"] is Mode.DEVELOPMENT else 8000)
+
+
+_token = text(r"[A-Za-z0-9._~+/-]{16,512}=*", "at least 16 letters, digits or characters of -._~+/")
+"""The syntax of a bearer token (RFC 6750, 2.1)."""
 
 
 def _port(value: str) -> Address:
@@ -140,6 +146,28 @@ class Settings:
         help="The address for probes and scrapes, answered outside the worker pool: `host:port`, `[ipv6]:port` or "
         "`unix:/path` (mode 0600). Empty turns it off.",
         if_empty=None,
+    )
+    management_hosts: tuple[str, ...] = setting(
+        "SERVICE_MANAGEMENT_HOSTS",
+        hosts,
+        default=(),
+        help="Host names by which clients reach the management address, separated by commas: `service,*.internal`. IP "
+        "addresses and `localhost` are always accepted.",
+    )
+    management_token: str | None = setting(
+        "SERVICE_MANAGEMENT_TOKEN",
+        _token,
+        default=None,
+        help="The bearer token for changes on the management address: drain, resume, log levels. "
+        "`SERVICE_MANAGEMENT_TOKEN_FILE` names a file that holds it instead.",
+        fallback=("SERVICE_MANAGEMENT_TOKEN_FILE", in_file(_token)),
+        secret=True,
+    )
+    management_token_reads: bool = setting(
+        "SERVICE_MANAGEMENT_TOKEN_READS",
+        boolean,
+        default=False,
+        help="Whether scrapes and the other reads there need the token too. `/livez` and `/readyz` never do.",
     )
     request_timeout: float = setting(
         "SERVICE_REQUEST_TIMEOUT",
@@ -354,9 +382,18 @@ class Settings:
                 )
             else:
                 known["bind"] = Address("127.0.0.1", known["bind"].port)
+        if known["management_token_reads"] and known["management_token"] is None and "management_token" not in problems:
+            text = "expected a token in SERVICE_MANAGEMENT_TOKEN or in the file of SERVICE_MANAGEMENT_TOKEN_FILE"
+            problems.setdefault("management_token_reads", f"SERVICE_MANAGEMENT_TOKEN_READS is true, {text}")
         if problems:
             raise SettingsError([*problems.values()], cls(**known))
         return cls(**known)
+
+
+def management_token(environ: Mapping[str, str]) -> str | None:
+    """Return the token of the management address alone, for clients. Raises ValueError if it is not valid."""
+    token: str | None = dict(_declared(Settings))["management_token"].read(environ, {})
+    return token
 
 
 class SettingsError(ValueError):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 UNSET: Any = object()
@@ -135,6 +136,30 @@ def names(value: str) -> tuple[str, ...]:
     if not all(re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name) for name in found):
         raise ValueError("names of letters, digits, '.', '_' and '-', with commas between them")
     return found
+
+
+def hosts(value: str) -> tuple[str, ...]:
+    """Parse host names without ports, separated by commas or spaces. ``*.`` stands for all names below a domain."""
+    found = tuple(re.split(r"[ ,]+", value.strip(" ,").lower()))
+    if not all(re.fullmatch(r"(\*\.)?[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", name) for name in found):
+        raise ValueError("host names without a port, such as service or *.example.internal, with commas between them")
+    return found
+
+
+def in_file(parse: Parse) -> Parse:
+    """Return a parser for the path of a file that holds a value for ``parse``."""
+
+    def read(path: str) -> Any:
+        try:
+            value = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise ValueError(f"the path of a readable file ({getattr(error, 'strerror', None) or error})") from None
+        try:
+            return parse(value)
+        except ValueError as expected:
+            raise ValueError(f"a file that holds {expected}") from None
+
+    return read
 
 
 def shares(value: str) -> Mapping[str, float]:

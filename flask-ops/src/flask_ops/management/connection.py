@@ -45,7 +45,7 @@ _log = structlog.stdlib.get_logger(__name__)
 class Connection:
     """Reads one request at a time into ``request``, and sends its answer.
 
-    ``client`` is the address of the client. Every method raises EOFError or OSError at the end of the connection.
+    ``client`` is the one of its requests. Every method raises EOFError or OSError at the end of the connection.
     """
 
     def __init__(self, accepted: socket.socket, client: str) -> None:
@@ -62,7 +62,7 @@ class Connection:
         """The promise of its answer, if others may wait for the same one."""
         self.has_left = False
         """True if the client has closed its side while its request waits. It may still read."""
-        self._parser = RequestParser()
+        self._parser = RequestParser(client)
         self._unsent: list[memoryview] = []
         self._asks = True  # to connect is to begin the first request
         self._closes = False  # after the bytes that are not sent yet

@@ -56,7 +56,8 @@ def change(request: Request) -> Response:
         return problem_answer(409, f"{MAX_OVERRIDES} loggers are overridden. A level of null removes one of them.")
     except OSError as error:
         return problem_answer(503, f"Cannot inform the other processes: {error.strerror or error}.")
-    _log.warning("log level changed", changed=logger, to=level or "as configured", seconds=seconds)
+    to = level or "as configured"
+    _log.warning("log level changed", changed=logger, to=to, seconds=seconds, client=request.client)
     return show()
 
 

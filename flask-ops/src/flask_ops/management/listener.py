@@ -25,7 +25,13 @@ from flask_ops.core.address import Address
 from flask_ops.core.forks import FORK_GATE
 from flask_ops.core.http import Handler
 from flask_ops.management.connection import Connection, attempt
-from flask_ops.management.listening_socket import address_of, bind, inherit, remove_abandoned
+from flask_ops.management.listening_socket import (
+    address_of,
+    bind,
+    client_of,
+    inherit,
+    remove_abandoned,
+)
 
 STOP_SECONDS = 5.0
 """Maximum time that ``stop`` waits for a handler."""
@@ -186,7 +192,7 @@ class Listener:
                 continue  # otherwise that client has gone
             if len(self._connections) >= self._most:
                 self._make_room()
-            connection = Connection(accepted, peer[0] if isinstance(peer, tuple) else "")
+            connection = Connection(accepted, client_of(accepted, peer))
             self._selector.register(accepted, connection.events, connection)
             self._connections.add(connection)
             self._take(connection, connection.proceed)  # answer a probe before another connection can replace it

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import socket
+import struct
 import sys
 from pathlib import Path
 
@@ -44,6 +45,16 @@ def address_of(listening: socket.socket) -> Address:
     """Return the address that the kernel gave to the socket."""
     name = listening.getsockname()
     return Address(unix=os.fsdecode(name)) if isinstance(name, str | bytes) else Address(name[0], name[1])
+
+
+def client_of(accepted: socket.socket, peer: object) -> str:
+    """Return the IP address of a client or, on a Unix socket, its user: ``uid=0``. See unix(7) for ``SO_PEERCRED``."""
+    if isinstance(peer, tuple):
+        return str(peer[0]).removeprefix("::ffff:")  # an IPv4 client of an IPv6 socket
+    if sys.platform != "linux":
+        return "unix"
+    _, uid, _ = struct.unpack("iII", accepted.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return f"uid={uid}"
 
 
 def remove_abandoned(path: str) -> None:

@@ -11,7 +11,8 @@ from flask_ops.management.request_head import HEAD_BYTES, Head, RefusedError
 class RequestParser:
     """Parses the requests of one connection, one after the other. After an error it is of no more use."""
 
-    def __init__(self) -> None:
+    def __init__(self, client: str = "") -> None:
+        self._client = client
         self.closes = False
         """True if the connection ends after the request that ``next`` returned last."""
         self._received = bytearray()
@@ -44,7 +45,7 @@ class RequestParser:
             return None
         head, self._head, self._body = self._head, None, None
         self.closes = head.closes
-        return Request(head.method, head.path, head.query, head.fields, body)
+        return Request(head.method, head.path, head.query, head.fields, body, self._client)
 
     def take_expectation(self) -> bool:
         """Tell once for each request whether the client waits for 100 Continue before it sends the body."""

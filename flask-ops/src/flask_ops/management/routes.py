@@ -15,6 +15,7 @@ from flask_ops.core.draining import DRAIN
 from flask_ops.core.http import Handler, Request, Response, Shared
 from flask_ops.core.settings import Settings
 from flask_ops.management import levels, page, status
+from flask_ops.management.access import Access
 from flask_ops.management.listener import Listener
 from flask_ops.metrics import scrape
 from flask_ops.metrics.scrape import Form, Scrape
@@ -25,6 +26,8 @@ INHERITED = "MANAGEMENT_FD"
 """The variable that passes the socket's descriptor from a master to its successor (SIGUSR2)."""
 
 _SAFE = frozenset({"GET", "HEAD"})
+_PROBES = frozenset({"/livez", "/readyz"})
+"""Answered to everybody: no mistake in the settings of access may restart the service."""
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -46,6 +49,7 @@ class Management:
     ) -> None:
         self.settings, self.fault, self.readiness = settings, fault, readiness
         self.collect, self.server = collect, server
+        self._access = Access(settings)
         self._next_scrape: Callable[[], Scrape | None] = lambda: None
         self._routes: Mapping[str, Mapping[str, Handler]] = {
             "/livez": {"GET": self._livez},
@@ -61,6 +65,11 @@ class Management:
 
     def answer(self, request: Request) -> Response | Shared:
         """Return the answer to one request."""
+        changes = request.method not in _SAFE
+        if changes or request.path not in _PROBES:
+            refusal = self._access.refusal(request, changes=changes)
+            if refusal is not None:
+                return refusal
         route = self._routes.get(request.path)
         if route is None:
             names = ", ".join(path for path in self._routes if not path.startswith(page.ASSETS))
@@ -69,8 +78,6 @@ class Management:
         if request.method not in allowed:
             names = ", ".join(allowed)
             return problem_answer(405, f"Allowed here: {names}.", ("Allow", names))
-        if request.method not in _SAFE and _is_of_another_site(request):
-            return problem_answer(403, "Pages of other sites may not do this.")
         return route["GET" if request.method == "HEAD" else request.method](request)
 
     def _livez(self, _request: Request) -> Response:
@@ -81,24 +88,26 @@ class Management:
         fault = self.fault()
         if fault is not None:  # regardless of earlier results of the workers
             return json_answer(503, _down(fault))
+        may_read = self._access.refusal(request, changes=False) is None
         try:
-            return answer(self.readiness, request.query, verbose=True)
+            return answer(self.readiness, request.query, verbose=may_read)
         except UnknownCheckError as error:
             return problem_answer(400, str(error))
 
-    def _drain(self, _request: Request) -> Response:
+    def _drain(self, request: Request) -> Response:
         if not DRAIN:
             DRAIN.begin()
-            _log.warning("draining", asked_by="operator")
+            _log.warning("draining", asked_by="operator", client=request.client)
         return json_answer(200, {"status": "draining"})
 
-    def _resume(self, _request: Request) -> Response:
+    def _resume(self, request: Request) -> Response:
         if not DRAIN:
             return json_answer(200, {"status": "serving"})
         seconds = DRAIN.seconds
         if not DRAIN.end():
             return problem_answer(409, "The service is stopping, and cannot resume.")
-        _log.warning("serving again", asked_by="operator", drained_seconds=round(seconds, 3))
+        drained = round(seconds, 3)
+        _log.warning("serving again", asked_by="operator", client=request.client, drained_seconds=drained)
         return json_answer(200, {"status": "serving"})
 
     def _metrics(self, request: Request) -> Shared:
@@ -166,8 +175,3 @@ class Management:
 
 def _down(fault: str) -> dict[str, str]:
     return {"status": "down", "reason": fault}
-
-
-def _is_of_another_site(request: Request) -> bool:
-    """Tell whether a page of another site sent the request. Any site can make a visitor's browser call loopback."""
-    return "origin" in request.headers or request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}

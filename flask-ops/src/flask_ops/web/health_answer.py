@@ -20,11 +20,11 @@ Find = Callable[[Collection[str]], Readiness]
 """Returns the readiness without the named checks."""
 
 
-def answer(find: Find, query: str, *, verbose: bool = False) -> Response:
+def answer(find: Find, query: str, *, verbose: bool | None = None) -> Response:
     """Return 200 or 503 with the ``status``.
 
-    With ``verbose``, in the query or as argument, the body has the result of each check. ``exclude=NAME`` in the query,
-    any number of times, ignores a check. Raises UnknownCheckError.
+    If ``verbose``, the body has the result of each check. By default, ``verbose`` in the query decides.
+    ``exclude=NAME`` in the query, any number of times, ignores a check. Raises UnknownCheckError.
     """
     parameters = parse_qs(query, keep_blank_values=True)
     exclude = [name for value in parameters.get("exclude", []) for name in value.split(",") if name]
@@ -33,7 +33,8 @@ def answer(find: Find, query: str, *, verbose: bool = False) -> Response:
     if unknown and readiness.checks:
         known = ", ".join(sorted(readiness.checks))
         raise UnknownCheckError(f"There is no check called {', '.join(unknown)}, only {known}.")
-    shown = readiness.checks.values() if verbose or "verbose" in parameters else []
+    is_verbose = "verbose" in parameters if verbose is None else verbose
+    shown = readiness.checks.values() if is_verbose else []
     code = 200 if readiness.status.is_ready else 503
     return json_answer(code, as_json(readiness.status, shown, exclude))
 

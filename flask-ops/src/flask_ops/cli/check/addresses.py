@@ -79,16 +79,26 @@ def _management(deployment: Deployment) -> Finding:
         text = f"{text}, and scrapes are impossible: SERVICE_METRICS_ON_APP is false."
         return warning("management", text, f"{cure}, or SERVICE_METRICS_ON_APP=true")
     if not bind.is_loopback:
-        cure = "Bind to loopback; or use a firewall if other machines probe and scrape."
-        if deployment.is_in_kubernetes:
-            cure = "Add a NetworkPolicy that admits only the kubelet and the monitoring."
-        return warning(
-            "management", f"Every client that reaches {bind} can read the metrics and drain the service.", cure
-        )
+        return _open_management(deployment, bind)
     if deployment.is_in_kubernetes:
         text = f"Only this pod reaches {bind}, but Kubernetes and Prometheus connect from outside."
         return warning("management", text, "SERVICE_MANAGEMENT_BIND=0.0.0.0:8001, with a NetworkPolicy.")
     return ok("management", f"Only this machine reaches {bind}.")
+
+
+def _open_management(deployment: Deployment, bind: Address) -> Finding:
+    """Judge a management address that other machines reach, by the token that it needs."""
+    settings = deployment.settings
+    cure = "Bind to loopback; or use a firewall if other machines probe and scrape."
+    if deployment.is_in_kubernetes:
+        cure = "Add a NetworkPolicy that admits only the kubelet and the monitoring."
+    if settings.management_token is None:
+        text = f"Every client that reaches {bind} can read the metrics and drain the service."
+        return warning("management", text, f"{cure} Set SERVICE_MANAGEMENT_TOKEN_FILE: changes then need its token.")
+    if not settings.management_token_reads:
+        text = f"Every client that reaches {bind} can read the metrics. Changes need the token."
+        return note("management", text, f"{cure} Or set SERVICE_MANAGEMENT_TOKEN_READS=true.")
+    return ok("management", f"{bind} needs the token, except for probes.")
 
 
 def _ports(deployment: Deployment) -> Iterator[Finding]:

@@ -62,8 +62,8 @@ class Client:
     path that is requested.
     """
 
-    def __init__(self, url: str, timeout: float) -> None:
-        """Take a URL, and the limit in seconds for each step of a request.
+    def __init__(self, url: str, timeout: float, token: str | None = None) -> None:
+        """Take a URL, the limit in seconds for each step of a request, and a bearer token.
 
         Raises ValueError, whose text is the expected form and never the URL.
         """
@@ -85,6 +85,8 @@ class Client:
         if parts.username is not None:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             self._headers["Authorization"] = "Basic " + b64encode(pair.encode()).decode()  # RFC 7617
+        elif token is not None:
+            self._headers["Authorization"] = f"Bearer {token}"  # RFC 6750
 
     def __str__(self) -> str:
         return self._shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +13,7 @@ from flask_ops.cli.findings import Finding, error, report, warning
 from flask_ops.cli.verify import counting, tests
 from flask_ops.cli.verify.client import Client, NoAnswerError
 from flask_ops.cli.verify.counting import Scrape
+from flask_ops.core.settings import management_token
 from flask_ops.metrics import scrape
 from flask_ops.web.probes import LIVENESS, READINESS
 
@@ -26,7 +28,12 @@ _PAUSE = 0.25
 def run(options: argparse.Namespace) -> int:
     """Report the findings, and return the exit code. Raises argparse.ArgumentError."""
     try:
-        client, *managements = [Client(url, options.timeout) for url in [options.url, *options.management]]
+        token = management_token(os.environ)
+    except ValueError as problem:
+        raise argparse.ArgumentError(None, str(problem)) from None
+    try:
+        client = Client(options.url, options.timeout)
+        managements = [Client(url, options.timeout, token) for url in options.management]
     except ValueError as expected:  # the URL may contain a password, so do not show it
         raise argparse.ArgumentError(None, f"invalid URL, expected {expected}") from None
     if client.origin in [management.origin for management in managements]:

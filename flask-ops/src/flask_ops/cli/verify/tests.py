@@ -160,7 +160,14 @@ def _is_management(client: Client, path: str) -> bool:
 
 def management(client: Client, scraped: Scrape | None) -> Iterator[Finding]:
     """Request the probes and the facts of a management address; ``scraped`` is its scrape."""
-    info = client.get("/info").json()
+    answer = client.get("/info")
+    if answer.status in {401, 421}:
+        cure = "Set SERVICE_MANAGEMENT_TOKEN or SERVICE_MANAGEMENT_TOKEN_FILE for this command too."
+        if answer.status == 421:
+            cure = "Give an IP address, or add the name to SERVICE_MANAGEMENT_HOSTS of the service."
+        yield error("management", f"{client} answers {answer}: this client may not read it.", cure)
+        return
+    info = answer.json()
     if not {"name", "version", "server"} <= info.keys():
         yield error("management", f"{client} is not a management address.", "Use SERVICE_MANAGEMENT_BIND.")
         return
