@@ -505,6 +505,7 @@ def test_a_living_worker_creates_a_removed_store_again(tmp_path: Path) -> None:
             return counted_in_store(server) > 0
 
         wait_until(counts, "it counts again")
+        assert 3 == gauge(server, "sample_shelves")
         assert [] == server.lines(level="critical")
         assert "Error handling request" not in server.text()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from bisect import bisect_left
-from typing import Any
+from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
 
 import structlog
@@ -44,6 +44,14 @@ class Exporter(PrometheusMetrics):  # type: ignore[misc] # ships no types
         The default, prometheus_client's mode ``all``, has one series per worker, which outlives the worker.
         """
         return super().gauge(name, description, labels, **{"multiprocess_mode": "livesum", **kwargs})
+
+    @staticmethod
+    def do_not_track() -> NoReturn:
+        """Raise TypeError: the library counts each request, so this decorator could not keep its promise."""
+        raise TypeError(
+            "do_not_track() is not supported: flask_ops counts every request. To keep a route out of the objectives, "
+            "name it in SERVICE_SLO_EXCLUDE."
+        )
 
 
 exporter = Exporter.for_app_factory(path=None, export_defaults=False)

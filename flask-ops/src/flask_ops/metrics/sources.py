@@ -7,7 +7,7 @@ import platform
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter
@@ -17,7 +17,7 @@ from flask_ops.core import multiprocess
 from flask_ops.core.draining import DRAIN
 from flask_ops.core.settings import Settings
 from flask_ops.log import sink
-from flask_ops.metrics import scrape, slo, slots, sums
+from flask_ops.metrics import misuses, scrape, slo, slots, sums
 from flask_ops.metrics.processes import ProcessMetrics
 from flask_ops.metrics.store import MASTER, STORE, WORKER
 
@@ -39,7 +39,7 @@ def collector(settings: Settings, server: Callable[[], str], *more: Source) -> s
 
     ``server`` returns the name of the server that runs this process.
     """
-    everything, objectives = [*_sources(settings, server), *more], slo.Objectives(settings)
+    everything, objectives = _sources(settings, server, more), slo.Objectives(settings)
 
     def collect() -> dict[str, Metric]:
         metrics = scrape.from_sources(everything)
@@ -49,7 +49,7 @@ def collector(settings: Settings, server: Callable[[], str], *more: Source) -> s
     return collect
 
 
-def _sources(settings: Settings, server: Callable[[], str]) -> list[Source]:
+def _sources(settings: Settings, server: Callable[[], str], more: Sequence[Source]) -> list[Source]:
     everywhere: list[Source] = [
         partial(_build_info, settings, server),
         partial(slo.describe, settings),
@@ -59,8 +59,13 @@ def _sources(settings: Settings, server: Callable[[], str]) -> list[Source]:
     if multiprocess.is_shared():
         signed = partial(slots.signed, multiprocess.directory())
         processes = ProcessMetrics(STORE.main_process, serving=partial(signed, WORKER), masters=partial(signed, MASTER))
-        return [*everywhere, processes.collect, sums.Sums(multiprocess.directory()).collect]
-    return [*everywhere, ProcessMetrics(STORE.main_process).collect, REGISTRY.collect]
+        return [*everywhere, processes.collect, sums.Sums(multiprocess.directory()).collect, *more]
+    return [*everywhere, ProcessMetrics(STORE.main_process).collect, *more, _registered]
+
+
+def _registered() -> Iterable[Metric]:
+    """Return the metrics of the application."""
+    return misuses.without_second_exporter(REGISTRY.collect())
 
 
 def counters(registry: CollectorRegistry) -> list[Publish]:

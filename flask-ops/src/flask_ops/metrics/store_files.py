@@ -15,6 +15,7 @@ from typing import Any
 from prometheus_client import mmap_dict, values
 
 from flask_ops.core import multiprocess
+from flask_ops.metrics import misuses
 
 _METRICS = re.compile(r"(?:counter|histogram|summary|gauge_[a-z]+)_[0-9A-Za-z]+\.db")
 """The names that prometheus_client gives its files. A folder of the user may hold other files, which must stay."""
@@ -112,6 +113,7 @@ class OwnFiles:
             cells.update(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         self._closure: dict[str, Any] = {name: cell.cell_contents for name, cell in cells.items()}
         """Variables of prometheus_client's functions: ``files`` by kind, ``lock``, ``pid`` and ``values``."""
+        misuses.watch_gauge_functions()
         with self.renamed():  # metrics that were made before, for example when the application was imported
             cells["process_identifier"].cell_contents = identity
         lock = self._closure["lock"]
@@ -143,8 +145,9 @@ class OwnFiles:
             if not self._is_reopening and all(_is_in_place(file) for file in self._closure["files"].values()):
                 return
             self._is_reopening = True
-            self._closure["pid"]["value"] = None  # as after a fork: the next use of a value reopens all files
         multiprocess.directory().mkdir(mode=0o700, exist_ok=True)
+        with self.renamed():
+            self._closure["pid"]["value"] = None  # as after a fork: the next use of a value reopens all files
         for value in self._closure["values"][:1]:
             value.get()
         self._is_reopening = False

@@ -23,7 +23,7 @@ import structlog
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from flask_ops.metrics import slots, store_files
+from flask_ops.metrics import misuses, slots, store_files
 from flask_ops.metrics.families import Family, FamilyMetric, Key
 from flask_ops.metrics.layout import HEADER, Layout
 
@@ -94,6 +94,7 @@ class Sums:
     def _arrange(self, layouts: dict[Path, Layout]) -> None:
         """Give each value of these files its place in the sums."""
         families: dict[str, Family] = {}
+        left_out: dict[str, Family] = {}
         self._count = 0
         used = {raw for layout in layouts.values() for raw in layout.keys}
         self._keys = {raw: known for raw, known in self._keys.items() if raw in used}
@@ -101,9 +102,10 @@ class Sums:
             places = []
             for raw in layout.keys:
                 _, key = self._keys[raw]
-                family = families.get(key[0])
+                group = left_out if misuses.counts_twice(key) else families
+                family = group.get(key[0])
                 if family is None:
-                    family = families[key[0]] = Family(path.name.partition("_")[0], key[0], key[3])
+                    family = group[key[0]] = Family(path.name.partition("_")[0], key[0], key[3])
                 place = family.place(key, self._count)
                 self._count = max(self._count, place + 1)
                 places.append(place)
@@ -121,6 +123,8 @@ def _gauges(paths: Iterable[Path]) -> dict[str, Metric]:
         if not owner.startswith(slots.SERVING):
             continue  # a child process starts with all gauges at 0; only its counts are valid
         for key, value, timestamp in read(path):
+            if not misuses.is_exported(timestamp):
+                continue
             metric_name, name, labels, help_text = _parse(key)
             metric = metrics.setdefault(metric_name, Metric(metric_name, help_text, kind))
             metric._multiprocess_mode = mode  # type: ignore[attr-defined] # as prometheus_client sets it
