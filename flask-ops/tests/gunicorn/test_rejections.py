@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flask_ops.servers.gunicorn.logger import REASONS, report
-from tests.attach.servers import JOURNAL, attached
+from tests.attach.servers import JOURNAL, attached, metric
 from tests.exposition import value
 from tests.fuzzing import fuzzed
 from tests.process import DEADLINE, Server, wait_until
@@ -150,3 +150,5 @@ def test_a_path_outside_script_name_has_the_status_that_its_client_got(tmp_path:
         assert server.get("/").status == 500
         line = server.line("request rejected")
         assert (line["reason"], line["status"]) == ("script_name", 500)
+        assert metric(server, "service_requests_rejected_total", reason="script_name") == 1
+        assert server.manage("/readyz").status == 200
