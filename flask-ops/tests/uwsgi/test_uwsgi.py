@@ -7,9 +7,12 @@ import json
 import re
 import shutil
 import signal
+import socket
 import threading
 import time
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -86,6 +89,18 @@ def test_a_worker_is_replaced_only_if_requests_hold_all_its_threads(tmp_path: Pa
 
         assert time.monotonic() - began < DEADLINE / 2, "not ended by the test itself"
         assert first != wait_until(lambda: pid(server), "another worker")
+
+
+def test_a_response_whose_worker_is_killed_looks_incomplete(tmp_path: Path) -> None:
+    """uWSGI ends a complete response of unknown length by closing its connection."""
+    with serve("uwsgi", tmp_path, {"WEB_CONCURRENCY": "1"}) as server:
+        (worker,) = server.children()
+        with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE) as client:
+            client.sendall(b"GET /stream-endless HTTP/1.1\r\nHost: test\r\n\r\n")
+            assert client.recv(65536)
+            worker.kill()
+            with pytest.raises(ConnectionResetError):
+                deque(iter(partial(client.recv, 65536), b""), maxlen=0)
 
 
 @pytest.mark.parametrize(("programs", "is_wheel"), [(["python"], False), (["python", "pyuwsgi"], True)])

@@ -126,6 +126,7 @@ def test_no_exception_takes_a_worker_down(server: Server) -> None:
 def test_a_failure_in_mid_stream_is_a_500_though_200_was_sent(server: Server, path: str) -> None:
     asked = Asked(server, "GET", path)
 
+    assert asked.answer is None  # the client notices that it is incomplete
     line = asked.line()
     assert (line["level"], line["status"], line["status_sent"], line["outcome"]) == ("error", 500, 200, "exception")
     assert line["bytes"] == 4

@@ -26,6 +26,7 @@ from flask_ops.health.readiness import of_workers
 from flask_ops.management.routes import Management
 from flask_ops.metrics.store import STORE
 from flask_ops.ops.startup import only_threads, open_store, start
+from flask_ops.servers.uwsgi_stream import reset_incomplete
 from flask_ops.web.request_body import CONNECTION
 
 if TYPE_CHECKING:
@@ -60,11 +61,12 @@ def load(application: str, settings: type[Settings] = Settings) -> WSGIApplicati
     runtime.run_under("uwsgi")
     # uWSGI's master runs no Python threads, so it writes its lines at once. Only workers start the log thread.
     in_each_worker(uwsgi, partial(log.serve, read))
-    observed = correct_environ(runtime.observe(app), uwsgi.connection_fd)
+    observed = reset_incomplete(runtime.observe(app), uwsgi.connection_fd)
+    corrected = correct_environ(observed, uwsgi.connection_fd)
     in_each_worker(uwsgi, runtime.start)
     serve_management(uwsgi, read, runtime)
     hear_stop_missed_while_starting(uwsgi)
-    return observed
+    return corrected
 
 
 def _loader(uwsgi: Any) -> int | None:
