@@ -43,9 +43,9 @@ def panels() -> list[Panel]:
             unit="short",
         ),
         lines(
-            "Time before the worker",
-            "99% of the requests waited less than this between the proxy and the service. The proxy must set "
-            "X-Request-Start. The panel is empty if no trusted proxy sets it.",
+            "Time in the queue",
+            "99% of the requests waited less than this for a thread, in the kernel's queue too. On Unix sockets and "
+            "under uWSGI, a trusted proxy must set X-Request-Start.",
             [
                 (
                     "histogram_quantile(0.99, sum by (instance, le) "
@@ -53,7 +53,7 @@ def panels() -> list[Panel]:
                     "{{instance}}",
                 )
             ],
-            "ServiceAcceptQueueGrowing",
+            "ServiceRequestsShed",
             unit="s",
         ),
         lines(
@@ -72,8 +72,13 @@ def panels() -> list[Panel]:
         ),
         lines(
             "Refused by the server",
-            "Requests per second that the server refused before they reached the application, by reason.",
-            [("sum by (reason) (rate(service_requests_rejected_total{HERE}[$__rate_interval]))", "{{reason}}")],
+            "Requests per second that were refused before they reached the application, by reason. Those that had "
+            "waited too long have the reasons late and overload.",
+            [
+                ("sum by (reason) (rate(service_requests_shed_total{HERE}[$__rate_interval]))", "{{reason}}"),
+                ("sum by (reason) (rate(service_requests_rejected_total{HERE}[$__rate_interval]))", "{{reason}}"),
+            ],
+            "ServiceRequestsShed",
             unit="reqps",
         ),
     ]
