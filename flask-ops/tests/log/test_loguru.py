@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +14,8 @@ from flask_ops import log as logs
 from flask_ops.core.context import RequestContext, current_request
 from flask_ops.core.settings import Settings
 from flask_ops.log import process_state
-from flask_ops.log.printed_lines import PrintedLines
+from flask_ops.log.line import Lines
+from flask_ops.log.printed_lines import PrintedLines, log_what_is_printed
 from tests.test_readme import section, snippets
 
 
@@ -45,6 +47,20 @@ def test_a_printed_traceback_is_one_event() -> None:
     assert traceback.startswith("Traceback (most recent call last):\n")
     assert traceback.endswith(f"\n{event}")
     assert "\n> File " in traceback  # loguru marks the frame that logs
+
+
+def test_printed_lines_have_its_level(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("stdout", "stderr", "__stdout__", "__stderr__"):
+            patch.setattr(sys, name, getattr(sys, name))
+        log_what_is_printed(Lines(Settings.from_environ({})))
+        logger.add(sys.stderr, level=0)
+        for level in ("trace", "debug", "info", "success", "warning", "error", "critical"):
+            getattr(logger, level)("a line | of more")
+        sys.stderr.write("ERROR | a line of another program\n")
+    levels = [json.loads(line)["level"] for line in capfd.readouterr().out.splitlines()]
+
+    assert [*["debug"] * 2, *["info"] * 2, "warning", "error", "critical", "warning"] == levels
 
 
 def test_with_the_lines_of_the_readme_its_records_are_lines_like_others(capfd: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import io
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 _TRACEBACK = "Traceback (most recent call last):"
+_LOGURU = re.compile(r"[0-9-]+ [0-9:.]+ \| (TRACE|DEBUG|INFO|SUCCESS|WARNING|ERROR|CRITICAL) +\| ")
+"""The beginning of a line in loguru's default format."""
+_OTHER_LEVELS = {"TRACE": "debug", "SUCCESS": "info"}
 _MAX_CHARACTERS = 1_000_000
 """Maximum length of a line without a newline."""
 
@@ -169,6 +173,8 @@ def log_what_is_printed(lines: Lines) -> None:
 def _writer(lines: Lines, stream: str) -> Callable[[str, str], None]:
     def write(event: str, traceback: str) -> None:
         level = "info" if stream == "stdout" else "warning"
+        if found := _LOGURU.match(event):
+            level = _OTHER_LEVELS.get(found[1], found[1].lower())
         fields: Fields = {"level": level, "event": event, "logger": stream}
         if traceback:
             fields.update(level="error", traceback=traceback)
