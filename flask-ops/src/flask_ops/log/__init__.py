@@ -79,7 +79,7 @@ def serve(settings: Settings) -> None:
     """Prepare the log of a serving process. No request waits for the log's reader, and printed lines are logged."""
     if settings.mode is not Mode.DEVELOPMENT:
         sink.start(settings.log_buffer_bytes)
-        log_what_is_printed(Lines(settings))
+    take_printed_lines(settings)
 
 
 def _is_new(record: logging.LogRecord) -> bool:
