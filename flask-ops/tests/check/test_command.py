@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -89,10 +90,12 @@ def test_taken_addresses_are_reported_and_the_running_service_is_left_alone(tmp_
         )
 
         assert 1 == found.code
-        assert [
-            f"127.0.0.1:{server.port}: Address already in use.",
-            f"127.0.0.1:{server.management_port}: Address already in use.",
-        ] == found.texts("port", "error")
+        application, management = found.texts("port", "error")
+        listening = {server.process.pid, *(child.pid for child in server.children())}
+        assert application.startswith(f"127.0.0.1:{server.port}: Address already in use by process ")
+        assert listening == set(map(int, re.findall(r"process (\d+)", application)))
+        master = f"Address already in use by process {server.process.pid} ("
+        assert management.startswith(f"127.0.0.1:{server.management_port}: {master}")
         assert not any("of another program" in text for text in found.texts("store", "warning"))
         assert files <= {path.name for path in store.iterdir()}
         assert 200 == server.get("/readyz").status

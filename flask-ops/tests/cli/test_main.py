@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import signal
 import socket
 import subprocess
@@ -109,7 +110,7 @@ def test_a_port_that_is_taken_ends_the_start_with_one_message(mode: str, tmp_pat
         with started(COMMAND, tmp_path, {"SERVICE_ENV": mode, "SERVICE_BIND": bind}) as server:
             assert server.process.wait(DEADLINE) == 1
             assert "Traceback" not in server.text()
-            assert "in use" in server.text()
+            assert f"Address already in use by process {os.getpid()} (" in server.text()
 
 
 def test_ctrl_c_in_development_is_no_error(tmp_path: Path) -> None:

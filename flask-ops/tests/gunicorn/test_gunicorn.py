@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import stat
@@ -115,7 +116,8 @@ def test_a_port_that_is_taken_ends_the_start_in_json(tmp_path: Path) -> None:
             assert server.process.wait(DEADLINE) == 1
 
     assert [line for line in server.text().splitlines() if not line.startswith("{")] == []
-    assert f"Connection in use: ('127.0.0.1', {port})" in [line["event"] for line in server.lines(level="error")]
+    event = server.lines(level="error")[0]["event"]
+    assert event.startswith(f"Connection in use: ('127.0.0.1', {port}) by process {os.getpid()} (")
 
 
 def test_two_instances_run_side_by_side(tmp_path: Path) -> None:

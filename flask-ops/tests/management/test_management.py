@@ -270,7 +270,9 @@ def test_an_address_that_is_taken_ends_the_start_with_one_message(command: list[
         env = {"SERVICE_ENV": "production", "SERVICE_BIND": "127.0.0.1:0", "SERVICE_MANAGEMENT_BIND": bind}
         with started(command, tmp_path, env) as server:
             assert 1 == server.process.wait(DEADLINE)
-            assert bind == server.line("cannot listen for management")["bind"]
+            line = server.line("cannot listen for management")
+            assert bind == line["bind"]
+            assert line["reason"].startswith(f"Address already in use by process {os.getpid()} (")
             assert "Traceback" not in server.text()
 
 

@@ -8,10 +8,11 @@ import os
 
 import structlog
 from flask import Flask
-from werkzeug.serving import WSGIRequestHandler
+from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader
 
 from flask_ops import log
 from flask_ops.core.loading import from_here, load_application
+from flask_ops.core.port_holders import holders
 from flask_ops.core.settings import Mode, Settings
 from flask_ops.ops.startup import only_threads, open_store, start
 
@@ -48,7 +49,13 @@ def run(options: argparse.Namespace) -> int:
 
 def _serve_development(app: Flask, settings: Settings) -> None:
     bind = settings.bind
-    app.run(f"unix://{bind.unix}" if bind.unix else bind.host, bind.port, debug=True, request_handler=_QuietHandler)
+    host = f"unix://{bind.unix}" if bind.unix else bind.host
+    try:
+        app.run(host, bind.port, debug=True, request_handler=_QuietHandler)
+    except SystemExit:  # also if the address is in use, which Werkzeug has printed
+        if not is_running_from_reloader() and (held := holders(bind)):
+            _log.critical("cannot listen", bind=str(bind), reason=f"Address already in use by {held}")
+        raise
 
 
 class _QuietHandler(WSGIRequestHandler):

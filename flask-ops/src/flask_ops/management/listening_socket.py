@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from flask_ops.core.address import Address
+from flask_ops.core.port_holders import explained
 
 BACKLOG = 1024
 UNIX_MODE = 0o600
@@ -19,6 +20,13 @@ UNIX_MODE = 0o600
 
 def bind(address: Address) -> socket.socket:
     """Return a socket that listens. Raises OSError, for example if the address is in use."""
+    try:
+        return _bind(address)
+    except OSError as error:
+        raise explained(error, address) from None
+
+
+def _bind(address: Address) -> socket.socket:
     if address.unix:
         return _bind_unix(address.unix)
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET

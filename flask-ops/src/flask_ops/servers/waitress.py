@@ -24,6 +24,7 @@ from waitress import adjustments, channel, server, task
 from flask_ops import log
 from flask_ops.core.address import Address
 from flask_ops.core.draining import DRAIN, REPEAT_SECONDS, admit_no_more
+from flask_ops.core.port_holders import explained
 from flask_ops.core.settings import Settings
 from flask_ops.management.routes import Management
 from flask_ops.metrics import sources
@@ -66,7 +67,8 @@ def serve(app: WSGIApplication, settings: Settings | type[Settings] | None = Non
         settings = start(settings)
         open_store(if_chosen=True)
     bind: Address = settings.bind
-    if not options.keys() & _ADDRESSES:
+    is_ours = not options.keys() & _ADDRESSES
+    if is_ours:
         options |= {"unix_socket": bind.unix} if bind.unix else {"listen": str(bind)}
     # Only SERVICE_TRUSTED_PROXIES decides which proxies are trusted.
     adjustments.Adjustments.clear_untrusted_proxy_headers = False
@@ -77,7 +79,10 @@ def serve(app: WSGIApplication, settings: Settings | type[Settings] | None = Non
     runtime = obtain(settings)
     runtime.run_under("waitress")
     defaults = {"threads": settings.threads, "channel_timeout": settings.keep_alive_seconds}
-    created = server.create_server(runtime.observe(app), **{**defaults, **_UNIX_MODE, **options})
+    try:
+        created = server.create_server(runtime.observe(app), **{**defaults, **_UNIX_MODE, **options})
+    except OSError as error:
+        raise (explained(error, bind) if is_ours else error) from None
     log.serve(settings)
     runtime.start()
     run = GracefulRun(created, settings, runtime.cut_off)

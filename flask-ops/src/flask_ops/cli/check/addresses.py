@@ -11,6 +11,7 @@ from pathlib import Path
 from flask_ops.cli.check.deployment import Deployment
 from flask_ops.cli.findings import Finding, error, note, ok, warning
 from flask_ops.core.address import Address
+from flask_ops.core.port_holders import explained
 
 _CURES = {
     errno.EADDRINUSE: "Stop the program that listens there, or use another address.",
@@ -111,7 +112,8 @@ def _ports(deployment: Deployment) -> Iterator[Finding]:
             continue
         try:
             _bind(address)
-        except OSError as fault:
+        except OSError as raised:
+            fault = explained(raised, address)
             text = f"{address}: {fault.strerror or fault}."
             yield error("port", text, _CURES.get(fault.errno or 0, "Use an address of this machine."))
         else:

@@ -6,6 +6,7 @@ because the application never sees them.
 
 from __future__ import annotations
 
+import ast
 import logging
 import re
 import sys
@@ -18,10 +19,13 @@ from gunicorn.glogging import Logger
 from gunicorn.http import errors
 from prometheus_client import Counter
 
+from flask_ops.core.address import Address
+from flask_ops.core.port_holders import holders
 from flask_ops.log import levels
 from flask_ops.log.masking import MASKED
 
 _REJECTED = "Invalid request from ip="
+_IN_USE = "Connection in use: %s"
 _CONFIGURATION = "Current configuration:"
 _DISCONNECTED = "Ignored premature client disconnection."
 
@@ -77,6 +81,12 @@ class GunicornLogger(Logger):
         else:
             super().warning(msg, *args, **kwargs)
 
+    def error(self, msg: object, *args: Any, **kwargs: Any) -> None:
+        """Log an error. If an address is in use, name the processes that hold it."""
+        if msg == _IN_USE and (held := _holders(str(args[0]))):
+            msg, args = f"{_IN_USE} by %s", (*args, held)
+        super().error(msg, *args, **kwargs)
+
     def exception(self, msg: object, *args: Any, **kwargs: Any) -> None:
         """Log an exception without the query string of the request."""
         if str(msg).startswith("Error handling request %s"):
@@ -112,6 +122,14 @@ def refused(reason: str, status: int, client: str) -> None:
     for counter in _counters:
         counter.labels(reason).inc()
     _log.warning("request rejected", reason=reason, status=status, client=client)
+
+
+def _holders(address: str) -> str:
+    try:
+        host, port, *_ = ast.literal_eval(address)
+    except (SyntaxError, ValueError):  # the path of a Unix socket
+        return holders(Address(unix=address))
+    return holders(Address(host or "0.0.0.0", port))  # noqa: S104 - what an empty host means
 
 
 def _kind(error: BaseException) -> tuple[str, int]:
