@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from observability.drill.load import Load, ask
-from observability.drill.stack import REQUEST_TIMEOUT_SECONDS, THREADS, Stack
+from observability.drill.service import REQUEST_TIMEOUT_SECONDS, THREADS
+from observability.drill.stack import Stack
 from observability.programs import wait_until
 
 Inject = Callable[[Stack], AbstractContextManager[object]]
@@ -45,15 +46,40 @@ def _slower_burns(slo: str, *slower: int) -> dict[str, str]:
     return {f"ServiceErrorBudgetGoneIn{days}Days{{{slo}}}": reason for days in slower or (5, 10, 30)}
 
 
-def _asks(method: str, path: str, *, clients: int = 1, pause: float = 0.1) -> Inject:
-    return lambda stack: Load(lambda _: ask(stack.port, method, path), clients=clients, pause=pause)
+def _asks(method: str, path: str, *, clients: int = 1, pause: float = 0.1, neighbour: bool = False) -> Inject:
+    def load(stack: Stack) -> Load:
+        port = stack.neighbour.port if neighbour else stack.service.port
+        return Load(lambda _: ask(port, method, path), clients=clients, pause=pause)
+
+    return load
+
+
+@contextmanager
+def _errors_in_both(stack: Stack) -> Iterator[None]:
+    """Fail one request per second in both services, which is a share of about 5%."""
+    with _asks("POST", "/faults/error", pause=1)(stack), _asks("POST", "/faults/error", pause=1, neighbour=True)(stack):
+        yield
+
+
+@contextmanager
+def _workers_stopped(stack: Stack) -> Iterator[None]:
+    """Stop all workers with a signal, so that no worker accepts connections. Let them go on at the end."""
+    stopped = stack.service.workers()
+    for worker in stopped:
+        os.kill(worker, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for worker in stopped:
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGCONT)
 
 
 @contextmanager
 def _process_gone(stack: Stack) -> Iterator[None]:
-    stack.service.stop(signal.SIGKILL)
+    stack.service.program.stop(signal.SIGKILL)
     yield
-    stack.start_service()
+    stack.service.start()
 
 
 @contextmanager
@@ -64,18 +90,20 @@ def _restart_loop(stack: Stack) -> Iterator[None]:
     """
     for _ in range(20):
         before = _start_seen(stack)
-        stack.service.stop(signal.SIGKILL)
-        stack.start_service()
+        stack.service.program.stop(signal.SIGKILL)
+        stack.service.start()
         with suppress(TimeoutError):  # the outcome reports it
             wait_until(partial(_seen_since, stack, before), "a scrape", 10)
-        if "ServiceRestarting" in stack.webhook.arrived():
+        if "ServiceRestarting" in stack.webhook.arrived(stack.service.job):
             break
     yield
 
 
 def _start_seen(stack: Stack) -> list[str]:
     """Return the start time of the service from the last scrape. The list is empty if the scrape failed."""
-    return [str(sample["value"][1]) for sample in stack.query(f'process_start_time_seconds{{job="{stack.job}"}}')]
+    return [
+        str(sample["value"][1]) for sample in stack.query(f'process_start_time_seconds{{job="{stack.service.job}"}}')
+    ]
 
 
 def _seen_since(stack: Stack, before: list[str]) -> bool:
@@ -84,9 +112,9 @@ def _seen_since(stack: Stack, before: list[str]) -> bool:
 
 @contextmanager
 def _dependency_down(stack: Stack) -> Iterator[None]:
-    ask(stack.port, "PUT", "/faults/dependency")
+    ask(stack.service.port, "PUT", "/faults/dependency")
     yield
-    ask(stack.port, "DELETE", "/faults/dependency")
+    ask(stack.service.port, "DELETE", "/faults/dependency")
 
 
 @contextmanager
@@ -94,21 +122,21 @@ def _log_reader_stalled(stack: Stack) -> Iterator[None]:
     """Start the service with a log pipe that no process reads. At the end, start it with a log file again."""
     reader, writer = os.pipe()
     try:
-        stack.service.stop()
-        stack.start_service(writer)
+        stack.service.program.stop()
+        stack.service.start(writer)
         # Each request writes a line. Long paths fill the buffer of the pipe quickly.
-        with Load(lambda number: ask(stack.port, "GET", f"/{number:0800}"), clients=2, pause=0.02):
+        with Load(lambda number: ask(stack.service.port, "GET", f"/{number:0800}"), clients=2, pause=0.02):
             yield
     finally:
-        stack.service.stop(signal.SIGKILL)
+        stack.service.program.stop(signal.SIGKILL)
         os.close(reader)
         os.close(writer)
-        stack.start_service()
+        stack.service.start()
 
 
 @contextmanager
 def _store_damaged(stack: Stack) -> Iterator[None]:
-    damaged, *_ = stack.store().glob("counter_*.db")
+    damaged, *_ = stack.service.store().glob("counter_*.db")
     with damaged.open("r+b") as file:
         file.seek(8)
         file.write(b"\xff" * 64)
@@ -117,41 +145,41 @@ def _store_damaged(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def _draining(stack: Stack) -> Iterator[None]:
-    ask(stack.management_port, "POST", "/drain")
+    ask(stack.service.management_port, "POST", "/drain")
     yield
-    ask(stack.management_port, "POST", "/resume")
+    ask(stack.service.management_port, "POST", "/resume")
 
 
 @contextmanager
 def _target_absent(stack: Stack) -> Iterator[None]:
     stack.scrape()
     yield
-    stack.scrape(f"127.0.0.1:{stack.management_port}")
+    stack.scrape(stack.service.target)
 
 
 @contextmanager
 def _descriptors_leak(stack: Stack) -> Iterator[None]:
     """Leak descriptors under a limit of 1000, because the default may be a million. At the end, reload the service."""
-    for worker in stack.workers():
+    for worker in stack.service.workers():
         _, hard = resource.prlimit(worker, resource.RLIMIT_NOFILE)
         resource.prlimit(worker, resource.RLIMIT_NOFILE, (1000, hard))
-    ask(stack.port, "POST", "/faults/descriptors?count=850")
+    ask(stack.service.port, "POST", "/faults/descriptors?count=850")
     yield
-    stack.service.process.send_signal(signal.SIGHUP)
+    stack.service.program.process.send_signal(signal.SIGHUP)
 
 
 @contextmanager
 def _series_without_bound(stack: Stack) -> Iterator[None]:
     """Create more series than 60% of the limit above which a scrape fails. At the end, restart the service."""
-    ask(stack.port, "POST", "/faults/series?count=6000")
+    ask(stack.service.port, "POST", "/faults/series?count=6000")
     yield
-    stack.service.stop()
-    stack.start_service()
+    stack.service.program.stop()
+    stack.service.start()
 
 
 def _scan(stack: Stack) -> AbstractContextManager[object]:
     def request(number: int) -> None:
-        ask(stack.port, ("GET", "POST", "BREW")[number % 3], f"/{number}/wp-login.php?{number}")
+        ask(stack.service.port, ("GET", "POST", "BREW")[number % 3], f"/{number}/wp-login.php?{number}")
 
     return Load(request, clients=4, pause=0.05)
 
@@ -160,6 +188,13 @@ FAULTS = (
     Fault(
         "errors",
         _asks("POST", "/faults/error"),
+        frozenset({"ServiceErrorBudgetGoneIn2Days{availability}"}),
+        _slower_burns("availability"),
+    ),
+    # The same share of errors breaks the strict objective of the service and keeps the loose one of its neighbour.
+    Fault(
+        "errors in both",
+        _errors_in_both,
         frozenset({"ServiceErrorBudgetGoneIn2Days{availability}"}),
         _slower_burns("availability"),
     ),
@@ -179,20 +214,27 @@ FAULTS = (
     ),
     Fault(
         "workers busy",
-        # Workers accept five connections per thread. The other connections wait in the kernel.
+        # Requests that have waited for longer than SERVICE_QUEUE_SECONDS are refused.
         _asks("POST", "/faults/slow?seconds=2", clients=5 * THREADS + 20, pause=0),
         frozenset(
             {
+                "ServiceRequestsShed",
                 "ServiceThreadsSaturated",
-                "ServiceAcceptQueueGrowing",
+                "ServiceErrorBudgetGoneIn2Days{availability}",
                 "ServiceErrorBudgetGoneIn2Days{latency}",
             }
         ),
-        _slower_burns("latency"),
+        _slower_burns("availability") | _slower_burns("latency"),
     ),
+    Fault("workers stopped", _workers_stopped, frozenset({"ServiceAcceptQueueGrowing"})),
     Fault("workers crash", _asks("POST", "/faults/crash", pause=0.6), frozenset({"ServiceWorkersCrashing"})),
     Fault("process gone", _process_gone, frozenset({"ServiceTargetDown"})),
-    Fault("restart loop", _restart_loop, frozenset({"ServiceRestarting"})),
+    Fault(
+        "restart loop",
+        _restart_loop,
+        frozenset({"ServiceRestarting"}),
+        {"ServiceAcceptQueueGrowing": "connections wait during a start, and its two seconds stand for ten minutes"},
+    ),
     Fault("target absent", _target_absent, frozenset({"ServiceTargetAbsent"})),
     Fault("drain forgotten", _draining, frozenset({"ServiceDrainingTooLong"})),
     Fault("dependency down", _dependency_down, frozenset({"ServiceDependencyDown{fault}", "ServiceNotReady"})),

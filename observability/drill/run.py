@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from observability.drill.faults import Fault
 from observability.drill.load import users, warm_up
-from observability.drill.shipped import WATCHDOG, shipped
+from observability.drill.shipped import shipped
 from observability.drill.stack import Stack
 from observability.programs import wait, wait_until
 
@@ -27,6 +27,8 @@ class Outcome:
     arrived: frozenset[str]
     detected: float | None
     resolved: bool
+    astray: frozenset[str] = frozenset()
+    """Alerts about the healthy neighbour, or at a receiver of another team."""
 
     @property
     def missing(self) -> frozenset[str]:
@@ -36,7 +38,7 @@ class Outcome:
     @property
     def wrong(self) -> frozenset[str]:
         """The alerts that should not have arrived."""
-        return shipped(self.arrived) - self.fault.expected - self.fault.allowed.keys()
+        return (shipped(self.arrived) - self.fault.expected - self.fault.allowed.keys()) | self.astray
 
     @property
     def own(self) -> frozenset[str]:
@@ -50,21 +52,23 @@ class Outcome:
 
 
 def run(fault: Fault) -> Outcome:
-    """Inject a fault into a new stack under load, and return the outcome."""
-    with Stack() as stack, users(stack.port):
-        warm_up(stack.port, WARM_UP_SECONDS)
+    """Inject a fault into a service of a new stack, with both services under load, and return the outcome."""
+    with Stack() as stack, users(stack.service.port), users(stack.neighbour.port):
+        job = stack.service.job
+        warm_up(stack.service.port, WARM_UP_SECONDS)
         began = time.monotonic()
         with fault.inject(stack):
-            _wait(lambda: fault.expected <= stack.webhook.arrived().keys(), fault.deadline)
+            _wait(lambda: fault.expected <= stack.webhook.arrived(job).keys(), fault.deadline)
             wait(QUIET_SECONDS)
-        _wait(lambda: fault.expected <= stack.webhook.resolved(), RESOLVED_SECONDS)
-        arrived = stack.webhook.arrived()
+        _wait(lambda: fault.expected <= stack.webhook.resolved(job), RESOLVED_SECONDS)
+        arrived = stack.webhook.arrived(job)
         times = [arrived[name] - began for name in fault.expected & arrived.keys()]
         return Outcome(
             fault,
-            frozenset(arrived.keys() - {WATCHDOG}),
+            frozenset(arrived),
             max(times, default=None),
-            fault.expected <= stack.webhook.resolved(),
+            fault.expected <= stack.webhook.resolved(job),
+            frozenset(stack.astray()),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +70,15 @@ def rules(text: str) -> str:
     return yaml.safe_dump(file, sort_keys=False)
 
 
-def prometheus(path: Path, target: str, alertmanager: str) -> str:
-    """Return the Prometheus configuration for one target. Addresses have the form ``host:port``."""
+def prometheus(path: Path, target: str, alertmanager: str, others: Mapping[str, str]) -> str:
+    """Return the Prometheus configuration for one target, and for the targets of ``others`` by their jobs.
+
+    Addresses have the form ``host:port``.
+    """
     config = aimed(path, target, alertmanager)
+    config["scrape_configs"][0]["static_configs"] += [
+        {"targets": [address], "labels": {"job": job}} for job, address in others.items()
+    ]
     durations = {key for key, value in config["global"].items() if re.fullmatch(_DURATION, str(value))}
     config["global"] |= dict.fromkeys(durations, f"{SCRAPE_SECONDS}s")
     service = config["scrape_configs"][0]
@@ -81,14 +87,26 @@ def prometheus(path: Path, target: str, alertmanager: str) -> str:
     return yaml.safe_dump(config, sort_keys=False)
 
 
-def alertmanager(text: str, webhook: str) -> str:
-    """Return the Alertmanager configuration. Each receiver gets its alerts at ``webhook``/NAME."""
+def alertmanager(text: str, webhook: str, teams: Sequence[str] = ()) -> str:
+    """Return the Alertmanager configuration. Each receiver gets its alerts at ``webhook``/NAME.
+
+    Each of the ``teams`` has a copy of every route and receiver, whose name is TEAM-NAME.
+    """
     config = yaml.safe_load(text)
+    routes = config["route"].get("routes", [])
+    # In new objects: YAML would write the same object as an alias.
+    copies = [
+        {**route, "matchers": [f'team="{team}"', *route["matchers"]], "receiver": f"{team}-{route['receiver']}"}
+        for team in teams
+        for route in routes
+    ]
+    config["route"]["routes"] = [*copies, *routes]
     _shorten_routes(config["route"], lambda duration: shortened(duration, least=0.1))
     # This removes your real receivers: a drill must not wake anybody.
+    names = [receiver["name"] for receiver in config["receivers"]]
     config["receivers"] = [
         {"name": name, "webhook_configs": [{"url": f"{webhook}/{name}", "send_resolved": True}]}
-        for name in (receiver["name"] for receiver in config["receivers"])
+        for name in [*names, *(f"{team}-{name}" for team in teams for name in names)]
     ]
     return yaml.safe_dump(config, sort_keys=False)
 
@@ -100,11 +118,21 @@ def _shorten_routes(route: dict[str, Any], shorten: Callable[[str], str]) -> Non
         _shorten_routes(child, shorten)
 
 
-def write(source: Path, directory: Path, *, target: str, alertmanager_address: str, webhook: str) -> None:
+def write(
+    source: Path,
+    directory: Path,
+    *,
+    target: str,
+    alertmanager_address: str,
+    webhook: str,
+    others: Mapping[str, str] | None = None,
+    teams: Sequence[str] = (),
+) -> None:
     """Write the configuration of ``source`` to ``directory``, with shorter durations."""
     (directory / "rules").mkdir()
     for path in (source / "rules").glob("*.yml"):
         (directory / "rules" / path.name).write_text(rules(path.read_text()))
-    (directory / "prometheus.yml").write_text(prometheus(source / "prometheus.yml", target, alertmanager_address))
+    config = prometheus(source / "prometheus.yml", target, alertmanager_address, others or {})
+    (directory / "prometheus.yml").write_text(config)
     text = (source / "alertmanager.yml").read_text()
-    (directory / "alertmanager.yml").write_text(alertmanager(text, webhook))
+    (directory / "alertmanager.yml").write_text(alertmanager(text, webhook, teams))

@@ -1,4 +1,4 @@
-"""The service, Prometheus, Alertmanager and a webhook on loopback, for one fault."""
+"""Two services, Prometheus, Alertmanager and a webhook on loopback, for one fault."""
 
 from __future__ import annotations
 
@@ -14,35 +14,34 @@ import yaml
 
 from observability import configuration, programs
 from observability.drill import scaling
+from observability.drill.service import Service
 from observability.drill.shipped import WATCHDOG, shipped
 from observability.drill.webhook import Webhook
 from observability.programs import Program, free_port
 
 SOURCE = Path(__file__).parent.parent
-THREADS = 8
-REQUEST_TIMEOUT_SECONDS = 5
-"""A request that runs for longer is stuck."""
+LOOSE = {"SERVICE_SLO_AVAILABILITY": "90", "SERVICE_SLO_LATENCY": "90% < 300ms"}
+"""The objectives of the neighbour. Those of the service are the defaults."""
 
 
 class Stack:
-    """A service with its monitoring, which runs as long as the ``with`` block.
+    """A service and its neighbour with their monitoring, which run as long as the ``with`` block.
 
-    ``env`` has more settings of the service. ``source`` is the folder with rules and configuration.
+    A fault breaks the service. Its neighbour has looser objectives and another team. ``env`` has more settings of the
+    service. ``source`` is the folder with rules and configuration.
     """
 
     def __init__(self, env: dict[str, str] | None = None, source: Path = SOURCE) -> None:
         self._source = source
-        self.job = configuration.job(source / "prometheus.yml")
         self._temporary = tempfile.TemporaryDirectory(prefix="drill-", ignore_cleanup_errors=True)
         self.directory = Path(self._temporary.name)
-        self.port, self.management_port = free_port(), free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self._running: list[Program] = []
+        job = configuration.job(source / "prometheus.yml")
+        self.service = Service(job, self.directory, env or {}, self._running)
+        self.neighbour = Service(f"{job}-neighbour", self.directory, LOOSE, self._running)
         self.webhook = Webhook()
         self.prometheus_url = f"http://127.0.0.1:{free_port()}"
-        self._running: list[Program] = []
-        self.service: Program
         self._prometheus: Program
-        self._env = env or {}
 
     def __enter__(self) -> Self:
         try:
@@ -58,29 +57,12 @@ class Stack:
         self.webhook.stop()
         self._temporary.cleanup()
 
-    def start_service(self, stdout: int | None = None) -> None:
-        """Start the service, again if it was stopped. Write its log to the descriptor ``stdout`` if given."""
-        temporary = self.directory / "tmp"
-        temporary.mkdir(exist_ok=True)
-        self.service = Program(
-            [programs.GUNICORN, "observability.drill.application:create_app()"],
-            self.directory / "service.log",
-            {
-                **programs.environ_without_settings(),
-                "SERVICE_BIND": f"127.0.0.1:{self.port}",
-                "SERVICE_MANAGEMENT_BIND": f"127.0.0.1:{self.management_port}",
-                "WEB_CONCURRENCY": "2",
-                "SERVICE_THREADS": str(THREADS // 2),
-                "SERVICE_DRAIN_SECONDS": "0",
-                "SERVICE_GRACEFUL_SECONDS": "1",
-                "SERVICE_REQUEST_TIMEOUT": str(REQUEST_TIMEOUT_SECONDS),
-                "TMPDIR": str(temporary),
-                **self._env,
-            },
-            stdout,
-        )
-        self._running.append(self.service)
-        self.service.wait_for(f"http://127.0.0.1:{self.management_port}/readyz")
+    def astray(self) -> set[str]:
+        """Return the shipped alerts that arrived about the neighbour, or at a receiver of another team."""
+        about = {f"{self.neighbour.job}: {name}" for name in shipped(self.webhook.arrived(self.neighbour.job))}
+        own = {f"{self.service.job}-{receiver}" for receiver in ("pager", "tickets")}
+        found = self.webhook.receivers(self.service.job).items()
+        return about | {f"{name} at {' '.join(sorted(names - own))}" for name, names in found if names - own}
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """Return the current result of a query, a vector."""
@@ -90,39 +72,32 @@ class Stack:
             return found
 
     def scrape(self, *targets: str) -> None:
-        """Make Prometheus scrape only these targets from now on."""
+        """Make Prometheus scrape only these targets of the service, and its neighbour, from now on."""
         path = self.directory / "prometheus.yml"
         config = yaml.safe_load(path.read_text())
-        config["scrape_configs"][0]["static_configs"] = [{"targets": list(targets)}]
+        config["scrape_configs"][0]["static_configs"][0]["targets"] = list(targets)
         path.write_text(yaml.safe_dump(config, sort_keys=False))
         self._prometheus.process.send_signal(signal.SIGHUP)
 
-    def workers(self) -> list[int]:
-        """Return the process ids of the workers. It works on Linux only."""
-        master = self.service.process.pid
-        return [int(pid) for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split()]
-
-    def store(self) -> Path:
-        """Return the folder in which the workers keep their metrics."""
-        (found,) = (self.directory / "tmp").glob("service-metrics-*")
-        return found
-
     def _start(self) -> None:
-        self.start_service()
+        self.service.start()
+        self.neighbour.start()
         alertmanager = free_port()
         scaling.write(
             self._source,
             self.directory,
-            target=f"127.0.0.1:{self.management_port}",
+            target=self.service.target,
             alertmanager_address=f"127.0.0.1:{alertmanager}",
             webhook=self.webhook.url,
+            others={self.neighbour.job: self.neighbour.target},
+            teams=[self.service.job, self.neighbour.job],
         )
         notifying = self._run("alertmanager", programs.alertmanager(self.directory, alertmanager))
         port = int(self.prometheus_url.rpartition(":")[2])
         self._prometheus = self._run("prometheus", programs.prometheus(self.directory, port, *scaling.flags()))
         notifying.wait_for(f"http://127.0.0.1:{alertmanager}/-/ready")
         self._prometheus.wait_for(f"{self.prometheus_url}/-/ready")
-        programs.wait_until(lambda: self.query(f'up{{job="{self.job}"}} == 1'), "the first scrape", 30)
+        programs.wait_until(lambda: len(self.query("up == 1")) == 2, "the first scrapes", 30)
         # Prometheus takes five seconds to find its target, and no setting shortens that. Until then,
         # ServiceTargetAbsent can fire.
         programs.wait_until(lambda: shipped(self._firing(alertmanager)) == {WATCHDOG}, "nothing but the watchdog", 60)

@@ -51,7 +51,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     (folder / "prometheus.yml").write_text(PROMETHEUS)
     (folder / "alertmanager.yml").write_text(ALERTMANAGER)
     settings = {"SERVICE_TRUSTED_PROXIES": "1", "SERVICE_TEAM": "shop", "SERVICE_SLO_ROUTES": "/=99% < 1s, /=99"}
-    with Stack(settings, source=folder) as running, Load(lambda number: mixed(running.port, number)):
+    with Stack(settings, source=folder) as running, Load(lambda number: mixed(running.service.port, number)):
         yield running
 
 
@@ -93,7 +93,7 @@ def known(stack: Stack) -> dict[str, set[str]]:
 
 def choices(stack: Stack) -> dict[str, dict[str, str]]:
     """Return the variables' values for a choice of all, and for a choice of some, in Grafana's form."""
-    instance = f"127\\\\.0\\\\.0\\\\.1:{stack.management_port}"
+    instance = f"127\\\\.0\\\\.0\\\\.1:{stack.service.management_port}"
     return {
         "all": ALL,
         "some": {
@@ -203,8 +203,8 @@ def test_annotations_show_restarts(stack: Stack) -> None:
 
     (first,) = starts()
     before = time.time()
-    stack.service.stop()
-    stack.start_service()
+    stack.service.program.stop()
+    stack.service.start()
 
     second = max(wait_until(lambda: found if len(found := starts()) > 1 else set(), "a restart", 30))
     assert first < second

@@ -81,29 +81,33 @@ def test_settings_of_the_user_do_not_reach_the_drill(monkeypatch: pytest.MonkeyP
     assert set() == {"SERVICE_ENV", "WEB_CONCURRENCY"} & programs.environ_without_settings().keys()
 
 
-def test_the_webhook_knows_what_has_arrived_and_what_is_over() -> None:
+def test_the_webhook_knows_what_has_arrived_where_and_what_is_over() -> None:
     webhook = Webhook()
     try:
         tell(webhook, "firing", {"alertname": "A", "slo": "latency"}, {"alertname": "B", "check": "database"})
-        first = webhook.arrived()
+        tell(webhook, "firing", {"alertname": "B", "check": "database", "job": "search"})
+        first = webhook.arrived("shop")
         assert {"A{latency}", "B{database}"} == set(first)
-        assert set() == webhook.resolved()
+        assert {"B{database}"} == set(webhook.arrived("search"))
+        assert {"A{latency}": {"tickets"}, "B{database}": {"tickets"}} == webhook.receivers("shop")
+        assert set() == webhook.resolved("shop")
 
         tell(webhook, "resolved", {"alertname": "B", "check": "database"})
-        assert {"B{database}"} == webhook.resolved()
+        assert {"B{database}"} == webhook.resolved("shop")
+        assert set() == webhook.resolved("search")
 
         tell(webhook, "firing", {"alertname": "B", "check": "database"})
-        assert set() == webhook.resolved()
-        assert first == webhook.arrived()
+        assert set() == webhook.resolved("shop")
+        assert first == webhook.arrived("shop")
         webhook.forget()
-        assert {} == webhook.arrived()
+        assert {} == webhook.arrived("shop")
         assert "A" == title({"alertname": "A", "instance": "x"}), "an alert without objective and check"
     finally:
         webhook.stop()
 
 
 def tell(webhook: Webhook, status: str, *labels: dict[str, str]) -> None:
-    body = json.dumps({"alerts": [{"status": status, "labels": one} for one in labels]}).encode()
+    body = json.dumps({"alerts": [{"status": status, "labels": {"job": "shop", **one}} for one in labels]}).encode()
     with urllib.request.urlopen(f"{webhook.url}/tickets", body, timeout=5):  # noqa: S310 - loopback
         pass
 
