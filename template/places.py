@@ -83,12 +83,6 @@ ROLES = (
                     r"label `job` becomes `@`",
                 ),
             ),
-            # All files that `make manifests` has made, also from your own rules.
-            (("deploy/kubernetes/components/monitoring/rules/*.yaml",), (r"^metadata:\n  name: @-",)),
-            (
-                ("deploy/kubernetes/manifests.py", "observability/grafana/dashboards/kustomization.yaml"),
-                (r"^metadata:\n  name: @-", r"^  - name: @-dashboards$"),
-            ),
         ),
     ),
     Role("Prometheus job", ("observability/prometheus.yml", r"^  - job_name: @$"), ()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -70,6 +71,32 @@ def test_every_object_of_kubernetes_has_the_name(renamed: Copy) -> None:
         (deployment,) = (one for one in after if one["kind"] == "Deployment")
         (container,) = deployment["spec"]["template"]["spec"]["containers"]
         assert (NAME, f"registry.example.com/{NAME}") == (container["name"], container["image"].rpartition(":")[0])
+
+
+def test_two_services_fit_into_one_namespace(renamed: Copy, tmp_path: Path) -> None:
+    """No object has the name of another one, and no selector selects the pods of the other service."""
+    other = Copy(tmp_path / "other")
+    other.rename(OTHER_NAME)
+    selected: dict[str, set[str]] = {}
+    objects = []
+    for name, copy in ((NAME, renamed), (OTHER_NAME, other)):
+        overlay = copy.folder / "deploy/kubernetes/overlays/production"
+        kustomization = (overlay / "kustomization.yaml").read_text()
+        shared = tmp_path / name
+        shutil.copytree(copy.folder / "deploy", shared / "deploy")
+        text = kustomization.replace(f"namespace: {name}-production", "namespace: shop")
+        (shared / "deploy/kubernetes/overlays/production/kustomization.yaml").write_text(text)
+        found = [
+            one for one in kustomize(shared / "deploy/kubernetes/overlays/production") if one["kind"] != "Namespace"
+        ]
+        assert {"shop"} == {one["metadata"]["namespace"] for one in found}
+        assert {name} == {one["metadata"]["labels"]["app.kubernetes.io/name"] for one in found}
+        selected[name] = set(re.findall(r"app\.kubernetes\.io/name: (\S+)", yaml.safe_dump_all(found)))
+        objects += found
+
+    assert {NAME: {NAME}, OTHER_NAME: {OTHER_NAME}} == selected
+    identities = [(one["kind"], one["metadata"]["name"]) for one in objects]
+    assert len(identities) == len(set(identities))
 
 
 def kustomize(overlay: Path) -> list[dict[str, Any]]:

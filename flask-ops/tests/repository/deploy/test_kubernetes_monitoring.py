@@ -33,9 +33,10 @@ def test_the_objects_of_the_operator_have_the_fields_it_knows(production: list[O
     assert {"jobLabel", "selector", "endpoints", "sampleLimit"} == set(monitor)
     (endpoint,) = monitor["endpoints"]
     assert {"port", "path", "interval", "scrapeTimeout"} == set(endpoint)
-    rules = of_kind(production, "PrometheusRule")
-    assert {"groups"} >= {field for item in rules for field in item["spec"]}
-    groups = [group for item in rules for group in item["spec"]["groups"]]
+    assert [] == of_kind(production, "PrometheusRule"), "with each service, every alert would fire twice"
+    rule = one(rendered(KUBERNETES / "cluster"), "PrometheusRule", "flask-ops")
+    assert {"groups"} == set(rule["spec"])
+    groups = rule["spec"]["groups"]
     known = {"name", "interval", "limit", "partial_response_strategy", "query_offset", "labels", "rules"}
     assert known >= {field for group in groups for field in group}
     known = {"alert", "annotations", "expr", "for", "keep_firing_for", "labels", "record"}
@@ -110,35 +111,34 @@ def test_prometheus_finds_and_scrapes_the_pods_as_observability_says(production:
 
 @pytest.fixture(scope="module")
 def remade(tmp_path_factory: pytest.TempPathFactory) -> list[Object]:
-    """Return the objects of an overlay after `make manifests`, in a copy that had an old file of rules."""
+    """Return the objects of the cluster after `make manifests`, in a copy."""
     copy = tmp_path_factory.mktemp("copy")
     shutil.copytree(KUBERNETES, copy / "deploy" / "kubernetes")
     shutil.copytree(OBSERVABILITY, copy / "observability")
-    stale = copy / "deploy/kubernetes/components/monitoring/rules/stale.yaml"
-    stale.write_text("")
     subprocess.run([sys.executable, copy / "deploy" / "kubernetes" / "manifests.py"], check=True, timeout=20)
-    assert not stale.exists()
-    return rendered(copy / "deploy" / "kubernetes" / "overlays" / "production")
+    return rendered(copy / "deploy" / "kubernetes" / "cluster")
 
 
-def test_make_manifests_makes_the_rules_and_dashboards_of_observability(remade: list[Object]) -> None:
+def test_make_manifests_makes_one_object_of_all_rules_and_one_of_all_dashboards(remade: list[Object]) -> None:
     files = [yaml.safe_load(path.read_text()) for path in sorted(OBSERVABILITY.glob("rules/*.yml"))]
-    made = sorted(of_kind(remade, "PrometheusRule"), key=lambda item: str(item["metadata"]["name"]))
+    (made,) = of_kind(remade, "PrometheusRule")
     boards = {path.name: path.read_text() for path in OBSERVABILITY.glob("grafana/dashboards/*.json")}
 
-    assert files == [item["spec"] for item in made]
+    assert [group for file in files for group in file["groups"]] == made["spec"]["groups"]
     assert {name: json.loads(text) for name, text in boards.items()} == dashboards(remade)
+    assert {"monitoring"} == {item["metadata"]["namespace"] for item in remade}
     # `kubectl apply` without --server-side keeps a copy in an annotation, with at most 256 KiB.
     assert sum(map(len, boards.values())) < 2**18
+    assert len(json.dumps(made)) < 2**18
 
 
-def test_make_manifests_has_been_called_after_the_last_change(production: list[Object], remade: list[Object]) -> None:
+def test_make_manifests_has_been_called_after_the_last_change(remade: list[Object]) -> None:
     """Additions are an exception: see the module's text."""
-    now = {identity(rule): rule for rule in rules(remade)}
+    now, present = {identity(rule): rule for rule in rules(remade)}, rendered(KUBERNETES / "cluster")
 
-    assert [] == [rule for rule in rules(production) if now.get(identity(rule), rule) != rule], "make manifests"
+    assert [] == [rule for rule in rules(present) if now.get(identity(rule), rule) != rule], "make manifests"
     boards = dashboards(remade)
-    assert [] == [name for name, board in dashboards(production).items() if boards.get(name) != board], "make manifests"
+    assert [] == [name for name, board in dashboards(present).items() if boards.get(name) != board], "make manifests"
 
 
 def rules(objects: list[Object]) -> list[Object]:

@@ -103,8 +103,8 @@ def test_the_job_scrapes_management_addresses_and_its_limit_is_that_of_the_alert
 def test_prometheus_keeps_its_data_for_longer_than_the_budget_needs_them() -> None:
     """Prometheus keeps 15 days by default, its operator one. A budget of 30 days would silently cover less."""
     days = max(float(found[1]) for name in recorded() if (found := re.search(r"budget_left:ratio(\d+)d", name)))
-    monitoring = REPOSITORY / "deploy" / "kubernetes" / "components" / "monitoring"
-    for path in (OBSERVABILITY / "prometheus.yml", OBSERVABILITY / "compose.yaml", monitoring / "kustomization.yaml"):
+    cluster = REPOSITORY / "deploy" / "kubernetes" / "cluster"
+    for path in (OBSERVABILITY / "prometheus.yml", OBSERVABILITY / "compose.yaml", cluster / "kustomization.yaml"):
         kept = re.findall(r"retention(?:\.time=|: )(\w+)", path.read_text())
 
         assert kept, path
