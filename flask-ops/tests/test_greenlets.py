@@ -88,4 +88,4 @@ def test_a_server_of_others_serves_with_a_warning(folder: Path) -> None:
     with served([BIN / "waitress-serve", "--listen=127.0.0.1:0", "shop:app"], folder, FREE) as server:
         line = wait_until(lambda: server.lines("greenlets serve the requests"), "the warning")[0]
         assert ("warning", REASON) == (line["level"], line["reason"])
-        assert server.lines("request")
+        wait_until(lambda: server.lines("request"), "the line of the request")  # which follows its response

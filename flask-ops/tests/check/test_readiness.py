@@ -64,7 +64,9 @@ def test_each_check_runs_once_and_has_a_finding() -> None:
 
 def test_checks_that_hang_are_bounded_together() -> None:
     never = threading.Event()
-    found = list(readiness.look([Check("fast", list), *[Check(f"c{n}", never.wait, timeout=0.2) for n in range(20)]]))
+    found = list(
+        readiness.look([Check("fast", list, timeout=10), *[Check(f"c{n}", never.wait, timeout=0.2) for n in range(20)]])
+    )
     never.set()
 
     assert ["ok", *["error"] * 20] == [each.severity for each in found]
