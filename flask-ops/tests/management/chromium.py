@@ -22,6 +22,7 @@ import psutil
 from tests.process import DEADLINE, wait_until
 from tests.programs import require
 
+REBOUND = "rebound.example"
 _OPTIONS = (
     "--headless=new",
     "--no-sandbox",  # its sandbox refuses to run as root
@@ -32,7 +33,8 @@ _OPTIONS = (
     "--disable-sync",
     "--no-first-run",
     "--no-proxy-server",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # no request leaves this machine
+    # No request leaves this machine. One foreign name resolves to it, as by DNS rebinding.
+    f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1, MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
     "--remote-debugging-pipe",
 )
 # Chromium reads the protocol from descriptor 3, and writes it to descriptor 4.

@@ -23,6 +23,7 @@ from flask_ops.health import Result, Status
 from flask_ops.health.readiness import Readiness
 from flask_ops.management.routes import Management
 from observability import programs
+from tests.management.chromium import REBOUND, chromium
 from tests.ports import free_port
 from tests.process import BIN, DEADLINE, PROJECT, REPOSITORY, clean_environ, started, wait_until
 from tests.programs import require
@@ -175,6 +176,20 @@ def test_on_a_unix_socket_the_line_of_a_change_has_the_user(tmp_path: Path) -> N
         client.sendall(b"POST /drain HTTP/1.1\r\nHost: any\r\n\r\n")
         assert client.recv(1000).startswith(b"HTTP/1.1 200")
         assert f"uid={os.geteuid()}" == server.line("draining", asked_by="operator")["client"]
+
+
+@pytest.mark.system
+def test_in_a_browser_the_token_is_the_password_and_a_rebound_name_reads_nothing(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    env = {"SERVICE_MANAGEMENT_TOKEN": TOKEN, "SERVICE_MANAGEMENT_TOKEN_READS": "true"}
+    with serve("gunicorn", tmp_path, env) as server, chromium(tmp_path_factory.mktemp("chromium")) as browser:
+        with browser.tab() as tab:
+            tab.open(f"http://any:{TOKEN}@127.0.0.1:{server.management_port}/")
+            tab.shown("Ready", "#state")
+        with browser.tab() as tab:
+            tab.open(f"http://{REBOUND}:{server.management_port}/status")
+            tab.shown("is not known. Use an IP address or localhost")
 
 
 def health(port: int) -> dict[str, tuple[str, str]]:

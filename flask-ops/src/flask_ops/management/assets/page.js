@@ -18,7 +18,9 @@ function notice(id, text) {
 }
 
 async function ask() {
-  const response = await fetch("status", { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+  // Not relative to the address of the page: fetch() refuses one with user and password.
+  const url = new URL("status", location.origin + location.pathname);
+  const response = await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
   if (!response.ok) throw new Error(`status ${response.status}`);
   return response.json();
 }
