@@ -1,0 +1,150 @@
+"""The code and the commands of the guides, run as written.
+
+The first line of a block is a comment with its file. Imports of a block go to the top of a file that exists, and the
+rest to its end. The tests of a page then run.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.copies import copy_repository, copy_service
+from tests.observability.promtool import promtool
+from tests.process import BIN, DEADLINE, PROJECT, REPOSITORY, clean_environ, running
+from tests.programs import outcome, require
+
+DOCS = REPOSITORY / "docs"
+README = REPOSITORY / "README.md"
+ELSEWHERE = {"customise.md"}
+"""Pages whose code another test runs."""
+PAGES = sorted(page for page in DOCS.glob("*.md") if "```python\n" in page.read_text() and page.name not in ELSEWHERE)
+CONFTEST = """
+import pytest
+from service.app import create_app
+from service.settings import Settings
+
+pytest_plugins = ["flask_ops.testing"]
+
+
+@pytest.fixture
+def environ():
+    return {"SERVICE_ENV": "testing"}
+
+
+@pytest.fixture
+def app(environ):
+    return create_app(Settings.from_environ(environ))
+"""
+
+
+def blocks(page: Path, language: str) -> list[tuple[str, str]]:
+    """Return the file and the code of each block."""
+    found = re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+    parts = [re.fullmatch(r"# ([\w./-]+)\n(.*)", text, re.DOTALL) for text in found]
+    assert all(parts), f"{page.name}: a block without a file"
+    return [(part[1], part[2]) for part in parts if part]
+
+
+def write(folder: Path, name: str, code: str) -> None:
+    """Put a block into its file."""
+    file = folder / name
+    file.parent.mkdir(exist_ok=True, parents=True)
+    if not file.exists():
+        file.write_text(code)
+        return
+    imports = re.match(r"(?:(?:import|from) .+\n|\n)*", code)
+    assert imports is not None
+    before, future, after = file.read_text().rpartition("from __future__ import annotations\n")
+    if not future:
+        docstring = re.match(r'""".+?"""\n', after, re.DOTALL)
+        assert docstring is not None
+        before, after = docstring[0], after[docstring.end() :]
+    rest = code[imports.end() :]
+    file.write_text(f"{before}{future}{imports[0].strip()}\n{after}\n\n{rest}")
+
+
+def written(folder: Path, page: Path) -> Path:
+    """Return a service with the code of a page."""
+    copy_service(folder)
+    (folder / "conftest.py").write_text(CONFTEST)
+    for name, code in blocks(page, "python"):
+        write(folder, name, code)
+    return folder
+
+
+def assert_its_tests_pass(folder: Path) -> None:
+    command = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "tests")
+    returned, output = outcome(BIN / "python", *command, cwd=folder, env=clean_environ())
+    assert 0 == returned, output
+
+
+def test_the_readme_has_a_first_route_check_and_metric_that_work(tmp_path: Path) -> None:
+    text = README.read_text()
+    if text.startswith("# A Flask service for production\n"):  # otherwise it is an adopter's
+        assert len(text.splitlines()) <= 200
+        assert_its_tests_pass(written(tmp_path / "copy", README))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "# tests/" in page.read_text()], ids=lambda page: page.stem)
+def test_the_tests_of_a_page_pass(page: Path, tmp_path: Path) -> None:
+    assert_its_tests_pass(written(tmp_path / "copy", page))
+
+
+def test_each_page_with_code_has_a_test() -> None:
+    assert {"adopt.md", "tutorial.md"} == {page.name for page in PAGES if "# tests/" not in page.read_text()}
+
+
+def test_the_line_that_adopts_an_application_works(tmp_path: Path) -> None:
+    ((name, code),) = blocks(DOCS / "adopt.md", "python")
+    write(tmp_path / "code", name, f'{code}\n\n@app.get("/healthz")\ndef healthz() -> str:\n    return "ok"\n')
+    command = [BIN / "gunicorn", "-c", "python:flask_ops.gunicorn", "yourapp:app"]
+
+    with running(command, tmp_path, {"SERVICE_BIND": "127.0.0.1:0"}, cwd=tmp_path / "code") as server:
+        assert "ok" in server.manage("/readyz").json()["status"]
+
+
+@pytest.mark.system
+def test_the_alert_passes_its_own_test(tmp_path: Path) -> None:
+    page = DOCS / "alerts.md"
+    for name, text in blocks(page, "yaml"):
+        write(tmp_path, name, text)
+    (commands,) = re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
+    for command in commands.splitlines():
+        _, *arguments = command.split()
+        files = [tmp_path / each if "/" in each else each for each in arguments]
+        returned, output = promtool(*files)
+        assert 0 == returned, output
+
+
+@pytest.mark.system
+def test_the_tutorial_works_as_written_up_to_its_container(tmp_path: Path) -> None:
+    """Other tests build the image, and start the containers of observability/."""
+    page = DOCS / "tutorial.md"
+    copy = copy_repository(tmp_path / "copy")
+    shutil.rmtree(copy / "service")
+    shutil.copytree(PROJECT / "service", copy / "service", ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / ".venv").symlink_to(BIN.parent)
+    text = page.read_text().partition("## 5.")[0]
+    install, *steps = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    assert install.splitlines() == ["make install", ".venv/bin/gunicorn"]
+    require("curl")
+
+    with running([BIN / "gunicorn"], tmp_path, {"SERVICE_BIND": "127.0.0.1:0"}, cwd=copy) as server:
+        assert len(steps) == 4
+        for step in steps:
+            if "kill -HUP" in step:
+                for name, code in blocks(page, "python"):
+                    write(copy, name, code)
+            ports = step.replace(":8000", f":{server.port}").replace(":8001", f":{server.management_port}")
+            done = subprocess.run(
+                ["/bin/sh", "-e", "-c", ports], cwd=copy, env=clean_environ(), capture_output=True, text=True,
+                timeout=2 * DEADLINE, check=False,
+            )  # fmt: skip
+            assert 0 == done.returncode, (step, done.stdout, done.stderr)
+            if "orders_total" in step:
+                assert "orders_total 1.0" in done.stdout
