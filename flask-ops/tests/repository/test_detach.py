@@ -41,7 +41,7 @@ def texts(folder: Path) -> dict[str, str]:
         if file.is_file() and not re.search(
             r"(?:^|/)(?:\.venv|vendor|dist|[.\w]+_cache|__pycache__)/", path.as_posix()
         ):
-            found[path.as_posix()] = file.read_text()
+            found[path.as_posix()] = file.read_text(errors="surrogateescape")  # images, too
     return found
 
 

@@ -18,6 +18,8 @@ from tests.observability.promtool import promtool
 from tests.process import BIN, DEADLINE, PROJECT, REPOSITORY, clean_environ, running
 from tests.programs import outcome, require
 
+pytestmark = pytest.mark.timeout(120)  # each starts an interpreter with pytest, or a server
+
 DOCS = REPOSITORY / "docs"
 README = REPOSITORY / "README.md"
 ELSEWHERE = {"customise.md"}
@@ -102,7 +104,7 @@ def test_each_page_with_code_has_a_test() -> None:
 def test_the_line_that_adopts_an_application_works(tmp_path: Path) -> None:
     ((name, code),) = blocks(DOCS / "adopt.md", "python")
     write(tmp_path / "code", name, f'{code}\n\n@app.get("/healthz")\ndef healthz() -> str:\n    return "ok"\n')
-    command = [BIN / "gunicorn", "-c", "python:flask_ops.gunicorn", "yourapp:app"]
+    command: list[str | Path] = [BIN / "gunicorn", "-c", "python:flask_ops.gunicorn", "yourapp:app"]
 
     with running(command, tmp_path, {"SERVICE_BIND": "127.0.0.1:0"}, cwd=tmp_path / "code") as server:
         assert "ok" in server.manage("/readyz").json()["status"]
