@@ -6,13 +6,14 @@ import os
 import resource
 import signal
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 from observability.drill.load import Load, ask
 from observability.drill.service import REQUEST_TIMEOUT_SECONDS, THREADS
-from observability.drill.stack import Stack
+from observability.drill.stack import LOOSE, Stack
 from observability.programs import wait_until
 
 Inject = Callable[[Stack], AbstractContextManager[object]]
@@ -23,6 +24,7 @@ class Fault:
     """A fault that lasts as long as the ``with`` block of ``inject``.
 
     ``expected`` has the titles of alerts that must arrive. ``allowed`` has alerts that may arrive, with the reason.
+    ``env`` has settings of the service.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Fault:
     allowed: Mapping[str, str] = field(default_factory=dict)
     deadline: float = 60.0
     """Time limit for the expected alerts, in seconds."""
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 UNTRIED = {
@@ -184,6 +187,17 @@ def _scan(stack: Stack) -> AbstractContextManager[object]:
     return Load(request, clients=4, pause=0.05)
 
 
+def _bursts(stack: Stack) -> AbstractContextManager[object]:
+    """Send more requests at once than the service can begin within SERVICE_QUEUE_SECONDS, and again after a pause."""
+    clients = 2 * THREADS + 4
+
+    def burst(_: int) -> None:
+        with ThreadPoolExecutor(clients) as pool:
+            list(pool.map(lambda _: ask(stack.service.port, "POST", "/faults/slow?seconds=0.6"), range(clients)))
+
+    return Load(burst, pause=2.5)
+
+
 FAULTS = (
     Fault(
         "errors",
@@ -226,6 +240,8 @@ FAULTS = (
         ),
         _slower_burns("availability") | _slower_burns("latency"),
     ),
+    # Bursts miss a strict objective, too.
+    Fault("overload", _bursts, frozenset({"ServiceRequestsShed"}), env=LOOSE),
     Fault("workers stopped", _workers_stopped, frozenset({"ServiceAcceptQueueGrowing"})),
     Fault("workers crash", _asks("POST", "/faults/crash", pause=0.6), frozenset({"ServiceWorkersCrashing"})),
     Fault("process gone", _process_gone, frozenset({"ServiceTargetDown"})),

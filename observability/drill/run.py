@@ -53,7 +53,7 @@ class Outcome:
 
 def run(fault: Fault) -> Outcome:
     """Inject a fault into a service of a new stack, with both services under load, and return the outcome."""
-    with Stack() as stack, users(stack.service.port), users(stack.neighbour.port):
+    with Stack(dict(fault.env)) as stack, users(stack.service.port), users(stack.neighbour.port):
         job = stack.service.job
         warm_up(stack.service.port, WARM_UP_SECONDS)
         began = time.monotonic()
