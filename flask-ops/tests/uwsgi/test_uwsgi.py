@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import shutil
 import signal
@@ -101,6 +102,32 @@ def test_a_response_whose_worker_is_killed_looks_incomplete(tmp_path: Path) -> N
             worker.kill()
             with pytest.raises(ConnectionResetError):
                 deque(iter(partial(client.recv, 65536), b""), maxlen=0)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_sigterm_to_all_processes_cuts_off_no_request(times: int, tmp_path: Path) -> None:
+    """Supervisors do this when they signal a whole process group. Heroku does it several times within 0.3 s."""
+    with serve("uwsgi", tmp_path) as server, ThreadPoolExecutor(8) as pool:
+        everyone = [*workers(server), server.process.pid]
+        slow = [pool.submit(server.get, "/slow?s=1") for _ in range(8)]
+        wait_until(lambda: len(server.lines("slow view")) == 8, "each thread serves a request")
+        for _ in range(times):
+            for each in everyone:
+                os.kill(each, signal.SIGTERM)
+
+        assert [200] * 8 == [each.result(DEADLINE).status for each in slow]
+        assert 0 == server.process.wait(DEADLINE)
+
+
+def test_sigterm_to_one_worker_replaces_it(tmp_path: Path) -> None:
+    with serve("uwsgi", tmp_path, {"WEB_CONCURRENCY": "1"}) as server, ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(server.get, "/slow?s=1")
+        server.line("slow view")
+        (worker,) = server.children()
+        worker.send_signal(signal.SIGTERM)
+
+        assert 200 == slow.result(DEADLINE).status
+        wait_until(lambda: pid(server) != worker.pid, "another worker")
 
 
 @pytest.mark.parametrize(("programs", "is_wheel"), [(["python"], False), (["python", "pyuwsgi"], True)])
