@@ -177,6 +177,7 @@ def started(
                 **clean_environ(),
                 "SERVICE_MANAGEMENT_BIND": "127.0.0.1:0",
                 "SERVICE_DRAIN_SECONDS": "0",
+                "SERVICE_QUEUE_SECONDS": f"{DEADLINE:g}",  # a busy machine is no overload
                 "TMPDIR": str(temporary),
                 "HOME": str(temporary),
                 **(env or {}),
