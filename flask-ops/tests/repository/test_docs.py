@@ -164,6 +164,32 @@ def test_the_numbers_of_each_supervisor_are_those_of_its_file() -> None:
         assert re.search(rf"{option.strip('`').partition('=')[0]}\s*[=:]\s*{grace}(?!\d)", text)
 
 
+def test_the_exit_codes_are_those_that_the_library_promises() -> None:
+    library = (REPOSITORY / "flask-ops" / "README.md").read_text().partition("**Exit codes:**")[2]
+    codes = {row[0] for row in table(page("signals").partition("\n## Exit codes\n")[2])}
+
+    assert codes == {row[0] for row in table(library)}
+
+
+def test_each_signal_is_on_the_page_that_describes_its_phases() -> None:
+    signals = re.compile(r"\bSIG[A-Z]+[12]?\b")
+    shown = {name for row in table(page("operations")) for name in signals.findall(row[0])}
+
+    assert shown | {"SIGKILL"} == {
+        name for row in table(page("signals").partition("\n## Signals\n")[2]) for name in signals.findall(row[0])
+    }
+
+
+def test_the_time_outs_of_each_proxy_are_those_of_its_file() -> None:
+    files = {"nginx": "nginx/nginx.conf", "Apache": "apache/apache2.conf", "HAProxy": "haproxy/haproxy.cfg"}
+    (rows,) = [found for found in tables(page("proxies")) if "keepalive_timeout" in found[0][1]]
+
+    assert list(files) == [row[0] for row in rows]
+    for proxy, *time_outs in rows:
+        text = (REPOSITORY / "deploy" / files[proxy]).read_text()
+        assert [] == [each for each in time_outs if each.strip("`") not in text], proxy
+
+
 def test_each_link_leads_to_a_file_and_a_heading() -> None:
     for path in DOCS.glob("*.md"):
         for target in re.findall(r"\]\((?!https?:)([^)]+)\)", path.read_text()):

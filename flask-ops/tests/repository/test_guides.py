@@ -89,6 +89,8 @@ def test_the_readme_has_a_first_route_check_and_metric_that_work(tmp_path: Path)
     text = README.read_text()
     if text.startswith("# A Flask service for production\n"):  # otherwise it is an adopter's
         assert len(text.splitlines()) <= 200
+        links = re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", text)
+        assert [] == [link for link in links if not (REPOSITORY / link).exists()]
         assert_its_tests_pass(written(tmp_path / "copy", README))
 
 
