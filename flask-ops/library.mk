@@ -9,7 +9,7 @@ PROGRAMS += promtool:prometheus amtool:prometheus-alertmanager haproxy:haproxy n
 	slowhttptest:slowhttptest openssl:openssl chromium:chromium docker-compose:docker-compose dockerd:docker.io \
 	docker:docker.io ip:iproute2 iptables:iptables kubectl:kubernetes-client systemd-analyze:systemd wrk:wrk
 
-.PHONY: test-library test-all test-pythons coverage lint-library test-long test-newer dashboards rules rules-compared wheel detach lock-library clean-library
+.PHONY: test-library test-all test-pythons coverage lint-library test-long test-newer dashboards screenshot rules rules-compared wheel detach lock-library clean-library
 
 test: test-library
 lint: lint-library
@@ -69,6 +69,10 @@ $(NEWER)/usr/bin/prometheus:
 dashboards: .venv/installed-library  ## Build the dashboards from flask-ops/dashboards/, and copy them with `rules` and `manifests`
 	@cd $(OPS) && $(OPS_BIN)/python -m dashboards
 	@$(MAKE) --no-print-directory rules manifests
+
+screenshot: .venv/installed-library  ## Make docs/images/status.png from the status page again, with Chromium
+	@$(call require,chromium:chromium)
+	cd $(OPS) && SCREENSHOT=$(CURDIR)/docs/images/status.png $(OPS_BIN)/python -m pytest -k picture tests/management/test_page.py
 
 rules: .venv/installed-library  ## Copy the rules, dashboard and runbook of the library to observability/, over what is there
 	@cd $(OPS) && $(COPIED)

@@ -40,7 +40,7 @@ CHANGES = (("/drain", "POST"), ("/resume", "POST"), ("/loglevel", "PUT"))
 def management(**environ: str) -> Management:
     checks = {"storage": Result("storage", Status.OK)}
     settings = Settings.from_environ({f"SERVICE_MANAGEMENT_{name}": value for name, value in environ.items()})
-    return Management(settings, lambda: None, lambda _: Readiness(Status.OK, checks), dict, server="gunicorn")
+    return Management(settings, lambda: None, lambda _: Readiness(Status.OK, checks), dict, dict, server="gunicorn")
 
 
 def ask(

@@ -280,7 +280,9 @@ def ask(
     path: str, method: str = "GET", *, fault: str | None = None, headers: Mapping[str, str] | None = None
 ) -> tuple[int, dict[str, str], bytes]:
     settings = Settings.from_environ({})
-    management = Management(settings, lambda: fault, lambda _: Readiness(Status.STARTING, {}), dict, server="gunicorn")
+    management = Management(
+        settings, lambda: fault, lambda _: Readiness(Status.STARTING, {}), dict, dict, server="gunicorn"
+    )
     response = management.answer(Request(method, path, "", headers or {}, b""))
     assert isinstance(response, Response)
     return response.status, dict(response.headers), response.body
@@ -295,7 +297,9 @@ def test_all_that_wait_for_metrics_or_status_at_one_time_share_one_collection() 
         return {"up": GaugeMetricFamily("up", "Up.", value=len(collections))}
 
     settings = Settings.from_environ({})
-    management = Management(settings, lambda: None, lambda _: Readiness(Status.OK, {}), collect, server="gunicorn")
+    management = Management(
+        settings, lambda: None, lambda _: Readiness(Status.OK, {}), collect, dict, server="gunicorn"
+    )
 
     def promised(query: str, accept: str = "*/*", path: str = "/metrics") -> Shared:
         found = management.answer(Request("GET", path, query, {"accept": accept}, b""))

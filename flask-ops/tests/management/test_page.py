@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import math
+import os
 import re
 import signal
 import subprocess
@@ -22,6 +25,7 @@ from flask_ops.health import Result, Status
 from flask_ops.health.readiness import Readiness
 from flask_ops.management import page
 from flask_ops.management.listener import Listener
+from flask_ops.management.recent import Point
 from flask_ops.management.routes import Management
 from flask_ops.metrics.requests import DURATION_BUCKETS, RequestMetrics
 from flask_ops.metrics.scrape import from_sources
@@ -56,7 +60,8 @@ CONTRASTS = """
     return getComputedStyle(document.body).backgroundColor;
   };
   const read = [...document.body.querySelectorAll("*")].filter((element) => element.checkVisibility() &&
-    [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim()));
+    (element.matches(".line") ||
+    [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim())));
   return read.map((element) => {
     const [a, b] = [getComputedStyle(element).color, behind(element)].map((color) => luminance(parse(color)));
     return [element.textContent, (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)];
@@ -79,6 +84,7 @@ class Stage:
             settings,
             lambda: self.fault,
             lambda _: self.readiness,
+            partial(from_sources, self.sources),
             partial(from_sources, self.sources),
             server="gunicorn",
         )
@@ -115,6 +121,18 @@ class Stage:
         self.served("/")
         self.served(f"/{LONG}/<int:{LONG}>", 500)
         self.served(f"/{MARKUP}")
+
+    def has_been_busy(self) -> None:
+        """Add 15 minutes in which the load grew, the threads were all busy, and requests were refused."""
+        now = time.monotonic()
+        for number in range(180):
+            load = 1 - math.cos(number / 180 * 2 * math.pi) + 0.1 * math.sin(number * 5)
+            late = max(0.0, load - 1.6)
+            busy = min(8.0, round(load * 5))
+            errors = 0.4 if number % 50 == 7 else 0.0
+            times = (0.03 + 0.02 * load + late, 0.002 + late * 2 if number > 9 else None)
+            point = Point(now - 897 + 5 * number, 40 + 50 * load, errors, *times, late * 20, round(late * 30), busy)
+            self._management.recent.points.append(point)
 
     def _answer(self, request: Request) -> Response | Shared:
         if self.is_broken and request.path == "/status":
@@ -347,21 +365,87 @@ def test_the_browser_refuses_what_the_policy_forbids(stage: Stage, tab: Tab) -> 
     assert tab.evaluate("window.hit") is None
 
 
+def test_without_values_the_charts_say_so(stage: Stage, tab: Tab) -> None:
+    tab.open(stage.url)
+    tab.shown("There are no values yet.", "main")
+    assert 0 == tab.evaluate("document.querySelectorAll('svg').length")
+
+
+def test_charts_show_the_last_15_minutes_as_lines_as_words_and_as_a_table(stage: Stage, tab: Tab) -> None:
+    stage.has_been_busy()
+    tab.open(stage.url)
+    tab.shown("highest 8", "#charts")
+
+    assert "Last 0 of 8, highest 8" == tab.text("#chart-busy-summary")
+    assert re.fullmatch(r"Last [\d.]+/s, highest 14\d/s", tab.text("#chart-requests-summary"))
+    assert "Last 0/s, highest 0.40/s" == tab.text("#chart-errors-summary")
+    assert re.fullmatch(r"Last [\d.]+ ms, highest 5\d\d ms", tab.text("#chart-duration-summary"))
+    path = tab.evaluate("document.querySelector('#chart-requests .line').getAttribute('d')")
+    points = [tuple(map(float, pair)) for pair in re.findall(r"[ML]([\d.]+) ([\d.]+)", path)]
+    assert 0 <= points[0][0] < 3 < 297 < points[-1][0] <= 300
+    assert 180 == len(points) == len(set(points))
+    assert 0 == min(y for _, y in points)  # the highest value is at the top
+    assert 1 == path.count("M")
+
+    assert not tab.evaluate("document.querySelector('#minutes').checkVisibility()")
+    tab.evaluate("document.querySelector('summary').focus()")
+    for kind in ("keyDown", "keyUp"):
+        tab.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", text="\r", windowsVirtualKeyCode=13)
+    wait_until(lambda: tab.evaluate("document.querySelector('#minutes').checkVisibility()"), "the table opens")
+    rows = tab.rows("#minutes")
+    assert [("last minute", "14 min ago"), 15, {8}] == [(rows[0][0], rows[-1][0]), len(rows), set(map(len, rows))]
+    assert "8" == max(cells[-1] for cells in rows)
+    assert [] == tab.complaints()
+
+
+def test_a_line_breaks_where_nothing_was_measured(stage: Stage, tab: Tab) -> None:
+    tab.open(stage.url)
+    ages, values = [900, 890, 600, 595, 590, 5], [0, 2, 4, None, 0, 1]
+    assert "M0.0 60.0h1L3.3 30.0M100.0 0.0h1L103.3 60.0M298.3 45.0h1" == tab.evaluate(
+        f"import('/status/charts.js').then(m => m.line({json.dumps(ages)}, {json.dumps(values)}, 4))"
+    )
+
+
+def test_the_picture_of_the_documentation_is_of_this_page(stage: Stage, tab: Tab, tmp_path: Path) -> None:
+    """``make screenshot`` sets SCREENSHOT to keep the picture."""
+    stage.has_been_busy()
+    stage.says(
+        Status.DEGRADED,
+        Result("database", Status.OK, seconds=0.0021, ended=time.monotonic()),
+        Result(
+            "cache", Status.DOWN, critical=False, seconds=0.2, ended=time.monotonic(), reason="timed out", failures=3
+        ),
+    )
+    for route, status, times in (("/", 200, 7300), ("/items/<int:number>", 200, 41200), ("/orders", 500, 3)):
+        stage.served(route, status, times=times)
+    tab.resize(900, 880)
+    tab.call("Emulation.setScrollbarsHidden", hidden=True)
+    tab.open(stage.url)
+    tab.shown("highest 8", "#charts")
+    wait_until(lambda: DASH not in row(tab, "All routes")[:2], "rates")
+    picture = base64.b64decode(tab.call("Page.captureScreenshot")["data"])
+    Path(os.environ.get("SCREENSHOT", tmp_path / "page.png")).write_bytes(picture)
+    assert 20_000 < len(picture) < 150_000
+
+
 def test_nothing_is_wider_than_the_screen(stage: Stage, tab: Tab) -> None:
     stage.says_all_it_can()
+    stage.has_been_busy()
     tab.open(stage.url)
     for width in (320, 360, 1200):
         tab.resize(width, 800)
         wait_until(lambda: tab.evaluate("innerWidth") == width, "the screen is so wide")  # noqa: B023 - called at once
         tab.shown(LONG, "#routes")
+        tab.evaluate("document.querySelector('details').open = true")
         assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
         scrolls = tab.evaluate("document.querySelector('#routes').closest('.scroll').scrollWidth > innerWidth")
         assert (width < 1200) == scrolls  # only the table scrolls
 
 
 def test_everything_can_be_read_in_light_and_dark(stage: Stage, tab: Tab) -> None:
-    """WCAG 2.2, success criterion 1.4.3: a contrast of at least 4.5."""
+    """WCAG 2.2, success criteria 1.4.3 and 1.4.11: a contrast of at least 4.5, of lines at least 3."""
     stage.says_all_it_can()
+    stage.has_been_busy()
     tab.open(stage.url)
     backgrounds = []
     for scheme in ("light", "dark"):
@@ -382,6 +466,7 @@ def test_everything_can_be_read_in_light_and_dark(stage: Stage, tab: Tab) -> Non
 
 def test_assistive_technology_finds_its_way(stage: Stage, tab: Tab) -> None:
     stage.says_all_it_can()
+    stage.has_been_busy()
     tab.open(stage.url)
     tab.shown(LONG, "#routes")
 
@@ -396,8 +481,12 @@ def test_assistive_technology_finds_its_way(stage: Stage, tab: Tab) -> None:
         ("region", "Requests"),
         ("rowheader", "All routes"),
         ("meter", "Threads in use"),
+        ("image", "Busy threads Last 0 of 8, highest 8"),
+        ("DisclosureTriangle", "The same as a table"),
     } <= named
-    assert not any(role in {"region", "table", "meter", "link"} and not name for role, name in named - {("table", "")})
+    assert not any(
+        role in {"region", "table", "meter", "link", "image"} and not name for role, name in named - {("table", "")}
+    )
 
 
 def test_without_javascript_it_says_where_the_same_is(stage: Stage, tab: Tab) -> None:

@@ -60,6 +60,9 @@ class Listener:
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._end = math.inf
+        self.background: Callable[[], float] = lambda: math.inf
+        """Work of the thread between requests. It returns the seconds until the next call, and raises nothing."""
+        self._background_due = 0.0
         self._connections: set[Connection] = set()
 
     @classmethod
@@ -138,7 +141,8 @@ class Listener:
 
     def _turn(self) -> None:
         waiting = [each for each in self._connections if each.request is not None]
-        timeout = min([self._end, *(each.deadline for each in self._connections)]) - time.monotonic()
+        due = min(self._end, self._background_due)
+        timeout = min([due, *(each.deadline for each in self._connections)]) - time.monotonic()
         with FORK_GATE.waiting():
             events = self._selector.select(0 if waiting else None if timeout == math.inf else max(timeout, 0))
         for each in {*waiting, *(key.data for key, _ in events if key.data)}:
@@ -149,6 +153,8 @@ class Listener:
         if any(key.fileobj is self._listening for key, _ in events):
             self._accept()
         self._share()
+        if self._background_due <= now and not self._stopping:
+            self._background_due = time.monotonic() + self.background()
 
     def _share(self) -> None:
         """Make one answer, and send it to all clients that wait for it. Clients that have left come last."""

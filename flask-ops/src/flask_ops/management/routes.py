@@ -17,6 +17,7 @@ from flask_ops.core.settings import Settings
 from flask_ops.management import levels, page, status
 from flask_ops.management.access import Access
 from flask_ops.management.listener import Listener
+from flask_ops.management.recent import Recent
 from flask_ops.metrics import scrape
 from flask_ops.metrics.scrape import Form, Scrape
 from flask_ops.web.answers import json_answer, problem_answer
@@ -35,7 +36,8 @@ class Management:
     """Answers the requests of the management listener.
 
     ``fault`` returns the reason why the service is not alive, None if it is. ``readiness`` queries no dependency.
-    ``server`` is the name of the server that runs this process.
+    ``counts`` returns what the charts of the page need, about every five seconds. ``server`` is the name of the server
+    that runs this process.
     """
 
     def __init__(
@@ -44,11 +46,13 @@ class Management:
         fault: Callable[[], str | None],
         readiness: Find,
         collect: scrape.Collect,
+        counts: scrape.Collect,
         *,
         server: str,
     ) -> None:
         self.settings, self.fault, self.readiness = settings, fault, readiness
         self.collect, self.server = collect, server
+        self.recent = Recent(counts)
         self._access = Access(settings)
         self._next_scrape: Callable[[], Scrape | None] = lambda: None
         self._routes: Mapping[str, Mapping[str, Handler]] = {
@@ -147,7 +151,7 @@ class Management:
             readiness = _down(fault)
         metrics = found.metrics.values()
         document = status.document(self.settings, metrics, server=self.server, fault=fault, readiness=readiness)
-        return json_answer(200, document)
+        return json_answer(200, {**document, "recent": self.recent.document()})
 
     def listen(self) -> Listener | None:
         """Return the listener, bound and not started; None if ``SERVICE_MANAGEMENT_BIND`` is empty.
@@ -161,6 +165,7 @@ class Management:
             return None
         try:
             listener = Listener.inherit(int(inherited), self.answer) if inherited else Listener.bind(bind, self.answer)
+            listener.background = self.recent.sample
         except OSError as error:
             _log.critical(
                 "cannot listen for management",

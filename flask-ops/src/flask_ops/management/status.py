@@ -52,6 +52,7 @@ def document(
         },
         "routes": _routes(samples),
         "rejected": samples.by_reason("service_requests_rejected_total"),
+        "refused": samples.by_reason("service_requests_shed_total"),
         "log": {
             "level": levels.root_level(),
             "overridden": levels.overridden(),

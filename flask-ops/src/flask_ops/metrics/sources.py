@@ -7,7 +7,7 @@ import platform
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter
@@ -34,33 +34,39 @@ _COLLECTIONS = {
 _listeners: list[socket.socket] = []
 
 
-def collector(settings: Settings, server: Callable[[], str], *more: Source) -> scrape.Collect:
-    """Return the function that collects the metrics of a scrape, with ``more`` sources.
+class Collector:
+    """Collects metrics, with ``more`` sources. ``server`` returns the name of the server that runs this process."""
 
-    ``server`` returns the name of the server that runs this process.
-    """
-    everything, objectives = _sources(settings, server, more), slo.Objectives(settings)
+    def __init__(self, settings: Settings, server: Callable[[], str], *more: Source) -> None:
+        self._objectives = slo.Objectives(settings)
+        registered: list[Source] = []
+        if multiprocess.is_shared():
+            signed = partial(slots.signed, multiprocess.directory())
+            masters = partial(signed, MASTER)
+            processes = ProcessMetrics(STORE.main_process, serving=partial(signed, WORKER), masters=masters)
+            more = (sums.Sums(multiprocess.directory()).collect, *more)
+        else:
+            processes = ProcessMetrics(STORE.main_process)
+            registered = [_registered]
+        self._counts: list[Source] = [_accept_queue, *more]
+        self._all: list[Source] = [
+            partial(_build_info, settings, server),
+            partial(slo.describe, settings),
+            _draining,
+            processes.collect,
+            *self._counts,
+            *registered,
+        ]
 
-    def collect() -> dict[str, Metric]:
-        metrics = scrape.from_sources(everything)
-        slo.add_events(metrics, objectives)
+    def collect(self) -> dict[str, Metric]:
+        """Return the metrics of a scrape, by name."""
+        metrics = scrape.from_sources(self._all)
+        slo.add_events(metrics, self._objectives)
         return metrics
 
-    return collect
-
-
-def _sources(settings: Settings, server: Callable[[], str], more: Sequence[Source]) -> list[Source]:
-    everywhere: list[Source] = [
-        partial(_build_info, settings, server),
-        partial(slo.describe, settings),
-        _draining,
-        _accept_queue,
-    ]
-    if multiprocess.is_shared():
-        signed = partial(slots.signed, multiprocess.directory())
-        processes = ProcessMetrics(STORE.main_process, serving=partial(signed, WORKER), masters=partial(signed, MASTER))
-        return [*everywhere, processes.collect, sums.Sums(multiprocess.directory()).collect, *more]
-    return [*everywhere, ProcessMetrics(STORE.main_process).collect, *more, _registered]
+    def counts(self) -> dict[str, Metric]:
+        """Return what all processes have counted and the accept queue. This runs no code of the application."""
+        return scrape.from_sources(self._counts)
 
 
 def _registered() -> Iterable[Metric]:

@@ -29,7 +29,7 @@ from flask_ops.log import levels, ownership
 from flask_ops.log.request_log import RequestLog
 from flask_ops.metrics.pulse import Pulse
 from flask_ops.metrics.requests import RequestMetrics
-from flask_ops.metrics.sources import collector, counters
+from flask_ops.metrics.sources import Collector, counters
 from flask_ops.metrics.store import STORE
 from flask_ops.ops.startup import PROCESS
 from flask_ops.web.admission import Admission
@@ -71,7 +71,7 @@ class Runtime:
             ]
         )
         own = () if multiprocess.is_shared() else (registry.collect,)  # the store has all of it
-        self._collect = collector(settings, lambda: self.server, *own)
+        self.metrics = Collector(settings, lambda: self.server, *own)
         self._pid = 0
         self._starting = threading.Lock()
 
@@ -87,7 +87,7 @@ class Runtime:
     def collect(self) -> dict[str, Metric]:
         """Publish the metrics of this process, then return those of all processes."""
         self._pulse.beat()
-        return self._collect()
+        return self.metrics.collect()
 
     def observe(self, app: Any) -> WSGIApplication:
         """Wrap the WSGI application ``app`` to observe each request once and to apply the trusted proxies' headers."""

@@ -143,7 +143,9 @@ def serve_management(uwsgi: Any, settings: Settings, runtime: Runtime) -> None:
         return None if any(worker["pid"] for worker in uwsgi.workers()) else "no worker is alive"
 
     readiness = partial(of_workers, multiprocess.directory())
-    listener = Management(settings, fault, readiness, runtime.collect, server=runtime.server).listen()
+    listener = Management(
+        settings, fault, readiness, runtime.collect, runtime.metrics.counts, server=runtime.server
+    ).listen()
     if listener is None:
         return
 

@@ -89,7 +89,9 @@ def serve(app: WSGIApplication, settings: Settings | type[Settings] | None = Non
     for listener in run.listeners:
         listener.channel_class = _Channel
     sources.watch([listener.socket for listener in run.listeners])
-    management = Management(settings, run.fault, runtime.readiness, runtime.collect, server=runtime.server).listen()
+    management = Management(
+        settings, run.fault, runtime.readiness, runtime.collect, runtime.metrics.counts, server=runtime.server
+    ).listen()
     if management is None:
         run()
         return

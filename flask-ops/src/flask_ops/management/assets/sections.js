@@ -1,5 +1,6 @@
 // The sections of the page, filled from an answer of /status. Text is only inserted as text.
 
+import { CHARTS, draw, minutes } from "./charts.js";
 import { growth, isBeyond, quantile, total } from "./figures.js";
 import { DASH, clock, duration, rate, span, whole } from "./formats.js";
 
@@ -23,7 +24,7 @@ function fill(body, rows) {
   while (body.rows.length > rows.length) body.deleteRow(-1);
   rows.forEach(({ cells, state, firstNumber, lastNumber = cells.length - 1 }, index) => {
     const row = body.rows[index] ?? body.insertRow();
-    if (row.dataset.state !== state) row.dataset.state = state;
+    if (state && row.dataset.state !== state) row.dataset.state = state;
     cells.forEach((text, column) => {
       let cell = row.cells[column];
       if (!cell) {
@@ -71,6 +72,18 @@ export const SECTIONS = {
     })));
   },
 
+  charts({ recent, workers }) {
+    at("no-points").hidden = recent.age_seconds.length > 0;
+    at("recent").hidden = recent.age_seconds.length === 0;
+    if (at("recent").hidden) return;
+    draw(recent, workers.threads, at("charts"), say);
+    const head = at("minutes-head");
+    for (const { title } of CHARTS.slice(head.cells.length - 1)) {
+      head.append(Object.assign(document.createElement("th"), { scope: "col", className: "number", textContent: title }));
+    }
+    fill(at("minutes"), minutes(recent).map((cells) => ({ cells, firstNumber: 1 })));
+  },
+
   workers({ workers }) {
     const { alive, threads, in_flight: busy, stuck } = workers;
     say(at("alive"), alive === 0 && threads > 0 ? "one process serves" : whole(alive));
@@ -86,7 +99,7 @@ export const SECTIONS = {
     say(at("exits"), byReason(workers.exits));
   },
 
-  requests({ routes, rejected }, history) {
+  requests({ routes, rejected, refused }, history) {
     const recent = growth(history);
     say(at("window"), recent
       ? `Rates and latencies cover the last ${Math.round(recent.seconds)} seconds.`
@@ -104,6 +117,7 @@ export const SECTIONS = {
       ],
     });
     say(at("rejected"), byReason(rejected));
+    say(at("refused"), byReason(refused));
     const now = history.at(-1).routes;
     const names = Object.keys(routes).sort();
     const sum = (field) => names.reduce((found, name) => found + now[name][field], 0);

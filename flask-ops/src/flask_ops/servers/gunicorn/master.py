@@ -46,8 +46,10 @@ class Master:
     ) -> None:
         self._server, self._exits, self._succession, self._signals = server, exits, succession, signals
         self.settings = settings
-        collect = sources.collector(settings, lambda: "gunicorn")
-        management = Management(settings, self.fault, self.readiness, collect, server="gunicorn")
+        metrics = sources.Collector(settings, lambda: "gunicorn")
+        management = Management(
+            settings, self.fault, self.readiness, metrics.collect, metrics.counts, server="gunicorn"
+        )
         self._listener = management.listen()
         STORE.settle(store.MASTER)
         if os.geteuid() == 0:
