@@ -168,6 +168,14 @@ def test_files_of_others_in_the_chosen_folder_are_a_warning(tmp_path: Path) -> N
     assert (tmp_path / "counter_7.db").exists()
 
 
+def test_a_chosen_folder_that_others_can_change_is_an_error(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    finding = only(look(deployment({VARIABLE: str(tmp_path)})), "store")
+
+    assert f"{VARIABLE} is {tmp_path}: other users may write to it, its mode is 0777." == finding.text
+    assert ("error", True) == (finding.severity, "0700" in finding.cure)
+
+
 def test_one_process_has_no_store_unless_it_is_told_to(tmp_path: Path) -> None:
     assert [] == [each for each in look(deployment(server="waitress")) if each.subject == "store"]
     assert only(look(deployment({VARIABLE: str(tmp_path)}, "waitress")), "store").text

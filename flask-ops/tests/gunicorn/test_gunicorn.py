@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.exposition import scrape, value
+from tests.namespaces import in_namespace
 from tests.process import BIN, DEADLINE, running, started, wait_until
 
 pytestmark = pytest.mark.system
@@ -137,6 +138,27 @@ def test_two_instances_run_side_by_side(tmp_path: Path) -> None:
         assert one.stop() == 0
         two.get("/")
         wait_until(lambda: value(scrape(two), "flask_http_request_total", route="/") == 1, "the other one goes on")
+
+
+WITHOUT_MEMORY = """
+mount -t tmpfs -o ro tmpfs /dev/shm
+exec {program}
+"""
+
+
+def test_without_a_writable_folder_in_memory_heartbeats_are_on_disk(tmp_path: Path) -> None:
+    """A folder that somebody chose must be writable."""
+    program = str(BIN / "gunicorn")
+    with running(in_namespace(WITHOUT_MEMORY.format(program=program)), tmp_path, ON_A_FREE_PORT) as server:
+        assert 200 == server.get("/").status
+    command = in_namespace(WITHOUT_MEMORY.format(program=f"{program} --worker-tmp-dir=/dev/shm"))
+    (tmp_path / "chosen").mkdir()
+    with started(command, tmp_path / "chosen", ON_A_FREE_PORT) as server:
+        assert 78 == server.process.wait(DEADLINE)
+        line = server.line(level="critical")
+        assert ("worker_tmp_dir cannot be used", "/dev/shm") == (line["event"], line["directory"])  # noqa: S108 - read-only
+        assert "Read-only file system" in line["reason"]
+        assert "Traceback" not in server.text()
 
 
 def test_preloading_is_refused_with_its_reason(tmp_path: Path) -> None:

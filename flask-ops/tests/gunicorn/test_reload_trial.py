@@ -61,7 +61,7 @@ REFUSED = [
     ("gunicorn.conf.py", BROKEN, "", "exit code 1"),
     ("gunicorn.conf.py", "import os\nos.environ['SERVICE_THREADS'] = 'many'\n", "", "exit code 78"),
     ("gunicorn.conf.py", "", "worker_class = 'no_such_package.Worker'", "Error"),
-    ("gunicorn.conf.py", "", "worker_tmp_dir = '/nonexistent'", "Error"),
+    ("gunicorn.conf.py", "", "worker_tmp_dir = '/nonexistent'", "exit code 78"),
     ("gunicorn.conf.py", "", "pidfile = '/nonexistent/pid'", "Error"),
     ("gunicorn.conf.py", "", "certfile = keyfile = '/nonexistent'", "Error"),
     ("gunicorn.conf.py", "", "bind = '127.0.0.1:1'", "exit code 78"),

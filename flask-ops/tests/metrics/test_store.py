@@ -280,6 +280,38 @@ def test_a_store_that_cannot_be_written_ends_the_start_with_one_line(tmp_path: P
         assert "Traceback" not in server.text()
 
 
+@pytest.mark.parametrize("name", ["gunicorn", "waitress", "uwsgi"])
+def test_a_store_that_another_user_can_change_ends_the_start_with_one_line(name: str, tmp_path: Path) -> None:
+    """A link in it would make the service overwrite any file of its own user."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    faults = {"open": "other users may write to it, its mode is 0777", "linked": "lock in it is a link"}
+    if os.geteuid() == 0:
+        faults["theirs"] = "it belongs to the user 1, not to 0"
+    for kind, reason in faults.items():
+        directory = tmp_path / kind
+        directory.mkdir()
+        (directory / ("slot-p1" if kind == "theirs" else "lock")).symlink_to(victim)
+        if kind == "open":
+            directory.chmod(0o777)
+        elif kind == "theirs":
+            os.chown(directory, 1, 1)
+        env = {**FREE, "PROMETHEUS_MULTIPROC_DIR": str(directory), "SERVICE_ENV": "production"}
+        command = [*COMMANDS[name], "--need-app"] if name == "uwsgi" else COMMANDS[name]
+        with started(command, directory, env) as server:
+            line = wait_until(lambda: server.lines(level="critical"), "the line")[0]
+            assert ("metrics store is not safe", str(directory), reason) == (
+                line["event"],
+                line["directory"],
+                line["reason"],
+            )
+            assert "PROMETHEUS" not in line["hint"]
+            returned = server.process.wait(DEADLINE)
+            assert returned == 73 or (returned and name == "uwsgi")  # uWSGI ends with a code of its own
+            assert "Traceback" not in server.text()
+        assert "precious" == victim.read_text()
+
+
 @pytest.mark.parametrize("name", ["gunicorn", "uwsgi"])
 def test_what_a_worker_forks_counts_and_says_nothing_else(name: str, tmp_path: Path) -> None:
     """For example with multiprocessing.
@@ -467,6 +499,20 @@ def test_a_command_beside_a_server_leaves_nothing_in_its_directory(tmp_path: Pat
         )
         assert 8 == gauge(server, "service_worker_threads")
         assert 200 == server.manage("/readyz").status
+
+
+def test_a_chosen_store_of_root_belongs_to_the_user_of_its_workers(tmp_path: Path) -> None:
+    """It is made in the first start, and is accepted in the second one. A third user may not own it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can start workers as somebody else")
+    script = "import sys; from flask_ops.metrics.store import STORE; STORE.make(workers_change_user=True); "
+    script += "STORE.give_to(int(sys.argv[1]), 1)"
+    env = {**clean_environ(), "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "store")}
+    for user, refused in (("1", ""), ("1", ""), ("2", "it belongs to the user 1, not to 2")):
+        done = subprocess.run(
+            [BIN / "python", "-c", script, user], env=env, cwd=PROJECT, capture_output=True, text=True, check=False
+        )
+        assert refused in done.stderr if refused else done.stderr == ""
 
 
 def counted_in_store(server: Server) -> float:

@@ -130,7 +130,9 @@ def _publish(wanted: Mapping[str, Override]) -> None:
     path = multiprocess.directory() / _FILE
     new = path.with_suffix(f".{os.getpid()}")
     try:
-        new.write_text(json.dumps({name: asdict(each) for name, each in wanted.items()}))
+        new.unlink(missing_ok=True)
+        with new.open("x") as file:  # follows no link, which a worker of another user than the master could make
+            json.dump({name: asdict(each) for name, each in wanted.items()}, file)
         new.replace(path)  # atomic for readers
     finally:
         with contextlib.suppress(OSError):

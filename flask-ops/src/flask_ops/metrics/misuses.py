@@ -62,7 +62,7 @@ def watch_gauge_functions() -> None:
 def _refuse(gauge: Any) -> None:
     gauge._value.set(0.0, timestamp=_NEVER_SET)
     name = gauge._name
-    _report(name, "gauge with a function is not exported", gauge=name, hint="call set() where the value changes")
+    _report(name, "gauge with a function is not exported", gauge=name, hint="call set() each time the value changes")
 
 
 def is_exported(timestamp: float) -> bool:

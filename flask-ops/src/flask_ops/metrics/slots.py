@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from flask_ops.core import multiprocess
+
 try:
     import fcntl
 except ImportError:  # Windows: one process serves, and nothing is shared
@@ -111,7 +113,7 @@ def locked(path: Path, *, shared: bool) -> Iterator[bool]:
 
 def is_free(path: Path) -> bool:
     """Tell whether no process holds the lock ``path``. Raises FileNotFoundError if it does not exist."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    descriptor = multiprocess.open_own(path, os.O_RDWR)
     try:
         return _lock(descriptor, fcntl.LOCK_EX)
     finally:
@@ -123,7 +125,7 @@ def _serving(directory: Path) -> list[Path]:
 
 
 def _open(path: Path) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = multiprocess.open_own(path, os.O_RDWR | os.O_CREAT)
     if os.geteuid() == 0:  # workers that changed to another user read and lock the files of a master that is root
         folder = path.parent.stat()
         with contextlib.suppress(OSError):  # root without that capability

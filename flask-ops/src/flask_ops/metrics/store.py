@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import errno
 import os
 import shutil
 import stat
@@ -48,7 +47,7 @@ class Store:
         self._held: dict[str, int] = {}  # slots that this process took for itself or for its children: descriptors
         forks.in_child(self._become_nobody)
 
-    def make(self, loader: int | None = None) -> None:
+    def make(self, loader: int | None = None, *, workers_change_user: bool = False) -> None:
         """Make the store of this process and its future children. Call it before any metric is made.
 
         If ``PROMETHEUS_MULTIPROC_DIR`` is set, use this directory and keep it at the exit. Otherwise make a directory
@@ -58,7 +57,10 @@ class Store:
         ``loader`` is for workers that each load the application. It is the pid of the process that forks them. They
         share one directory, which is named after it.
 
-        Raises OSError if the store cannot be written or has no room.
+        ``workers_change_user`` is for a root whose workers may have another user: it must call ``give_to``.
+
+        Raises OSError if the store cannot be written or has no room, and UnsafeStoreError if another user can change
+        it.
         """
         if self._files is not None:
             return
@@ -67,6 +69,8 @@ class Store:
             path = Path(chosen).absolute()  # the working directory may change later
             self._made = not path.exists()
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            owner_follows = workers_change_user and os.geteuid() == 0
+            _refuse_others(path, path.stat().st_uid if owner_follows else os.geteuid())
             in_use = _use(path)
         else:
             _remove_abandoned(Path(tempfile.gettempdir()))
@@ -81,9 +85,13 @@ class Store:
         self._files = store_files.OwnFiles(self.identity)
 
     def give_to(self, user: int, group: int) -> None:
-        """Give the store, if this process made it, to the user that workers change to from root."""
+        """Give the store, if this process made it, to the user that workers change to from root.
+
+        Raises UnsafeStoreError if it belongs to a third user.
+        """
+        directory = multiprocess.directory()
+        _refuse_others(directory, user, os.geteuid())
         if self._made:
-            directory = multiprocess.directory()
             for path in [*directory.iterdir(), directory]:
                 os.chown(path, user, group, follow_symlinks=False)
 
@@ -216,6 +224,11 @@ def forget_the_dead() -> None:
     slots.visit_free(multiprocess.directory(), forget)
 
 
+def _refuse_others(path: Path, *users: int) -> None:
+    if reason := multiprocess.distrust(path, *users):
+        raise multiprocess.UnsafeStoreError(path, reason)
+
+
 def _use(path: Path) -> int:
     """Mark a folder as used; return the descriptor of the lock. Remove the metrics of a server that has ended."""
     mine = str(os.getpid())  # keep metrics that this process made before this call
@@ -236,8 +249,7 @@ def _new_folder(loader: int | None) -> tuple[Path, int]:
         else:
             path = Path(tempfile.gettempdir()) / f"{_PREFIX}{os.getuid()}-{loader}"
             path.mkdir(mode=0o700, exist_ok=True)
-            if path.is_symlink() or path.stat().st_uid != os.getuid():
-                raise PermissionError(errno.EPERM, "it belongs to somebody else", str(path))
+            _refuse_others(path, os.geteuid())
         try:
             return path, _use(path)
         except FileNotFoundError:

@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,10 @@ def owner_of(path: Path) -> str:
     return path.stem.rpartition("_")[2]
 
 
+def _open(filename: str, flags: int) -> int:
+    return multiprocess.open_own(filename, flags, 0o666)
+
+
 class AllocatedFile(mmap_dict.MmapedDict):
     """A metrics file with disk space that is allocated before it is written.
 
@@ -66,7 +71,7 @@ class AllocatedFile(mmap_dict.MmapedDict):
 
     def __init__(self, filename: str, read_mode: bool = False) -> None:
         if not read_mode:
-            with Path(filename).open("ab") as file:
+            with open(filename, "ab", opener=_open) as file:
                 size = os.fstat(file.fileno()).st_size
                 try:
                     multiprocess.allocate(file.fileno(), size or mmap_dict._INITIAL_MMAP_SIZE)
@@ -104,6 +109,7 @@ class OwnFiles:
 
     def __init__(self, identity: Callable[[], str]) -> None:
         values.MmapedDict = AllocatedFile  # type: ignore[attr-defined] # imported there, and used by that name
+        mmap_dict.open = partial(open, opener=_open)  # type: ignore[attr-defined] # instead of the builtin one
         if not values.ValueClass._multiprocess:
             values.ValueClass = values.MultiProcessValue()
         self._is_reopening = False

@@ -70,7 +70,7 @@ class Ops:
     SystemExit, after one line in the log, with one of these codes:
 
     - 78: a setting is invalid, or ``flask run`` is used outside development.
-    - 73: the metrics store in ``PROMETHEUS_MULTIPROC_DIR`` cannot be written.
+    - 73: the metrics store in ``PROMETHEUS_MULTIPROC_DIR`` cannot be written, or another user can change it.
     """
 
     def __init__(

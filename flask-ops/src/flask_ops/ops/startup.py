@@ -16,7 +16,7 @@ from flask_ops.core.settings import Mode, Settings, SettingsError, unknown_varia
 from flask_ops.metrics.store import STORE
 
 EX_CANTCREAT = 73
-"""Exit code for a metrics store that cannot be written (sysexits.h)."""
+"""Exit code for a metrics store that cannot be written or is not safe (sysexits.h)."""
 EX_CONFIG = 78
 """Exit code for invalid settings (sysexits.h). It tells a supervisor that a restart does not help."""
 
@@ -100,18 +100,34 @@ def refuse_greenlets() -> None:
         raise SystemExit(EX_CONFIG)
 
 
-def open_store(*, if_chosen: bool = False, loader: int | None = None) -> None:
+def open_store(*, if_chosen: bool = False, loader: int | None = None, workers_change_user: bool = False) -> None:
     """Make the metrics store. If that fails, log one line and raise SystemExit with EX_CANTCREAT.
 
     ``if_chosen`` makes it only if ``PROMETHEUS_MULTIPROC_DIR`` is set: a server with one process needs no store.
-    ``Store.make`` explains ``loader``.
+    ``Store.make`` explains ``loader`` and ``workers_change_user``. After the latter, call ``give_store``.
     """
     if if_chosen and not multiprocess.is_shared():
         return
+    with _refusing():
+        STORE.make(loader, workers_change_user=workers_change_user)
+
+
+def give_store(user: int, group: int) -> None:
+    """Give the metrics store of a root to the user of the workers. Fails like ``open_store``."""
+    with _refusing():
+        STORE.give_to(user, group)
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    logger = structlog.stdlib.get_logger(__name__)
     try:
-        STORE.make(loader)
+        yield
+    except multiprocess.UnsafeStoreError as error:
+        event, hint = "metrics store is not safe", multiprocess.CURE
+        logger.critical(event, directory=error.filename, reason=error.strerror, hint=hint)
+        raise SystemExit(EX_CANTCREAT) from None
     except OSError as error:
         reason = error.strerror or str(error)
-        logger = structlog.stdlib.get_logger(__name__)
         logger.critical("metrics store cannot be written", directory=error.filename, reason=reason)
         raise SystemExit(EX_CANTCREAT) from None

@@ -34,6 +34,8 @@ class Limits:
     connections: int
     keep_alive_seconds: int | None
     graceful_seconds: float | None
+    user: int | None = None
+    """The user that the workers change to, None if unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,6 +51,7 @@ def limits(config: Any) -> dict[str, Any]:
         "connections": connection_limit(config),
         "keep_alive_seconds": config.keepalive,
         "graceful_seconds": config.graceful_timeout,
+        "user": config.uid,
     }
 
 

@@ -33,7 +33,7 @@ _DESCRIPTORS_A_THREAD = 4
 _STORE_BYTES_A_PROCESS = _MIB
 """A worker of a small service wrote 60 KiB for 4,000 requests. 300 combinations of method, route and status take
 1 MiB."""
-_STORE_CURE = "Set TMPDIR=/dev/shm, or mount a tmpfs there or at PROMETHEUS_MULTIPROC_DIR."
+_STORE_CURE = "Set TMPDIR=/dev/shm, or mount a tmpfs there."
 
 
 def look(deployment: Deployment, root: Path = Path("/")) -> Iterator[Finding]:
@@ -115,6 +115,13 @@ def _store(deployment: Deployment, chosen: str) -> Iterator[Finding]:
     if doomed and not (folder / "lock").exists():  # each store has a lock
         text = f"{multiprocess.VARIABLE} is {folder}: {min(doomed)} of another program would be removed."
         yield warning("store", text, "Use a separate folder.")
+    if chosen and folder.exists() and hasattr(os, "geteuid"):  # not on Windows
+        me = os.geteuid()
+        if reason := multiprocess.distrust(
+            folder, me, me if deployment.limits.user is None else deployment.limits.user
+        ):
+            yield error("store", f"{multiprocess.VARIABLE} is {folder}: {reason}.", multiprocess.CURE)
+            return
     folder = next(place for place in [folder, *folder.parents] if place.exists())
     processes = deployment.limits.workers + (deployment.server != "waitress")  # the others have a master
     need = processes * _STORE_BYTES_A_PROCESS

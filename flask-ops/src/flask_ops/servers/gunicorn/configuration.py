@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import tempfile
 from typing import Any
 
 from flask_ops import log
@@ -25,11 +25,10 @@ def configure(settings: type[Settings] | None = None) -> dict[str, Any]:
     if read is None:
         read = startup.start(settings or Settings)
     log.take_printed_lines(read)
-    startup.open_store()  # before any metric exists
+    startup.open_store(workers_change_user=True)  # before any metric exists
     from flask_ops.servers.gunicorn import idle_connections, worker_classes  # noqa: PLC0415 - creates metrics, which need the store
 
     worker_classes.name()
-    memory = Path("/dev/shm")  # noqa: S108 - a file system in memory (Linux); Gunicorn uses mkstemp
     return {
         "bind": str(read.bind),
         "proc_name": read.name,
@@ -42,8 +41,7 @@ def configure(settings: type[Settings] | None = None) -> dict[str, Any]:
         "graceful_timeout": max(1, round(read.graceful_seconds)),
         # The maximum time between heartbeats of a worker's main loop. It does not limit a request.
         "timeout": 30,
-        # The heartbeat touches a file each second. On a disk, that can block.
-        "worker_tmp_dir": str(memory) if memory.is_dir() else None,
+        "worker_tmp_dir": _memory(),
         # Gunicorn would use the compiled parser if it is installed. gunicorn_h1c 0.6.9 passes on a folded header line,
         # which RFC 9112 (5.2) forbids, as a header without a name. It also answers 400 instead of 501.
         "http_parser": "python",
@@ -55,6 +53,19 @@ def configure(settings: type[Settings] | None = None) -> dict[str, Any]:
         "logger_class": "flask_ops.servers.gunicorn.logger.GunicornLogger",
         "on_starting": on_starting,
     }
+
+
+def _memory() -> str | None:
+    """Return a writable folder in memory, None if there is none.
+
+    The heartbeat touches a file each second. On a disk, that can block.
+    """
+    folder = "/dev/shm"  # noqa: S108 - a file system in memory (Linux); Gunicorn uses mkstemp
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return None
+    return folder
 
 
 def on_starting(server: Any) -> None:

@@ -24,6 +24,7 @@ from flask_ops.log import levels
 from flask_ops.management.routes import INHERITED, Management
 from flask_ops.metrics import sources, store
 from flask_ops.metrics.store import STORE
+from flask_ops.ops import startup
 from flask_ops.servers.gunicorn import logger
 from flask_ops.servers.gunicorn.hung_worker_stacks import Stacks
 from flask_ops.servers.gunicorn.succession import Succession
@@ -53,7 +54,7 @@ class Master:
         self._listener = management.listen()
         STORE.settle(store.MASTER)
         if os.geteuid() == 0:
-            STORE.give_to(server.cfg.uid, server.cfg.gid)
+            startup.give_store(server.cfg.uid, server.cfg.gid)
         self._publish_drops = sources.dropped_lines(None)
         self._timed_out = Counter(*stuck_requests.TIMED_OUT, registry=None)
 

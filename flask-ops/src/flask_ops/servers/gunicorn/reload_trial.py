@@ -166,6 +166,11 @@ def refuse(cfg: Any) -> None:
         )
     if fault := worker_classes.fault(cfg):
         _refuse("worker_class cannot be used", reason=fault, hint=worker_classes.CURE)
+    try:
+        WorkerTmp(cfg).close()
+    except (OSError, RuntimeError) as error:
+        hint = "a folder in which this user may create files, best in memory"
+        _refuse("worker_tmp_dir cannot be used", directory=cfg.worker_tmp_dir, reason=str(error), hint=hint)
 
 
 def _use(server: Any) -> None:
@@ -181,7 +186,6 @@ def _use(server: Any) -> None:
             reason="what waits in the queue of the old listener would be reset",
             hint="SIGUSR2, or a restart",
         )
-    WorkerTmp(new)  # the heartbeat file
     if new.is_ssl:
         sock.ssl_context(new)
     if new.pidfile:
