@@ -38,6 +38,7 @@ def test_who_can_reach_an_address_is_judged() -> None:
         ({**OPEN_MANAGEMENT, **TOKEN}, "management", "note", "can read the metrics. Changes need the token."),
         ({**OPEN_MANAGEMENT, **TOKEN, **TOKEN_READS}, "management", "ok", "needs the token, except for probes"),
         ({**KUBERNETES, **OPEN_MANAGEMENT}, "management", "warning", "drain the service"),
+        ({**TOKEN, **TOKEN_READS}, "token", "warning", "the application's port serves /metrics to all"),
         (KUBERNETES, "management", "warning", "Only this pod"),
         (KUBERNETES, "bind", "warning", "Only this pod"),
     ):

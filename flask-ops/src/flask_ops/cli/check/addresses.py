@@ -34,6 +34,7 @@ def look(deployment: Deployment) -> Iterator[Finding]:
     yield _proxies(deployment, ", ".join(map(str, world)))
     yield _keep_alive(deployment.limits.keep_alive_seconds)
     yield _management(deployment)
+    yield from _token(deployment)
     yield from _ports(deployment)
 
 
@@ -85,6 +86,13 @@ def _management(deployment: Deployment) -> Finding:
         text = f"Only this pod reaches {bind}, but Kubernetes and Prometheus connect from outside."
         return warning("management", text, "SERVICE_MANAGEMENT_BIND=0.0.0.0:8001, with a NetworkPolicy.")
     return ok("management", f"Only this machine reaches {bind}.")
+
+
+def _token(deployment: Deployment) -> Iterator[Finding]:
+    settings = deployment.settings
+    if settings.management_token_reads and settings.metrics_on_app:
+        text = "Scrapes of the management address need the token, but the application's port serves /metrics to all."
+        yield warning("token", text, "SERVICE_METRICS_ON_APP=false")
 
 
 def _open_management(deployment: Deployment, bind: Address) -> Finding:
