@@ -82,6 +82,18 @@ def test_all_hooks_are_called_and_ours_work_as_well(tmp_path: Path) -> None:
         assert 0 == server.stop()
 
     assert {*HOOKS, "on_starting"} - {"pre_exec"} == called(tmp_path)
+    calls = (tmp_path / "called").read_text().split()
+    assert calls.count("child_exit") == calls.count("worker_exit")  # in the master, and in each worker
+
+
+def test_a_hook_that_fails_in_an_aborted_worker_is_logged(tmp_path: Path) -> None:
+    (tmp_path / "own.conf.py").write_text(configuration(f"{WITH_OURS}def worker_exit(_0, _1):\n    1 / 0\n"))
+    with attached(JOURNAL, tmp_path, [LOOPBACK, "-w", "1"], command=COMMAND) as server:
+        (worker,) = server.children()
+        replace(server, partial(worker.send_signal, signal.SIGABRT))
+
+        assert "division by zero" in str(server.line("hook failed")["exception"])
+        assert 0 == server.stop()
 
 
 def test_pre_exec_is_called_before_another_master_takes_over(tmp_path: Path) -> None:

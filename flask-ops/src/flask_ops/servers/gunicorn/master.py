@@ -109,6 +109,10 @@ class Master:
         STORE.release([worker.slot])
         worker.stacks.close()
 
+    def call_worker_exit(self, worker: Any) -> None:
+        """Call the hook ``worker_exit`` in a worker that ends without Gunicorn's own call."""
+        self._server.cfg.worker_exit(self._server, worker)
+
     @contextlib.contextmanager
     def handed_over(self) -> Iterator[None]:
         """Pass the store and the management socket to the next master (SIGUSR2), which the block starts."""
