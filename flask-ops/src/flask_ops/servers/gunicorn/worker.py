@@ -210,7 +210,7 @@ class ServiceWorker(KeepingWorker):
                 self.cfg.worker_abort(self)
                 assert self.master is not None  # noqa: S101 - checked in __init__
                 self.master.call_worker_exit(self)
-            except Exception:  # a hook may raise anything
+            except Exception:  # noqa: BLE001 - a hook may raise anything
                 _log.exception("hook failed")
             # Not by SystemExit: the interpreter would wait for the threads that serve.
             sink.flush_and_exit(0 if time_is_up else 1)
