@@ -198,7 +198,7 @@ def test_annotations_show_restarts(stack: Stack) -> None:
     query = filled(annotation_queries(SERVICE)["Restarts"], choices(stack)["all"])
 
     def starts() -> set[float]:
-        (found,) = stack.query(f"({query})[5m:1s]")
+        (found,) = (one for one in stack.query(f"({query})[5m:1s]") if one["metric"]["job"] == stack.service.job)
         return {float(value) for _, value in found["values"]}
 
     (first,) = starts()

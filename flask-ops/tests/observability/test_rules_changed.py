@@ -59,7 +59,12 @@ COMPARED_WITH_0 = {
     "ServiceAcceptQueueGrowing",
     "ServiceDependencyDown",
 }
-WAIT_FOR_A_MINUTE = {"ServiceWorkersCrashing", "ServiceLogLinesDropped", "ServiceMetricsStoreDamaged"}
+WAIT_FOR_A_MINUTE = {
+    "ServiceWorkersCrashing",
+    "ServiceLogLinesDropped",
+    "ServiceMetricsStoreDamaged",
+    "ServiceRequestsShed",
+}
 """These alerts have a long range instead."""
 
 
