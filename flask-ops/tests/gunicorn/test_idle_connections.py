@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.connections import ask, connected, is_open, open_ones
+from tests.exposition import scrape, value
 from tests.process import wait_until
 from tests.servers import serve
 
@@ -62,3 +64,17 @@ def test_idle_connections_delay_no_stop(number: int, tmp_path: Path) -> None:
         assert 0 == server.stop(number)
 
     assert time.monotonic() - began < 15  # SERVICE_GRACEFUL_SECONDS is 30
+
+
+def test_no_request_waits_in_one_worker_while_another_has_a_free_thread(tmp_path: Path) -> None:
+    with serve("gunicorn", tmp_path, ready="/readyz") as server:
+        wait_until(lambda: value(scrape(server), "service_worker_threads") == 8, "both workers serve")
+        for number in range(1, 6):
+            release = tmp_path / f"release-{number}"
+            with ThreadPoolExecutor(8) as clients:
+                answers = [clients.submit(server.get, f"/slow?s=60&until={release}") for _ in range(8)]
+                try:
+                    wait_until(lambda: len(server.lines("slow view")) == 8 * number, "all are being served")  # noqa: B023 - called at once
+                finally:
+                    release.touch()
+            assert [200] * 8 == [answer.result().status for answer in answers]
