@@ -125,7 +125,7 @@ def test_with_a_shared_store_counts_survive_a_killed_worker_under_stock_gunicorn
         return value(scrape(server), "flask_http_request_total", route="/healthz")
 
     with running(command, tmp_path, {"PROMETHEUS_MULTIPROC_DIR": str(store)}, cwd=folder) as server:
-        wait_until(lambda: len([*store.glob("slot-*")]) >= 2, "a worker has loaded the application and served")
+        wait_until(lambda: server.get("/healthz").status == 200 and (store / "slot-s2").exists(), "both have served")
         for _ in range(4):
             assert 200 == server.get("/healthz").status
         killed, _ = server.children()
