@@ -54,9 +54,13 @@ def on_starting(server):
 """
 
 
-def called(folder: Path) -> set[str]:
+def calls(folder: Path) -> list[str]:
     path = folder / "called"
-    return set(path.read_text().split()) if path.exists() else set()
+    return path.read_text().split() if path.exists() else []
+
+
+def called(folder: Path) -> set[str]:
+    return set(calls(folder))
 
 
 def replace(server: Server, send: Callable[[], object]) -> None:
@@ -78,10 +82,11 @@ def test_all_hooks_are_called_and_ours_work_as_well(tmp_path: Path) -> None:
         assert_observed(server, Counter({("GET", "/", "200"): 3}))
         assert 1 == metric(server, "service_worker_exits_total", reason="reload")
         server.process.send_signal(signal.SIGTTIN)
-        wait_until(lambda: "nworkers_changed" in called(tmp_path), "one more worker")
+        wait_until(lambda: calls(tmp_path).count("post_worker_init") == 5, "one more worker has started")
         assert 0 == server.stop()
 
     assert {*HOOKS, "on_starting"} - {"pre_exec"} == called(tmp_path)
+    assert 5 == calls(tmp_path).count("child_exit") == calls(tmp_path).count("worker_exit")
 
 
 def test_a_hook_that_fails_in_an_aborted_worker_is_logged(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ class Master:
     def __init__(
         self, server: Any, settings: Settings, exits: WorkerExits, succession: Succession, signals: EarlySignals
     ) -> None:
-        self._server, self._exits, self._succession, self._signals = server, exits, succession, signals
+        self.server, self._exits, self._succession, self._signals = server, exits, succession, signals
         self.settings = settings
         metrics = sources.Collector(settings, lambda: "gunicorn")
         management = Management(
@@ -60,7 +60,7 @@ class Master:
 
     def ready(self) -> None:
         """Serve on the management address, now that the service listens."""
-        sources.watch(self._server.LISTENERS)
+        sources.watch(self.server.LISTENERS)
         if self._listener is not None:
             self._listener.start()
         # Workers share the memory of the current objects. Otherwise the first full garbage collection in each worker
@@ -74,7 +74,7 @@ class Master:
 
     def before_fork(self, worker: Any) -> None:
         """Take a slot for the worker."""
-        worker.slot = STORE.slot_for_worker({living.slot for living in self._server.WORKERS.values()})
+        worker.slot = STORE.slot_for_worker({living.slot for living in self.server.WORKERS.values()})
         # Gunicorn waits for ever for a worker's first heartbeat: the heartbeat file starts with wall-clock time, but
         # Gunicorn compares it with monotonic time. After notify(), `timeout` limits the start.
         worker.tmp.notify()
@@ -88,7 +88,7 @@ class Master:
         if self._listener is not None:
             self._listener.close_in_child()
         STORE.become_worker(worker.slot)
-        for sibling in self._server.WORKERS.values():
+        for sibling in self.server.WORKERS.values():
             sibling.stacks.close()
         worker.stacks.write_when_asked()
         sources.watch(worker.sockets)
@@ -109,14 +109,10 @@ class Master:
         STORE.release([worker.slot])
         worker.stacks.close()
 
-    def call_worker_exit(self, worker: Any) -> None:
-        """Call the hook ``worker_exit`` in a worker that ends without Gunicorn's own call."""
-        self._server.cfg.worker_exit(self._server, worker)
-
     @contextlib.contextmanager
     def handed_over(self) -> Iterator[None]:
         """Pass the store and the management socket to the next master (SIGUSR2), which the block starts."""
-        environ = self._server.cfg.env_orig
+        environ = self.server.cfg.env_orig
         for name in (multiprocess.VARIABLE, store.OWNED):
             if name in os.environ:
                 environ[name] = os.environ[name]
@@ -132,7 +128,7 @@ class Master:
         """Release sockets and slots in a child that serves nothing."""
         if self._listener is not None:
             self._listener.close_in_child()
-        for listener in self._server.LISTENERS:
+        for listener in self.server.LISTENERS:
             listener.close()
         STORE.keep_only()
 
@@ -145,19 +141,19 @@ class Master:
 
     def before_kill(self, pid: int, number: int) -> None:
         """Request the stacks of a worker that survived SIGABRT, before SIGKILL."""
-        worker = self._server.WORKERS.get(pid)
+        worker = self.server.WORKERS.get(pid)
         if number == signal.SIGKILL and worker is not None and worker.aborted:
             worker.stacks.ask(pid)
 
     def readiness(self, exclude: Collection[str] = ()) -> readiness.Readiness:
         """Return the readiness of all workers except those that are ending."""
         serving = {worker.slot for worker in self._succession.serving()}
-        leaving = {worker.slot for worker in list(self._server.WORKERS.values())} - serving
+        leaving = {worker.slot for worker in list(self.server.WORKERS.values())} - serving
         return readiness.of_workers(multiprocess.directory(), exclude, leaving)
 
     def fault(self) -> str | None:
         """Return the reason if no worker can answer, otherwise None."""
-        if not self._server.LISTENERS:  # the service is stopping: a restart would not help
+        if not self.server.LISTENERS:  # the service is stopping: a restart would not help
             return None
         workers = self._succession.serving()
         if not workers:

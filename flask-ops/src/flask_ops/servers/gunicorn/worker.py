@@ -160,6 +160,8 @@ class ServiceWorker(KeepingWorker):
         wait, it is loaded, because perhaps no other worker can answer them.
         """
         if self._is_loading and not worker_signals.clients_wait(self.sockets):
+            self._call_worker_exit()
+            sink.flush()
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)  # ends this process: it has nothing to finish
         else:
@@ -206,15 +208,16 @@ class ServiceWorker(KeepingWorker):
             if not time_is_up:
                 self._runtime.report_stuck()
             self._runtime.cut_off()
-            try:
-                self.cfg.worker_abort(self)
-                assert self.master is not None  # noqa: S101 - checked in __init__
-                self.master.call_worker_exit(self)
-            except Exception:  # noqa: BLE001 - a hook may raise anything
-                _log.exception("hook failed")
+            _call(self.cfg.worker_abort, self)
+            self._call_worker_exit()
             # Not by SystemExit: the interpreter would wait for the threads that serve.
             sink.flush_and_exit(0 if time_is_up else 1)
         super().handle_abort(sig, frame)
+
+    def _call_worker_exit(self) -> None:
+        """Call the hook, because Gunicorn does so only in a worker that ends by an exception."""
+        assert self.master is not None  # noqa: S101 - checked in __init__
+        _call(self.cfg.worker_exit, self.master.server, self)
 
     def set_accept_enabled(self, enabled: bool | None) -> None:
         """Start or stop accepting connections.
@@ -288,3 +291,10 @@ class ServiceWorker(KeepingWorker):
         del self._lingering[client]
         self.poller.unregister(client)
         client.close()
+
+
+def _call(hook: Callable[..., object], *arguments: object) -> None:
+    try:
+        hook(*arguments)
+    except Exception:  # noqa: BLE001 - a hook may raise anything, and the worker must still end
+        _log.exception("hook failed")
