@@ -117,8 +117,10 @@ def hear_stop_missed_while_starting(uwsgi: Any) -> None:
             if time.monotonic() > end:
                 return
             time.sleep(0.01)
-        # If the master blocks SIGTERM, its SIGTERM handler is running.
-        if _has("SigBlk", signal.SIGTERM, uwsgi.masterpid()) and not _has("SigBlk", signal.SIGTERM, os.getpid()):
+        # If the master blocks SIGTERM, its SIGTERM handler is running, unless all processes inherited this mask. Look
+        # at the mask of this thread: the main thread blocks all signals for a moment whenever it starts a thread.
+        is_inherited = signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        if not is_inherited and _has("SigBlk", signal.SIGTERM, uwsgi.masterpid()):
             os.kill(os.getpid(), signal.SIGHUP)
 
     in_each_worker(uwsgi, lambda: Thread(target=stop_if_missed, name="missed stop", daemon=True).start())
