@@ -97,7 +97,8 @@ def test_every_alert_names_its_service_and_has_its_owner() -> None:
 def test_only_symptoms_page() -> None:
     groups = {group["name"]: group["rules"] for group in yaml.safe_load(FILES["rules/alerts.yml"])["groups"]}
 
-    assert {"ticket"} == {rule["labels"]["severity"] for rule in groups["service-causes"]}
+    causes = [*groups["service-causes"], *groups["service-memory"]]
+    assert {"ticket"} == {rule["labels"]["severity"] for rule in causes}
     assert {"page"} == {rule["labels"]["severity"] for rule in groups["service-symptoms"]}
 
 
