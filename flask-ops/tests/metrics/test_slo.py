@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -18,7 +19,7 @@ from flask_ops.metrics.requests import RequestMetrics
 from flask_ops.metrics.scrape import from_sources
 from flask_ops.metrics.slo import Objectives, Verdict, judge
 from tests.exposition import value
-from tests.process import Server, wait_until
+from tests.process import DEADLINE, Server, wait_until
 from tests.servers import COMMANDS, serve
 
 OBJECTIVES = {
@@ -182,13 +183,17 @@ def test_a_route_that_the_application_lacks_is_reported(tmp_path: Path) -> None:
 @pytest.mark.system
 def test_counts_are_exact_over_reload_recycling_and_kill_9(tmp_path: Path) -> None:
     with serve("gunicorn", tmp_path, OBJECTIVES, ["--max-requests=7"], ready="/readyz") as server:
+
+        def agree(rounds: int) -> bool:
+            return expected(rounds) == counts(server)
+
         for number in range(4):
             ask(server)
             if number == 1:
                 server.process.send_signal(signal.SIGHUP)
-            wait_until(lambda rounds=number + 1: expected(rounds) == counts(server), f"round {number + 1}", 20)  # type: ignore[misc]
+            wait_until(partial(agree, number + 1), f"round {number + 1}", 20)
             if number == 2:
                 worker = psutil.Process(server.process.pid).children()[0]
                 os.kill(worker.pid, signal.SIGKILL)
-                wait_until(lambda gone=worker: not gone.is_running(), "the end of the worker")  # type: ignore[misc]
+                worker.wait(DEADLINE)
                 wait_until(lambda: server.manage("/readyz").status == 200, "another worker", 20)

@@ -51,7 +51,7 @@ def watch_gauge_functions() -> None:
         set_function(gauge, function)
         _refuse(gauge)
 
-    Gauge.set_function = refuse  # type: ignore[method-assign, assignment]
+    Gauge.set_function = refuse  # type: ignore[method-assign, assignment] # for every caller
     for metric in [*REGISTRY._collector_to_names]:
         if isinstance(metric, Gauge):
             for gauge in [metric, *getattr(metric, "_metrics", {}).values()]:
