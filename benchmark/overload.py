@@ -18,9 +18,12 @@ from benchmark.server import Server, serving
 from benchmark.summary import percentile
 
 Row = dict[str, Any]
-"""``subject``, ``title``, ``view``, ``via``, ``times`` the capacity, ``capacity`` and ``in_time`` per second, ``sent``,
-``answered``, ``refused``, ``p99_ms`` of the answered, ``recovered`` (share answered later than 2 s after the change of
-load), ``probe_p99_ms`` (None if it has no port for probes)."""
+"""One phase of load.
+
+``times`` is its load as a multiple of the ``capacity``, which like ``in_time`` is a number per second. ``recovered`` is
+the share of answered requests among those that were sent after the first two seconds. ``probe_p99_ms`` is None if the
+subject has no port for probes.
+"""
 
 SUBJECTS = ("bare", "service", "granian", "uwsgi")
 VIEWS = {"sleeps 50 ms": "/slow?seconds=0.05", "computes 20 ms": "/compute?seconds=0.02"}
@@ -31,7 +34,7 @@ PROBE_SECONDS = 0.1
 
 
 def measure(plan: Plan) -> Iterator[Row]:
-    """Yield a row for each phase of each view, with and without proxies. Each server is started anew."""
+    """Yield a row for each phase of each view, with and without proxies. Each of them has a new server."""
     for view, path in VIEWS.items():
         for via in PROXIES:
             for subject in plan.subjects:

@@ -18,7 +18,7 @@ def made() -> dict[str, str]:
     found = {}
     for module in (service, services):
         board = module.build().build()
-        board.schema_version = 39  # that of Grafana 11.0; the library says 36, which Grafana would migrate
+        board.schema_version = 39  # as in Grafana 11.0; the library says 36, which Grafana would migrate
         text = json.dumps(board, cls=JSONEncoder, indent=2, ensure_ascii=False, sort_keys=True)
         found[f"{module.__name__.rpartition('.')[2]}.json"] = f"{text}\n"
     return found

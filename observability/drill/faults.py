@@ -66,7 +66,7 @@ def _errors_in_both(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def _workers_stopped(stack: Stack) -> Iterator[None]:
-    """Stop all workers with a signal, so that no worker accepts connections. Let them go on at the end."""
+    """Stop all workers with a signal, so that no worker accepts connections. At the end, they continue."""
     stopped = stack.service.workers()
     for worker in stopped:
         os.kill(worker, signal.SIGSTOP)

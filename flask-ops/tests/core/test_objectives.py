@@ -1,4 +1,4 @@
-"""The settings of objectives: which texts they accept, and what the texts mean."""
+"""The settings of objectives accept some texts, and refuse others with the expected form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What prometheus_client and its exporter for Flask would count twice or export wrongly, without a word."""
+"""Metrics that prometheus_client or its exporter for Flask would count twice or export wrongly, without a warning."""
 
 from __future__ import annotations
 

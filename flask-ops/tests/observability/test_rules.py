@@ -80,7 +80,7 @@ def test_every_alert_is_complete() -> None:
 
 
 def test_every_alert_names_its_service_and_has_its_owner() -> None:
-    """Alerts about an error budget also name the objective and what is left. promtool's cases show the texts."""
+    """Alerts about an error budget also name objective and budget left. promtool's cases show the texts."""
     owner = "on (cluster, env, environment, namespace, job) group_left (team, runbook_url) job:service_owner:info"
     for alert, rule in alerts().items():
         if alert in ALWAYS:
@@ -128,7 +128,7 @@ def test_every_alert_is_silent_without_data() -> None:
 
 
 OPTIONAL = {"cluster", "env", "environment", "namespace", "route", "runbook_url"}
-"""Labels that some targets and objectives lack, and the one that a rule removes."""
+"""Labels that some targets and objectives do not have. A rule removes the last one."""
 
 
 def test_annotations_of_an_alert_refer_to_labels_that_its_cases_have() -> None:

@@ -38,7 +38,7 @@ def _open(clock: Clock, **variables: str) -> Admission:
 
 
 def _simulate(found: Admission, clock: Clock, rates: list[tuple[float, float]], threads: int = 8) -> list[Counter[str]]:
-    """Let requests arrive at each rate (per second) for some seconds; each takes a thread for 50 ms.
+    """Send requests at each rate (per second) for some seconds. Each takes a thread for 50 ms.
 
     Return for each phase how many were answered, refused, or answered after the limit, and the longest wait (ms).
     """

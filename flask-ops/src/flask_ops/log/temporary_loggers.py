@@ -31,7 +31,7 @@ def remove(keep: Collection[str]) -> None:
 
 
 def _remove(name: str) -> None:
-    """Remove a logger that nobody has a reference to. If somebody has one, put it back, and try again later."""
+    """Remove a logger to which no other reference exists. If one exists, put it back, and try again later."""
     loggers = logging.root.manager.loggerDict
     logger = loggers.get(name)
     if not isinstance(logger, logging.Logger) or _is_configured(logger):

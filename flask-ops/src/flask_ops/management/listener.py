@@ -204,7 +204,7 @@ class Listener:
             self._take(connection, connection.proceed)  # answer a probe before another connection can replace it
 
     def _make_room(self) -> None:
-        """Drop a connection of the client that has most of them: the one that has been quiet for longest."""
+        """Drop the longest idle connection of the client that has most of them."""
         numbers = Counter(each.client for each in self._connections)
         if numbers:
             self._drop(

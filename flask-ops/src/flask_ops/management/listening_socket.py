@@ -81,7 +81,7 @@ def _bind_unix(path: str) -> socket.socket:
     listening = socket.socket(socket.AF_UNIX)
     try:
         listening.bind(path)
-        Path(path).chmod(UNIX_MODE)  # before listen(), so that nobody can connect meanwhile
+        Path(path).chmod(UNIX_MODE)  # before listen(), so that no client can connect before
         listening.listen(BACKLOG)
     except OSError:
         listening.close()

@@ -29,7 +29,7 @@ _SINGLE = frozenset({"content-length", "content-type", "host", "transfer-encodin
 
 
 class RefusedError(Exception):
-    """The request is not valid, or too large. ``status`` is that of the response, and the text its detail."""
+    """The request is not valid, or too large. The response has this ``status``, and the text as its detail."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)

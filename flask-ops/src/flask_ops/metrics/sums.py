@@ -174,7 +174,7 @@ def _read(path: Path, parse: Callable[[bytes], T]) -> T | None:
 
 
 def _entries(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield where the length of each key begins, where the key ends, and where its value is."""
+    """Yield three positions of each entry: of the length of its key, of the end of the key, and of its value."""
     if len(data) < HEADER:
         raise ValueError("the file ends in its header")
     used = _integer(data, 0)[0]

@@ -1,11 +1,11 @@
-"""Refuses requests that have waited too long for a thread. Without it, an overloaded service answers nobody in time.
+"""Refuses requests that have waited too long for a thread. Without it, an overloaded service answers no client in time.
 
-A service at five times its capacity works through a queue of clients that have given up, and goes on so after the load
+A service at five times its capacity works through a queue of clients that have given up. It still does when the load
 has dropped. A refusal costs little, so the threads reach the clients that still wait.
 
 A request is refused if it has waited longer than ``SERVICE_QUEUE_SECONDS``. That alone would keep the queue at this
 limit. So while a queue stands, the limit is a quarter: as many requests are served, and they wait less. A queue stands
-if it was not empty for a time. The queue of a burst empties: nobody is refused who waits less than
+if it was not empty for a time. The queue of a burst empties before: a request is refused only if it waits longer than
 ``SERVICE_QUEUE_SECONDS``.
 
 The idea is CoDel's (RFC 8289): a queue is judged by the time in it, not by its length, and a queue that does not drain

@@ -24,7 +24,7 @@ MAX_JOINED = 64 * 1024
 """Maximum size of a first chunk. To copy a larger one costs more than a system call."""
 
 _END, _LOOK_AT_FIRST = object(), object()
-"""What a serving thread finds in its queue instead of a connection."""
+"""Two orders to a serving thread, in its queue in the place of a connection."""
 
 _date_of = lru_cache(maxsize=1)(util.http_date)
 

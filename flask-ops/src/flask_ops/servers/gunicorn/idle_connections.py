@@ -26,9 +26,9 @@ of 24 one-second requests on 2 x 4 threads. Five per thread spread them over the
 GIVE_WAY_SECONDS = 0.001
 """Time for other workers to accept first, for each such share of connections that a worker has."""
 BUSY_SECONDS = 0.02
-"""Time for other workers to accept first, for each connection that a worker without a free thread would take. Without
-it, in 20 of 40 trials with 2 x 4 free threads, one of eight requests waited in one worker beside a free thread of the
-other. With it, in none of 120."""
+"""Time for other workers to accept first, for each connection that a worker without a free thread would take. Eight
+requests were sent at once to 2 x 4 free threads. Without it, one of them waited for a thread in 20 of 40 trials; with
+it, in none of 120."""
 FIRST_REQUEST_SECONDS = 5.0
 """Minimum time for a client to send its first request. Gunicorn uses the same limit."""
 IN_USE_SECONDS = 0.3
