@@ -71,8 +71,7 @@ class Observer:
         """Return the exchange of a request that has just arrived. It is in flight until it is recorded."""
         exchange = Exchange(environ, ending=self.ending, record=self.record)
         self._running[id(exchange)] = exchange
-        client = environ.get(queue_time.SOCKET)
-        queued = queue_time.of_socket(client) if client is not None else None
+        queued = queue_time.of_request(environ)
         exchange.queued = queued
         if self._trust_request_start and "HTTP_X_REQUEST_START" in environ:
             by_proxy = queue_time.of_header(environ["HTTP_X_REQUEST_START"], time.time())

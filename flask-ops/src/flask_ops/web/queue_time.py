@@ -6,16 +6,25 @@ import re
 import socket
 import struct
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 SOCKET = "flask_ops.socket"
-"""The key in the WSGI environment of the client's socket. The server's integration sets it."""
+"""The key in the WSGI environment of the client's socket, as Waitress's integration sets it."""
 
 _HEADER = re.compile(r"(?:t=)?([0-9]{10,16}(?:\.[0-9]{1,6})?)")
 _LONGEST_SECONDS = 3600.0
 _TCP_INFO: int | None = socket.TCP_INFO if sys.platform == "linux" else None
 _LAST_DATA_RECV = struct.Struct("=52xI")
 """The start of ``struct tcp_info`` (linux/tcp.h) up to ``tcpi_last_data_recv``, in milliseconds."""
+
+
+def of_request(environ: WSGIEnvironment) -> float | None:
+    """Return the seconds that a request has waited, by its socket; None if the server or the socket cannot tell."""
+    client = environ.get("gunicorn.socket") or environ.get(SOCKET)
+    return None if client is None else of_socket(client)
 
 
 def of_socket(client: Any) -> float | None:
