@@ -21,7 +21,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from structlog.testing import capture_logs
 
-from flask_ops.metrics import sums
+from flask_ops.metrics import store_reader, sums
 from flask_ops.metrics.scrape import Form, Scrape
 from tests.exposition import value
 from tests.process import PROJECT, clean_environ
@@ -65,7 +65,7 @@ from prometheus_client import *
 from prometheus_client import values, multiprocess
 from pathlib import Path
 from types import SimpleNamespace
-from flask_ops.metrics import sums
+from flask_ops.metrics import store_reader, sums
 from flask_ops.metrics.scrape import Form, Scrape
 for pid in ("1", "2", "3"):
     values.ValueClass = values.MultiProcessValue(lambda pid=pid: f"s{pid}")  # the slot of a process that serves
@@ -131,7 +131,7 @@ def test_a_file_that_is_just_being_made_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_file_that_vanishes_is_no_error(tmp_path: Path) -> None:
-    assert [] == sums.read(tmp_path / "gauge_livesum_1.db")
+    assert [] == store_reader.read(tmp_path / "gauge_livesum_1.db")
 
 
 def test_a_shortage_of_resources_fails_the_scrape_and_spares_the_files(

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from flask_ops.metrics import slots, store_files, sums
+from flask_ops.metrics import slots, store_files, store_reader
 
 _OWNER = "ended"
 _UNFINISHED = f"*_{_OWNER}-*.new"
@@ -60,10 +60,10 @@ def _add(directory: Path, paths: list[Path]) -> None:
         for new in directory.glob(_UNFINISHED):
             _finish(new)
         for path in paths:
-            if not path.name.startswith("gauge_") and (entries := sums.read(path)):
+            if not path.name.startswith("gauge_") and (entries := store_reader.read(path)):
                 new = path.with_name(f"{_total(path).stem}-{store_files.owner_of(path)}.new")
                 counts: defaultdict[str, float] = defaultdict(float)
-                for key, value, _ in [*sums.read(_total(path)), *entries]:
+                for key, value, _ in [*store_reader.read(_total(path)), *entries]:
                     counts[key.decode()] += value
                 store_files.write(new, counts)
                 path.unlink()

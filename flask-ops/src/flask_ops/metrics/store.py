@@ -22,7 +22,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from flask_ops.core import forks, multiprocess
-from flask_ops.metrics import ended, slots, store_files, sums
+from flask_ops.metrics import ended, slots, store_files, store_reader
 
 OWNED = "METRICS_STORE_TO_REMOVE"
 """The variable that names the store if this library made it. The master that replaces this one reads it. So does
@@ -180,7 +180,7 @@ class Store:
         for path in store_files.metrics_in(directory):
             # Its owner was killed when it created the file, or set a gauge that must not become a gauge of this one.
             if store_files.owner_of(path) == slot and (
-                (prefix == slots.STRAY and path.name.startswith("gauge_")) or not sums.read(path)
+                (prefix == slots.STRAY and path.name.startswith("gauge_")) or not store_reader.read(path)
             ):
                 path.unlink(missing_ok=True)
         return slot

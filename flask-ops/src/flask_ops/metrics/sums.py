@@ -1,42 +1,20 @@
-"""The sums over all files of the store. Files that cannot be read are set aside, so that the scrape succeeds.
-
-prometheus_client's own reader raises for an empty, truncated or damaged file, at every scrape from then on. It can also
-loop for ever on a damaged file.
-
-The format is prometheus_client's ``mmap_dict``. The header is the number of used bytes (int32, padded to 8). Each entry
-is a length (int32), a key in JSON, padding, a value and a timestamp (doubles). The padding aligns the doubles to 8.
-"""
+"""The sums over all files of the store."""
 
 from __future__ import annotations
 
-import errno
-import json
-import struct
 import threading
-import time
-from collections.abc import Callable, Collection, Iterable, Iterator
-from functools import lru_cache, partial
+from collections.abc import Collection, Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import structlog
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from flask_ops.metrics import misuses, slots, store_files
 from flask_ops.metrics.families import Family, FamilyMetric, Key
-from flask_ops.metrics.layout import HEADER, Layout
-
-_integer = struct.Struct("i").unpack_from
-_two_doubles = struct.Struct("dd").unpack_from
-T = TypeVar("T")
-_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-_NEW_SECONDS = 5
-"""A new file is empty for a moment. An older empty file was left by a killed process."""
-
-_stuck: set[Path] = set()
-"""Damaged files that could not be set aside. Each is logged and counted once."""
-_log = structlog.stdlib.get_logger(__name__)
+from flask_ops.metrics.layout import Layout
+from flask_ops.metrics.store_reader import entries, parse_key, read, read_by, stuck
 
 
 class Sums:
@@ -59,14 +37,14 @@ class Sums:
             gauges = _gauges(path for path in paths if path.name.startswith("gauge_"))
         # prometheus_client combines the values of several processes: the way depends on the mode.
         metrics += MultiProcessCollector._accumulate_metrics(gauges, accumulate=True)
-        errors = len(store_files.set_aside_in(self._directory)) + len(_stuck)
+        errors = len(store_files.set_aside_in(self._directory)) + len(stuck)
         text = "Files of the metrics store that could not be read."
         return [*metrics, CounterMetricFamily("service_metrics_store_errors", text, value=errors)]
 
     def _counts(self, paths: Iterable[Path]) -> list[Metric]:
         read: dict[Path, tuple[Layout, tuple[float, ...]]] = {}
         for path in paths:
-            found = _read(path, partial(self._values, self._layouts.get(path)))
+            found = read_by(path, partial(self._values, self._layouts.get(path)))
             if found is not None:
                 read[path] = found
         layouts = {path: layout for path, (layout, _) in read.items()}
@@ -83,10 +61,10 @@ class Sums:
         if layout is not None and values is not None:
             return layout, values
         keys = []
-        for start, end, _ in _entries(data):
+        for start, end, _ in entries(data):
             raw = data[start:end]
             if raw not in self._keys:
-                self._keys[raw] = raw, _parse(raw[4:])
+                self._keys[raw] = raw, parse_key(raw[4:])
             keys.append(self._keys[raw][0])
         new = Layout(keys)
         return new, new.values(data) or ()
@@ -125,7 +103,7 @@ def _gauges(paths: Iterable[Path]) -> dict[str, Metric]:
         for key, value, timestamp in read(path):
             if not misuses.is_exported(timestamp):
                 continue
-            metric_name, name, labels, help_text = _parse(key)
+            metric_name, name, labels, help_text = parse_key(key)
             metric = metrics.setdefault(metric_name, Metric(metric_name, help_text, kind))
             metric._multiprocess_mode = mode  # type: ignore[attr-defined] # as prometheus_client sets it
             with_owner: Any = (*labels, ("pid", owner.removeprefix(slots.SERVING)))
@@ -138,76 +116,5 @@ def total(directory: Path, name: str, owners: Collection[str] | None = None) -> 
     found = 0.0
     for path in store_files.metrics_in(directory):
         if owners is None or store_files.owner_of(path) in owners:
-            found += sum(value for key, value, _ in read(path) if _parse(key)[1] == name)
+            found += sum(value for key, value, _ in read(path) if parse_key(key)[1] == name)
     return found
-
-
-def read(path: Path) -> list[tuple[bytes, float, float]]:
-    """Return key, value and timestamp of each entry; none for a file that is new, gone or damaged. Set aside the last.
-
-    Raises OSError if this process has no descriptor or memory left. Then the file is not at fault.
-    """
-    return _read(path, _parse_all) or []
-
-
-def _parse_all(data: bytes) -> list[tuple[bytes, float, float]]:
-    found = [(data[start + 4 : end], *_two_doubles(data, values)) for start, end, values in _entries(data)]
-    for key, _, _ in found:
-        _parse(key)  # raises ValueError for a damaged key
-    return found
-
-
-def _read(path: Path, parse: Callable[[bytes], T]) -> T | None:
-    try:
-        data = path.read_bytes()
-        if data[:HEADER].strip(b"\0"):
-            return parse(data)
-        if len(data) < HEADER and time.time() - path.stat().st_mtime >= _NEW_SECONDS:
-            raise ValueError("the file is empty")
-    except FileNotFoundError:  # live gauges of a worker that has just ended
-        pass
-    except (ValueError, OSError) as error:
-        if isinstance(error, OSError) and error.errno in _SHORTAGES:
-            raise  # without this file the sums would be wrong
-        _set_aside(path, error)
-    return None
-
-
-def _entries(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield three positions of each entry: of the length of its key, of the end of the key, and of its value."""
-    if len(data) < HEADER:
-        raise ValueError("the file ends in its header")
-    used = _integer(data, 0)[0]
-    if not HEADER <= used <= len(data):
-        raise ValueError(f"{used} bytes are said to be used of {len(data)}")
-    position = HEADER
-    while position < used:
-        length = _integer(data, position)[0]
-        end = position + 4 + length
-        value = end + 8 - (length + 4) % 8
-        if length <= 0 or value + 16 > used:
-            raise ValueError(f"an entry of {length} bytes at {position}")
-        yield position, end, value
-        position = value + 16
-
-
-@lru_cache(maxsize=10_000)
-def _parse(key: bytes) -> Key:
-    try:
-        metric_name, name, labels, help_text = json.loads(key)
-        return str(metric_name), str(name), tuple(sorted(labels.items())), str(help_text)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError("a key is not the JSON it should be") from error
-
-
-def _set_aside(path: Path, error: Exception) -> None:
-    try:
-        path.rename(path.with_name(f"damaged-{time.time_ns()}-{path.name}"))
-    except FileNotFoundError:  # a concurrent scrape has set it aside and logged it
-        return
-    except OSError as reason:
-        if path not in _stuck:
-            _stuck.add(path)
-            _log.error("failed to set aside damaged metrics file", file=path.name, reason=str(reason))
-        return
-    _log.error("damaged metrics file set aside", file=path.name, reason=str(error))
