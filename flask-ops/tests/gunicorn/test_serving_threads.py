@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from flask_ops.servers.gunicorn.direct_worker import ServingThreads
+from flask_ops.servers.gunicorn.serving_threads import ServingThreads
 from tests.process import DEADLINE, wait_until
 
 

@@ -17,7 +17,7 @@ from gunicorn.workers.gthread import PollableMethodQueue, TConn
 from flask_ops.core import multiprocess
 from flask_ops.metrics.store import STORE
 from flask_ops.servers.gunicorn import stuck_worker
-from flask_ops.servers.gunicorn.direct_worker import ServingThreads
+from flask_ops.servers.gunicorn.serving_threads import ServingThreads
 from flask_ops.servers.gunicorn.worker import ServiceWorker
 from flask_ops.web import stuck_requests
 from tests.process import DEADLINE, wait_until

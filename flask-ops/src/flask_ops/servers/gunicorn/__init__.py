@@ -1,9 +1,10 @@
 """The integration with Gunicorn. Without it, stops, reloads and stuck workers would lose requests.
 
 ``arbiter.OpsArbiter`` is the map of the master: each of its methods names the part that does the work.
-``worker.ServiceWorker`` is the worker. Its connections wait in ``idle_connections``, and their requests are served in
-``direct_worker``. SIGTERM starts the drain in the master (``graceful_stop``). The master then
-stops its workers by a signal of its own (``worker_signals``). How a worker is replaced:
+``worker.ServiceWorker`` is the worker. Its connections wait in ``idle_connections``, ``serving_threads`` serve their
+requests in ``direct_worker``, and ``refusing_worker`` refuses the late ones. SIGTERM starts the drain in the master
+(``graceful_stop``). The master then stops its workers by a signal of its own (``worker_signals``). How a worker is
+replaced:
 
 1. Its threads are all stuck: the ``metrics.pulse`` of the worker lets ``web.stuck_requests`` check that twice a second,
    and ``stuck_worker`` kills the worker.

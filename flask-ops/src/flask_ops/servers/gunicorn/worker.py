@@ -27,13 +27,13 @@ from flask_ops.core.draining import DRAIN
 from flask_ops.log import sink
 from flask_ops.ops.startup import only_threads
 from flask_ops.servers.gunicorn import worker_signals
-from flask_ops.servers.gunicorn.idle_connections import FITTING_CONNECTIONS, KeepingWorker
+from flask_ops.servers.gunicorn.idle_connections import FITTING_CONNECTIONS
+from flask_ops.servers.gunicorn.refusing_worker import RefusingWorker
 
 if TYPE_CHECKING:
     from flask_ops.ops.runtime import Runtime
     from flask_ops.servers.gunicorn.hung_worker_stacks import Stacks
     from flask_ops.servers.gunicorn.master import Master
-    from flask_ops.web.admission import Admission
 
 LINGER_SECONDS = 2.0
 """Time for a client to close its connection after the last response. Gunicorn uses the same limit."""
@@ -48,7 +48,7 @@ _RECEIVE_BYTES = 64 * 1024
 _log = structlog.stdlib.get_logger(__name__)
 
 
-class ServiceWorker(KeepingWorker):
+class ServiceWorker(RefusingWorker):
     """A threaded worker that never blocks on a closing client, loses no connection at a stop, and always ends.
 
     It counts in its slot of the metrics store, observes its requests, and reports the interrupted ones.
@@ -67,9 +67,6 @@ class ServiceWorker(KeepingWorker):
     """The time of a SIGTERM that the master did not send."""
     _is_loading = True
     _runtime: Runtime | None = None
-    _admission: Admission
-    _goes_first: Callable[[Any, Admission], bool]
-    _refuse: Callable[[Any, Admission], bool | None]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -114,18 +111,15 @@ class ServiceWorker(KeepingWorker):
                 Arbiter.APP_LOAD_ERROR if isinstance(error, AppImportError) else Arbiter.WORKER_BOOT_ERROR
             ) from None
         from flask_ops.ops import runtime  # noqa: PLC0415 - imports Flask, which the master does not need
-        from flask_ops.servers.gunicorn import refusal, stuck_worker  # noqa: PLC0415 - as above
-        from flask_ops.web import queue_time  # noqa: PLC0415 - as above
+        from flask_ops.servers.gunicorn import stuck_worker  # noqa: PLC0415 - as above
 
         self._runtime = runtime.obtain(self.master.settings)
         self._runtime.run_under("gunicorn", self.cfg.threads, partial(stuck_worker.end_process, self))
         application = self._runtime.observe(self.wsgi)
         self._runtime.start()
-        self._admission = self._runtime.admission
-        self._goes_first, self._refuse = refusal.goes_first, refusal.refuse
+        self.refuse_by(self._runtime.admission)
 
         def serve(environ: Any, start_response: Any) -> Any:
-            environ[queue_time.SOCKET] = environ["gunicorn.socket"]
             if DRAIN:  # the client must close the connection
                 start_response.__self__.force_close()  # start_response is a method of Gunicorn's Response
             return application(environ, start_response)
@@ -166,26 +160,6 @@ class ServiceWorker(KeepingWorker):
             os.kill(os.getpid(), signal.SIGTERM)  # ends this process: it has nothing to finish
         else:
             super().handle_exit(sig, frame)
-
-    @property
-    def is_overloaded(self) -> bool:
-        """True while a queue stands."""
-        return not self._is_loading and self._admission.is_overloaded
-
-    def enqueue_req(self, conn: Any) -> None:
-        """Queue a connection for the serving threads. Under overload, some requests go first."""
-        if self.is_overloaded and self._goes_first(conn, self._admission):
-            self.enqueue_first(conn)
-        else:
-            super().enqueue_req(conn)
-
-    def handle(self, conn: Any) -> Any:
-        """Serve the request that waits on a connection, or refuse it. Return whether to keep the connection."""
-        if self._admission.is_queueing:
-            keeps = self._refuse(conn, self._admission)
-            if keeps is not None:
-                return keeps
-        return super().handle(conn)
 
     def run(self) -> None:
         """Serve until the worker stops."""
