@@ -268,9 +268,7 @@ class Exchange:
             self.is_reported = True
         if printed_lines.unfinished:
             printed_lines.end_mine()
-        if self.is_refused:
-            self.status, self.outcome = 503, Outcome.SHED
-        elif self._body is not None and self._body.is_interrupted:
+        if self._body is not None and self._body.is_interrupted:
             self.outcome = Outcome.CLIENT_DISCONNECTED
             if not 400 <= self.status < 500:
                 self.status = CLIENT_CLOSED_REQUEST

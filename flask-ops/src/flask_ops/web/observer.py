@@ -114,7 +114,7 @@ class Observer:
         method, route = environ["REQUEST_METHOD"], exchange.route
         has_line = True
         try:
-            if exchange.is_refused:
+            if outcome is Outcome.SHED:
                 has_line = self._admission.refused(exchange.queued or 0.0)
             else:
                 self._metrics.observe(
@@ -138,10 +138,10 @@ class Observer:
         if status == 503 and quiet and not outcome:
             # The answer of a probe, not an error. Its cause (a drain, a check) has a separate line.
             level, number = "info", logging.INFO
-        elif status >= 500 and not exchange.is_refused:
-            level, number = "error", logging.ERROR
         elif outcome in (Outcome.SHED, Outcome.CLIENT_DISCONNECTED):
             level, number = "warning", logging.WARNING
+        elif status >= 500:
+            level, number = "error", logging.ERROR
         elif quiet and status < 400:
             level, number = "debug", logging.DEBUG
         else:
