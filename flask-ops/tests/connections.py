@@ -53,3 +53,17 @@ def connected(server: Server, number: int, *, silent: bool = False) -> Iterator[
             if not silent:
                 ask(client)
         yield clients
+
+
+def send(port: int, data: bytes) -> bytes:
+    """Send only these bytes on a new connection. Return all that comes until the server closes it."""
+    answer = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as client:
+        try:
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+            while part := client.recv(65536):
+                answer += part
+        except ConnectionError:  # the server answered and closed before it had received everything
+            pass
+    return answer

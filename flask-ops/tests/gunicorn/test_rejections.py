@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,10 @@ from hypothesis import strategies as st
 
 from flask_ops.servers.gunicorn.logger import REASONS, report
 from tests.attach.servers import JOURNAL, attached, metric
+from tests.connections import send
 from tests.exposition import value
 from tests.fuzzing import fuzzed
-from tests.process import DEADLINE, Server, wait_until
+from tests.process import Server, wait_until
 from tests.servers import serve
 
 SECRET = b"hunter2"
@@ -30,20 +30,6 @@ LONG = b"x" * 9000
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serve("gunicorn", tmp_path_factory.mktemp("rejections")) as running_server:
         yield running_server
-
-
-def send(server: Server, data: bytes) -> bytes:
-    """Send only these bytes, and return the answer."""
-    answer = b""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE) as client:
-        try:
-            client.sendall(data)
-            client.shutdown(socket.SHUT_WR)
-            while part := client.recv(65536):
-                answer += part
-        except ConnectionError:  # the server answered and closed before it had received everything
-            pass
-    return answer
 
 
 def counts(server: Server) -> dict[str, float]:
@@ -75,7 +61,7 @@ def test_each_refusal_is_one_line_and_one_count_and_quotes_nothing(server: Serve
 
     for data, reason, status in REJECTED:
         before, written = counts(server), len(server.text())
-        assert re.match(rb"HTTP/1.1 %d " % status, send(server, data))
+        assert re.match(rb"HTTP/1.1 %d " % status, send(server.port, data))
         expected = {**before, reason: before[reason] + 1}
 
         wait_until(lambda: counts(server) == expected, f"one more {reason}")  # noqa: B023 - called at once
@@ -93,7 +79,7 @@ def test_each_refusal_is_one_line_and_one_count_and_quotes_nothing(server: Serve
         assert SECRET.decode() not in text
 
     # Nor is a client quoted that leaves early.
-    send(server, b"GET / HTTP/1.1\r\nAuthorization: hunter2\r\n")
+    send(server.port, b"GET / HTTP/1.1\r\nAuthorization: hunter2\r\n")
     wait_until(lambda: server.lines("Ignored premature client disconnection."), "the line at debug")
     assert SECRET.decode() not in server.text()
 
@@ -123,7 +109,7 @@ GOOD = st.tuples(st.binary(max_size=30), st.binary(max_size=30)).map(
 @given(HEADS)
 @pytest.mark.system
 def test_bytes_that_are_valid_or_not_are_answered_or_refused(server: Server, data: bytes) -> None:
-    answer = send(server, data)
+    answer = send(server.port, data)
 
     assert not answer or re.match(rb"HTTP/1.1 (2|4|501)", answer)
 
@@ -131,7 +117,7 @@ def test_bytes_that_are_valid_or_not_are_answered_or_refused(server: Server, dat
 @fuzzed
 @given(GOOD)
 def test_a_valid_request_is_served_whatever_its_path_and_user_agent_are(server: Server, data: bytes) -> None:
-    assert re.match(rb"HTTP/1.1 (200|404) ", send(server, data))
+    assert re.match(rb"HTTP/1.1 (200|404) ", send(server.port, data))
 
 
 def test_after_all_that_it_serves_and_every_line_was_valid(server: Server) -> None:

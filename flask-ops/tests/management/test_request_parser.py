@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,8 +18,9 @@ from hypothesis import strategies as st
 from flask_ops.core.http import Request
 from flask_ops.management.request_head import RefusedError
 from flask_ops.management.request_parser import RequestParser
+from tests.connections import send
 from tests.fuzzing import fuzzed
-from tests.process import DEADLINE, Server, wait_until
+from tests.process import Server, wait_until
 from tests.servers import serve
 
 
@@ -242,16 +242,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def exchange(port: int, data: bytes) -> bytes:
     """Send ``data`` and a second request. Return all that comes until the server closes."""
-    answer = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as client:
-        try:
-            client.sendall(data + put(b"Content-Length: 0"))
-            client.shutdown(socket.SHUT_WR)
-            while part := client.recv(65536):
-                answer += part
-        except ConnectionError:  # the server answered and closed before it had received everything
-            pass
-    return answer
+    return send(port, data + put(b"Content-Length: 0"))
 
 
 @pytest.mark.system
