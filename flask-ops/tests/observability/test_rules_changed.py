@@ -59,12 +59,7 @@ COMPARED_WITH_0 = {
     "ServiceAcceptQueueGrowing",
     "ServiceDependencyDown",
 }
-WAIT_FOR_A_MINUTE = {
-    "ServiceWorkersCrashing",
-    "ServiceLogLinesDropped",
-    "ServiceMetricsStoreDamaged",
-    "ServiceRequestsShed",
-}
+WAIT_FOR_A_MINUTE = {"ServiceWorkersCrashing", "ServiceLogLinesDropped", "ServiceMetricsStoreDamaged"}
 """These alerts have a long range instead."""
 
 
