@@ -98,7 +98,9 @@ def test_it_serves_without_root_without_capabilities_and_without_a_disk(
         wait_until(lambda: docker.health(container)["Status"] == "healthy", "healthy")
 
         def workers() -> set[int]:
-            return {server.get("/whoami").json()["pid"] for _ in range(20)}
+            answers = [server.get("/whoami") for _ in range(20)]
+            assert {200} == {answer.status for answer in answers}, answers
+            return {answer.json()["pid"] for answer in answers}
 
         before = workers()
         docker.run("kill", "--signal=HUP", container.name)
@@ -116,6 +118,7 @@ def test_the_health_check_says_why_a_container_is_not_healthy(docker: Engine, im
     # Without --init, a stop signal reaches process 1 alone.
     hasty = ("--health-interval=1s", "--health-start-period=1s", "--health-retries=1", "--init=false", AT_ONCE)
     with docker.serving(image, tmp_path, *hasty) as container:
+        wait_until(lambda: docker.health(container)["Status"] == "healthy", "healthy")
         docker.run("kill", "--signal=STOP", container.name)
 
         wait_until(lambda: docker.health(container)["Status"] == "unhealthy", "unhealthy", deadline=30)
