@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +136,12 @@ def engine() -> Iterator[Engine]:
         pytest.skip("an engine of its own needs root; set DOCKER_HOST to use another one")
     bridges = f"svc{os.getpid()}-"
     bridge = f"{bridges}0"
+    # Engines of tests that run at the same time need networks of their own. RFC 2544 keeps this one for tests.
+    network = [*IPv4Network("198.18.0.0/15").subnets(new_prefix=22)][os.getpid() % 128]
+    own, pool = network.subnets()
     with tempfile.TemporaryDirectory(prefix="docker-") as directory:
         subprocess.run([require("ip"), "link", "add", "name", bridge, "type", "bridge"], check=True)
+        subprocess.run(["ip", "address", "add", f"{own[1]}/{own.prefixlen}", "dev", bridge], check=True)
         # It has separate folders, and adds no firewall rules, which would outlive it.
         host = f"unix://{directory}/socket"
         options = {
@@ -145,6 +150,7 @@ def engine() -> Iterator[Engine]:
             "exec-root": f"{directory}/exec",
             "pidfile": f"{directory}/pid",
             "bridge": bridge,
+            "default-address-pool": f"base={pool},size=26",
             **dict.fromkeys(("iptables", "ip6tables", "ip-forward", "ip-masq"), "false"),
             "default-ulimit": "nofile=20000:20000",
         }
