@@ -33,8 +33,11 @@ SHOW = """
 import contextlib, pathlib
 for path in pathlib.Path("/proc").glob("[0-9]*/status"):
     with contextlib.suppress(OSError):  # it has just ended
-        print(path.read_text())
+        status = path.read_text()
+        if path.parent.name == "1" or "\\nPPid:\\t0\\n" not in status:
+            print(status)
 """
+"""All processes but those that Docker adds for a while, such as a check. They start as root, and have no parent."""
 FIELDS = ("Uid", "Gid", "CapEff", "NoNewPrivs")
 TESTS = Path(sample.__file__).parent
 WITH_SAMPLE = (f"--volume={TESTS}:/srv/service/tests:ro", f"--volume={TESTS}/project/service:/srv/service/service:ro")
