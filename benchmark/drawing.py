@@ -8,6 +8,8 @@ from xml.etree import ElementTree as ET
 
 INK, PALE, DARK = "#111827", "#4b5563", "#6b7280"
 BAR, OURS = "#9ca3af", "#1d4ed8"
+OTHERS = (DARK, "#b45309", "#15803d", "#a21caf", "#0e7490", "#be123c", "#4d7c0f")
+"""The colours of lines of other subjects."""
 _FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif"
 
 

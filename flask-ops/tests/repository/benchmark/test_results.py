@@ -44,6 +44,12 @@ def test_tables_data_and_picture_tell_the_same(tmp_path: Path) -> None:
             {"subject": "service", "title": "<service>", "path": "/readyz", "asked": 2, "answered_ms": []},
         ],
     }
+    phase = {"title": "<service>", "view": "sleeps", "via": "", "capacity": 80.0, "probe_p99_ms": 2.0}
+    counts = {"sent": 200, "refused": 100, "p99_ms": 400.0, "recovered": None}
+    rows["overload"] = [
+        {"subject": "service", **phase, **counts, "times": 0.7, "answered": 60, "in_time": 60.0},
+        {"subject": "service", **phase, **counts, "times": 5.0, "answered": 72, "in_time": 72.0},
+    ]
     where = {**machine.describe(), "rounds": 2, "seconds": 1}
 
     text = results.write(tmp_path, where, rows)
@@ -54,11 +60,13 @@ def test_tables_data_and_picture_tell_the_same(tmp_path: Path) -> None:
     assert "| <service> | 2,000 | 5.0 | 1.00 | 1.0 | 0 |" in text
     assert "| <service> | `/livez` | 50% of 2 | 1.0 | 1.0 |" in text
     assert "| <service> | `/readyz` | 0% of 2 |  |  |" in text
+    assert "### A view that sleeps, directly" in text
+    assert "| <service> | 5 | 90% of capacity | 400 | 50% |  | 2 |" in text
     assert text == (tmp_path / "results.md").read_text()
     assert {"machine": where, "results": rows} == json.loads((tmp_path / "results.json").read_text())
     picture = ET.fromstring((tmp_path / "results.svg").read_text())  # noqa: S314 - made just now
     written = [element.text for element in picture.iter() if element.tag.endswith("text")]
-    assert {"<service>", "1.15", "1.00", "5.0 ms", "2,000"} <= set(written)
+    assert {"<service>", "1.15", "1.00", "5.0 ms", "2,000", "load 0.7", "back to 5"} <= set(written)
     assert float(picture.attrib["height"]) > 500
 
 
