@@ -71,15 +71,23 @@ def write(folder: Path, name: str, code: str) -> None:
 
 
 def written(folder: Path, page: Path) -> Path:
-    """Return a service with the code of a page."""
+    """Return a service with the code of a page, in the form that `make format` gives it."""
     copy_service(folder)
+    shutil.copy(REPOSITORY / "pyproject.toml", folder)
     (folder / "conftest.py").write_text(CONFTEST)
     for name, code in blocks(page, "python"):
         write(folder, name, code)
+    outcome(BIN / "ruff", "format", "service", "tests", cwd=folder)
+    outcome(BIN / "ruff", "check", "--fix", "service", "tests", cwd=folder)
     return folder
 
 
 def assert_its_tests_pass(folder: Path) -> None:
+    """Check lint and types, and run the tests, as `make test` does."""
+    types = ["mypy", "--cache-dir", str(folder.parents[1] / "mypy")]  # most of its time goes into the dependencies
+    for program, *options in (["ruff", "check"], ["ruff", "format", "--check"], types):
+        returned, output = outcome(BIN / program, *options, "service", "tests", cwd=folder, env=clean_environ())
+        assert 0 == returned, (program, output)
     command = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "tests")
     returned, output = outcome(BIN / "python", *command, cwd=folder, env=clean_environ())
     assert 0 == returned, output

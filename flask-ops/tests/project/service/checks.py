@@ -9,9 +9,9 @@ CHECKS = Checks()
 
 @CHECKS.add()
 def storage() -> None:
-    pass
+    """Pass."""
 
 
 @CHECKS.add(critical=False)
 def notices() -> None:
-    pass
+    """Pass."""

@@ -1,3 +1,5 @@
+"""One route."""
+
 from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify
@@ -9,5 +11,6 @@ views = Blueprint("views", __name__)
 
 @views.get("/")
 def index() -> Response:
+    """Return the name and the version."""
     settings = Settings.current()
     return jsonify(name=settings.name, version=settings.version)
