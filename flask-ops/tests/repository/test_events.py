@@ -20,50 +20,68 @@ def is_method_of_log(node: ast.AST) -> bool:
     return isinstance(node, ast.Attribute) and node.attr in LEVELS and "log" in ast.unparse(node.value).lower()
 
 
-def constants(node: ast.expr, values: dict[str, ast.expr]) -> Iterator[str]:
+Names = dict[str, list[ast.expr]]
+"""Each name of a module, with all values that it gets."""
+
+
+def names(tree: ast.AST) -> Names:
+    """Return the names that assignments give a value, also as parts of tuples."""
+    found: Names = {}
+    for node in ast.walk(tree):
+        for target in node.targets if isinstance(node, ast.Assign) else []:
+            assert isinstance(node, ast.Assign)
+            pairs = [(target, node.value)]
+            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                pairs = [*zip(target.elts, node.value.elts, strict=True)]
+            for name, value in pairs:
+                found.setdefault(ast.unparse(name), []).append(value)
+    return found
+
+
+def constants(node: ast.expr, values: Names) -> Iterator[str]:
     """Yield the texts that an expression can be."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield node.value
     elif isinstance(node, ast.IfExp):
         yield from constants(node.body, values)
         yield from constants(node.orelse, values)
-    elif isinstance(node, ast.Name) and node.id in values:
-        yield from constants(values[node.id], values)
+    elif isinstance(node, ast.Name):
+        for value in values.get(node.id, []):
+            yield from constants(value, values)
 
 
 def events(name: str, text: str) -> Iterator[str]:
-    """Yield the events that a module logs."""
+    """Yield the events that a module logs. Each call must have one that can be read here."""
     tree = ast.parse(text)
-    values = {
-        target.id: node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
+    values = names(tree)
+    helpers = HELPERS.get(name, {})
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
-        called = values.get(node.func.id, node.func) if isinstance(node.func, ast.Name) else node.func
-        methods = [called.body, called.orelse] if isinstance(called, ast.IfExp) else [called]
-        place = HELPERS.get(name, {}).get(ast.unparse(node.func))
+        called = values.get(ast.unparse(node.func), [node.func])
+        methods = [each for one in called for each in ([one.body, one.orelse] if isinstance(one, ast.IfExp) else [one])]
+        place = helpers.get(ast.unparse(node.func))
         if any(map(is_method_of_log, methods)):
             place = 0
-        elif isinstance(called, ast.Attribute) and called.attr == "make_trusted":
+        elif any(isinstance(each, ast.Attribute) and each.attr == "make_trusted" for each in methods):
             place = 1
         if place is not None and len(node.args) > place:
-            yield from constants(node.args[place], values)
+            found = [*constants(node.args[place], values)]
+            assert found or (helpers and ast.unparse(node.args[place]) == "event"), f"{name}: {ast.unparse(node)}"
+            yield from found
 
 
 def test_it_finds_events_in_each_form() -> None:
     text = 'tell = _log.info if a else _log.error\ntell("one")\nevent = "two" if a else "three"\n_log.warning(event)\n'
+    pair = 'event, hint = "four", CURE\nlogger.critical(event, hint=hint)\n'
 
     assert ["one", "two", "three"] == list(events("any.py", text))
+    assert ["four"] == list(events("any.py", pair))
 
 
 def test_the_page_has_each_event_of_the_library() -> None:
     page = (REPOSITORY / "docs" / "events.md").read_text()
-    rows = re.findall(r"^\| `([^`]+)` \(([\w, ]+)\) \|", page, re.MULTILINE)
+    rows = re.findall(r"^\| `([^`]+)` \(([\w, ]+)\) \| \S.* \| \S.* \|$", page, re.MULTILINE)
     logged = {event for path in SOURCES for event in events(path.name, path.read_text())}
 
     assert logged == {event for event, _ in rows}
