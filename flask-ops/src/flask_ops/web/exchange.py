@@ -133,6 +133,10 @@ class Exchange:
         """Answer a request that has waited too long, without the application."""
         self._server_start_response = start_response
         self.outcome = Outcome.SHED
+        client = self.environ.get("gunicorn.socket")
+        if client is not None and self._body is not None and not self._body.discard(client):
+            # Otherwise Gunicorn's thread would wait for the rest, for up to 5 s, to keep the connection.
+            start_response.__self__.force_close()  # type: ignore[attr-defined] # a method of Gunicorn's Response
         status, headers, body = problems.response(503, self.ids.request_id)
         self._start_response(status, [*headers, ("Retry-After", admission.retry_after())])
         self._chunks = iter([b"" if self.environ["REQUEST_METHOD"] == "HEAD" else body])

@@ -25,6 +25,8 @@ _CONNECTIONS = (CONNECTION, "gunicorn.socket", "werkzeug.socket")
 MAX_AHEAD = 8 * 2**20
 """Maximum size of data that is read ahead. The kernel buffers 6 MiB by default (tcp(7), tcp_rmem)."""
 _PIECE_BYTES = 64 * 1024
+MAX_DISCARDED = 64 * 1024
+"""Maximum size of a body that is read only to keep the connection, in bytes. Gunicorn uses the same limit."""
 
 
 class InterruptedBodyError(ClientDisconnected, OSError):
@@ -106,6 +108,18 @@ class RequestBody:
         if self._left is not None:
             self._left += len(data)
         self._source = _ReadAhead(data, self._source, fault)
+
+    def discard(self, client: Any) -> bool:
+        """Drop what has arrived of the body on the socket ``client``. Never wait. Return True if it is complete."""
+        timeout = client.gettimeout()
+        client.settimeout(0)
+        try:
+            data = self._source.read(MAX_DISCARDED + 1)
+        except Exception:  # noqa: BLE001 - the rest has not arrived, or the client has gone, or the framing is invalid
+            return False
+        finally:
+            client.settimeout(timeout)
+        return len(data) <= MAX_DISCARDED and self._left in (None, len(data))
 
     def _take(self, read: Callable[..., bytes], size: int | None) -> bytes:
         if self._left is not None:
