@@ -59,6 +59,16 @@ def runbook() -> dict[str, str]:
     return dict(zip(sections[::2], sections[1::2], strict=True))
 
 
+FORM = re.compile(
+    r"\n\*\*Meaning:\*\* .+?\n\*\*Impact:\*\* .+?"
+    r"\n\*\*Severity:\*\* (?P<severity>page|ticket|none), "
+    r"(?:after (?P<number>\d+) (?P<unit>minute|hour)s?|at once)\."
+    r"(?P<threshold>.+?)\n\*\*Diagnosis:\*\* .+?\n\*\*Mitigation:\*\*\s.+",
+    re.DOTALL,
+)
+"""The form of an entry of the runbook."""
+
+
 def queries(text: str) -> list[str]:
     """Return the queries in Markdown."""
     return re.findall(r"```promql\n(.*?)\n```", text, re.DOTALL)

@@ -13,6 +13,7 @@ from tests.observability.dashboards import DASHBOARDS, filled, panels, targets
 from tests.observability.files import (
     ALWAYS,
     FILES,
+    FORM,
     RULE_TESTS,
     SHIPPED,
     alerts,
@@ -102,13 +103,25 @@ def test_only_symptoms_page() -> None:
     assert {"page"} == {rule["labels"]["severity"] for rule in groups["service-symptoms"]}
 
 
-def test_the_runbook_says_what_each_alert_means_how_to_confirm_it_and_what_to_do() -> None:
+def test_the_runbook_has_an_entry_of_the_same_form_for_each_alert() -> None:
     assert set(alerts()) == set(runbook())
     for alert, text in runbook().items():
-        assert re.fullmatch(r"\n\*\*Means:\*\*.*\n\*\*Confirm:\*\*.*\n\*\*Do:\*\*.*", text, re.DOTALL), alert
-        assert 2 == len(queries(text)), alert
+        assert FORM.fullmatch(text), alert
+        assert 2 <= len(queries(text)) <= 3, alert
         for query in queries(text):
             promql_parser.parse(query)
+
+
+def test_the_runbook_states_severity_wait_and_threshold_of_the_rule() -> None:
+    for alert, rule in alerts().items():
+        entry = FORM.fullmatch(runbook()[alert])
+        assert entry is not None, alert
+        wait = int(entry["number"]) * {"minute": 60, "hour": 3600}[entry["unit"]] if entry["number"] else 0
+        assert (rule["labels"]["severity"], seconds(rule["for"])) == (entry["severity"], wait), alert
+        thresholds = re.findall(r"(?:[<>]=?|==) (\d[\d.]*+)(?! \*)", rule["expr"])
+        stated = re.findall(r"(\d[\d.]*\d|\d)(%?)", entry["threshold"].replace(",", ""))
+        numbers = {float(number) / (100 if percent else 1) for number, percent in stated}
+        assert {float(number) for number in thresholds} <= numbers, alert
 
 
 def test_every_alert_has_cases_in_which_it_fires_and_in_which_it_is_silent() -> None:

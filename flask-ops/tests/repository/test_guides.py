@@ -12,11 +12,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
+import flask_ops.observability
 from tests.copies import copy_repository, copy_service
+from tests.observability.files import FORM
 from tests.observability.promtool import promtool
 from tests.process import BIN, DEADLINE, PROJECT, REPOSITORY, clean_environ, running
 from tests.programs import outcome, require
+from tests.repository.observability.copied import lacking
 
 pytestmark = pytest.mark.timeout(120)  # each starts an interpreter with pytest, or a server
 
@@ -121,7 +125,7 @@ def test_the_line_that_adopts_an_application_works(tmp_path: Path) -> None:
 
 
 @pytest.mark.system
-def test_the_alert_passes_its_own_test(tmp_path: Path) -> None:
+def test_the_alert_passes_its_own_test_and_stays_with_its_runbook(tmp_path: Path) -> None:
     page = DOCS / "alerts.md"
     for name, text in blocks(page, "yaml"):
         write(tmp_path, name, text)
@@ -131,6 +135,18 @@ def test_the_alert_passes_its_own_test(tmp_path: Path) -> None:
         files = [tmp_path / each if "/" in each else each for each in arguments]
         returned, output = promtool(*files)
         assert 0 == returned, output
+
+    ((name, text),) = re.findall(r"```markdown\n<!-- (.+) -->\n(.*?)```", page.read_text(), re.DOTALL)
+    write(tmp_path, name, text)
+    own = {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    flask_ops.observability.write(tmp_path / "observability", force=True)
+    assert own == {path: path.read_text() for path in own}
+    assert {} == lacking(tmp_path / "observability")
+    (rule,) = [yaml.safe_load(text) for path, text in own.items() if path.match("rules/*.yml")]
+    (link,) = [alert["annotations"]["runbook_url"] for group in rule["groups"] for alert in group["rules"]]
+    headings = {f"{Path(name).name}#{heading.lower()}" for heading in re.findall(r"^## (.+)$", text, re.MULTILINE)}
+    assert {link.rpartition("/")[2]} == headings
+    assert FORM.fullmatch(f"\n{text.partition('## ')[2].partition(chr(10))[2].strip()}\n")
 
 
 @pytest.mark.system
