@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import tempfile
@@ -169,11 +170,20 @@ def test_files_of_others_in_the_chosen_folder_are_a_warning(tmp_path: Path) -> N
 
 
 def test_a_chosen_folder_that_others_can_change_is_an_error(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
-    finding = only(look(deployment({VARIABLE: str(tmp_path)})), "store")
+    reasons = {"open": "other users may write to it, its mode is 0777", "linked": "lock in it is a link"}
+    if os.geteuid() == 0:
+        reasons["theirs"] = "it belongs to the user 1, not to 0"
+    for name in reasons:
+        (tmp_path / name).mkdir()
+    (tmp_path / "open").chmod(0o777)
+    (tmp_path / "linked" / "lock").symlink_to(tmp_path / "victim")
+    if os.geteuid() == 0:
+        os.chown(tmp_path / "theirs", 1, 1)
+    for name, reason in reasons.items():
+        finding = only(look(deployment({VARIABLE: str(tmp_path / name)})), "store")
 
-    assert f"{VARIABLE} is {tmp_path}: other users may write to it, its mode is 0777." == finding.text
-    assert ("error", True) == (finding.severity, "0700" in finding.cure)
+        assert f"{VARIABLE} is {tmp_path / name}: {reason}." == finding.text
+        assert ("error", True) == (finding.severity, "0700" in finding.cure)
 
 
 def test_one_process_has_no_store_unless_it_is_told_to(tmp_path: Path) -> None:

@@ -44,11 +44,14 @@ def test_the_connection_that_is_idle_longest_makes_room(tmp_path: Path) -> None:
 
 
 def test_a_connection_is_closed_when_it_is_idle_too_long(tmp_path: Path) -> None:
-    with serve("gunicorn", tmp_path, {"SERVICE_KEEP_ALIVE_SECONDS": "1"}, ["--workers=1"], ready="/readyz") as server:
+    with serve("gunicorn", tmp_path, {"SERVICE_KEEP_ALIVE_SECONDS": "3"}, ["--workers=1"], ready="/readyz") as server:
         (worker,) = server.children()
         descriptors = worker.num_fds()
         with connected(server, 15) as idle:
+            began = time.monotonic()
             assert descriptors < worker.num_fds()
+            wait_until(lambda: open_ones(idle) < 15, "one is closed")
+            assert 2.5 < time.monotonic() - began  # Gunicorn itself closes them after two
             wait_until(lambda: 0 == open_ones(idle), "all are closed")
             wait_until(lambda: worker.num_fds() <= descriptors, "no descriptor is left")
 

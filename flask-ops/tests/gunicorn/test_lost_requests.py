@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -105,9 +106,16 @@ def test_sigterm_to_the_master_and_each_worker(times: int, tmp_path: Path) -> No
             for _ in range(times):
                 for pid in [server.process.pid, *(child.pid for child in server.children())]:
                     os.kill(pid, signal.SIGTERM)
+                wait_until(
+                    lambda: server.lines("draining"), "the first signal was seen, so that the next is another one"
+                )
             assert 0 == server.process.wait(DEADLINE)
 
         assert {200} == set(seen), seen
+        began, ended = (datetime.fromisoformat(server.line(event)["timestamp"]) for event in ("draining", "stopping"))
+        assert (
+            server.line("draining")["seconds"] <= (ended - began).total_seconds() + 0.1
+        )  # the lines are written later
         assert 0 == server.line("stopped")["requests_unfinished"]
         assert {"shutdown"} == {line["reason"] for line in server.lines("worker ended")}
         assert [] == [line for line in server.lines() if line["level"] in {"error", "critical"}]

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,17 @@ def test_a_second_signal_ends_everything(server: Server) -> None:
         stop(server)
         server.process.send_signal(signal.SIGINT)
         assert_clean_exit(server, unfinished=1)
+
+
+def test_a_sigterm_that_is_repeated_at_once_does_not_end_the_drain(tmp_path: Path) -> None:
+    with serve("waitress", tmp_path, {"SERVICE_DRAIN_SECONDS": "1"}) as server:
+        for _ in range(3):
+            server.process.send_signal(signal.SIGTERM)
+            server.line("draining")  # so that the next signal is another one
+        assert_clean_exit(server)
+
+        began, ended = (datetime.fromisoformat(server.line(event)["timestamp"]) for event in ("draining", "stopping"))
+        assert 0.9 < (ended - began).total_seconds()  # the lines are written a little later
 
 
 def test_idle_connections_do_not_hold_up_the_exit(server: Server) -> None:

@@ -30,7 +30,6 @@ deploy/uwsgi.ini, because uWSGI's master runs no Python at its exit."""
 WORKER, MASTER = "worker", "master"
 """The roles with which processes sign their slots."""
 _PREFIX = "service-metrics-"
-_LOCK = "lock"
 _RESERVED_BYTES = 2**20
 """No server starts with less free space in the store: it could not count its requests."""
 
@@ -198,7 +197,7 @@ class Store:
                 return
             os.close(in_use)
             with contextlib.suppress(OSError):  # it is gone, or belongs to the former user of this process
-                if owned and slots.is_free(path / _LOCK):  # otherwise the next master uses it
+                if owned and slots.is_free(path / store_files.LOCK):  # otherwise the next master uses it
                     shutil.rmtree(path, ignore_errors=True)
                     return
                 for name in self._held:  # other processes would continue to sum these
@@ -238,7 +237,7 @@ def _use(path: Path) -> int:
             if store_files.is_ours(file) and store_files.owner_of(file) != mine:
                 file.unlink(missing_ok=True)
 
-    return slots.hold_shared(path / _LOCK, if_unused=empty)
+    return slots.hold_shared(path / store_files.LOCK, if_unused=empty)
 
 
 def _new_folder(loader: int | None) -> tuple[Path, int]:
@@ -264,5 +263,5 @@ def _remove_abandoned(temporary: Path) -> None:
         with contextlib.suppress(OSError):  # another starting server was faster, or the folder has no lock
             status = path.lstat()
             is_mine = stat.S_ISDIR(status.st_mode) and os.geteuid() in {0, status.st_uid}
-            if is_mine and slots.is_free(path / _LOCK):
+            if is_mine and slots.is_free(path / store_files.LOCK):
                 shutil.rmtree(path, ignore_errors=True)

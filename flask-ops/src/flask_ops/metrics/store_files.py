@@ -28,6 +28,8 @@ _MOMENTARY = re.compile(r"gauge_live[a-z]+_[0-9A-Za-z]+\.db|(?:readiness|stuck)_
 """Live gauges, and the notes about a living process."""
 _SET_ASIDE = re.compile(r"damaged-[0-9]+-.*\.db")
 """Files that could not be read."""
+LOCK = "lock"
+"""The lock that each process of a server holds: the store is in use."""
 FOLDING = "folding"
 """The lock of the sums: shared while a scrape reads them, exclusive while ``ended`` moves counts between files."""
 

@@ -111,8 +111,9 @@ def _store(deployment: Deployment, chosen: str) -> Iterator[Finding]:
         text = "The metrics store needs a writable folder for temporary files. There is none."
         yield error("store", text, _STORE_CURE)
         return
+    lock = folder / store_files.LOCK
     doomed = {path.name for path in folder.glob("*") if chosen and store_files.is_ours(path)}
-    if doomed and not (folder / "lock").exists():  # each store has a lock
+    if doomed and not lock.exists():  # each store has a lock
         text = f"{multiprocess.VARIABLE} is {folder}: {min(doomed)} of another program would be removed."
         yield warning("store", text, "Use a separate folder.")
     if chosen and folder.exists() and hasattr(os, "geteuid"):  # not on Windows
@@ -121,6 +122,13 @@ def _store(deployment: Deployment, chosen: str) -> Iterator[Finding]:
             folder, me, me if deployment.limits.user is None else deployment.limits.user
         ):
             yield error("store", f"{multiprocess.VARIABLE} is {folder}: {reason}.", multiprocess.CURE)
+            return
+        try:
+            os.close(multiprocess.open_own(lock, os.O_RDONLY))
+        except FileNotFoundError:
+            pass
+        except multiprocess.UnsafeStoreError as fault:
+            yield error("store", f"{multiprocess.VARIABLE} is {folder}: {fault.strerror}.", multiprocess.CURE)
             return
     folder = next(place for place in [folder, *folder.parents] if place.exists())
     processes = deployment.limits.workers + (deployment.server != "waitress")  # the others have a master
