@@ -38,7 +38,7 @@ programs:  ## Install the programs that other targets use, with apt-get, as root
 	[ -z "$$packages" ] || { command -v apt-get >/dev/null || { echo "No apt-get here. Install by hand:" $$packages >&2; exit 1; }; \
 	apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends $$packages; }
 
-drill: .venv/installed-dev  ## Inject faults, and check that the right alerts arrive (11 minutes)
+drill: .venv/installed-dev  ## Inject faults, and check that the right alerts arrive (15 minutes)
 	@$(call require,$(PROMETHEUS))
 	@$(BIN)/python -m observability.drill
 
