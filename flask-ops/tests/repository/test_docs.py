@@ -12,10 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from flask_ops.core.settings import Settings, documentation
 from observability.drill.faults import UNTRIED
 from tests.check.checking import check as checked
-from tests.copies import copy_service
 from tests.exposition import scrape, value
-from tests.process import BIN, REPOSITORY, Server, clean_environ, running, wait_until
-from tests.programs import outcome
+from tests.process import BIN, REPOSITORY, Server, running, wait_until
+from tests.repository.guides import written
 from tests.servers import serve
 
 DOCS = REPOSITORY / "docs"
@@ -96,29 +95,14 @@ def test_the_log_fields_are_those_of_the_table(server: Server) -> None:
 
 
 def test_the_snippets_for_customising_work_as_written(tmp_path: Path) -> None:
-    """Put each snippet in the place that the page names, and use the service with all of them."""
-    snippets = re.findall(r"```python\n(.*?)```", page("customise"), re.DOTALL)
-    assert all(len(snippet.splitlines()) < 10 for snippet in snippets)
-    route, test, check, other, metric, series, setting, field = snippets
-    copy = copy_service(tmp_path / "copy")
-    counter, increment = metric.split("\n\n")
-    in_view = "".join(f"    {line}\n" for line in (increment + field).splitlines())
-    route = route.replace("    return", in_view + "    return")
-    add(
-        copy / "service" / "views.py",
-        "import structlog\nfrom prometheus_client import Counter",
-        f"{counter}\n\n{series}\n\n{route}",
-    )
-    add(
-        copy / "service" / "checks.py",
-        "import sqlite3, urllib.request\nfrom contextlib import closing\nfrom service.settings import Settings",
-        f"{check}\n\n{other}",
-    )
-    add(copy / "service" / "settings.py", "from flask_ops import setting\nfrom flask_ops.settings import text", setting)
-    imports = "import pytest\nfrom flask.testing import FlaskClient\nfrom service.app import create_app\n"
-    (copy / "test_items.py").write_text(f"{imports}from service.settings import Settings\n\n\n{test}")
-    returned, output = outcome(BIN / "python", "-m", "pytest", "test_items.py", cwd=copy, env=clean_environ())
-    assert 0 == returned, output
+    """Use the service with all snippets of the page, and with the calls that it names in its text."""
+    copy = written(tmp_path / "copy", REPOSITORY / "docs" / "customise.md")
+    calls = re.findall(r"`((?:ORDERS|structlog)\.[^`\n]+\.(?:inc|bind_contextvars)\([^`\n]*\))`", page("customise"))
+    assert 2 == len(calls)
+    views = copy / "service" / "views.py"
+    before, shown, after = views.read_text().partition('    """Show one item."""\n')
+    assert shown
+    views.write_text("".join([before, shown, "    import structlog\n\n", *(f"    {call}\n" for call in calls), after]))
 
     with running(
         [BIN / "gunicorn"], tmp_path, {**FREE, "WEB_CONCURRENCY": "2", "SERVICE_DATABASE": "shop.db"}, cwd=copy
@@ -140,15 +124,6 @@ def test_the_snippets_for_customising_work_as_written(tmp_path: Path) -> None:
         assert code == found.code
         (text,) = [each for each in found.texts("checks", severity) if each.startswith("database")]
         assert ("OperationalError: unable to open database file" in text) == (code == 1)
-
-
-def add(file: Path, imports: str, code: str) -> None:
-    """Append ``code`` to a module, and put ``imports`` before the module's own."""
-    first = re.search(r"^(?:from (?!__future__)|import )", file.read_text(), re.MULTILINE)
-    assert first is not None
-    before, after = file.read_text()[: first.start()], file.read_text()[first.start() :]
-    separator = "" if code.startswith(" ") else "\n\n"
-    file.write_text(f"{before}{imports}\n{after}{separator}{code}")
 
 
 def test_the_numbers_of_each_supervisor_are_those_of_its_file() -> None:
