@@ -1,4 +1,4 @@
-"""Each command of the README serves."""
+"""Each command of `docs/servers.md` serves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.process import BIN, DEADLINE, running, started
 
 Commands = dict[str, tuple[list[str | Path], dict[str, str]]]
 
-AS_THE_README_SAYS: Commands = {
+AS_THE_PAGE_SAYS: Commands = {
     "python -m service": ([BIN / "python", "-m", "service"], {"SERVICE_ENV": "production"}),
     "python -m flask_ops serve": ([BIN / "python", "-m", "flask_ops", "serve", "service.app:create_app()"], {}),
     "waitress-serve": ([BIN / "waitress-serve", "--listen=127.0.0.1:0", "--call", "service.app:create_app"], {}),
@@ -26,10 +26,10 @@ AS_THE_README_SAYS: Commands = {
 }
 
 
-@pytest.mark.parametrize("command", list(AS_THE_README_SAYS))
-def test_each_command_of_the_readme_serves_the_four_endpoints(command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", list(AS_THE_PAGE_SAYS))
+def test_each_command_of_the_page_serves_the_four_endpoints(command: str, tmp_path: Path) -> None:
     """It warns once of an unknown variable."""
-    arguments, env = AS_THE_README_SAYS[command]
+    arguments, env = AS_THE_PAGE_SAYS[command]
     given, copy = {"SERVICE_BIND": "127.0.0.1:0", "SERVICE_TREADS": "8"}, copy_service(tmp_path / "copy")
     with running(arguments, tmp_path, {**given, **env}, cwd=copy, ready="/readyz") as server:
         assert {"name", "version"} == set(server.get("/").json())
@@ -47,9 +47,9 @@ def test_each_command_of_the_readme_serves_the_four_endpoints(command: str, tmp_
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("command", [*AS_THE_README_SAYS, "development"])
+@pytest.mark.parametrize("command", [*AS_THE_PAGE_SAYS, "development"])
 def test_wrong_settings_stop_the_start_with_one_message_that_names_them_all(command: str, tmp_path: Path) -> None:
-    commands: Commands = {**AS_THE_README_SAYS, "development": ([BIN / "python", "-m", "service"], {})}
+    commands: Commands = {**AS_THE_PAGE_SAYS, "development": ([BIN / "python", "-m", "service"], {})}
     arguments, env = commands[command]
     wrong = {"SERVICE_THREADS": "many", "SERVICE_LOG_LEVEL": "loud", "SERVICE_SECRET_KEY": "short"}
 

@@ -74,7 +74,7 @@ def _parser(prog: str, settings: type[Settings], application: str | None) -> arg
     if application is None:
         about = "check that the service on this machine is alive, for HEALTHCHECK in a Dockerfile; exit code 1 if not"
         add("healthcheck", "healthcheck", about)
-        about = "write the Prometheus rules, the alerts, the dashboard and the runbook of this version into a folder"
+        about = "write the Prometheus rules, the alerts, the dashboards and the runbook of this version into a folder"
         _add_observability(add("observability", "observability", about))
     return parser
 
