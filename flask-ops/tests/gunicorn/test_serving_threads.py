@@ -90,3 +90,40 @@ def test_what_no_thread_has_begun_with_can_be_taken_back() -> None:
         go.set()
 
     assert [0] == served, "and the shutdown is not forgotten"
+
+
+def test_the_first_ones_go_before_all_others_in_the_order_of_their_coming() -> None:
+    go, began, served = threading.Event(), threading.Event(), list[int]()
+
+    def serve(number: int) -> None:
+        began.set()
+        go.wait(DEADLINE)
+        served.append(number)
+
+    with serving(1, serve) as threads:
+        threads.submit(0)
+        assert began.wait(DEADLINE)
+        for number in (4, 5, 6):
+            threads.submit(number)
+        for number in (1, 2, 3):
+            threads.submit_first(number)
+        go.set()
+
+    assert list(range(7)) == served
+
+
+def test_the_first_ones_can_be_taken_back_too() -> None:
+    go, began = threading.Event(), threading.Event()
+
+    def serve(_: int) -> None:
+        began.set()
+        go.wait(DEADLINE)
+
+    with serving(1, serve) as threads:
+        threads.submit(0)
+        assert began.wait(DEADLINE)
+        threads.submit(2)
+        threads.submit_first(1)
+
+        assert {1, 2} == set(threads.withdraw())
+        go.set()

@@ -27,7 +27,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
         "WEB_CONCURRENCY": "1",
         "SERVICE_THREADS": "1",
         "SERVICE_QUEUE_SECONDS": str(LATE),
-        "SERVICE_CRITICAL_ROUTES": "/items/<int:number>",
+        "SERVICE_CRITICAL_ROUTES": "/items/<int:number>, /slow",
     }
     with serve(request.param, tmp_path, env) as running_server:
         yield running_server
@@ -140,7 +140,9 @@ def test_a_client_that_sends_late_has_not_waited(connect: Connect) -> None:
     assert 200 == client.answer()[0]
 
 
-def test_under_sustained_overload_the_important_requests_are_answered(server: Server, connect: Connect) -> None:
+def test_under_sustained_overload_the_important_requests_go_first(
+    server: Server, connect: Connect, tmp_path: Path
+) -> None:
     """Twenty clients that never pause, for one thread: the queue stands. Each waits for a second, half of the limit."""
     over = threading.Event()
     seen: Counter[int] = Counter()
@@ -149,7 +151,7 @@ def test_under_sustained_overload_the_important_requests_are_answered(server: Se
         client = Client(server)
         with closing(client):
             while not over.is_set():
-                client.ask("/slow?s=0.05")
+                client.ask("/occupied?s=0.05")
                 seen[client.answer()[0]] += 1
 
     def refused() -> float:
@@ -164,9 +166,34 @@ def test_under_sustained_overload_the_important_requests_are_answered(server: Se
         assert 200 == server.manage("/readyz").status
         assert 200 == server.manage("/livez").status
     assert {200, 503} == set(seen)
+    _assert_they_overtake_a_backlog(server, connect, tmp_path)
     wait_until(lambda: connect_and_ask(connect) == 200, "it serves as before")
 
     assert seen[503] <= value(scrape(server), "service_requests_shed_total")
+
+
+def _assert_they_overtake_a_backlog(server: Server, connect: Connect, directory: Path) -> None:
+    """The first of the others would hold the only thread."""
+    first, second = directory / "first", directory / "second"
+    occupied = connect()
+    occupied.ask(f"/slow?s=60&until={first}")
+    wait_until(lambda: server.lines("slow view", route="/slow"), "the thread is occupied")
+    others = [connect() for _ in range(5)]
+    for client in others:
+        client.ask(f"/occupied?s=60&until={second}")
+    critical = [connect() for _ in range(3)]
+    for number, client in enumerate(critical):
+        client.ask(f"/items/{number}")
+    connect()  # the server accepts it after the others, whose requests are queued then
+    wait_until(
+        lambda: value(server.manage("/metrics").body.decode(), "service_accept_queue_length") == 0, "all are queued"
+    )
+    first.touch()
+
+    assert 200 == occupied.answer()[0]
+    assert [b'{"number":%d}\n' % number for number in range(3)] == [client.answer()[2] for client in critical]
+    second.touch()
+    assert {client.answer()[0] for client in others} <= {200, 503}
 
 
 def connect_and_ask(connect: Connect) -> int:

@@ -30,6 +30,7 @@ from flask_ops.management.routes import Management
 from flask_ops.metrics import sources
 from flask_ops.ops.runtime import obtain
 from flask_ops.ops.startup import PROCESS, open_store, refuse_greenlets, start
+from flask_ops.servers.waitress_queue import Queue
 from flask_ops.web import queue_time
 
 if TYPE_CHECKING:
@@ -78,12 +79,14 @@ def serve(app: WSGIApplication, settings: Settings | type[Settings] | None = Non
     refuse_greenlets()
     runtime = obtain(settings)
     runtime.run_under("waitress")
+    queue = Queue(runtime.admission)
     defaults = {"threads": settings.threads, "channel_timeout": settings.keep_alive_seconds}
     try:
-        created = server.create_server(runtime.observe(app), **{**defaults, **_UNIX_MODE, **options})
+        created = server.create_server(runtime.observe(app), _dispatcher=queue, **{**defaults, **_UNIX_MODE, **options})
     except OSError as error:
         raise (explained(error, bind) if is_ours else error) from None
     log.serve(settings)
+    queue.set_thread_count(created.adj.threads)
     runtime.start()
     run = GracefulRun(created, settings, runtime.cut_off)
     for listener in run.listeners:
