@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.connections import whole_response
+from tests.exposition import value
 from tests.process import DEADLINE, Server, wait_until
 from tests.servers import serve
 from tests.web.uploads import chunked
@@ -45,7 +46,12 @@ class Backlog:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    env = {"WEB_CONCURRENCY": "1", "SERVICE_THREADS": "1", "SERVICE_QUEUE_SECONDS": str(LATE)}
+    env = {
+        "WEB_CONCURRENCY": "1",
+        "SERVICE_THREADS": "1",
+        "SERVICE_QUEUE_SECONDS": str(LATE),
+        "SERVICE_TRUSTED_PROXIES": "1",
+    }
     with serve("gunicorn", tmp_path, env) as running_server:
         yield running_server
 
@@ -60,8 +66,8 @@ def post(framing: bytes, body: bytes) -> bytes:
     return b"POST /upload HTTP/1.1\r\nHost: t\r\n" + framing + b"\r\n\r\n" + body
 
 
-def get(path: str = "/") -> bytes:
-    return f"GET {path} HTTP/1.1\r\nHost: t\r\n\r\n".encode()
+def get(headers: str = "") -> bytes:
+    return f"GET / HTTP/1.1\r\nHost: t\r\n{headers}\r\n".encode()
 
 
 def connection_of(response: http.client.HTTPResponse) -> str | None:
@@ -93,3 +99,19 @@ def test_a_refused_request_whose_body_is_unfinished_holds_no_thread(backlog: Bac
         assert (503, "keep-alive") == (response.status, connection_of(response))
         client.sendall(get())
         assert 200 == whole_response(client).status
+
+
+def test_the_time_in_the_proxy_s_queue_counts_for_refused_requests(server: Server, backlog: Backlog) -> None:
+    """The worker refuses most of them before it parses them."""
+    earlier = f"{time.time() - 600:.3f}"
+    known = [backlog.send(get(f"X-Request-Start: t={earlier}\r\n")) for _ in range(12)]
+    unknown = [
+        backlog.send(get(f"x-request-start: {value}\r\n")) for value in ("soon", f"{earlier}\r\nX-Request-Start: 1")
+    ]
+    backlog.wait(1.2 * LATE)
+    backlog.serve()
+
+    assert {503} == {whole_response(client).status for client in [*known, *unknown]}
+    text = server.manage("/metrics").body.decode()
+    assert 14 == value(text, "service_requests_shed_total", reason="late")
+    assert 12 * 600 < value(text, "service_request_queue_seconds_sum") < 13 * 600

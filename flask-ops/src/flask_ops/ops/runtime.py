@@ -53,9 +53,7 @@ class Runtime:
         self._url_maps: WeakSet[Map] = WeakSet()
         self._health = HealthMetrics(registry)
         self.admission = Admission(settings, self._metrics)
-        self.observer = Observer(
-            self._metrics, RequestLog(settings), self.admission, trust_request_start=settings.trusted_proxies > 0
-        )
+        self.observer = Observer(self._metrics, RequestLog(settings), self.admission)
         self._saturation = Saturation(settings, self.observer, registry)
         self._pulse = Pulse(
             [

@@ -52,6 +52,8 @@ class Admission:
         self.limit = self.allowed = settings.queue_seconds or math.inf
         self.probes: set[str] = set()
         """Paths that are never refused."""
+        self.trusts_request_start = settings.trusted_proxies > 0
+        """True if ``X-Request-Start`` counts. Any client can send it."""
         self._critical = re.compile("|".join(map(_pattern, settings.critical_routes)) or r"(?!)")
         self._metrics = metrics
         self._ready = 0.0

@@ -37,18 +37,15 @@ MAX_NAME = 100
 class Observer:
     """Reports each request to ``metrics`` and ``log`` when it is over. ``admission`` decides which ones are refused.
 
-    On ``quiet_routes`` a success is logged at debug, and a 503 at info. ``trust_request_start`` enables
-    ``X-Request-Start``, which any client can send.
+    On ``quiet_routes`` a success is logged at debug, and a 503 at info.
     """
 
-    def __init__(
-        self, metrics: RequestMetrics, log: RequestLog, admission: Admission, *, trust_request_start: bool = False
-    ) -> None:
+    def __init__(self, metrics: RequestMetrics, log: RequestLog, admission: Admission) -> None:
         self.quiet_routes: set[str] = set()
         self._metrics = metrics
         self._log = log
         self._admission = admission
-        self._trust_request_start = trust_request_start
+        self._trusts_request_start = admission.trusts_request_start
         self._running: dict[int, Exchange] = {}
         self.ending = threading.RLock()  # a signal handler may interrupt its thread in the middle of a report
         """Held by the thread that decides to record an exchange: the serving thread, or a thread that aborts it."""
@@ -73,7 +70,7 @@ class Observer:
         self._running[id(exchange)] = exchange
         queued = queue_time.of_request(environ)
         exchange.queued = queued
-        if self._trust_request_start and "HTTP_X_REQUEST_START" in environ:
+        if self._trusts_request_start and "HTTP_X_REQUEST_START" in environ:
             by_proxy = queue_time.of_header(environ["HTTP_X_REQUEST_START"], time.time())
             if by_proxy is not None and (queued is None or by_proxy > queued):
                 exchange.queued = by_proxy

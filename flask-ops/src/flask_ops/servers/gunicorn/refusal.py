@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from typing import Any
 from urllib.parse import unquote
 
@@ -27,6 +28,7 @@ _UNUSUAL = re.compile(
     rb"(?im)^(?:content-length|transfer-encoding|expect|upgrade|connection):(?![ \t]*(?:close|keep-alive)\r$)"
 )
 _CLOSE = re.compile(rb"(?im)^connection:[ \t]*close\r$")
+_START = re.compile(rb"(?im)^x-request-start:[ \t]*([^\r]*?)[ \t]*\r$")
 _ID = re.compile(rb"(?im)^x-request-id:[ \t]*([A-Za-z0-9._:-]{1,128})\r$")
 
 
@@ -54,7 +56,8 @@ def refuse(conn: Any, admission: Admission) -> bool | None:
         head = _HEAD.fullmatch(data)
         if head is None or _UNUSUAL.search(head[3]) or not admission.refuses(_path(head[2]), queued):
             return None
-        admission.refused(queued)
+        reported = _by_proxy(head[3]) if admission.trusts_request_start else 0.0
+        admission.refused(max(queued, reported))
         conn.sock.recv(len(data))
         closes = _CLOSE.search(head[3]) is not None
         response = _response(head, closes=closes)
@@ -68,6 +71,11 @@ def refuse(conn: Any, admission: Admission) -> bool | None:
 def _peek(conn: Any) -> bytes:
     # The method of the plain socket, because TLS sockets refuse flags.
     return socket.socket.recv(conn.sock, MAX_HEAD, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+
+
+def _by_proxy(headers: bytes) -> float:
+    header = b",".join(_START.findall(headers))  # as Gunicorn joins them: of_header knows no list
+    return queue_time.of_header(header.decode("latin-1"), time.time()) or 0.0
 
 
 def _path(target: bytes) -> str:
