@@ -15,12 +15,15 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
-from dashboards.parts import PROMETHEUS, RUNBOOK, expand
+from dashboards.parts import ENVIRONMENT, PROMETHEUS, RUNBOOK, expand
 
 
-def board(uid: str, title: str, description: str) -> dashboard.Dashboard:
-    """Return a dashboard without variables and panels. It comes from a file, so Grafana does not let people edit it."""
-    return (
+def board(uid: str, title: str, description: str, services: str) -> dashboard.Dashboard:
+    """Return a dashboard without panels, with the variables that choose services. ``services`` has a series of each.
+
+    It comes from a file, so Grafana does not let people edit it.
+    """
+    built = (
         dashboard.Dashboard(title)
         .uid(uid)
         .description(description)
@@ -31,7 +34,12 @@ def board(uid: str, title: str, description: str) -> dashboard.Dashboard:
         .refresh("30s")
         .time("now-3h", "now")
         .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
+        .with_variable(variable("job", "Job", f"{services}, job"))
     )
+    for label in ENVIRONMENT:  # targets without the label are included
+        query = f'{services}{{job=~"$job"}}, {label}'
+        built.with_variable(variable(label, label.title(), query, any_value=".*"))
+    return built
 
 
 def variable(name: str, label: str, values: str, *, any_value: str = ".+") -> dashboard.QueryVariable:
@@ -51,7 +59,7 @@ def hidden_variable(name: str, label: str, values: str) -> dashboard.QueryVariab
 
 
 def _query_variable(name: str, label: str, values: str) -> dashboard.QueryVariable:
-    query = f"label_values({values})"
+    query = f"label_values({expand(values)})"
     return (
         dashboard.QueryVariable(name)
         .label(label)

@@ -23,7 +23,13 @@ PROMETHEUS = DataSourceRef(type_val="prometheus", uid="${datasource}")
 RUNBOOK = "${runbook}"
 """The address of the runbook, from ``SERVICE_RUNBOOK_URL`` of the chosen service."""
 
-_SERVICE = 'job=~"$job",namespace=~"$namespace"'
+ENVIRONMENT = ("cluster", "env", "environment", "namespace")
+"""The labels that tell services of one job apart, as in the rules. Many targets have none of them."""
+BY = ", ".join([*ENVIRONMENT, "job"])
+NAME = " ".join(f"{{{{{label}}}}}" for label in (*ENVIRONMENT, "job"))
+"""The legend that names a service."""
+
+_SERVICE = ",".join(f'{label}=~"${label}"' for label in ("job", *ENVIRONMENT))
 _HERE = f'{_SERVICE},instance=~"$instance"'
 _SELECTORS = {"{SERVICE": "{" + _SERVICE, "{HERE": "{" + _HERE, "{ROUTE": "{" + _HERE + ',route=~"$route"'}
 

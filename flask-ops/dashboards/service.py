@@ -22,9 +22,9 @@ from dashboards.board import (
     runbook_link,
     variable,
 )
+from dashboards.parts import NAME
 
 UID = "service"
-_SERVICE = 'job=~"$job",namespace=~"$namespace"'
 _ROWS = (
     service_overview,
     service_traffic,
@@ -42,17 +42,11 @@ def build() -> dashboard.Dashboard:
             UID,
             "Service",
             "The four golden signals by route, objectives and error budget, saturation, workers, and health checks.",
+            "service_build_info",
         )
-        .with_variable(variable("job", "Job", "service_build_info, job"))
-        .with_variable(
-            # Targets without a namespace are included.
-            variable("namespace", "Namespace", 'service_build_info{job=~"$job"}, namespace', any_value=".*")
-        )
-        .with_variable(variable("instance", "Instance", f"service_build_info{{{_SERVICE}}}, instance"))
-        .with_variable(
-            variable("route", "Route", f'flask_http_request_total{{{_SERVICE},instance=~"$instance"}}, route')
-        )
-        .with_variable(hidden_variable("runbook", "Runbook", f"service_owner_info{{{_SERVICE}}}, runbook_url"))
+        .with_variable(variable("instance", "Instance", "service_build_info{SERVICE}, instance"))
+        .with_variable(variable("route", "Route", "flask_http_request_total{HERE}, route"))
+        .with_variable(hidden_variable("runbook", "Runbook", "service_owner_info{SERVICE}, runbook_url"))
         .link(runbook_link())
         .annotation(alerts_of_grafana())
         .annotation(
@@ -61,7 +55,7 @@ def build() -> dashboard.Dashboard:
                 "blue",
                 "process_start_time_seconds{HERE} * 1000",
                 titleFormat="{{instance}} was started",
-                textFormat="{{job}}",
+                textFormat=NAME,
                 tagKeys="instance",
                 useValueForTime=True,
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards.parts import BUDGET, Panel, lines
+from dashboards.parts import BUDGET, NAME, Panel, lines
 
 TITLE = "Objectives and error budget"
 
@@ -15,7 +15,7 @@ def panels() -> list[Panel]:
             "Share of the error budget of 30 days that is left. Prometheus must keep 35 days of data. With less "
             "data, the panel covers fewer days. Below 0 the objective is missed. With few requests, a single bad "
             "request uses more than the budget.",
-            [("job_slo:error_budget_left:ratio30d{SERVICE}", "{{job}} {{slo}} {{route}}")],
+            [("job_slo:error_budget_left:ratio30d{SERVICE}", f"{NAME} {{{{slo}}}} {{{{route}}}}")],
             "ServiceErrorBudgetGoneIn30Days",
             unit="percentunit",
             calcs=["lastNotNull", "min"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards.parts import BUDGET, Panel, number
+from dashboards.parts import BUDGET, BY, NAME, Panel, number
 
 TITLE = "Overview"
 
@@ -30,7 +30,7 @@ def panels() -> list[Panel]:
             "Availability budget left",
             "Share of the allowed failures of 30 days that is left. Prometheus must keep 35 days of data. With less "
             "data, the panel covers fewer days. Below 0 the objective is missed.",
-            ('job_slo:error_budget_left:ratio30d{SERVICE,slo="availability"}', "{{job}} {{route}}"),
+            ('job_slo:error_budget_left:ratio30d{SERVICE,slo="availability"}', f"{NAME} {{{{route}}}}"),
             "ServiceErrorBudgetGoneIn30Days",
             decimals=1,
             steps=BUDGET,
@@ -39,7 +39,7 @@ def panels() -> list[Panel]:
             "Latency budget left",
             "Share of the allowed slow requests of 30 days that is left. Prometheus must keep 35 days of data. With "
             "less data, the panel covers fewer days. Below 0 the objective is missed.",
-            ('job_slo:error_budget_left:ratio30d{SERVICE,slo="latency"}', "{{job}} {{route}}"),
+            ('job_slo:error_budget_left:ratio30d{SERVICE,slo="latency"}', f"{NAME} {{{{route}}}}"),
             "ServiceErrorBudgetGoneIn30Days",
             decimals=1,
             steps=BUDGET,
@@ -48,7 +48,7 @@ def panels() -> list[Panel]:
             "Threads in use",
             "Share of busy threads among the threads that can serve requests, on the busiest instance.",
             (
-                "max(sum by (job, instance) (service_requests_in_flight{HERE}) / (sum by (job, instance) "
+                f"max(sum by ({BY}, instance) (service_requests_in_flight{{HERE}}) / (sum by ({BY}, instance) "
                 "(service_worker_threads{HERE}) > 0))",
                 "busiest",
             ),

@@ -43,20 +43,6 @@ def panels() -> list[Panel]:
             unit="short",
         ),
         lines(
-            "Time in the queue",
-            "99% of the requests waited less than this for a thread, in the kernel's queue too. On Unix sockets and "
-            "under uWSGI, a trusted proxy must set X-Request-Start.",
-            [
-                (
-                    "histogram_quantile(0.99, sum by (instance, le) "
-                    "(rate(service_request_queue_seconds_bucket{HERE}[$__rate_interval])))",
-                    "{{instance}}",
-                )
-            ],
-            "ServiceRequestsShed",
-            unit="s",
-        ),
-        lines(
             "Stuck requests",
             "Requests that run for longer than SERVICE_REQUEST_TIMEOUT: the current number, and new ones. For new "
             "ones, each point covers the last minute or more, so one request can show in several points.",

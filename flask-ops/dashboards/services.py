@@ -9,13 +9,20 @@ from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, Dynam
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat, QueryEditorMode
 
 from dashboards import service
-from dashboards.board import alerts_of_grafana, board, hidden_variable, runbook_link, variable
-from dashboards.parts import BUDGET, PROMETHEUS, Steps, expand, lines, runbook, thresholds
+from dashboards.board import alerts_of_grafana, board, hidden_variable, runbook_link
+from dashboards.parts import BUDGET, BY, ENVIRONMENT, NAME, PROMETHEUS, Steps, expand, lines, runbook, thresholds
 
-BY = "namespace, job"
-_REQUESTS = f"sum by ({BY}) (rate(flask_http_request_total{{SERVICE}}[$__rate_interval]))"
-_FAILED = f'sum by ({BY}) (rate(flask_http_request_total{{SERVICE,status=~"5.."}}[$__rate_interval]))'
-_BUCKETS = f"sum by ({BY}, le) (rate(flask_http_request_duration_seconds_bucket{{SERVICE}}[$__rate_interval]))"
+
+def _rate(counter: str, slo: str) -> str:
+    """Return the query of a counter of the objectives, per second. Each request counts for one objective of a kind."""
+    return f'sum by ({BY}) (rate({counter}{{SERVICE,slo="{slo}"}}[$__rate_interval]))'
+
+
+def _share(slo: str) -> str:
+    """Return the query of the share of bad requests."""
+    return f"{_rate('service_slo_bad_events_total', slo)} / ({_rate('service_slo_events_total', slo)} > 0)"
+
+
 _UP = f"sum by ({BY}) (up{{SERVICE}} and on ({BY}) job:service_owner:info{{SERVICE}})"
 
 COLUMNS: dict[str, tuple[str, str, Steps]] = {
@@ -24,9 +31,9 @@ COLUMNS: dict[str, tuple[str, str, Steps]] = {
         "percentunit",
         BUDGET,
     ),
-    "Requests": (_REQUESTS, "reqps", []),
-    "Errors": (f"({_FAILED} or 0 * {_REQUESTS}) / ({_REQUESTS} > 0)", "percentunit", []),
-    "99% are faster": (f"histogram_quantile(0.99, {_BUCKETS})", "s", []),
+    "Requests": (_rate("service_slo_events_total", "availability"), "reqps", []),
+    "Errors": (_share("availability"), "percentunit", []),
+    "Slow": (_share("latency"), "percentunit", []),
     "Threads in use": (
         f"max by ({BY}) (job_instance:threads_in_use:ratio{{SERVICE}})",
         "percentunit",
@@ -44,7 +51,8 @@ COLUMNS: dict[str, tuple[str, str, Steps]] = {
     ),
 }
 """The columns: query, unit and colours. The column of the version shows its label instead of the value."""
-_LINK = f"/d/{service.UID}?var-job=${{__value.raw}}&${{datasource:queryparam}}"
+_PLACE = "&".join(f"var-{label}=${{__data.fields.{label}}}" for label in ENVIRONMENT)
+_LINK = f"/d/{service.UID}?var-job=${{__value.raw}}&{_PLACE}&${{datasource:queryparam}}"
 
 
 def build() -> dashboard.Dashboard:
@@ -53,13 +61,10 @@ def build() -> dashboard.Dashboard:
         board(
             "services",
             "Services",
-            "One row for each service: error budget, traffic, errors, latency, saturation, version.",
+            "One row for each service: error budget, traffic, errors, slow requests, saturation, version.",
+            "job:service_owner:info",
         )
-        .with_variable(variable("job", "Job", "job:service_owner:info, job"))
-        .with_variable(
-            variable("namespace", "Namespace", 'job:service_owner:info{job=~"$job"}, namespace', any_value=".*")
-        )
-        .with_variable(hidden_variable("runbook", "Runbook", 'service_owner_info{job=~"$job"}, runbook_url'))
+        .with_variable(hidden_variable("runbook", "Runbook", "service_owner_info{SERVICE}, runbook_url"))
         .link(runbook_link())
         .annotation(alerts_of_grafana())
         .with_panel(_table().id(1))
@@ -67,7 +72,7 @@ def build() -> dashboard.Dashboard:
             lines(
                 "Burn rate over one hour",
                 "How many times as fast as allowed each service uses its error budget. Above 14.4 it pages.",
-                [("job_slo:error_budget_burn:ratio1h{SERVICE}", "{{namespace}} {{job}} {{slo}} {{route}}")],
+                [("job_slo:error_budget_burn:ratio1h{SERVICE}", f"{NAME} {{{{slo}}}} {{{{route}}}}")],
                 "ServiceErrorBudgetGoneIn2Days",
                 unit="none",
                 steps=[(None, "green"), (14.4, "red")],
@@ -93,9 +98,10 @@ def _table() -> _Table:
         _Table()
         .title("Services")
         .description(
-            "The lowest error budget of all objectives of a service, and its values now. A service that has "
-            "disappeared "
-            "stays for seven days, with 0 instances up. The version is the one that most instances run."
+            "The lowest error budget of all objectives of a service, and its values now. Errors and slow requests are "
+            "shares of the requests that count for its objectives: a refused request is an error, and time in the "
+            "queue counts. A service that has disappeared stays for seven days, with 0 instances up. The version is "
+            "the one that most instances run."
         )
         .datasource(PROMETHEUS)
         .links(runbook("ServiceErrorBudgetGoneIn30Days", "ServiceTargetAbsent"))
@@ -117,14 +123,14 @@ def _table() -> _Table:
             properties.append(DynamicConfigValue("custom.cellOptions", color))
         panel.override_by_name(name, properties)
     panel.override_by_name("Job", [DynamicConfigValue("links", [{"title": "Page of the service", "url": _LINK}])])
-    shown = ["namespace", "job", *names]
+    labels = {label: label.title() for label in (*ENVIRONMENT, "job")}
     return panel.with_transformation(DataTransformerConfig(id_val="merge", options={})).with_transformation(
         DataTransformerConfig(
             id_val="organize",
             options={
                 "excludeByName": {"Time": True, "Value #G": True},
-                "indexByName": {name: i for i, name in enumerate([*shown, "version"])},
-                "renameByName": {**names, "namespace": "Namespace", "job": "Job", "version": "Version"},
+                "indexByName": {name: i for i, name in enumerate([*labels, *names, "version"])},
+                "renameByName": {**names, **labels, "version": "Version"},
             },
         )
     )

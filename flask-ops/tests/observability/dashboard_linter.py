@@ -10,7 +10,7 @@ from typing import Any
 
 import promql_parser
 
-from tests.observability.dashboards import filled, panels, targets, variables
+from tests.observability.dashboards import ALL, filled, panels, targets, variables
 from tests.observability.files import selectors
 
 Finding = tuple[str, str]
@@ -18,7 +18,7 @@ Rule = Callable[[dict[str, Any]], Iterator[Finding]]
 
 # The units of Grafana that this project needs.
 UNITS = {"none", "short", "percent", "percentunit", "s", "ms", "bytes", "reqps", "ops", "cps"}
-PLACEHOLDERS = {name: f"${name}" for name in ("job", "namespace", "instance", "route")}
+PLACEHOLDERS = {name: f"${name}" for name in ALL}
 
 
 def parsed(query: str) -> promql_parser.Expr:

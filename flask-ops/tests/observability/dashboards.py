@@ -10,6 +10,11 @@ from typing import Any
 
 from tests.observability.files import FILES
 
+ENVIRONMENT = ("cluster", "env", "environment", "namespace")
+"""Labels that only some targets have."""
+ALL = {**dict.fromkeys(("job", "instance", "route"), ".+"), **dict.fromkeys(ENVIRONMENT, ".*")}
+"""The values of the variables for a choice of all."""
+
 DASHBOARDS = {Path(name).stem: json.loads(text) for name, text in FILES.items() if name.endswith(".json")}
 
 
@@ -24,6 +29,13 @@ def targets(dashboard: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for panel in panels(dashboard):
         for target in panel["targets"]:
             yield panel["title"], target["expr"]
+
+
+def overview() -> dict[str, str]:
+    """Return the query of each column with values in the table of all services."""
+    table = next(panels(DASHBOARDS["services"]))
+    (organize,) = (one["options"] for one in table["transformations"] if one["id"] == "organize")
+    return {organize["renameByName"][f"Value #{one['refId']}"]: one["expr"] for one in table["targets"]}
 
 
 def annotation_queries(dashboard: dict[str, Any]) -> dict[str, str]:

@@ -7,11 +7,10 @@ from typing import Any
 
 import yaml
 
-from tests.observability.dashboards import DASHBOARDS, annotation_queries, filled, panels, targets
+from tests.observability.dashboards import ALL, DASHBOARDS, annotation_queries, filled, overview, panels, targets
 from tests.observability.promtool import promtool
 
 SERVICE = DASHBOARDS["service"]
-ALL = {**dict.fromkeys(("job", "instance", "route"), ".+"), "namespace": ".*"}
 
 
 def assert_values(expected: dict[str, float], query: str, at: str, series: dict[str, str], directory: Path) -> None:
@@ -71,3 +70,49 @@ def test_each_start_is_an_annotation(tmp_path: Path) -> None:
     assert_values({labels: 1000500}, query, "3m", series, tmp_path)
     assert_values({}, query, "10m", series, tmp_path)
     assert_values({labels: 1930250}, query, "20m", series, tmp_path)
+
+
+def test_overload_shows_as_what_the_clients_get(tmp_path: Path) -> None:
+    """Of 20 requests per second, 8 are refused, and 6 of the others are slow because they wait for a second.
+
+    Each request that is served takes 50 ms. Another environment of the job is not overloaded.
+    """
+    series = {}
+    for environment, refused, slow in (("production", 8, 6), ("staging", 0, 0)):
+        labels = f'job="service",env="{environment}",instance="a"'
+        served = 20 - refused
+        for slo, bad, events in (("availability", refused, 20), ("latency", slow, served)):
+            series[f'service_slo_bad_events_total{{{labels},slo="{slo}"}}'] = f"0+{bad * 15}x40"
+            series[f'service_slo_events_total{{{labels},slo="{slo}"}}'] = f"0+{events * 15}x40"
+        series[f'service_requests_shed_total{{{labels},reason="late"}}'] = f"0+{refused * 15}x40"
+        series[f'flask_http_request_total{{{labels},route="/",status="200"}}'] = f"0+{served * 15}x40"
+        for le, waited in (("0.05", served - slow), ("1", 20), ("+Inf", 20)):
+            series[f'service_request_queue_seconds_bucket{{{labels},le="{le}"}}'] = f"0+{waited * 15}x40"
+            series[f'flask_http_request_duration_seconds_bucket{{{labels},route="/",le="{le}"}}'] = (
+                f"0+{served * 15}x40"
+            )
+    production, staging = (f'{{job="service",env="{name}"}}' for name in ("production", "staging"))
+    table: dict[str, dict[str, float]] = {
+        "Requests": {production: 20, staging: 20},
+        "Errors": {production: 0.4, staging: 0},
+        "Slow": {production: 0.5, staging: 0},
+    }
+    for column, expected in table.items():
+        assert_values(expected, f"round({filled(overview()[column], ALL)}, 1e-4)", "8m", series, tmp_path)
+
+    page: dict[str, dict[str, float]] = {
+        "Errors": {"{}": 0.4},
+        "Slow requests": {"{}": 0.5},
+        "Requests by route": {'{route="/"}': 12, "{}": 8},
+        "Time in the queue": {'{instance="a"}': 0.9864},
+        "Service time by route, without the queue": {'{route="/"}': 0.0495},
+    }
+    for title, expected in page.items():
+        queries = [filled(query, {**ALL, "env": "production"}) for name, query in targets(SERVICE) if name == title]
+        found = " or ".join(f"({query})" for query in queries)
+        assert_values(expected, f"round({found}, 1e-4)", "8m", series, tmp_path)
+
+
+def test_no_column_of_the_overview_leaves_out_what_clients_get() -> None:
+    """The histogram of durations has no time in a queue, and the completed requests are without the refused ones."""
+    assert [] == [title for title, query in overview().items() if "flask_http_request" in query]

@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from tests.observability.dashboard_linter import RULES
-from tests.observability.dashboards import DASHBOARDS, panels, targets, variables
-from tests.observability.files import FILES, alerts
+from tests.observability.dashboards import ALL, DASHBOARDS, ENVIRONMENT, filled, panels, targets, variables
+from tests.observability.files import FILES, alerts, selectors
 
 EXCLUSIONS = yaml.safe_load(FILES["grafana/dashboards/.lint"])["exclusions"]
 SERVICE = DASHBOARDS["service"]
@@ -73,14 +73,24 @@ def test_every_rule_finds_what_breaks_it() -> None:
 def test_the_overview_has_a_row_per_service_that_leads_to_its_page() -> None:
     table = next(panels(DASHBOARDS["services"]))
     (organize,) = (one["options"] for one in table["transformations"] if one["id"] == "organize")
-    columns = [name for name in organize["renameByName"].values() if name not in {"Namespace", "Job"}]
+    columns = [name for name in organize["renameByName"].values() if name.lower() not in {*ENVIRONMENT, "job"}]
     links = [one for one in table["fieldConfig"]["overrides"] if one["matcher"]["options"] == "Job"]
 
-    wanted = {"Budget left", "Requests", "Errors", "99% are faster", "Threads in use", "Instances up", "Version"}
+    wanted = {"Budget left", "Requests", "Errors", "Slow", "Threads in use", "Instances up", "Version"}
     assert wanted == set(columns)
     assert all(target["instant"] and target["format"] == "table" for target in table["targets"])
-    assert all(" by (namespace, job" in query for _, query in targets({"panels": [table]}))
-    assert f"/d/{SERVICE['uid']}?var-job=" in links[0]["properties"][0]["value"][0]["url"]
+    assert all(f" by ({', '.join(ENVIRONMENT)}, job" in query for _, query in targets({"panels": [table]}))
+    url = links[0]["properties"][0]["value"][0]["url"]
+    assert f"/d/{SERVICE['uid']}?var-job=" in url
+    assert set(ENVIRONMENT) < variables(SERVICE).keys() & variables(DASHBOARDS["services"]).keys()
+    assert all(f"var-{label}=${{__data.fields.{label}}}" in url for label in ENVIRONMENT)
+
+
+def test_every_query_tells_environments_apart() -> None:
+    wanted = {"job", *ENVIRONMENT}
+    for title, query in (found for board in DASHBOARDS.values() for found in targets(board)):
+        for selector in selectors(filled(query, ALL)):
+            assert wanted <= {matcher.name for matcher in selector.matchers.matchers}, title
 
 
 def test_every_panel_has_a_legend_and_links_to_the_runbook() -> None:

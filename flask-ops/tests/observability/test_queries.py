@@ -21,20 +21,17 @@ import pytest
 from flask_ops import observability
 from observability.drill.load import Load, ask
 from observability.drill.stack import Stack
-from tests.observability.dashboards import DASHBOARDS, annotation_queries, filled, targets, variables
+from tests.observability.dashboards import ALL, DASHBOARDS, ENVIRONMENT, annotation_queries, filled, targets, variables
 from tests.observability.files import queries, recorded, rule_tests, rules, runbook, selectors
 from tests.process import wait_until
 from tests.programs import require
 
 SERVICE = DASHBOARDS["service"]
-ALL = {**dict.fromkeys(("job", "instance", "route"), ".+"), "namespace": ".*"}
 PROMETHEUS = """
 global: {scrape_interval: 15s, evaluation_interval: 30s}
 rule_files: [rules/*.yml]
 scrape_configs: [{job_name: service}]
 """
-ENVIRONMENT = {"cluster", "env", "environment", "namespace"}
-"""Labels that only some targets have."""
 ALERTMANAGER = "{route: {receiver: all}, receivers: [{name: all}]}"
 
 
@@ -97,8 +94,8 @@ def choices(stack: Stack) -> dict[str, dict[str, str]]:
     return {
         "all": ALL,
         "some": {
+            **ALL,
             "job": "service",
-            "namespace": ".*",
             "instance": f"({instance}|elsewhere)",
             "route": "(/|/faults/error)",
         },
@@ -118,9 +115,9 @@ def test_every_query_of_a_panel_returns_data(stack: Stack) -> None:
 
 @pytest.mark.usefixtures("known")
 def test_every_variable_has_values(stack: Stack) -> None:
-    """The namespace is empty here: its targets have none."""
+    """Those of the environment are empty here: its targets have none of the labels."""
     found_variables = [found for board in DASHBOARDS.values() for found in variables(board).items()]
-    for name, variable in ((name, variable) for name, variable in found_variables if name != "namespace"):
+    for name, variable in ((name, variable) for name, variable in found_variables if name not in ENVIRONMENT):
         query = variable["query"]["query"].removeprefix("label_values(").removesuffix(")")
         selector, _, label = query.rpartition(",")
         found = stack.query(filled(selector, choices(stack)["all"]))
@@ -171,10 +168,10 @@ def test_every_metric_and_label_in_use_exists(known: dict[str, set[str]]) -> Non
         metrics = {str(selector.name) for selector in named}
         assert metrics <= known.keys(), where
         for selector in named:
-            found = {matcher.name for matcher in selector.matchers.matchers} - ENVIRONMENT
+            found = {matcher.name for matcher in selector.matchers.matchers}.difference(ENVIRONMENT)
             assert found <= known[str(selector.name)], where
         labels = set().union(*(known[name] for name in metrics)) if metrics else {"__name__", "job"}
-        assert grouping(query) - ENVIRONMENT <= labels, where
+        assert grouping(query).difference(ENVIRONMENT) <= labels, where
 
 
 def grouping(query: str) -> set[str]:
