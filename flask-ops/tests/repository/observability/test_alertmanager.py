@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import urllib.request
@@ -132,10 +133,16 @@ def test_an_alert_silences_what_it_explains_and_nothing_else(alertmanager: str) 
     absent = {**labels("ServiceTargetAbsent"), "job": "gone"}
     assert_inhibited([cause], alertmanager, [absent, cause, labels("ServiceMemoryGrowing", instance="c")])
 
-    # The fastest burn: the slower ones of the same objective.
-    burns = [labels(f"ServiceErrorBudgetGoneIn{days}Days", slo="latency") for days in (2, 5, 10, 30)]
-    other = labels("ServiceErrorBudgetGoneIn30Days", slo="availability")
-    assert_inhibited(burns[1:], alertmanager, [*burns, other])
+    # A fast burn: a slower one of the same objective, but none of another objective, route or job.
+    firing, silent = [], []
+    burns = [f"ServiceErrorBudgetGoneIn{days}Days" for days in (2, 5, 10, 30)]
+    for fast, slow in itertools.combinations(burns, 2):
+        one = {"job": f"{fast} {slow}", "slo": "latency"}
+        source, target = {**labels(fast), **one}, {**labels(slow), **one}
+        changes = ({"slo": "availability"}, {"route": "/"}, {"job": f"not {one['job']}"})
+        firing += [source, target, *({**target, **change} for change in changes)]
+        silent.append(target)
+    assert_inhibited(silent, alertmanager, firing)
 
 
 @pytest.mark.parametrize("name", ["namespace", "cluster", "env", "environment"])
