@@ -6,7 +6,6 @@ import os
 import signal
 import statistics
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +109,7 @@ def test_only_a_recent_result_of_the_same_check_counts_before_the_first_new_one(
         (
             "the new code decides if it is critical",
             result("a", DOWN, ended=now),
-            [replace(new, critical=False)],
+            [new._replace(critical=False)],
             DEGRADED,
         ),
         ("it is too old", result("a", OK, ended=now - REMEMBERED_SECONDS), [new], STARTING),

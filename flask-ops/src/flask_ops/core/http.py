@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import NamedTuple
 
 _FIELD = re.compile(r"[A-Za-z0-9-]+: [^\x00-\x08\x0a-\x1f\x7f]*")
 
@@ -48,8 +49,7 @@ class Response:
                 raise ValueError(f"invalid header: {name!r}: {value!r}")
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
+class Shared(NamedTuple):
     """A promise of an answer that takes long to make. All requests that wait for an equal ``key`` get the same one.
 
     Clients can invent any number of keys if they are ``unbounded``. Such an answer is made when no other one is waited

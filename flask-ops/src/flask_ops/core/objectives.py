@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
+from typing import NamedTuple
 
 _LEAST = 90
 """Percent. Below it, the error budget of a complete outage would not burn fast enough for an alert that pages."""
@@ -28,8 +28,7 @@ _EXPECTED_ROUTES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Latency:
+class Latency(NamedTuple):
     """A latency objective: the share of requests that take at most ``seconds``."""
 
     ratio: float
@@ -40,12 +39,11 @@ class Latency:
         return f"{self.ratio * 100:g}% < {bound}"
 
 
-@dataclass(frozen=True, slots=True)
-class RouteObjectives:
+class RouteObjectives(NamedTuple):
     """The objectives by route, for routes that have their own."""
 
-    availability: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    latency: Mapping[str, Latency] = field(default_factory=lambda: MappingProxyType({}))
+    availability: Mapping[str, float] = MappingProxyType({})
+    latency: Mapping[str, Latency] = MappingProxyType({})
 
 
 def ratio(value: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, ClassVar, Self, dataclass_transform
@@ -438,4 +438,4 @@ def _declared(settings: type[Settings]) -> Iterator[tuple[str, Variable]]:
     """Yield each field with its variable. A derived class may have changed the default."""
     for item in fields(settings):
         variable: Variable = item.metadata["variable"]
-        yield item.name, replace(variable, default=settings._defaults.get(item.name, variable.default))
+        yield item.name, variable._replace(default=settings._defaults.get(item.name, variable.default))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 UNSET: Any = object()
 
@@ -15,16 +15,14 @@ Parse = Callable[[str], Any]
 """Turns the text of a variable into its value. Raises ValueError with a description of valid values."""
 
 
-@dataclass(frozen=True, slots=True)
-class Derived:
+class Derived(NamedTuple):
     """A default that is computed from the settings declared above it; ``text`` describes it."""
 
     compute: Callable[[Mapping[str, Any]], Any]
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(NamedTuple):
     """The declaration of one setting. ``default`` is UNSET if it is required."""
 
     name: str

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
@@ -109,8 +109,7 @@ def within(context: Callable[[], AbstractContextManager[object]], checks: Iterab
     return [replace(check, probe=partial(run, check.probe)) for check in checks]
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """The current result of one check.
 
     ``seconds`` is the duration of the last run, or of the hanging one. ``ended`` is the time of the result, on the

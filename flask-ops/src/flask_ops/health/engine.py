@@ -7,7 +7,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from functools import partial
 from inspect import isawaitable, iscoroutine
 from weakref import ref
@@ -77,7 +76,7 @@ class Health:
     def results(self) -> list[Result]:
         """Return the current result of each check."""
         self.start()
-        return [replace(runner.result(), application=self.application) for runner in self._runners]
+        return [runner.result()._replace(application=self.application) for runner in self._runners]
 
     def _renew(self) -> list[Runner]:
         """Forget the results: after a fork, they belong to another process."""
@@ -142,7 +141,7 @@ class Runner:
             return
         if known.age > 2 * check.interval + check.timeout + OVERDUE_SECONDS:
             self._successes = 0
-            self._result = replace(known, status=Status.DOWN, reason=OVERDUE, failures=known.failures + 1)
+            self._result = known._replace(status=Status.DOWN, reason=OVERDUE, failures=known.failures + 1)
             self._tell(known, None)
 
     def _take(self, reason: str | None, seconds: float, error: BaseException | None) -> None:
@@ -157,8 +156,8 @@ class Runner:
             status = Status.DOWN
         elif self._successes >= self.check.successes:
             status = Status.OK
-        self._result = replace(
-            before, status=status, seconds=seconds, ended=time.monotonic(), reason=reason, failures=failures
+        self._result = before._replace(
+            status=status, seconds=seconds, ended=time.monotonic(), reason=reason, failures=failures
         )
         self._tell(before, error)
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 
@@ -22,8 +22,7 @@ _NAME = "readiness_{}.json"
 _LAST = _NAME.format("last")
 
 
-@dataclass(frozen=True, slots=True)
-class Readiness:
+class Readiness(NamedTuple):
     """The readiness of all workers. ``checks`` are by name, the worst of those with the same name."""
 
     status: Status
@@ -62,7 +61,7 @@ def publish(store: Path, owner: str, results: Sequence[Result]) -> None:
     """Publish the results of this process, which is called ``owner`` in the store."""
     path = store / _NAME.format(owner)
     new = path.with_suffix(".new")
-    new.write_bytes(orjson.dumps([asdict(result) for result in results]))
+    new.write_bytes(orjson.dumps([result._asdict() for result in results]))
     new.replace(path)
 
 
@@ -105,7 +104,7 @@ def of_workers(
     known = {result.key for result in everything if result.status is not Status.STARTING}
     if unknown := {result.key: result.critical for result in everything if result.key not in known}:
         before = _predecessors(store, leaving)
-        processes.append([replace(before[key], critical=unknown[key]) for key in unknown if key in before])
+        processes.append([before[key]._replace(critical=unknown[key]) for key in unknown if key in before])
     return combine(processes, exclude=exclude)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask_ops.core.settings import Settings
 from flask_ops.log.render import render_json
@@ -13,8 +12,7 @@ Map = Callable[[dict[str, Any], Collection[str]], dict[str, Any]]
 """Takes a line with our field names, and the names of the fields that describe a request. Returns the mapped line."""
 
 
-@dataclass(frozen=True)
-class _Schema:
+class _Schema(NamedTuple):
     """The names of a schema, by our names.
 
     A ``status`` or ``method`` of another origin has nothing to do with HTTP, and may have another type. A log store

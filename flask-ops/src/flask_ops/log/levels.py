@@ -13,8 +13,8 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from flask_ops.core import forks, multiprocess
 from flask_ops.core.settings import LogLevel
@@ -31,8 +31,7 @@ class TooManyOverridesError(ValueError):
     """The override would exceed ``MAX_OVERRIDES``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Override:
+class Override(NamedTuple):
     """A temporary level of a logger. ``until`` is Unix time; None lasts as long as the server runs."""
 
     level: LogLevel
@@ -132,7 +131,7 @@ def _publish(wanted: Mapping[str, Override]) -> None:
     try:
         new.unlink(missing_ok=True)
         with new.open("x") as file:  # follows no link, which a worker of another user than the master could make
-            json.dump({name: asdict(each) for name, each in wanted.items()}, file)
+            json.dump({name: each._asdict() for name, each in wanted.items()}, file)
         new.replace(path)  # atomic for readers
     finally:
         with contextlib.suppress(OSError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import unquote
 
 REQUEST_LINE_BYTES = 4094
@@ -36,8 +36,7 @@ class RefusedError(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """``path`` is percent-decoded, ``query`` is not. Field names are in lower case, repeated fields are joined."""
 
     method: str

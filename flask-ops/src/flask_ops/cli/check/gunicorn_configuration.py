@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,7 @@ def limits(config: Any) -> dict[str, Any]:
         if not isinstance(address, int)
     ]
     return {
-        "binds": [asdict(bind) for bind in binds],
+        "binds": [bind._asdict() for bind in binds],
         "workers": config.workers,
         "threads": config.threads,
         "connections": connection_limit(config),
