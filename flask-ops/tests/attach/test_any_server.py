@@ -26,7 +26,7 @@ SERVERS: dict[str, tuple[list[str | Path], dict[str, str]]] = {
     "gunicorn, preloaded": ([*STOCK, LOOPBACK, "--workers=2", "--preload", SHOP], SHARED),
     "our gunicorn": ([*ATTACHED, LOOPBACK, "--workers=2", SHOP], {}),
     "our waitress": ([BIN / "python", "-m", "flask_ops", "serve", SHOP], {"SERVICE_BIND": "127.0.0.1:0"}),
-    "our uwsgi": ([*UWSGI, "--module=tests.applications.uwsgi_shop:application", "--processes=2"], {}),
+    "our uwsgi": ([*UWSGI, "--module=tests.applications.uwsgi_entry:application", "--processes=2"], {}),
 }
 ROUNDS = 20
 KINDS = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from base64 import b64encode
@@ -17,21 +18,52 @@ from tests.attach.servers import LOOPBACK, attached, counted, served
 from tests.exposition import value
 from tests.process import BIN, Server, wait_until
 
-ECHO = "tests.applications.sockets:create_app()"
-SOCKETIO = "tests.applications.sockets:create_socketio()"
-DEVELOPMENT = {"SERVICE_ENV": "development", "SERVICE_BIND": "127.0.0.1:0", "SERVICE_LOG_FORMAT": "json"}
+SOCKETS = "tests.applications.sockets:create_app()"
+ECHO_PATH, SOCKETIO_PATH = "/echo", "/socket.io/?EIO=4&transport=websocket"
+HANDSHAKE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": b64encode(b"0123456789abcdef").decode(),
+}
+CLOSE = b"\x88\x02\x03\xe8"
+"""A close frame with code 1000, of a server."""
+JSON = {"SERVICE_BIND": "127.0.0.1:0", "SERVICE_MANAGEMENT_BIND": "", "SERVICE_LOG_FORMAT": "json"}
+ONE_LINE = "tests.applications.one_line:create_app"
+"""Wraps the application with one line of code."""
+
+Serve = Callable[[Path], AbstractContextManager[Server]]
 
 
-def gunicorn(application: str, directory: Path) -> AbstractContextManager[Server]:
+def gunicorn(directory: Path) -> AbstractContextManager[Server]:
     # A connection that counts as stuck would end the only worker.
     options = [LOOPBACK, "--workers=1", "--threads=2"]
-    return attached(application, directory, options, {"SERVICE_REQUEST_TIMEOUT": "0.5"})
+    return attached(SOCKETS, directory, options, {"SERVICE_REQUEST_TIMEOUT": "0.5"})
 
 
-def development(application: str, directory: Path) -> AbstractContextManager[Server]:
-    """``flask run`` with one line of code: ``tests.applications.one_line`` wraps the application."""
-    env = {**DEVELOPMENT, "APPLICATION": application}
-    return served([BIN / "flask", "--app", "tests.applications.one_line", "run", "--port=0"], directory, env)
+def development(directory: Path) -> AbstractContextManager[Server]:
+    env = {**JSON, "SERVICE_ENV": "development", "APPLICATION": SOCKETS}
+    return served([BIN / "flask", "--app", ONE_LINE, "run", "--port=0"], directory, env)
+
+
+def waitress(directory: Path) -> AbstractContextManager[Server]:
+    return served([BIN / "python", "-m", "flask_ops", "serve", SOCKETS], directory, JSON)
+
+
+def waitress_of_another(directory: Path) -> AbstractContextManager[Server]:
+    command: list[str | Path] = [BIN / "waitress-serve", "--listen=127.0.0.1:0", "--call", ONE_LINE]
+    return served(command, directory, {**JSON, "APPLICATION": SOCKETS})
+
+
+def uwsgi(
+    directory: Path, module: str = "tests.applications.uwsgi_entry:application"
+) -> AbstractContextManager[Server]:
+    command: list[str | Path] = [BIN / "uwsgi", "--http-socket=127.0.0.1:0", "--threads=2", f"--module={module}"]
+    return served(command, directory, {**JSON, "APPLICATION": SOCKETS})
+
+
+def uwsgi_of_another(directory: Path) -> AbstractContextManager[Server]:
+    return uwsgi(directory, f"{ONE_LINE}()")
 
 
 def upgraded(server: Server) -> list[dict[str, Any]]:
@@ -39,7 +71,7 @@ def upgraded(server: Server) -> list[dict[str, Any]]:
 
 
 def test_it_is_in_flight_while_open_and_never_stuck(tmp_path: Path) -> None:
-    with gunicorn(ECHO, tmp_path) as server:
+    with gunicorn(tmp_path) as server:
         clients = [Client(f"ws://127.0.0.1:{server.port}/echo") for _ in range(2)]
         for number, client in enumerate(clients):
             client.send(f"message {number}")
@@ -66,31 +98,32 @@ def test_it_is_in_flight_while_open_and_never_stuck(tmp_path: Path) -> None:
         assert server.request("GET", "/").status == 200
 
 
-def test_nothing_follows_the_close_frame(tmp_path: Path) -> None:
-    with gunicorn(ECHO, tmp_path) as server, socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
-        key = b64encode(b"0123456789abcdef")
-        client.sendall(
-            b"GET /echo HTTP/1.1\r\nHost: t\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + b"\r\n\r\n"
-        )
-        received = b""
-        while b"\r\n\r\n" not in received:
-            received += client.recv(1000)
-        assert received.startswith(b"HTTP/1.1 101 ")
-        client.sendall(b"\x88\x82\0\0\0\0\x03\xe8")  # a close frame with code 1000, masked with zeros
-        rest = received.partition(b"\r\n\r\n")[2]
-        while piece := client.recv(1000):
-            rest += piece
-        assert rest == b"\x88\x02\x03\xe8"
+@pytest.mark.parametrize("serve", [gunicorn, development])
+def test_nothing_follows_the_close_frame(serve: Serve, tmp_path: Path) -> None:
+    with serve(tmp_path) as server:
+        # Engine.IO greets its client, unless the client closes first.
+        for path, greeting in [(ECHO_PATH, b""), (SOCKETIO_PATH, rb"(\x81.0\{.*\})?")]:
+            with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+                headers = "".join(f"{name}: {text}\r\n" for name, text in HANDSHAKE.items())
+                client.sendall(f"GET {path} HTTP/1.1\r\nHost: t\r\n{headers}\r\n".encode())
+                received = b""
+                while b"\r\n\r\n" not in received:
+                    received += client.recv(1000)
+                assert received.startswith(b"HTTP/1.1 101 ")
+                client.sendall(b"\x88\x82\0\0\0\0\x03\xe8")  # a close frame of a client, masked with zeros
+                while not received.endswith(CLOSE):
+                    received += client.recv(1000)
+                client.shutdown(socket.SHUT_WR)  # the development server leaves it to the client to end the connection
+                while piece := client.recv(1000):
+                    received += piece
+            frames = received.partition(b"\r\n\r\n")[2]
+            assert re.fullmatch(greeting + CLOSE, frames, re.DOTALL), frames
 
 
 @pytest.mark.parametrize("serve", [gunicorn, development])
-def test_both_libraries_are_one_line(
-    serve: Callable[[str, Path], AbstractContextManager[Server]], tmp_path: Path
-) -> None:
-    (tmp_path / "sock").mkdir()
-    with serve(ECHO, tmp_path / "sock") as server:
-        client = Client(f"ws://127.0.0.1:{server.port}/echo")
+def test_both_libraries_are_one_line(serve: Serve, tmp_path: Path) -> None:
+    with serve(tmp_path) as server:
+        client = Client(f"ws://127.0.0.1:{server.port}{ECHO_PATH}")
         client.send("hello")
         assert client.receive(timeout=10) == "hello"
         client.close()
@@ -98,15 +131,31 @@ def test_both_libraries_are_one_line(
             client.receive(timeout=10)
         (line,) = wait_until(lambda: upgraded(server), "the line of flask-sock")
         assert line["route"] == "/echo"
-        assert not server.lines(level="error")
-    (tmp_path / "io").mkdir()
-    with serve(SOCKETIO, tmp_path / "io") as server:
-        client = Client(f"ws://127.0.0.1:{server.port}/socket.io/?EIO=4&transport=websocket")
+
+        client = Client(f"ws://127.0.0.1:{server.port}{SOCKETIO_PATH}")
         client.send("40")  # connect by Socket.IO; the client may keep what came with the handshake until more comes
         wait_until(lambda: str(client.receive(timeout=1)).startswith("40{"), "the answer to it")
         client.send('421["message","hello"]')
         assert client.receive(timeout=10) == '431["hello"]'
         client.close()
-        (line,) = wait_until(lambda: upgraded(server), "the line of Flask-SocketIO")
-        assert line["path"] == "/socket.io/"
+        wait_until(lambda: len(upgraded(server)) == 2, "the line of Flask-SocketIO")
+        line = upgraded(server)[1]
+        assert ("/socket.io/", "unmatched") == (line["path"], line["route"])
         assert not server.lines(level="error")
+
+
+@pytest.mark.parametrize("serve", [waitress, waitress_of_another, uwsgi, uwsgi_of_another])
+def test_a_server_without_websockets_refuses_clearly(serve: Serve, tmp_path: Path) -> None:
+    with serve(tmp_path) as server:
+        for path in [ECHO_PATH, SOCKETIO_PATH] * 2:
+            response = server.request("GET", path, headers=HANDSHAKE)
+            assert (400, True) == (response.status, b"This server does not support WebSockets" in response.body)
+        wait_until(lambda: len(server.lines("request", status=400)) == 4, "four lines")
+        for line, route in zip(server.lines("request", status=400), ["/echo", "unmatched"] * 2, strict=True):
+            assert (route, "info", None) == (line["route"], line["level"], line.get("outcome"))
+        (line,) = server.lines("this server does not support WebSockets")
+        assert line["level"] == "warning"
+        assert "Gunicorn" in line["hint"]
+        assert not server.lines(level="error")
+        assert not server.lines(level="critical")
+        assert server.request("GET", "/").status == 200

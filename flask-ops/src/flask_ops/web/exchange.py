@@ -31,7 +31,8 @@ CLIENT_CLOSED_REQUEST = 499
 
 _OF_THE_BODY = frozenset({"accept-ranges", "cache-control", "etag", "expires", "last-modified", "transfer-encoding"})
 """Headers that describe a response's body, beside ``Content-...``. A 500 in its place does not keep them."""
-_BODY_ERRORS = (InterruptedBodyError, MalformedBodyError)
+_CLIENT_FAULTS = (InterruptedBodyError, MalformedBodyError, websocket.UnsupportedError)
+"""Exceptions that are answered with a 400, and are none of the application."""
 _NOTHING: Iterator[Any] = iter(())
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -109,10 +110,13 @@ class Exchange:
         try:
             response = app(self.environ, self._start_response)
         except BaseException as error:  # every exception is reported; most are raised again
-            if self.is_websocket and websocket.has_ended(error, self.environ):
-                self.status = self.status_sent = SWITCHING_PROTOCOLS
-                self._report()
-                raise
+            if self.is_websocket:
+                if websocket.has_ended(error, self.environ):
+                    self.status = self.status_sent = SWITCHING_PROTOCOLS
+                    self._report()
+                    raise
+                if isinstance(error, RuntimeError):  # of simple_websocket, in a middleware such as Flask-SocketIO's
+                    error = websocket.unsupported(self.environ) or error
             self._fail(error)
             if self._must_raise(error):
                 self.status_sent = self.status  # the server answers it
@@ -233,7 +237,7 @@ class Exchange:
         self.status = 500
         if ends_the_process(error):
             self.outcome = Outcome.ABORTED
-        elif isinstance(error, _BODY_ERRORS):
+        elif isinstance(error, _CLIENT_FAULTS):
             self.status = 400
         else:
             self.outcome = Outcome.EXCEPTION
@@ -241,7 +245,7 @@ class Exchange:
                 _log.error("unhandled exception", exc_info=error)
 
     def _must_raise(self, error: BaseException) -> bool:
-        if isinstance(error, _BODY_ERRORS):
+        if isinstance(error, _CLIENT_FAULTS):
             return False
         return not self.answers_errors() or ends_the_process(error)
 
@@ -251,8 +255,9 @@ class Exchange:
         raise EscapedError(f"{type(error).__name__} was raised while a request was served") from error
 
     def _replace(self, error: BaseException) -> bytes:
-        """Replace the unsent response with a 500, or with a 400 if the client broke off its body. Return its body."""
-        status, headers, body = problems.response(self.status, self.ids.request_id)
+        """Replace the unsent response with a 500, or with a 400 if the client is to blame. Return its body."""
+        detail = error.description if isinstance(error, _CLIENT_FAULTS) else None
+        status, headers, body = problems.response(self.status, self.ids.request_id, detail)
         # The client needs the others as with every response, for example those of CORS.
         headers += [(name, value) for name, value in self._headers if not _is_replaced(name.lower())]
         # PEP 3333 requires servers to replace the headers of an earlier call. Gunicorn appends to them.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask, Request, got_request_exception, has_request_context, request, request_started
 
 from flask_ops.core.context import RequestContext, request_finders
+from flask_ops.web import websocket
 
 EXCHANGE = "flask_ops.exchange"
 """The key in the WSGI environment of the exchange that observes the request.
@@ -21,6 +22,8 @@ def _note_route(_app: Flask, **_: object) -> None:
     exchange = found.environ.get(EXCHANGE)
     if exchange is not None and found.url_rule is not None:
         exchange.note_route(found.url_rule.rule, is_websocket=found.url_rule.websocket)
+        if found.url_rule.websocket and (error := websocket.unsupported(found.environ)):
+            raise error  # Flask answers it as if the view had raised it, which would fail
 
 
 def _note_exception(_app: Flask, **_: object) -> None:

@@ -37,9 +37,9 @@ def _log_exception(exc_info: Any) -> None:
     _log.error("unhandled exception", exc_info=exc_info)
 
 
-def response(status: int, request_id: str) -> tuple[str, list[tuple[str, str]], bytes]:
+def response(status: int, request_id: str, detail: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
     """Return status line, headers and body of an error that Flask does not make."""
-    body = problem.body(status, problem.DETAILS.get(status), request_id)
+    body = problem.body(status, detail or problem.DETAILS.get(status), request_id)
     headers = [("Content-Type", problem.CONTENT_TYPE), ("Content-Length", str(len(body)))]
     return f"{status} {HTTPStatus(status).phrase}", headers, body
 
