@@ -18,6 +18,7 @@ from flask import (
     Flask,
     Response,
     abort,
+    after_this_request,
     current_app,
     jsonify,
     redirect,
@@ -130,10 +131,13 @@ def stream_boom_at_once() -> Response:
     def parts() -> Iterator[bytes]:
         yield str(1 // int(request.args.get("by", "0"))).encode()
 
-    response = Response(stream_with_context(parts()))
-    response.headers["Access-Control-Allow-Origin"] = "*"
-    response.headers["ETag"] = '"of the part"'
-    return response
+    @after_this_request
+    def add_headers(response: Response) -> Response:
+        response.headers.update({"Access-Control-Allow-Origin": "*", "Content-Security-Policy": "default-src 'self'"})
+        response.headers.update({"ETag": '"of the part"', "Content-Disposition": "attachment"})
+        return response
+
+    return Response(stream_with_context(parts()))
 
 
 @sample.get("/stream-exit")

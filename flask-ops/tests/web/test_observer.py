@@ -105,7 +105,8 @@ def test_an_exception_before_the_first_byte_is_a_500_told_once(server: Server, p
     assert told["exception"][-1]["frames"]
     if path == "/stream-boom-at-once":
         assert asked.answer.headers["Access-Control-Allow-Origin"] == "*"
-        assert "ETag" not in asked.answer.headers
+        assert asked.answer.headers["Content-Security-Policy"] == "default-src 'self'"
+        assert not {"ETag", "Content-Disposition"} & {*asked.answer.headers}
     assert "hunter2" not in server.text()
     assert asked.observed(route=path, status="500") == (1, 1, 1)
 

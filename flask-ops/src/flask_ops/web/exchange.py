@@ -29,8 +29,14 @@ SWITCHING_PROTOCOLS = 101
 CLIENT_CLOSED_REQUEST = 499
 """The status of a response that the client did not wait for. nginx's code, because no standard one exists."""
 
-_OF_THE_BODY = frozenset({"accept-ranges", "cache-control", "etag", "expires", "last-modified", "transfer-encoding"})
-"""Headers that describe a response's body, beside ``Content-...``. A 500 in its place does not keep them."""
+_REPLACED = frozenset(
+    """
+    accept-ranges cache-control content-digest content-disposition content-encoding content-language content-length
+    content-location content-md5 content-range content-type digest etag expires last-modified repr-digest
+    transfer-encoding x-request-id
+    """.split()
+)
+"""Headers that describe a response's body (RFC 9110, section 8; RFC 9530). A 500 in its place does not keep them."""
 _CLIENT_FAULTS = (InterruptedBodyError, MalformedBodyError, websocket.UnsupportedError)
 """Exceptions that are answered with a 400, and are none of the application."""
 _NOTHING: Iterator[Any] = iter(())
@@ -259,7 +265,7 @@ class Exchange:
         detail = error.description if isinstance(error, _CLIENT_FAULTS) else None
         status, headers, body = problems.response(self.status, self.ids.request_id, detail)
         # The client needs the others as with every response, for example those of CORS.
-        headers += [(name, value) for name, value in self._headers if not _is_replaced(name.lower())]
+        headers += [(name, value) for name, value in self._headers if name.lower() not in _REPLACED]
         # PEP 3333 requires servers to replace the headers of an earlier call. Gunicorn appends to them.
         response = getattr(self._server_start_response, "__self__", None)
         headers_so_far = getattr(response, "headers", None)
@@ -287,7 +293,3 @@ class Exchange:
 
     def _tell(self) -> None:
         self._record(self, perf_counter() - self.arrived)
-
-
-def _is_replaced(name: str) -> bool:
-    return name.startswith("content-") or name in _OF_THE_BODY or name == "x-request-id"
