@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 
 from flask_ops import Ops
 
@@ -16,6 +16,11 @@ ops.init_app(app)
 @app.get("/items/<int:number>")
 def item(number: int) -> str:
     return str(number)
+
+
+@app.post("/orders")
+def order() -> str:
+    return str(request.get_json())
 
 
 @app.get("/raise")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.attach.servers import ATTACHED, LOOPBACK, STOCK, counts, lines, served
+from tests.exposition import value
 from tests.process import BIN, Server, wait_until
 
 SHOP = "tests.applications.shop:app"
@@ -29,18 +30,22 @@ SERVERS: dict[str, tuple[list[str | Path], dict[str, str]]] = {
     "our uwsgi": ([*UWSGI, "--module=tests.applications.uwsgi_entry:application", "--processes=2"], {}),
 }
 ROUNDS = 20
+DEEP = b"[" * 50_000
+"""JSON that Python cannot read."""
 KINDS = [
     ("GET", "/items/7", "/items/<int:number>", "200"),
     ("HEAD", "/items/7", "/items/<int:number>", "200"),
     ("GET", "/stream", "/stream", "200"),
     ("GET", "/raise", "/raise", "500"),
+    ("POST", "/orders", "/orders", "400"),
     ("GET", "/nothing", "unmatched", "404"),
 ]
 
 
 def ask(server: Server, kind: tuple[str, str, str, str]) -> None:
     method, path, _, status = kind
-    assert status == str(server.request(method, path).status)
+    headers, body = ({"Content-Type": "application/json"}, DEEP) if method == "POST" else (None, None)
+    assert status == str(server.request(method, path, headers, body).status)
 
 
 @pytest.mark.parametrize("name", list(SERVERS))
@@ -59,5 +64,7 @@ def test_each_request_is_one_line_and_one_count(name: str, tmp_path: Path) -> No
 
         wait_until(lambda: seen().total() >= expected.total(), "the lines of all requests")
         assert expected == seen()
-        counted = counts(server.get("/metrics").body.decode()) - before
+        exposition = server.get("/metrics").body.decode()
+        assert not value(exposition, "flask_http_request_exceptions_total", route="/orders")
+        counted = counts(exposition) - before
         assert expected == Counter({key: n for key, n in counted.items() if key[1] != "/metrics"})

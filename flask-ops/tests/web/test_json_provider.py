@@ -11,7 +11,7 @@ import uuid
 from typing import Any
 
 import pytest
-from flask import Flask, jsonify, request
+from flask import Flask, jsonify
 
 from flask_ops.web.json_provider import JSONProvider
 
@@ -103,18 +103,6 @@ def test_every_mode_returns_the_same_bytes() -> None:
         assert len(seen) == 1, seen
         if default is not None:
             assert b'"c":"<Colour.RED>"' in seen.pop()
-
-
-def test_json_that_is_nested_too_deeply_is_the_clients_fault() -> None:
-    app = with_orjson()
-
-    @app.post("/")
-    def view() -> str:
-        return str(request.get_json())
-
-    answer = app.test_client().post("/", data=b"[" * 100_000, content_type="application/json")
-    status = 400
-    assert status == answer.status_code
 
 
 def test_a_default_of_the_application_is_asked_once() -> None:

@@ -30,11 +30,26 @@ CLIENT_CLOSED_REQUEST = 499
 """The status of a response that the client did not wait for. nginx's code, because no standard one exists."""
 
 _REPLACED = frozenset(
-    """
-    accept-ranges cache-control content-digest content-disposition content-encoding content-language content-length
-    content-location content-md5 content-range content-type digest etag expires last-modified repr-digest
-    transfer-encoding x-request-id
-    """.split()
+    {
+        "accept-ranges",
+        "cache-control",
+        "content-digest",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-length",
+        "content-location",
+        "content-md5",
+        "content-range",
+        "content-type",
+        "digest",
+        "etag",
+        "expires",
+        "last-modified",
+        "repr-digest",
+        "transfer-encoding",
+        "x-request-id",
+    }
 )
 """Headers that describe a response's body (RFC 9110, section 8; RFC 9530). A 500 in its place does not keep them."""
 _CLIENT_FAULTS = (InterruptedBodyError, MalformedBodyError, websocket.UnsupportedError)
@@ -106,7 +121,7 @@ class Exchange:
         self.thread = get_ident()
         self._ending, self._record = ending, record
         self._chunks: Iterator[bytes] = _NOTHING
-        self._body = RequestBody.of(environ)
+        self.body = RequestBody.of(environ)
         environ[EXCHANGE] = self
 
     def respond(self, app: WSGIApplication, start_response: StartResponse) -> Iterable[bytes]:
@@ -130,8 +145,8 @@ class Exchange:
                 self._raise(error)
             response = [self._replace(error)]
         else:
-            if self._body is not None and not self.raised:
-                self._body.look_ahead(self.environ)
+            if self.body is not None and not self.raised:
+                self.body.look_ahead(self.environ)
         self._close_response = getattr(response, "close", None)
         self._file = SentFile.of(response, self.environ, self.close)
         if self._file is not None:
@@ -144,7 +159,7 @@ class Exchange:
         self._server_start_response = start_response
         self.outcome = Outcome.SHED
         client = self.environ.get("gunicorn.socket")
-        if client is not None and self._body is not None and not self._body.discard(client):
+        if client is not None and self.body is not None and not self.body.discard(client):
             # Otherwise Gunicorn's thread would wait for the rest, for up to 5 s, to keep the connection.
             start_response.__self__.force_close()  # type: ignore[attr-defined] # a method of Gunicorn's Response
         status, headers, body = problems.response(503, self.ids.request_id)
@@ -283,7 +298,7 @@ class Exchange:
             self.is_reported = True
         if printed_lines.unfinished:
             printed_lines.end_mine()
-        if self._body is not None and self._body.is_interrupted:
+        if self.body is not None and self.body.is_interrupted:
             self.outcome = Outcome.CLIENT_DISCONNECTED
             if not 400 <= self.status < 500:
                 self.status = CLIENT_CLOSED_REQUEST

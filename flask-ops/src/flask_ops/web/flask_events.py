@@ -6,6 +6,7 @@ from flask import Flask, Request, got_request_exception, has_request_context, re
 
 from flask_ops.core.context import RequestContext, request_finders
 from flask_ops.web import websocket
+from flask_ops.web.request_json import RequestJSON
 
 EXCHANGE = "flask_ops.exchange"
 """The key in the WSGI environment of the exchange that observes the request.
@@ -15,12 +16,16 @@ both.
 """
 
 
-def _note_route(_app: Flask, **_: object) -> None:
+def _note_request(_app: Flask, **_: object) -> None:
     # At the start, because a view may raise SystemExit. A middleware may also start the response when Flask has already
     # dropped the request.
     found: Request = request._get_current_object()  # type: ignore[attr-defined] # Flask types the proxy as the request
     exchange = found.environ.get(EXCHANGE)
-    if exchange is not None and found.url_rule is not None:
+    if exchange is None:
+        return
+    if exchange.body is not None:
+        found.json_module = RequestJSON(found.json_module)
+    if found.url_rule is not None:
         exchange.note_route(found.url_rule.rule, is_websocket=found.url_rule.websocket)
         if found.url_rule.websocket and (error := websocket.unsupported(found.environ)):
             raise error  # Flask answers it as if the view had raised it, which would fail
@@ -39,5 +44,5 @@ def _request_of_thread() -> RequestContext | None:
 
 
 request_finders.append(_request_of_thread)
-request_started.connect(_note_route)
+request_started.connect(_note_request)
 got_request_exception.connect(_note_exception)

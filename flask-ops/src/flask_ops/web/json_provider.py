@@ -28,13 +28,6 @@ class JSONProvider(DefaultJSONProvider):
         body = self._render(self._prepare_response_obj(args, kwargs))
         return self._app.response_class(body, mimetype=self.mimetype)  # type: ignore[arg-type] # typed as the base class
 
-    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
-        """Read JSON. Raises ValueError, which is a 400 for ``request.get_json()``, also for too deep a nesting."""
-        try:
-            return super().loads(s, **kwargs)
-        except RecursionError:
-            raise ValueError("The JSON is nested too deeply.") from None
-
     def _render(self, content: Any) -> bytes | str:
         if self.default is DefaultJSONProvider.default:
             options = _OPTIONS | orjson.OPT_SORT_KEYS if self.sort_keys else _OPTIONS
