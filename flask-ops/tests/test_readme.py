@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
-import flask_ops
+import flask_ops.checks
+import flask_ops.observability
+import flask_ops.settings
+import flask_ops.testing
+import flask_ops.uwsgi
+import flask_ops.waitress
+from flask_ops.settings import Mode
+from flask_ops.testing import LogLines, MetricChanges, RunCheck
 from tests.exposition import scrape, value
 from tests.process import BIN, DEADLINE, REPOSITORY, running, started, wait_until
 
@@ -51,6 +60,55 @@ def test_every_public_name_is_in_the_table() -> None:
     (modules,) = re.findall(r"so are the modules (.+?)\. All other", flask_ops.__doc__ or "", re.DOTALL)
 
     assert {*flask_ops.__all__, *re.findall(r"``([\w.]+)``", modules)} == listed
+
+
+class Shown:
+    """A default as the page shows it."""
+
+    def __init__(self, value: object) -> None:
+        if type(value) is object:  # the marker of a setting without default
+            self.text = "..."
+        elif isinstance(value, Mode):
+            self.text = f"Mode.{value.name}"
+        else:
+            self.text = getattr(value, "__name__", repr(value))
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def signature(found: object) -> str:
+    """Return a signature without types and without ``self``."""
+    assert callable(found)
+    signature = inspect.signature(found)
+    parameters = [
+        each.replace(
+            annotation=inspect.Parameter.empty,
+            default=each.default if each.default is inspect.Parameter.empty else Shown(each.default),
+        )
+        for each in signature.parameters.values()
+        if each.name != "self"
+    ]
+    return str(signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty))
+
+
+def test_every_public_name_has_its_signature() -> None:
+    """A fixture that is called has the signature of the object that it returns."""
+    called = {"log_lines": LogLines.__call__, "metrics": MetricChanges.__call__, "run_check": RunCheck.__call__}
+    text = section("Public names").partition("\n### Signatures\n")[2].partition("\n### ")[0]
+    shown = dict(re.findall(r"\*\*`([\w.]+)((?:\(.*?\))?)`\*\*", text))
+
+    for name, parameters in shown.items():
+        if name not in {"client", "exporter", "Settings"}:
+            found = called.get(name) or resolve_name(f"flask_ops.{name}")
+            assert signature(found) == parameters, name
+    documented = {name.partition(".")[0] for name in shown}
+    assert {*flask_ops.__all__} <= documented
+    fixtures = {name for name in flask_ops.testing.__all__ if name[0].islower()} - {"app"}
+    assert fixtures <= documented
+    for module in (flask_ops.checks, flask_ops.observability, flask_ops.settings, flask_ops.uwsgi, flask_ops.waitress):
+        functions = {name for name in module.__all__ if inspect.isfunction(getattr(module, name))} - {"setting"}
+        assert {f"{module.__name__.partition('.')[2]}.{name}" for name in functions} <= set(shown)
 
 
 def test_no_page_installs_the_library_by_its_name_alone() -> None:

@@ -91,6 +91,10 @@ def test_the_log_fields_are_those_of_the_table(server: Server) -> None:
 
     everywhere = {"timestamp", "level", "event", "service", "request_id"}
     rare = {"status_sent", "outcome", "timed_out", "query", "share", "queue_ms"}
+    library = (
+        (REPOSITORY / "flask-ops" / "README.md").read_text().partition("\n## Settings, metrics and log fields\n")[2]
+    )
+    assert documented | everywhere <= set(re.findall(r"`(\w+)`", library.partition("\n## ")[0]))
     assert set(line) - {"queue_ms"} == documented - rare | everywhere
 
 
