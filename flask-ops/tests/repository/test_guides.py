@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,15 +12,19 @@ import pytest
 import yaml
 
 import flask_ops.observability
+from flask_ops.core.settings import Settings
 from tests.copies import copy_repository
-from tests.observability.files import FORM
+from tests.observability.files import FORM, queries, recorded
 from tests.observability.promtool import promtool
 from tests.process import BIN, DEADLINE, PROJECT, REPOSITORY, clean_environ, running
 from tests.programs import outcome, require
+from tests.repository.deploy.docker import engine
 from tests.repository.guides import blocks, write, written
 from tests.repository.observability.copied import lacking
 
-pytestmark = pytest.mark.timeout(240)  # each starts mypy and an interpreter with pytest, or a server
+pytestmark = pytest.mark.timeout(
+    300
+)  # each starts mypy, a server, or the build of an image: 2 minutes on a busy machine
 
 DOCS = REPOSITORY / "docs"
 README = REPOSITORY / "README.md"
@@ -89,30 +94,79 @@ def test_the_alert_passes_its_own_test_and_stays_with_its_runbook(tmp_path: Path
     assert FORM.fullmatch(f"\n{text.partition('## ')[2].partition(chr(10))[2].strip()}\n")
 
 
-@pytest.mark.system
-def test_the_tutorial_works_as_written_up_to_its_container(tmp_path: Path) -> None:
-    """Other tests build the image, and start the containers of observability/."""
-    page = DOCS / "tutorial.md"
+@pytest.fixture
+def tutorial(tmp_path: Path) -> Path:
+    """Return a clone of the repository, with the library installed."""
     copy = copy_repository(tmp_path / "copy")
     shutil.rmtree(copy / "service")
     shutil.copytree(PROJECT / "service", copy / "service", ignore=shutil.ignore_patterns("__pycache__"))
     (copy / ".venv").symlink_to(BIN.parent)
-    text = page.read_text().partition("## 5.")[0]
-    install, *steps = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    return copy
+
+
+def commands(text: str) -> list[str]:
+    return re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_tutorial_works_as_written_up_to_its_container(tutorial: Path, tmp_path: Path) -> None:
+    page = DOCS / "tutorial.md"
+    install, *steps = commands(page.read_text().partition("## 5.")[0])
     assert install.splitlines() == ["make install", ".venv/bin/gunicorn"]
     require("curl")
 
-    with running([BIN / "gunicorn"], tmp_path, {"SERVICE_BIND": "127.0.0.1:0"}, cwd=copy) as server:
+    with running([BIN / "gunicorn"], tmp_path, {"SERVICE_BIND": "127.0.0.1:0"}, cwd=tutorial) as server:
         assert len(steps) == 4
         for step in steps:
             if "kill -HUP" in step:
                 for name, code in blocks(page, "python"):
-                    write(copy, name, code)
+                    write(tutorial, name, code)
             ports = step.replace(":8000", f":{server.port}").replace(":8001", f":{server.management_port}")
             done = subprocess.run(
-                ["/bin/sh", "-e", "-c", ports], cwd=copy, env=clean_environ(), capture_output=True, text=True,
+                ["/bin/sh", "-e", "-c", ports], cwd=tutorial, env=clean_environ(), capture_output=True, text=True,
                 timeout=2 * DEADLINE, check=False,
             )  # fmt: skip
             assert 0 == done.returncode, (step, done.stdout, done.stderr)
             if "orders_total" in step:
                 assert "orders_total 1.0" in done.stdout
+
+
+def test_the_tutorial_builds_a_container_and_compose_accepts_its_monitoring(tutorial: Path, tmp_path: Path) -> None:
+    """The images of Prometheus, Alertmanager and Grafana are not run: a test has no network."""
+    page = DOCS / "tutorial.md"
+    for name, code in blocks(page, "python"):
+        write(tutorial, name, code)
+    build, monitor = commands(page.read_text().partition("## 5.")[2])
+    words = build.split()
+    assert ["docker", "build", "--tag", "service", "."] == words
+    with engine() as docker, docker.image("tutorial", tutorial) as image, docker.serving(image, tmp_path) as container:
+        assert {"placed": True} == container.server.request("POST", "/orders").json()
+
+    assign, *words = monitor.split()
+    assert ["docker", "compose", "-f", "observability/compose.yaml", "up", "--build"] == words
+    (name, value) = assign.split("=")
+    command = ("docker-compose", *words[2:4], "config", "--quiet")
+    returned, output = outcome(*command, cwd=tutorial, env={**clean_environ(), name: value})
+    assert 0 == returned, output
+
+
+def test_the_examples_of_objectives_are_valid() -> None:
+    text = (DOCS / "objectives.md").read_text()
+    examples = [
+        Settings.from_environ(dict(word.split("=", 1) for word in shlex.split(example))) for example in commands(text)
+    ]
+
+    assert [0.9995, 0.999, 0.99] == [settings.slo_availability for settings in examples]
+    assert [(0.99, 0.1), (0.99, 0.3), (0.95, 1)] == [
+        (settings.slo_latency.ratio, settings.slo_latency.seconds) for settings in examples
+    ]
+    assert ({"/pay": 0.9999}, {"/pay", "/reports"}) == (
+        examples[1].slo_routes.availability,
+        {*examples[1].slo_routes.latency},
+    )
+    assert {"/static/<path:filename>"} == examples[2].slo_exclude
+    assert {*queries(text)} <= recorded()
+    for percent, bad, outage in re.findall(r"^\| ([\d.]+)% \| ([\d,]+) \| ([\d.]+ \w+) \|$", text, re.MULTILINE):
+        share = 1 - float(percent) / 100
+        number, unit = outage.split()
+        assert round(share * 1e6) == int(bad.replace(",", ""))
+        assert float(number) == float(f"{share * 30 * 24 * (60 if unit == 'min' else 1):.2g}")

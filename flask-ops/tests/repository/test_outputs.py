@@ -43,7 +43,8 @@ def outputs(page: Path) -> list[tuple[str, str]]:
 def run(command: str, server: Server, folder: Path) -> str:
     """Run a command with the ports of the server, and return what it prints."""
     ports = command.replace(":8000", f":{server.port}").replace(":8001", f":{server.management_port}")
-    environ = {**clean_environ(), "PATH": f"{BIN}:{clean_environ()['PATH']}", "SERVICE_BIND": "127.0.0.1:0"}
+    path = f"{BIN}:{clean_environ()['PATH']}"
+    environ = {**clean_environ(), "PATH": path, "COLUMNS": "110", "SERVICE_BIND": "127.0.0.1:0"}
     return subprocess.run(
         ["/bin/sh", "-c", ports], cwd=folder, env=environ, capture_output=True, text=True, timeout=DEADLINE, check=False
     ).stdout
