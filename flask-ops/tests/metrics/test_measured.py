@@ -168,10 +168,10 @@ def test_capacity_is_what_the_server_was_told(tmp_path: Path) -> None:
         assert 2 == value(scrape(server), "service_workers")
 
 
-def test_the_accept_queue_is_seen(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "options"), [("gunicorn", ["--worker-connections=1"]), ("uwsgi", [])])
+def test_the_accept_queue_is_seen(name: str, options: list[str], tmp_path: Path) -> None:
     """This worker takes one connection at a time; the other connections wait in the kernel."""
-    options = ["--workers=1", "--threads=1", "--worker-connections=1"]
-    with serve("gunicorn", tmp_path, options=options) as server:
+    with serve(name, tmp_path, {"WEB_CONCURRENCY": "1", "SERVICE_THREADS": "1"}, options) as server:
 
         def queue() -> float:
             return value(server.manage("/metrics").body.decode(), "service_accept_queue_length")
@@ -180,7 +180,7 @@ def test_the_accept_queue_is_seen(tmp_path: Path) -> None:
         release = tmp_path / "release"
         threads = ask_meanwhile(server, f"/slow?s=60&until={release}", 4)
         wait_until(lambda: queue() == 3, "three wait")
-        assert value(server.manage("/metrics").body.decode(), "service_accept_queue_limit") >= 128
+        assert value(server.manage("/metrics").body.decode(), "service_accept_queue_limit") >= 100
         release.touch()
         for thread in threads:
             thread.join(DEADLINE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 import threading
 import time
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.connections import whole_response
 from tests.exposition import scrape, value
-from tests.process import DEADLINE, Server, wait_until
-from tests.servers import serve
+from tests.ports import free_port
+from tests.process import DEADLINE, Server, started, wait_until
+from tests.servers import COMMANDS, serve
 from tests.threads import meanwhile
 
 LATE = 2.0
@@ -194,6 +197,46 @@ def _assert_they_overtake_a_backlog(server: Server, connect: Connect, directory:
     assert [b'{"number":%d}\n' % number for number in range(3)] == [client.answer()[2] for client in critical]
     second.touch()
     assert {client.answer()[0] for client in others} <= {200, 503}
+
+
+@pytest.mark.system
+@pytest.mark.parametrize(
+    ("name", "is_unix"), [("gunicorn", True), ("waitress", True), ("uwsgi", True), ("uwsgi", False)]
+)
+@pytest.mark.parametrize("proxies", [1, 0])
+def test_a_trusted_proxy_decides_if_the_kernel_cannot_tell(
+    name: str, tmp_path: Path, *, is_unix: bool, proxies: int
+) -> None:
+    path = tmp_path / "s"
+    env = {
+        "SERVICE_BIND": f"unix:{path}" if is_unix else f"127.0.0.1:{free_port()}",
+        "SERVICE_QUEUE_SECONDS": str(LATE),
+        "SERVICE_TRUSTED_PROXIES": str(proxies),
+        "SERVICE_LOG_LEVEL": "debug",
+    }
+    port = int(env["SERVICE_BIND"].rpartition(":")[2]) if not is_unix else 0
+
+    def ask(path_asked: str, seconds: float | None) -> http.client.HTTPResponse:
+        """Send a request that the proxy received so many seconds ago."""
+        start = "" if seconds is None else f"X-Request-Start: t={time.time() - seconds:.3f}\r\n"
+        with socket.socket(socket.AF_UNIX if is_unix else socket.AF_INET) as client:
+            client.settimeout(DEADLINE)
+            client.connect(str(path) if is_unix else ("127.0.0.1", port))
+            client.sendall(f"GET {path_asked} HTTP/1.1\r\nHost: localhost\r\n{start}\r\n".encode())
+            return whole_response(client)
+
+    with started(COMMANDS[name], tmp_path, env) as server:
+        wait_until(lambda: server.manage("/readyz").status == 200, "ready")
+        if not proxies:
+            assert 200 == ask("/", 60).status
+            return
+        # A request that waited while the service started is served.
+        wait_until(lambda: ask("/", 60).status == 503, "the service has been ready for a while")
+        assert int(ask("/", 60).headers["Retry-After"]) in range(1, 6)
+        assert [200, 200, 200] == [ask("/", None).status, ask("/", -60).status, ask("/healthz", 60).status]
+        assert 2 == value(server.manage("/metrics").body.decode(), "service_requests_shed_total", reason="late")
+        lines = wait_until(lambda: server.lines("request", outcome="shed"), "its line")
+        assert lines[0]["queue_ms"] > 60_000
 
 
 def connect_and_ask(connect: Connect) -> int:

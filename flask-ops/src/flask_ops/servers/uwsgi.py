@@ -9,6 +9,7 @@ import importlib
 import os
 import re
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -24,6 +25,7 @@ from flask_ops.core.loading import load_application
 from flask_ops.core.settings import Settings
 from flask_ops.health.readiness import of_workers
 from flask_ops.management.routes import Management
+from flask_ops.metrics import sources
 from flask_ops.metrics.store import STORE
 from flask_ops.ops.startup import only_threads, open_store, start
 from flask_ops.servers.uwsgi_stream import reset_incomplete
@@ -63,6 +65,7 @@ def load(application: str, settings: type[Settings] = Settings) -> WSGIApplicati
     in_each_worker(uwsgi, partial(log.serve, read))
     observed = reset_incomplete(runtime.observe(app), uwsgi.connection_fd)
     corrected = correct_environ(observed, uwsgi.connection_fd)
+    in_each_worker(uwsgi, partial(watch_listeners, uwsgi))
     in_each_worker(uwsgi, runtime.start)
     serve_management(uwsgi, read, runtime)
     hear_stop_missed_while_starting(uwsgi)
@@ -99,6 +102,12 @@ def in_each_worker(uwsgi: Any, start: Callable[[], None]) -> None:
         return
 
     uwsgi.post_fork_hook = hook
+
+
+def watch_listeners(uwsgi: Any) -> None:
+    """Measure the accept queues of uWSGI's sockets: only the kernel holds requests that wait for a thread of uWSGI."""
+    # Python closes its descriptors at the exit, so take copies.
+    sources.watch([socket.socket(fileno=os.dup(descriptor)) for descriptor in uwsgi.sockets])
 
 
 def hear_stop_missed_while_starting(uwsgi: Any) -> None:
