@@ -2,82 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.client
-import itertools
 import os
 import signal
-import threading
-import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.connections import connected
 from tests.exposition import scrape, value
+from tests.load import load
 from tests.process import DEADLINE, Server, wait_until
 from tests.servers import serve
-from tests.threads import meanwhile
 
 pytestmark = pytest.mark.system
 
 ROUNDS = int(os.environ.get("ROUNDS", "2"))
-FRESH_SECONDS = 1.0
-"""How long a client keeps an unused connection, in seconds; a worker that ends closes it after two."""
-
-PAUSES = (0.0, 0.5)
-"""Seconds between the requests of a client, in turn."""
-
 ENV = {"SERVICE_LOG_LEVEL": "info", "SERVICE_QUEUE_SECONDS": "0"}
 """A worker that serves alone for a moment is overloaded."""
 SHORT, LONG = "/slow?s=0.01", "/slow?s=1.5"
-
-Seen = Counter[int | str]
-"""Answers by status; without an answer, the name of the exception."""
-
-
-def ask(server: Server, seen: Seen, over: threading.Event, path: str, *, keep_alive: bool) -> None:
-    """Send requests until the test is over, or until the server no longer listens."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=DEADLINE)
-    answered = time.monotonic()
-    pauses = itertools.cycle(PAUSES)
-    with contextlib.closing(connection):
-        while not over.wait(next(pauses)):
-            if not keep_alive or time.monotonic() - answered > FRESH_SECONDS:
-                connection.close()
-            try:
-                connection.request("GET", path, headers={} if keep_alive else {"Connection": "close"})
-                with connection.getresponse() as response:
-                    response.read()
-                    seen[response.status] += 1
-            except ConnectionRefusedError:
-                return
-            except (OSError, http.client.HTTPException) as error:
-                seen[type(error).__name__] += 1
-                connection.close()
-            answered = time.monotonic()
-
-
-@contextmanager
-def load(server: Server, *paths: str) -> Iterator[Seen]:
-    """Run clients during the block, beside idle connections. After it, the results of the clients are complete."""
-    each: list[Seen] = []
-    over = threading.Event()
-    clients = []
-    for path, keep_alive in itertools.product(paths, [True, False, True, False]):
-        each.append(Counter())
-        clients.append(partial(ask, server, each[-1], over, path, keep_alive=keep_alive))
-    seen: Seen = Counter()
-    with connected(server, 20), connected(server, 20, silent=True), meanwhile(clients, over):
-        wait_until(lambda: all(counter[200] for counter in each), "each client has an answer")
-        yield seen
-    for counter in each:
-        seen.update(counter)
 
 
 def exits(server: Server, reason: str) -> float:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.exposition import scrape, value
+from tests.load import load
 from tests.process import BIN, DEADLINE, Server, running, started, wait_until
 from tests.servers import serve, waitress
 
@@ -98,6 +100,18 @@ def test_connections_that_the_kernel_has_queued_are_answered(tmp_path: Path, rel
 
         assert sum(read_to_end(client).endswith(b"slow") for client in clients) == 40
         assert_clean_exit(server)
+
+
+def test_a_stop_under_overload_answers_every_request(tmp_path: Path) -> None:
+    """Forty clients for one thread: most are refused, but each gets an answer."""
+    env = {"SERVICE_THREADS": "1", "SERVICE_QUEUE_SECONDS": "0.5", "SERVICE_LOG_LEVEL": "info"}
+    with serve("waitress", tmp_path, env) as server:
+        with load(server, *["/slow?s=0.01"] * 10, pauses=[0.0]) as seen:
+            wait_until(lambda: value(scrape(server), "service_requests_shed_total"), "requests are refused")
+            stop(server)
+            assert_clean_exit(server)
+
+        assert {200, 503} == set(seen), seen
 
 
 def test_an_upload_under_way_is_finished(server: Server) -> None:
