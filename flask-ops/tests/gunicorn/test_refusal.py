@@ -115,3 +115,13 @@ def test_the_time_in_the_proxy_s_queue_counts_for_refused_requests(server: Serve
     text = server.manage("/metrics").body.decode()
     assert 14 == value(text, "service_requests_shed_total", reason="late")
     assert 12 * 600 < value(text, "service_request_queue_seconds_sum") < 13 * 600
+
+
+def test_a_drain_closes_the_connections_of_refused_requests(server: Server, backlog: Backlog) -> None:
+    late = [backlog.send(get()) for _ in range(12)]
+    backlog.wait(1.2 * LATE)
+    assert 200 == server.manage("/drain", "POST").status
+    backlog.serve()
+
+    responses = [whole_response(client) for client in late]
+    assert {(503, "close")} == {(response.status, connection_of(response)) for response in responses}

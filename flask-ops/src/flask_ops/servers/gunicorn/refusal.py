@@ -41,10 +41,10 @@ def goes_first(conn: Any, admission: Admission) -> bool:
     return head is not None and admission.is_critical(_path(head[1]))
 
 
-def refuse(conn: Any, admission: Admission) -> bool | None:
+def refuse(conn: Any, admission: Admission, *, closes: bool) -> bool | None:
     """Refuse the request that waits on a connection, if it is late. Return None if it takes the usual way.
 
-    Otherwise return whether to keep the connection.
+    Otherwise return whether to keep the connection. With ``closes``, the response asks the client to close it.
     """
     queued = queue_time.of_socket(conn.sock)
     if queued is None or queued <= admission.allowed or admission.wants_line:
@@ -59,7 +59,7 @@ def refuse(conn: Any, admission: Admission) -> bool | None:
         reported = _by_proxy(head[3]) if admission.trusts_request_start else 0.0
         admission.refused(max(queued, reported))
         conn.sock.recv(len(data))
-        closes = _CLOSE.search(head[3]) is not None
+        closes = closes or _CLOSE.search(head[3]) is not None
         response = _response(head, closes=closes)
         return conn.sock.send(response, socket.MSG_DONTWAIT) == len(response) and not closes
     except BlockingIOError:  # nothing has arrived

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flask_ops.core.draining import DRAIN
 from flask_ops.servers.gunicorn.idle_connections import KeepingWorker
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class RefusingWorker(KeepingWorker):
     def handle(self, conn: Any) -> Any:
         """Serve the request that waits on a connection, or refuse it. Return whether to keep the connection."""
         if self._admission and self._admission.is_queueing:
-            keeps = self._refusal.refuse(conn, self._admission)
+            keeps = self._refusal.refuse(conn, self._admission, closes=not self.alive or bool(DRAIN))
             if keeps is not None:
                 return keeps
         return super().handle(conn)
