@@ -130,8 +130,9 @@ class Stage:
             late = max(0.0, load - 1.6)
             busy = min(8.0, round(load * 5))
             errors = 0.4 if number % 50 == 7 else 0.0
-            times = (0.03 + 0.02 * load + late, 0.002 + late * 2 if number > 9 else None)
-            point = Point(now - 897 + 5 * number, 40 + 50 * load, errors, *times, late * 20, round(late * 30), busy)
+            times = (0.03 + 0.02 * load, 0.002 + late * 2 if number > 9 else None)
+            rates = (40 + 50 * load, errors + late * 20, min(1.0, late * 2))
+            point = Point(now - 897 + 5 * number, *rates, *times, late * 20, round(late * 30), busy)
             self._management.recent.points.append(point)
 
     def _answer(self, request: Request) -> Response | Shared:
@@ -237,7 +238,7 @@ def test_before_there_are_two_answers_to_compare_it_shows_dashes(stage: Stage, b
     with browser.tab() as tab:
         tab.before_load("window.setTimeout = () => 0;")  # so that it sends no further request
         tab.open(stage.url)
-        tab.shown("Rates and latencies come with the next answer.", "#window")
+        tab.shown("Rates and service times come with the next answer.", "#window")
         assert [*[DASH] * 5, "3", "0"] == row(tab, "/") == row(tab, "All routes")
 
 
@@ -378,8 +379,9 @@ def test_charts_show_the_last_15_minutes_as_lines_as_words_and_as_a_table(stage:
 
     assert "Last 0 of 8, highest 8" == tab.text("#chart-busy-summary")
     assert re.fullmatch(r"Last [\d.]+/s, highest 14\d/s", tab.text("#chart-requests-summary"))
-    assert "Last 0/s, highest 0.40/s" == tab.text("#chart-errors-summary")
-    assert re.fullmatch(r"Last [\d.]+ ms, highest 5\d\d ms", tab.text("#chart-duration-summary"))
+    assert re.fullmatch(r"Last 0/s, highest [\d.]+/s", tab.text("#chart-errors-summary"))
+    assert re.fullmatch(r"Last 0%, highest 9[\d.]+%", tab.text("#chart-slow-summary"))
+    assert re.fullmatch(r"Last [\d.]+ ms, highest [67]\d ms", tab.text("#chart-duration-summary"))
     path = tab.evaluate("document.querySelector('#chart-requests .line').getAttribute('d')")
     points = [tuple(map(float, pair)) for pair in re.findall(r"[ML]([\d.]+) ([\d.]+)", path)]
     assert 0 <= points[0][0] < 3 < 297 < points[-1][0] <= 300
@@ -393,7 +395,7 @@ def test_charts_show_the_last_15_minutes_as_lines_as_words_and_as_a_table(stage:
         tab.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", text="\r", windowsVirtualKeyCode=13)
     wait_until(lambda: tab.evaluate("document.querySelector('#minutes').checkVisibility()"), "the table opens")
     rows = tab.rows("#minutes")
-    assert [("last minute", "14 min ago"), 15, {8}] == [(rows[0][0], rows[-1][0]), len(rows), set(map(len, rows))]
+    assert [("last minute", "14 min ago"), 15, {9}] == [(rows[0][0], rows[-1][0]), len(rows), set(map(len, rows))]
     assert "8" == max(cells[-1] for cells in rows)
     assert [] == tab.complaints()
 

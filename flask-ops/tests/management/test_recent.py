@@ -38,17 +38,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_a_point_has_the_rates_and_quantiles_since_the_point_before(clock: Clock) -> None:
     registry, own = CollectorRegistry(), CollectorRegistry()
-    metrics = RequestMetrics(registry, Settings.from_environ({}))
+    settings = Settings.from_environ({})
+    metrics = RequestMetrics(registry, settings)
     Gauge("service_requests_in_flight", "Now.", registry=registry).set(3)
     Counter("flask_http_request", "The application's own.", ["status"], registry=own).labels("500").inc(100)
-    sources = [registry.collect, own.collect]
-    found = Recent(lambda: from_sources(sources))
+    collector = Collector(settings, lambda: "waitress", registry.collect, own.collect)
+    found = Recent(collector.counts)
     metrics.observe("GET", "/", 200, 9.0, exception=False)
 
     found.sample()
     assert [] == found.document()["age_seconds"]
-    for status in (200, 200, 404, 503):
-        metrics.observe("GET", "/", status, 0.02, exception=False)
+    for status, queued in ((200, 0.6), (200, None), (404, 0.0), (503, 0.6)):
+        metrics.observe("GET", "/", status, 0.02, exception=False, queued=queued)
     metrics.shed("late", 0.6)
     clock.now += 5
     found.sample()
@@ -56,13 +57,14 @@ def test_a_point_has_the_rates_and_quantiles_since_the_point_before(clock: Clock
 
     document: dict[str, list[Any]] = found.document()
     bounds = document.pop("duration") + document.pop("queue_time")
-    rates = {"requests": [0.8], "errors": [0.2], "refused": [0.2]}
-    assert {"age_seconds": [2.0], **rates, "queue": [None], "busy": [3.0]} == document
+    shares = {"requests": [1.0], "errors": [0.4], "refused": [0.2], "slow": [round(1 / 3, 4)]}
+    assert {"age_seconds": [2.0], **shares, "queue": [None], "busy": [3.0]} == document
     assert 0.01 < bounds[0] <= 0.025 < 0.5 < bounds[1] <= 0.75
 
     clock.now += 5
     found.sample()
-    assert (0, None, None) == tuple(found.document()[name][-1] for name in ("requests", "duration", "queue_time"))
+    values = (found.document()[name][-1] for name in ("requests", "slow", "duration", "queue_time"))
+    assert (0, None, None, None) == tuple(values)
 
 
 def test_it_is_bounded_in_number_and_age(clock: Clock) -> None:
@@ -71,7 +73,7 @@ def test_it_is_bounded_in_number_and_age(clock: Clock) -> None:
         found.sample()
         clock.now += INTERVAL_SECONDS
     assert SECONDS / INTERVAL_SECONDS == len(found.points) == len(found.document()["requests"])
-    size = sys.getsizeof(found.points) + sum(map(sys.getsizeof, found.points)) + 9 * 24 * len(found.points)
+    size = sys.getsizeof(found.points) + sum(map(sys.getsizeof, found.points)) + 10 * 24 * len(found.points)
     assert size < 100_000
     clock.now += SECONDS
     assert [] == found.document()["requests"]

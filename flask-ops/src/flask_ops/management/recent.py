@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import structlog
 from prometheus_client.metrics_core import Metric
 
-from flask_ops.metrics.families import values_of
+from flask_ops.metrics.families import Labels, sums_of
 from flask_ops.metrics.scrape import Collect
+from flask_ops.metrics.slo import LATENCY
 
 SECONDS = 900.0
 INTERVAL_SECONDS = 5.0
@@ -31,10 +32,14 @@ class Point(NamedTuple):
     ended: float
     """By the monotonic clock, in seconds."""
     requests: float
-    """Per second, as ``errors`` and ``refused``."""
+    """Per second, as ``errors`` and ``refused``. Refused requests are included, and are errors too."""
     errors: float
+    slow: float | None
+    """The share of requests that missed a latency objective, of those that count. The time in a queue counts."""
     duration: float | None
-    """The 99th percentile in seconds, as ``queue_time``. The highest bound of a bucket if it lies beyond."""
+    """The 99th percentile in seconds, as ``queue_time``. The highest bound of a bucket if it lies beyond.
+
+    This is the service time, without the time in a queue."""
     queue_time: float | None
     refused: float
     queue: float | None
@@ -83,6 +88,9 @@ class _Sums:
     requests: float
     errors: float
     refused: float
+    slow: float
+    timed: float
+    """The number of requests that count for a latency objective."""
     duration: dict[float, float]
     """Cumulative counts by upper bound, as ``queue_time``."""
     queue_time: dict[float, float]
@@ -91,19 +99,17 @@ class _Sums:
 
     @classmethod
     def of(cls, metrics: Mapping[str, Metric]) -> _Sums:
-        # An application's own exporter has the same names, without routes.
-        totals = [
-            (labels["status"], value)
-            for name, labels, value in _values(metrics, "flask_http_request")
-            if name.endswith("_total") and "route" in labels
-        ]
+        requests = sums_of(metrics.get("flask_http_request"), _is_error)
+        refused = sum(sums_of(metrics.get("service_requests_shed"), _is_total).values())
         return cls(
             at=time.monotonic(),
-            requests=sum(value for _, value in totals),
-            errors=sum(value for status, value in totals if status.startswith("5")),
-            refused=sum(v for name, _, v in _values(metrics, "service_requests_shed") if name.endswith("_total")),
-            duration=_buckets(metrics, "flask_http_request_duration_seconds", "route"),
-            queue_time=_buckets(metrics, "service_request_queue_seconds", "le"),
+            requests=sum(requests.values()) + refused,
+            errors=requests.get(True, 0) + refused,
+            refused=refused,
+            slow=sum(sums_of(metrics.get("service_slo_bad_events"), _is_latency).values()),
+            timed=sum(sums_of(metrics.get("service_slo_events"), _is_latency).values()),
+            duration=sums_of(metrics.get("flask_http_request_duration_seconds"), _bound_of_route),
+            queue_time=sums_of(metrics.get("service_request_queue_seconds"), _bound),
             queue=_gauge(metrics, "service_accept_queue_length"),
             busy=_gauge(metrics, "service_requests_in_flight"),
         )
@@ -114,6 +120,8 @@ class _Sums:
             self.requests < last.requests
             or self.errors < last.errors
             or self.refused < last.refused
+            or self.slow < last.slow
+            or self.timed < last.timed
             or any(self.duration.get(bound, 0) < count for bound, count in last.duration.items())
             or any(self.queue_time.get(bound, 0) < count for bound, count in last.queue_time.items())
         )
@@ -124,6 +132,7 @@ class _Sums:
             self.at,
             (self.requests - last.requests) / seconds,
             (self.errors - last.errors) / seconds,
+            (self.slow - last.slow) / (self.timed - last.timed) if self.timed > last.timed else None,
             quantile(QUANTILE, {bound: n - last.duration.get(bound, 0) for bound, n in self.duration.items()}),
             quantile(QUANTILE, {bound: n - last.queue_time.get(bound, 0) for bound, n in self.queue_time.items()}),
             (self.refused - last.refused) / seconds,
@@ -132,23 +141,31 @@ class _Sums:
         )
 
 
-def _values(metrics: Mapping[str, Metric], name: str) -> Iterator[tuple[str, dict[str, str], float]]:
-    if name in metrics:
-        for sample, labels, value in values_of(metrics[name]):
-            yield sample, dict(labels), value
+def _is_total(name: str, _labels: Labels) -> bool | None:
+    return name.endswith("_total") or None
 
 
-def _buckets(metrics: Mapping[str, Metric], name: str, label: str) -> dict[float, float]:
-    """Return the buckets of all series that have ``label``, together."""
-    counts: defaultdict[str, float] = defaultdict(float)
-    for sample, labels, value in _values(metrics, name):
-        if sample.endswith("_bucket") and label in labels:
-            counts[labels["le"]] += value
-    return {float(bound): count for bound, count in counts.items()}
+def _is_latency(name: str, labels: Labels) -> bool | None:
+    return (name.endswith("_total") and ("slo", LATENCY) in labels) or None
+
+
+def _is_error(name: str, labels: Labels) -> bool | None:
+    """Tell errors from other requests. An application's own exporter has the same names, without routes."""
+    found = dict(labels)
+    return found["status"].startswith("5") if name.endswith("_total") and "route" in found else None
+
+
+def _bound(_name: str, labels: Labels) -> float | None:
+    bound = dict(labels).get("le")
+    return None if bound is None else float(bound)
+
+
+def _bound_of_route(name: str, labels: Labels) -> float | None:
+    return _bound(name, labels) if "route" in dict(labels) else None
 
 
 def _gauge(metrics: Mapping[str, Metric], name: str) -> float | None:
-    return sum(value for _, _, value in _values(metrics, name)) if name in metrics else None
+    return sum(sample.value for sample in metrics[name].samples) if name in metrics else None
 
 
 def quantile(q: float, buckets: Mapping[float, float]) -> float | None:

@@ -6,11 +6,12 @@ would make the text and an object of each series again, and take ten times as lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from operator import add
-from typing import Any
+from typing import Any, TypeVar
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -19,6 +20,9 @@ from prometheus_client.utils import floatToGoString
 
 Labels = tuple[tuple[str, str], ...]
 Encode = Callable[[Collector], bytes]
+Group = TypeVar("Group")
+GroupOf = Callable[[str, Labels], Group | None]
+"""Returns the group of a sample, None if it does not count."""
 Key = tuple[str, str, Labels, str]
 """The key of a stored value: the names of metric and sample, the labels, and the help."""
 
@@ -36,6 +40,7 @@ class Family:
         self._places: dict[Labels, dict[str | float, int]] = {}
         self._plan: list[tuple[list[int], list[int]]] = []
         self._lines: dict[str, tuple[str, list[str], str]] = {}
+        self._groups: dict[GroupOf[Any], Mapping[Any, list[int]]] = {}
 
     def place(self, key: Key, new: int) -> int:
         """Return the place of a stored value among all sums. It is ``new`` if the family has none for it yet."""
@@ -59,7 +64,7 @@ class Family:
                 self.series += [(name, (*labels, ("le", floatToGoString(bound)))) for bound, _ in buckets]
                 self.series.append((f"{self.name}_count", labels))
         if previous is not None and previous.series == self.series and previous.documentation == self.documentation:
-            self._lines = previous._lines
+            self._lines, self._groups = previous._lines, previous._groups
 
     def values(self, sums: Sequence[float]) -> list[float]:
         """Return the value of each sample. A bucket includes those below it."""
@@ -70,6 +75,17 @@ class Family:
                 values += accumulate([sums[place] for place in buckets])
                 values.append(values[-1])
         return values
+
+    def groups(self, group_of: GroupOf[Group]) -> Mapping[Group, list[int]]:
+        """Return the numbers of the samples in each group. They are looked for at the first call only."""
+        if group_of not in self._groups:
+            groups: defaultdict[Group, list[int]] = defaultdict(list)
+            for number, (name, labels) in enumerate(self.series):
+                group = group_of(name, labels)
+                if group is not None:
+                    groups[group].append(number)
+            self._groups[group_of] = groups
+        return self._groups[group_of]
 
     def text(self, values: Iterable[float], encode: Encode, content_type: str) -> str:
         """Return the part of a response with these values, as ``encode`` would write it."""
@@ -124,6 +140,19 @@ def values_of(metric: Metric) -> Iterable[tuple[str, Labels, float]]:
             (name, labels, value) for (name, labels), value in zip(metric.family.series, metric.values, strict=True)
         )
     return ((sample.name, tuple(sorted(sample.labels.items())), sample.value) for sample in metric.samples)
+
+
+def sums_of(metric: Metric | None, group_of: GroupOf[Group]) -> dict[Group, float]:
+    """Return the sum of the samples in each group. ``group_of`` must always return the same for the same sample."""
+    if isinstance(metric, FamilyMetric) and not metric.is_changed:
+        value = metric.values.__getitem__
+        return {group: sum(map(value, numbers)) for group, numbers in metric.family.groups(group_of).items()}
+    sums: defaultdict[Group, float] = defaultdict(float)
+    for name, labels, number in values_of(metric) if metric is not None else ():
+        group = group_of(name, labels)
+        if group is not None:
+            sums[group] += number
+    return sums
 
 
 class Collected(Collector):

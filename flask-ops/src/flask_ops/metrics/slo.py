@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from flask_ops.core.settings import Settings
-from flask_ops.metrics.families import Labels, values_of
+from flask_ops.metrics.families import Labels, sums_of
 
 AVAILABILITY, LATENCY = "availability", "latency"
 UNCOUNTED = frozenset({"/healthz", "/livez", "/readyz", "/metrics"})
@@ -72,7 +72,7 @@ class Objectives:
             **{route: latency.seconds for route, latency in own.latency.items()},
         }
         self._excluded = UNCOUNTED | settings.slo_exclude
-        self._of_series: dict[Labels, list[tuple[str, str]]] = {}
+        self._of_series: dict[Labels, tuple[tuple[str, str], ...]] = {}
 
     @property
     def routes(self) -> set[str]:
@@ -85,8 +85,10 @@ class Objectives:
             return None
         return route if (slo, route) in self.ratios else SERVICE
 
-    def of_series(self, labels: Labels) -> list[tuple[str, str]]:
+    def of_series(self, name: str, labels: Labels) -> tuple[tuple[str, str], ...] | None:
         """Return kind and route of each objective for which a series of requests counts."""
+        if not name.endswith("_total"):
+            return None
         found = self._of_series.get(labels)
         if found is None:
             names = dict(labels)
@@ -94,7 +96,8 @@ class Objectives:
             is_timed = judge(int(names["status"]), 0.0, inf) is Verdict.GOOD
             kinds = (AVAILABILITY, LATENCY) if is_timed else (AVAILABILITY,)
             routes = [(slo, self.of(slo, names["route"])) for slo in kinds]
-            found = self._of_series[labels] = [(slo, route) for slo, route in routes if route is not None]
+            found = tuple((slo, route) for slo, route in routes if route is not None)
+            self._of_series[labels] = found
         return found
 
 
@@ -160,9 +163,10 @@ def describe(settings: Settings) -> Iterator[Metric]:
 def add_events(metrics: dict[str, Metric], objectives: Objectives) -> None:
     """Add the total of each objective to the metrics of a scrape, and zeros for objectives without a bad request."""
     totals = dict.fromkeys(objectives.ratios, 0.0)
-    for slo, route, count in _counted(metrics.get(_REQUESTS), objectives):
-        totals[slo, route] += count
-    totals[AVAILABILITY, SERVICE] += sum(count for _, count in _totals(metrics.get(SHED)))
+    for keys, count in sums_of(metrics.get(_REQUESTS), objectives.of_series).items():
+        for key in keys:
+            totals[key] += count
+    totals[AVAILABILITY, SERVICE] += sum(sums_of(metrics.get(SHED), _is_total).values())
     events = CounterMetricFamily(_EVENTS, "Requests that count for an objective.", labels=_LABELS)
     for key, total in totals.items():
         events.add_metric(key, total)
@@ -173,14 +177,5 @@ def add_events(metrics: dict[str, Metric], objectives: Objectives) -> None:
         bad.add_sample(f"{_BAD}_total", {"slo": slo, "route": route}, 0.0)
 
 
-def _counted(requests: Metric | None, objectives: Objectives) -> Iterator[tuple[str, str, float]]:
-    """Yield the objective and the number of each series of requests."""
-    for labels, count in _totals(requests):
-        for slo, route in objectives.of_series(labels):
-            yield slo, route, count
-
-
-def _totals(metric: Metric | None) -> list[tuple[Labels, float]]:
-    if metric is None:
-        return []
-    return [(labels, value) for name, labels, value in values_of(metric) if name.endswith("_total")]
+def _is_total(name: str, _labels: Labels) -> bool | None:
+    return name.endswith("_total") or None

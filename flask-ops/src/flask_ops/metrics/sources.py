@@ -66,7 +66,9 @@ class Collector:
 
     def counts(self) -> dict[str, Metric]:
         """Return what all processes have counted and the accept queue. This runs no code of the application."""
-        return scrape.from_sources(self._counts)
+        metrics = scrape.from_sources(self._counts)
+        slo.add_events(metrics, self._objectives)
+        return metrics
 
 
 def _registered() -> Iterable[Metric]:

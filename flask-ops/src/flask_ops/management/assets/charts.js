@@ -1,6 +1,6 @@
 // The charts of the last 15 minutes, drawn from the member `recent` of /status, and the same values as a table.
 
-import { DASH, duration, rate, whole } from "./formats.js";
+import { DASH, duration, percent, rate, whole } from "./formats.js";
 
 const SECONDS = 900;
 const GAP_SECONDS = 60; // the line breaks: nothing was measured in between
@@ -17,8 +17,9 @@ const perSecond = (value) => (Number.isFinite(value) ? `${rate(value)}/s` : DASH
 export const CHARTS = [
   { name: "requests", title: "Requests", format: perSecond },
   { name: "errors", title: "Errors (5xx)", format: perSecond },
-  { name: "duration", title: "Duration, p99", format: atLeast },
+  { name: "slow", title: "Slow requests", format: percent },
   { name: "queue_time", title: "Time in the queue, p99", format: atLeast },
+  { name: "duration", title: "Service time, p99", format: atLeast },
   { name: "queue", title: "Accept queue", format: whole },
   { name: "refused", title: "Refused after a long wait", format: perSecond },
   { name: "busy", title: "Busy threads", format: whole },

@@ -15,6 +15,11 @@ export function rate(value) {
   return value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
 }
 
+// A share, as a percentage.
+export function percent(share) {
+  return isKnown(share) ? `${rate(share * 100)}%` : DASH;
+}
+
 // A duration of a request or a check.
 export function duration(seconds) {
   if (!isKnown(seconds)) return DASH;

@@ -102,8 +102,8 @@ export const SECTIONS = {
   requests({ routes, rejected, refused }, history) {
     const recent = growth(history);
     say(at("window"), recent
-      ? `Rates and latencies cover the last ${Math.round(recent.seconds)} seconds.`
-      : "Rates and latencies come with the next answer.");
+      ? `Rates and service times cover the last ${Math.round(recent.seconds)} seconds. Service times are without the time in the queue.`
+      : "Rates and service times come with the next answer.");
     const row = (name, grown, requests, errors) => ({
       state: grown?.errors > 0 ? "down" : grown?.requests > 0 ? "ok" : "idle",
       firstNumber: 1,
