@@ -33,8 +33,9 @@ def draw(results: Rows, caption: str) -> str:
             y = _bars(canvas, y, title, windows, field)
     if results.get("scrapes"):
         y = _scrapes(canvas, y, results["scrapes"])
-    for view in dict.fromkeys(row["view"] for row in results.get("overload", ())):
-        y = _overload(canvas, y, view, [row for row in results["overload"] if (row["view"], row["via"]) == (view, "")])
+    direct = [row for row in results.get("overload", ()) if not row["via"]]
+    for view in dict.fromkeys(row["view"] for row in direct):
+        y = _overload(canvas, y, view, [row for row in direct if row["view"] == view])
     canvas.height = y
     return canvas.render()
 
