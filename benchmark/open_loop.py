@@ -37,24 +37,30 @@ class Phase:
     seconds: float
 
 
-def run(port: int, path: str, phases: Sequence[Phase]) -> list[list[Sent]]:
-    """Send the requests of all phases, one after the other. Return the results of each phase."""
+def run(port: int, path: str, phases: Sequence[Phase]) -> tuple[list[list[Sent]], list[float]]:
+    """Send the requests of all phases, one after the other.
+
+    Return the results of each phase, and when each began and the last one ended, by ``time.perf_counter``.
+    """
     return asyncio.run(_run(port, path, phases))
 
 
-async def _run(port: int, path: str, phases: Sequence[Phase]) -> list[list[Sent]]:
+async def _run(port: int, path: str, phases: Sequence[Phase]) -> tuple[list[list[Sent]], list[float]]:
     client = _Client(port, path)
     results: list[list[Sent]] = [[] for _ in phases]
+    times: list[float] = []
     async with asyncio.TaskGroup() as requests:
         for phase, sent in zip(phases, results, strict=True):
             begin, number = time.perf_counter(), 0
+            times.append(begin)
             while (now := time.perf_counter() - begin) < phase.seconds:
                 for _ in range(number, int(phase.rate * now)):
                     requests.create_task(client.ask(sent, begin))
                     number += 1
                 await asyncio.sleep(_TICK_SECONDS)
+        times.append(time.perf_counter())
     client.close()
-    return results
+    return results, times
 
 
 class _Client:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
+from itertools import pairwise
+from math import inf
 from typing import Any
 
 from benchmark import open_loop, proxy
@@ -21,7 +23,8 @@ Row = dict[str, Any]
 """One phase of load.
 
 ``times`` is its load as a multiple of the ``capacity``, which like ``in_time`` is a number per second. ``recovered`` is
-the share of answered requests among those that were sent after the first two seconds. ``probe_p99_ms`` is None if the
+the share of answered requests among those that were sent after the first two seconds. ``probe_p99_ms`` is of the probes
+that began in the phase, and ``idle_probe_p99_ms`` of those without load, before the first phase. Both are None if the
 subject has no port for probes.
 """
 
@@ -48,11 +51,18 @@ def measure(plan: Plan) -> Iterator[Row]:
 
 def _phases(server: Server, port: int, path: str, seconds: int) -> Iterator[Row]:
     capacity = _capacity(server, path, seconds)
-    probes = _Probes(server)
-    with probes:
-        phases = open_loop.run(port, path, [Phase(times * capacity, seconds) for times in TIMES])
-    for times, sent in zip(TIMES, phases, strict=True):
-        yield {"times": times, "capacity": capacity, **_figures(sent, seconds), "probe_p99_ms": probes.p99_ms}
+    with _Probes(server) as idle:
+        time.sleep(seconds)
+    with _Probes(server) as probes:
+        phases, began = open_loop.run(port, path, [Phase(times * capacity, seconds) for times in TIMES])
+    for times, sent, (begin, end) in zip(TIMES, phases, pairwise(began), strict=True):
+        yield {
+            "times": times,
+            "capacity": capacity,
+            **_figures(sent, seconds),
+            "probe_p99_ms": _p99(probes.between(begin, end)),
+            "idle_probe_p99_ms": _p99(idle.between(0, inf)),
+        }
 
 
 def _capacity(server: Server, path: str, seconds: int) -> float:
@@ -91,16 +101,18 @@ class _Probes:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._path = server.subject.probes[0] if server.subject.probes_aside else ""
-        self._milliseconds: list[float] = []
+        self._probes: list[tuple[float, float]] = []
+        """The begin of each, and how long it took in milliseconds."""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
-    @property
-    def p99_ms(self) -> float | None:
-        return percentile(self._milliseconds, 99) if self._milliseconds else None
+    def between(self, begin: float, end: float) -> Iterator[float]:
+        """Yield how long the probes took that began in this time."""
+        return (milliseconds for started, milliseconds in self._probes if begin <= started < end)
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> _Probes:
         self._thread.start()
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
@@ -112,9 +124,14 @@ class _Probes:
             try:
                 self._server.get(self._path, aside=True, timeout=PATIENCE_SECONDS)
             except (OSError, HTTPException):
-                self._milliseconds.append(PATIENCE_SECONDS * 1e3)
+                self._probes.append((begin, PATIENCE_SECONDS * 1e3))
             else:
-                self._milliseconds.append((time.perf_counter() - begin) * 1e3)
+                self._probes.append((begin, (time.perf_counter() - begin) * 1e3))
+
+
+def _p99(milliseconds: Iterable[float]) -> float | None:
+    found = [*milliseconds]
+    return percentile(found, 99) if found else None
 
 
 def report(rows: Sequence[Row]) -> str:
@@ -127,7 +144,16 @@ def report(rows: Sequence[Row]) -> str:
 
 
 def _table(rows: Sequence[Row]) -> str:
-    head = ("", "load", "answered in time", "p99, ms", "refused", "2 s after the change", "probe p99, ms")
+    head = (
+        "",
+        "load",
+        "answered in time",
+        "p99, ms",
+        "refused",
+        "2 s after the change",
+        "probe p99, ms",
+        "without load",
+    )
     return table(
         head,
         [
@@ -138,7 +164,7 @@ def _table(rows: Sequence[Row]) -> str:
                 "" if row["p99_ms"] is None else f"{row['p99_ms']:.0f}",
                 f"{row['refused'] / row['sent']:.0%}" if row["sent"] else "",
                 "" if row["recovered"] is None else f"{row['recovered']:.0%}",
-                "" if row["probe_p99_ms"] is None else f"{row['probe_p99_ms']:.0f}",
+                *("" if row[key] is None else f"{row[key]:.1f}" for key in ("probe_p99_ms", "idle_probe_p99_ms")),
             )
             for row in rows
         ],

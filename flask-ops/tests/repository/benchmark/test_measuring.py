@@ -54,7 +54,9 @@ def test_overload_is_measured_behind_a_proxy(
     assert below["sent"] < above["sent"]
     assert all(0 < row["answered"] <= row["sent"] - row["refused"] for row in (below, above))
     assert above["refused"] > 0
-    assert below["probe_p99_ms"] > 0
+    assert all(row["probe_p99_ms"] > 0 for row in (below, above))
+    assert below["probe_p99_ms"] != above["probe_p99_ms"]
+    assert 0 < below["idle_probe_p99_ms"] == above["idle_probe_p99_ms"]
     assert "A view that sleeps 50 ms, through HAProxy" in capsys.readouterr().out
 
 

@@ -44,7 +44,14 @@ def test_tables_data_and_picture_tell_the_same(tmp_path: Path) -> None:
             {"subject": "service", "title": "<service>", "path": "/readyz", "asked": 2, "answered_ms": []},
         ],
     }
-    phase = {"title": "<service>", "view": "sleeps", "via": "", "capacity": 80.0, "probe_p99_ms": 2.0}
+    phase = {
+        "title": "<service>",
+        "view": "sleeps",
+        "via": "",
+        "capacity": 80.0,
+        "idle_probe_p99_ms": 1.5,
+        "probe_p99_ms": 2.0,
+    }
     counts = {"sent": 200, "refused": 100, "p99_ms": 400.0, "recovered": None}
     rows["overload"] = [
         {"subject": "service", **phase, **counts, "times": 0.7, "answered": 60, "in_time": 60.0},
@@ -61,7 +68,7 @@ def test_tables_data_and_picture_tell_the_same(tmp_path: Path) -> None:
     assert "| <service> | `/livez` | 50% of 2 | 1.0 | 1.0 |" in text
     assert "| <service> | `/readyz` | 0% of 2 |  |  |" in text
     assert "### A view that sleeps, directly" in text
-    assert "| <service> | 5 | 90% of capacity | 400 | 50% |  | 2 |" in text
+    assert "| <service> | 5 | 90% of capacity | 400 | 50% |  | 2.0 | 1.5 |" in text
     assert text == (tmp_path / "results.md").read_text()
     assert {"machine": where, "results": rows} == json.loads((tmp_path / "results.json").read_text())
     picture = ET.fromstring((tmp_path / "results.svg").read_text())  # noqa: S314 - made just now
