@@ -102,7 +102,10 @@ ROLES = (
                     r"enable --now @$",
                 ),
             ),
-            (DOCUMENTS, (r"deploy/systemd/@\.service\b",)),
+            (
+                DOCUMENTS,
+                (r"deploy/systemd/@\.service\b", r"/opt/@(?=[`/\n])", r"/etc/@\.env\b", r"enable --now @$"),
+            ),
         ),
     ),
     Role(
