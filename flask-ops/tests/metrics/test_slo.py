@@ -18,8 +18,9 @@ from flask_ops.metrics import slo
 from flask_ops.metrics.requests import RequestMetrics
 from flask_ops.metrics.scrape import from_sources
 from flask_ops.metrics.slo import Objectives, Verdict, judge
+from flask_ops.servers.gunicorn import logger
 from tests.exposition import value
-from tests.process import DEADLINE, Server, wait_until
+from tests.process import DEADLINE, REPOSITORY, Server, wait_until
 from tests.servers import COMMANDS, serve
 
 OBJECTIVES = {
@@ -30,7 +31,6 @@ OBJECTIVES = {
 
 
 def test_the_verdict_depends_on_status_and_time() -> None:
-    """The reference has the same table."""
     verdicts = {
         Verdict.GOOD: [(200, 0.1), (302, 0.3), (404, 0.1), (429, 0.1), (499, 0.1)],
         Verdict.SLOW: [(200, 0.31), (404, 9), (499, 0.31)],
@@ -63,6 +63,56 @@ class Counted:
                 if sample.name.endswith("_total"):
                     found.setdefault((sample.labels["slo"], sample.labels["route"]), []).append(sample.value)
         return {key: (events, bad) for key, (events, bad) in found.items()}
+
+
+ROWS: dict[str, list[tuple[str, int, float]]] = {
+    "status 5xx": [("/", 500, 0.1), ("/", 503, 9.0), ("/", 599, 0.1)],
+    "refused because it waited too long (`shed`)": [("shed", 503, 0.1), ("shed", 503, 1.5)],
+    "refused by Gunicorn itself": [("rejected", 503, 0.1)],
+    "499 after the bound": [("/", 499, 0.31)],
+    "499 within the bound": [("/", 499, 0.3)],
+    "101, a WebSocket": [("/", 101, 0.1), ("/", 101, 3600)],
+    "any other status, within the bound": [("/", 200, 0.1), ("/", 302, 0.3), ("/", 404, 0.1), ("unmatched", 429, 0.1)],
+    "any other status, after the bound": [("/", 200, 0.31), ("/", 404, 9)],
+    "route of a probe or scrape": [(route, 500, 9) for route in (*slo.UNCOUNTED, "/excluded")],
+}
+"""The beginning of each row of the reference's table, and its requests: route, status and seconds."""
+
+
+def test_the_table_of_the_reference_is_what_is_counted() -> None:
+    text = (REPOSITORY / "docs" / "reference.md").read_text()
+    _, _, table = text.partition("| request | availability | latency |\n|---|---|---|\n")
+    rows = [[cell.strip() for cell in line.split(" | ")] for line in table.partition("\n\n")[0].splitlines()]
+    assert len(ROWS) == len(rows)
+    for (request, *verdicts), (begins, requests) in zip(rows, ROWS.items(), strict=True):
+        assert request.removeprefix("| ").startswith(begins)
+        for route, status, seconds in requests:
+            counted = Counted(SERVICE_SLO_EXCLUDE="/excluded")
+            match route:
+                case "shed":
+                    counted.metrics.shed("late", seconds)
+                case "rejected":
+                    logger.refused(logger.WORKER_STUCK, status, "127.0.0.1")
+                case _:
+                    counted.metrics.observe("GET", route, status, seconds, exception=False)
+            for kind, verdict in zip(("availability", "latency"), verdicts, strict=True):
+                expected = {"good": (1, 0), "bad": (1, 1), "does not count": (0, 0)}
+                what = verdict.removesuffix(" |").partition(":")[0]
+                assert expected[what] == counted.totals()[kind, ""], (request, route, status, seconds)
+
+
+def test_refused_requests_count_as_their_routes() -> None:
+    counted = Counted(SERVICE_SLO_ROUTES="/a=99.95, /b=90% < 1s", SERVICE_SLO_EXCLUDE="/c")
+    for route in ("", "/a", "/b", "/c"):
+        counted.metrics.shed("late", 1.5, route)
+        counted.metrics.shed("overload", 0.5, route)
+
+    assert {
+        ("availability", ""): (4, 4),
+        ("availability", "/a"): (2, 2),
+        ("latency", ""): (0, 0),
+        ("latency", "/b"): (0, 0),
+    } == counted.totals()
 
 
 def test_each_request_counts_for_one_objective_of_each_kind() -> None:

@@ -149,14 +149,36 @@ def test_ten_thousand_refusals_are_counted_and_write_few_lines() -> None:
     metrics = Mock(RequestMetrics)
     found = Admission(Settings.from_environ({}), metrics)
 
-    assert LINES_PER_BEAT == sum(found.refused(1.5) for _ in range(10_000))
+    assert LINES_PER_BEAT == sum(found.refused("/", 1.5) for _ in range(10_000))
     with capture_logs() as lines:
         found.publish()
         found.publish()
 
     assert 10_000 == metrics.shed.call_count
     assert [("requests refused", 10_000 - LINES_PER_BEAT)] == [(line["event"], line["requests"]) for line in lines]
-    assert found.refused(1.5)
+    assert found.refused("/", 1.5)
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/", ""),
+        ("/pay", "/pay"),
+        ("/pay/", ""),
+        ("/items/7", "/items/<int:number>"),
+        ("/items/new", "/items/<name>"),
+        ("/items/all", "/items/all"),
+        ("/items/7/8", "/items/<path:rest>"),
+    ],
+)
+def test_a_refused_request_counts_for_the_objective_of_its_path(path: str, route: str) -> None:
+    """Flask has not routed it. Only routes with an objective of their own, or with none, are distinguished."""
+    metrics = Mock(RequestMetrics)
+    routes = ["/items/<path:rest>", "/items/<name>", "/items/<int:number>", "/items/all"]
+    variables = {"SERVICE_SLO_ROUTES": ", ".join(f"{route}=99" for route in routes), "SERVICE_SLO_EXCLUDE": "/pay"}
+    Admission(Settings.from_environ(variables), metrics).refused(path, 1.5)
+
+    metrics.shed.assert_called_once_with("late", 1.5, route)
 
 
 @pytest.mark.parametrize(

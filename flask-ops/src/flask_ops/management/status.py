@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -81,7 +81,10 @@ class _Samples:
         return None if found is None else int(found)
 
     def by_reason(self, name: str) -> dict[str, int]:
-        return {sample.labels["reason"]: int(sample.value) for sample in self._by_name[name]}
+        found: Counter[str] = Counter()
+        for sample in self._by_name[name]:
+            found[sample.labels["reason"]] += int(sample.value)
+        return found
 
 
 def _routes(samples: _Samples) -> dict[str, Any]:

@@ -91,12 +91,16 @@ class RequestMetrics:
         shed = Counter(
             slo.SHED,
             "Requests that were refused because they had waited too long.",
-            ["reason"],
+            ["reason", "route"],
             registry=registry,
         )
-        self._shed = {reason: shed.labels(reason) for reason in ("late", "overload")}
+        self._shed = {
+            (reason, route): (shed.labels(reason, route), self._bad.of(route))
+            for reason in ("late", "overload")
+            for route in (slo.SERVICE, *sorted(slo.named_routes(settings)))
+        }
         self._known_routes: WeakKeyDictionary[Map, int] = WeakKeyDictionary()
-        self._unknown_routes = {*objectives.routes, *settings.slo_exclude} - {UNMATCHED}
+        self._unknown_routes = slo.named_routes(settings) - {UNMATCHED}
         # A lookup by labels costs as much as the observation, so bind each series once.
         self._series: dict[tuple[str, str, int], _Series] = {}
         # Two threads that bind the same series at once would overwrite each other's counts.
@@ -118,11 +122,16 @@ class RequestMetrics:
                     self._total.labels(method, rule.rule, status)
                 self._exceptions.labels(method, rule.rule, "500")
 
-    def shed(self, reason: str, queued: float) -> None:
-        """Count a refused request, after it waited for ``queued`` seconds. ``reason`` is ``late`` or ``overload``."""
+    def shed(self, reason: str, queued: float, route: str = slo.SERVICE) -> None:
+        """Count a refused request, after it waited for ``queued`` seconds. ``reason`` is ``late`` or ``overload``.
+
+        ``route`` is one of ``slo.named_routes``, or SERVICE for all others: Flask has not routed the request.
+        """
         self._observe_queue(queued)
-        self._shed[reason].inc()
-        self._bad.count_shed()
+        total, bad = self._shed[reason, route]
+        total.inc()
+        if bad is not None:
+            bad.count(slo.SHED_STATUS, queued)
 
     def observe(
         self,

@@ -26,6 +26,8 @@ SERVICE = ""
 _LABELS = ("slo", "route")
 _REQUESTS = "flask_http_request"
 SHED = "service_requests_shed"
+SHED_STATUS = 503
+"""The status of a refused request."""
 _EVENTS, _BAD = "service_slo_events", "service_slo_bad_events"
 _BAD_HELP = "Requests that missed an objective."
 
@@ -54,6 +56,12 @@ def judge(status: int, seconds: float, bound: float) -> Verdict:
         return Verdict.UNTIMED
     # This includes 499: clients give up when a service becomes slow. A client that leaves earlier says nothing.
     return Verdict.SLOW if seconds > bound else Verdict.GOOD
+
+
+def named_routes(settings: Settings) -> set[str]:
+    """Return the routes that have an objective of their own, or none."""
+    own = settings.slo_routes
+    return {*own.availability, *own.latency, *settings.slo_exclude}
 
 
 class Objectives:
@@ -86,14 +94,14 @@ class Objectives:
         return route if (slo, route) in self.ratios else SERVICE
 
     def of_series(self, name: str, labels: Labels) -> tuple[tuple[str, str], ...] | None:
-        """Return kind and route of each objective for which a series of requests counts."""
+        """Return kind and route of each objective for which a series of requests counts, refused ones too."""
         if not name.endswith("_total"):
             return None
         found = self._of_series.get(labels)
         if found is None:
             names = dict(labels)
             # Whether a request counts for latency depends on its status alone.
-            is_timed = judge(int(names["status"]), 0.0, inf) is Verdict.GOOD
+            is_timed = judge(int(names.get("status", SHED_STATUS)), 0.0, inf) is Verdict.GOOD
             kinds = (AVAILABILITY, LATENCY) if is_timed else (AVAILABILITY,)
             routes = [(slo, self.of(slo, names["route"])) for slo in kinds]
             found = tuple((slo, route) for slo, route in routes if route is not None)
@@ -117,10 +125,6 @@ class BadRequests:
             return None
         failed, slow = self._counters[AVAILABILITY, available], self._counters[LATENCY, timed]
         return BadRequestsOfRoute(self._objectives.bounds[timed], failed._value.inc, slow._value.inc)
-
-    def count_shed(self) -> None:
-        """Count a request that was refused before its route was known: it missed the objective of the service."""
-        self._counters[AVAILABILITY, SERVICE].inc()
 
 
 @dataclass(slots=True)
@@ -163,10 +167,10 @@ def describe(settings: Settings) -> Iterator[Metric]:
 def add_events(metrics: dict[str, Metric], objectives: Objectives) -> None:
     """Add the total of each objective to the metrics of a scrape, and zeros for objectives without a bad request."""
     totals = dict.fromkeys(objectives.ratios, 0.0)
-    for keys, count in sums_of(metrics.get(_REQUESTS), objectives.of_series).items():
-        for key in keys:
-            totals[key] += count
-    totals[AVAILABILITY, SERVICE] += sum(sums_of(metrics.get(SHED), _is_total).values())
+    for name in (_REQUESTS, SHED):
+        for keys, count in sums_of(metrics.get(name), objectives.of_series).items():
+            for key in keys:
+                totals[key] += count
     events = CounterMetricFamily(_EVENTS, "Requests that count for an objective.", labels=_LABELS)
     for key, total in totals.items():
         events.add_metric(key, total)
@@ -175,7 +179,3 @@ def add_events(metrics: dict[str, Metric], objectives: Objectives) -> None:
     present = {(sample.labels["slo"], sample.labels["route"]) for sample in bad.samples}
     for slo, route in objectives.ratios.keys() - present:  # no worker has started yet
         bad.add_sample(f"{_BAD}_total", {"slo": slo, "route": route}, 0.0)
-
-
-def _is_total(name: str, _labels: Labels) -> bool | None:
-    return name.endswith("_total") or None

@@ -24,6 +24,7 @@ from time import monotonic
 import structlog
 
 from flask_ops.core.settings import Settings
+from flask_ops.metrics import slo
 from flask_ops.metrics.requests import RequestMetrics
 
 STANDING_SHARE = 0.8
@@ -39,6 +40,7 @@ RETRY_SECONDS = (1, 5)
 """The range of ``Retry-After``. Clients that were refused together must not come back together."""
 
 _PARAMETER = re.compile(r"<(?:(\w+)(?:\([^<>]*\))?:)?\w+>")
+_CONVERTERS = {"path": ".+", "int": "[0-9]+"}
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -55,6 +57,9 @@ class Admission:
         self.trusts_request_start = settings.trusted_proxies > 0
         """True if ``X-Request-Start`` counts. Any client can send it."""
         self._critical = re.compile("|".join(map(_pattern, settings.critical_routes)) or r"(?!)")
+        self._routes = {
+            route: re.compile(_pattern(route)) for route in sorted(slo.named_routes(settings), key=_breadth)
+        }
         self._metrics = metrics
         self._ready = 0.0
         self._since = math.inf
@@ -110,9 +115,10 @@ class Admission:
         """True if the latest request had to wait."""
         return self._since < math.inf
 
-    def refused(self, queued: float) -> bool:
+    def refused(self, path: str, queued: float) -> bool:
         """Count a refused request. Return True if it gets a line of its own."""
-        self._metrics.shed("late" if queued > self.limit else "overload", queued)
+        route = next((route for route, pattern in self._routes.items() if pattern.fullmatch(path)), slo.SERVICE)
+        self._metrics.shed("late" if queued > self.limit else "overload", queued, route)
         with self._counting:
             if self._lines < LINES_PER_BEAT:
                 self._lines += 1
@@ -133,10 +139,15 @@ def retry_after() -> str:
     return str(random.randint(*RETRY_SECONDS))  # noqa: S311 - no secret
 
 
+def _breadth(rule: str) -> tuple[int, int, int, str]:
+    """Return a key that sorts routes about as Flask tries them: those that match fewer paths first."""
+    return rule.count("<path:"), rule.count("<"), -rule.count("<int:"), rule
+
+
 def _pattern(rule: str) -> str:
     """Return a URL rule as a regular expression for paths."""
     pieces, end = [], 0
     for match in _PARAMETER.finditer(rule):
-        pieces += [re.escape(rule[end : match.start()]), ".+" if match[1] == "path" else "[^/]+"]
+        pieces += [re.escape(rule[end : match.start()]), _CONVERTERS.get(match[1], "[^/]+")]
         end = match.end()
     return "".join(pieces) + re.escape(rule[end:])

@@ -112,7 +112,7 @@ class Observer:
         has_line = True
         try:
             if outcome is Outcome.SHED:
-                has_line = self._admission.refused(exchange.queued or 0.0)
+                has_line = self._admission.refused(environ["PATH_INFO"], exchange.queued or 0.0)
             else:
                 self._metrics.observe(
                     method, route, status, seconds, exception=outcome is Outcome.EXCEPTION, queued=exchange.queued

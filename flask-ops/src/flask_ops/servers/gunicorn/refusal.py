@@ -54,10 +54,10 @@ def refuse(conn: Any, admission: Admission, *, closes: bool) -> bool | None:
     try:
         data = _peek(conn)
         head = _HEAD.fullmatch(data)
-        if head is None or _UNUSUAL.search(head[3]) or not admission.refuses(_path(head[2]), queued):
+        if head is None or _UNUSUAL.search(head[3]) or not admission.refuses(path := _path(head[2]), queued):
             return None
         reported = _by_proxy(head[3]) if admission.trusts_request_start else 0.0
-        admission.refused(max(queued, reported))
+        admission.refused(path, max(queued, reported))
         conn.sock.recv(len(data))
         closes = closes or _CLOSE.search(head[3]) is not None
         response = _response(head, closes=closes)
