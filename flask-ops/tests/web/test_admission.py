@@ -40,7 +40,7 @@ def _open(clock: Clock, **variables: str) -> Admission:
 def _simulate(found: Admission, clock: Clock, rates: list[tuple[float, float]], threads: int = 8) -> list[Counter[str]]:
     """Send requests at each rate (per second) for some seconds. Each takes a thread for 50 ms.
 
-    Return for each phase how many were answered, refused, or answered after the limit, and the longest wait (ms).
+    Return for each phase how many were answered or refused, and their waits (ms): the longest and the sums.
     """
     free_at = [clock.now] * threads
     results, start = [], clock.now
@@ -55,12 +55,57 @@ def _simulate(found: Admission, clock: Clock, rates: list[tuple[float, float]], 
         clock.now = max(arrived, min(free_at))
         queued = round(clock.now - arrived, 3)
         if found.refuses("/", queued):
-            result["refused"] += 1
+            _note(result, "refused", queued)
             continue
-        result["answered"] += 1
-        result["longest"] = max(result["longest"], round(queued * 1000))
+        _note(result, "answered", queued)
         free_at[free_at.index(min(free_at))] = clock.now + 0.05
     return results
+
+
+def _note(result: Counter[str], end: str, queued: float) -> None:
+    milliseconds = round(queued * 1000)
+    result[end] += 1
+    result[f"{end} waited"] += milliseconds
+    if end == "answered":
+        result["longest"] = max(result["longest"], milliseconds)
+
+
+def _simulate_adaptive_lifo(rate: float, seconds: float, limit: float, threads: int = 8) -> Counter[str]:
+    """Send requests as ``_simulate`` does. While a queue stands, serve the newest first; refuse only at the limit."""
+    free_at = [0.0] * threads
+    arrivals = deque(number / rate for number in range(round(rate * seconds)))
+    waiting: deque[float] = deque()
+    result: Counter[str] = Counter()
+    since = 0.0
+    while arrivals or waiting:
+        now = min(free_at) if waiting else max(min(free_at), arrivals[0])
+        while arrivals and arrivals[0] <= now:
+            since = since if waiting else arrivals[0]
+            waiting.append(arrivals.popleft())
+        while waiting and now - waiting[0] > limit:
+            _note(result, "refused", now - waiting.popleft())
+        if waiting:
+            stands = now - since > limit * admission.STANDING_SHARE
+            _note(result, "answered", now - (waiting.pop() if stands else waiting.popleft()))
+            free_at[free_at.index(min(free_at))] = now + 0.05
+    return result
+
+
+@pytest.mark.parametrize("times", [2, 5, 10])
+def test_adaptive_lifo_answers_as_many_sooner_but_refuses_later(clock: Clock, times: int) -> None:
+    """The numbers of the module's docstring."""
+
+    def mean(result: Counter[str], end: str) -> float:
+        return result[f"{end} waited"] / result[end] / 1000
+
+    rate = times * 8 / 0.05
+    (chosen,) = _simulate(_open(clock), clock, [(rate, 20)])
+    lifo = _simulate_adaptive_lifo(rate, 20, limit=1.0)
+
+    assert chosen["answered"] == pytest.approx(lifo["answered"], rel=0.04)
+    assert (0.25, 0.03) == pytest.approx((mean(chosen, "answered"), mean(lifo, "answered")), abs=0.01)
+    assert (0.28, 1.02) == pytest.approx((mean(chosen, "refused"), mean(lifo, "refused")), abs=0.02)
+    assert chosen["longest"] < 800 < lifo["longest"]
 
 
 @pytest.mark.parametrize("times", [2, 5, 10])

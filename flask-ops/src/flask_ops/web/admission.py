@@ -11,6 +11,10 @@ if it was not empty for a time. The queue of a burst empties before: a request i
 The idea is CoDel's (RFC 8289): a queue is judged by the time in it, not by its length, and a queue that does not drain
 is the fault. As in Ben Maurer's "Fail at Scale" (ACM Queue 13-8, 2015), the limit has two values instead of CoDel's
 growing rate of drops: requests, unlike packets, are not sent more slowly if one is lost.
+
+Maurer's adaptive LIFO serves the newest request first while a queue stands. At 2 to 10 times the capacity, it answers
+as many, after 0.03 s on average instead of 0.25 s. But it refuses the others after 1.0 s instead of 0.28 s, and the
+kernel's accept queue has a fixed order. ``tests/web/test_admission.py`` has the simulation.
 """
 
 from __future__ import annotations
