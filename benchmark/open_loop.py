@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from benchmark.port import LOOPBACK
 
@@ -14,6 +15,7 @@ PATIENCE_SECONDS = 2.0
 """Time until a client gives up and closes its connection."""
 _TICK_SECONDS = 0.001
 
+T = TypeVar("T")
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -37,30 +39,32 @@ class Phase:
     seconds: float
 
 
-def run(port: int, path: str, phases: Sequence[Phase]) -> tuple[list[list[Sent]], list[float]]:
+def run(port: int, path: str, phases: Sequence[Phase], note: Callable[[], T]) -> tuple[list[list[Sent]], list[T]]:
     """Send the requests of all phases, one after the other.
 
-    Return the results of each phase, and when each began and the last one ended, by ``time.perf_counter``.
+    Return the results of each phase, and what ``note`` returns at the start of each and at the end of the last.
     """
-    return asyncio.run(_run(port, path, phases))
+    return asyncio.run(_run(port, path, phases, note))
 
 
-async def _run(port: int, path: str, phases: Sequence[Phase]) -> tuple[list[list[Sent]], list[float]]:
+async def _run(
+    port: int, path: str, phases: Sequence[Phase], note: Callable[[], T]
+) -> tuple[list[list[Sent]], list[T]]:
     client = _Client(port, path)
     results: list[list[Sent]] = [[] for _ in phases]
-    times: list[float] = []
+    notes: list[T] = []
     async with asyncio.TaskGroup() as requests:
         for phase, sent in zip(phases, results, strict=True):
+            notes.append(note())
             begin, number = time.perf_counter(), 0
-            times.append(begin)
             while (now := time.perf_counter() - begin) < phase.seconds:
                 for _ in range(number, int(phase.rate * now)):
                     requests.create_task(client.ask(sent, begin))
                     number += 1
                 await asyncio.sleep(_TICK_SECONDS)
-        times.append(time.perf_counter())
+        notes.append(note())
     client.close()
-    return results, times
+    return results, notes
 
 
 class _Client:

@@ -12,7 +12,7 @@ from itertools import pairwise
 from math import inf
 from typing import Any
 
-from benchmark import open_loop, proxy
+from benchmark import open_loop, process_tree, proxy
 from benchmark.markdown import table
 from benchmark.open_loop import PATIENCE_SECONDS, Phase, Sent
 from benchmark.plan import Plan
@@ -23,7 +23,8 @@ Row = dict[str, Any]
 """One phase of load.
 
 ``times`` is its load as a multiple of the ``capacity``, which like ``in_time`` is a number per second. ``recovered`` is
-the share of answered requests among those that were sent after the first two seconds. ``probe_p99_ms`` is of the probes
+the share of answered requests among those that were sent after the first two seconds. ``cpu_seconds`` are the user and
+system time of all processes of the server. ``probe_p99_ms`` is of the probes
 that began in the phase, and ``idle_probe_p99_ms`` of those without load, before the first phase. Both are None if the
 subject has no port for probes.
 """
@@ -54,12 +55,18 @@ def _phases(server: Server, port: int, path: str, seconds: int) -> Iterator[Row]
     with _Probes(server) as idle:
         time.sleep(seconds)
     with _Probes(server) as probes:
-        phases, began = open_loop.run(port, path, [Phase(times * capacity, seconds) for times in TIMES])
-    for times, sent, (begin, end) in zip(TIMES, phases, pairwise(began), strict=True):
+        phases, notes = open_loop.run(
+            port,
+            path,
+            [Phase(times * capacity, seconds) for times in TIMES],
+            lambda: (time.perf_counter(), sum(process_tree.cpu_seconds(server.process.pid).values())),
+        )
+    for times, sent, ((begin, spent), (end, spent_then)) in zip(TIMES, phases, pairwise(notes), strict=True):
         yield {
             "times": times,
             "capacity": capacity,
             **_figures(sent, seconds),
+            "cpu_seconds": spent_then - spent,
             "probe_p99_ms": _p99(probes.between(begin, end)),
             "idle_probe_p99_ms": _p99(idle.between(0, inf)),
         }
@@ -150,6 +157,7 @@ def _table(rows: Sequence[Row]) -> str:
         "answered in time",
         "p99, ms",
         "refused",
+        "CPU of a refusal",
         "2 s after the change",
         "probe p99, ms",
         "without load",
@@ -163,9 +171,19 @@ def _table(rows: Sequence[Row]) -> str:
                 f"{row['in_time'] / row['capacity']:.0%} of capacity",
                 "" if row["p99_ms"] is None else f"{row['p99_ms']:.0f}",
                 f"{row['refused'] / row['sent']:.0%}" if row["sent"] else "",
+                _cost_of_a_refusal(rows, row),
                 "" if row["recovered"] is None else f"{row['recovered']:.0%}",
                 *("" if row[key] is None else f"{row[key]:.1f}" for key in ("probe_p99_ms", "idle_probe_p99_ms")),
             )
             for row in rows
         ],
     )
+
+
+def _cost_of_a_refusal(rows: Sequence[Row], row: Row) -> str:
+    """Return the CPU of a refused request as a share of an answered one's in the first phase, if many were refused."""
+    first = next(each for each in rows if each["subject"] == row["subject"])
+    if row["refused"] < row["sent"] / 4 or not first["answered"]:
+        return ""
+    an_answer = first["cpu_seconds"] / first["answered"]
+    return f"{(row['cpu_seconds'] - row['answered'] * an_answer) / row['refused'] / an_answer:.2f} of an answer"

@@ -54,8 +54,8 @@ def test_tables_data_and_picture_tell_the_same(tmp_path: Path) -> None:
     }
     counts = {"sent": 200, "refused": 100, "p99_ms": 400.0, "recovered": None}
     rows["overload"] = [
-        {"subject": "service", **phase, **counts, "times": 0.7, "answered": 60, "in_time": 60.0},
-        {"subject": "service", **phase, **counts, "times": 5.0, "answered": 72, "in_time": 72.0},
+        {"subject": "service", **phase, **counts, "times": 0.7, "answered": 60, "in_time": 60.0, "cpu_seconds": 0.06},
+        {"subject": "service", **phase, **counts, "times": 5.0, "answered": 72, "in_time": 72.0, "cpu_seconds": 0.077},
     ]
     where = {**machine.describe(), "rounds": 2, "seconds": 1}
 
@@ -68,7 +68,7 @@ def test_tables_data_and_picture_tell_the_same(tmp_path: Path) -> None:
     assert "| <service> | `/livez` | 50% of 2 | 1.0 | 1.0 |" in text
     assert "| <service> | `/readyz` | 0% of 2 |  |  |" in text
     assert "### A view that sleeps, directly" in text
-    assert "| <service> | 5 | 90% of capacity | 400 | 50% |  | 2.0 | 1.5 |" in text
+    assert "| <service> | 5 | 90% of capacity | 400 | 50% | 0.05 of an answer |  | 2.0 | 1.5 |" in text
     assert text == (tmp_path / "results.md").read_text()
     assert {"machine": where, "results": rows} == json.loads((tmp_path / "results.json").read_text())
     picture = ET.fromstring((tmp_path / "results.svg").read_text())  # noqa: S314 - made just now
