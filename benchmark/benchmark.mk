@@ -5,7 +5,7 @@ BENCH_OPTIONS := $(if $(ROUNDS),--rounds=$(ROUNDS)) $(if $(SECONDS),--seconds=$(
 	$(if $(SUBJECTS),--subjects=$(SUBJECTS)) $(if $(SERIES),--series=$(SERIES)) \
 	$(if $(RECYCLED),--recycled=$(RECYCLED)) $(if $(OUTPUT),--output=$(OUTPUT))
 
-.PHONY: bench bench-short lock-benchmark clean-benchmark
+.PHONY: bench bench-short bench-fleet lock-benchmark clean-benchmark
 
 clean: clean-benchmark
 clean-benchmark:
@@ -18,6 +18,11 @@ bench: $(BENCH)/installed programs  ## Compare with bare Flask, exporter, struct
 
 bench-short: .venv/installed-library programs  ## Compare the CPU per request with bare Flask (15 seconds)
 	$(BIN)/python -m benchmark.guard
+
+# SECONDS is the time of each of the two parts.
+bench-fleet: PROGRAMS := $(PROMETHEUS)
+bench-fleet: .venv/installed-library programs  ## Measure the rules for 1,000 targets, beside a copy for each service (15 minutes)
+	@$(BIN)/python -m benchmark.fleet observability/rules --copies $(if $(SECONDS),--seconds=$(SECONDS))
 
 lock: lock-benchmark
 lock-benchmark: lock-service

@@ -2,10 +2,11 @@
 
 One process serves a recorded exposition for all targets, on loopback. Its counters grow with time. Prometheus scrapes
 1,000 targets of 50 services every 15 seconds, and evaluates the rule files of the folder RULES every 30 seconds. After
-``--seconds``, the command prints Prometheus's memory, its series, and the time that each group of rules takes.
+``--seconds``, the command prints a table with Prometheus's memory, its series, and the time that each group of rules
+takes beside its interval.
 
-``--copies`` writes every rule once for each service, with its name in place of ``job="service"``. So rules for one
-service can be compared with rules for any number.
+With ``--copies``, a second Prometheus has a copy of every rule for each service, which selects only this service. Its
+column of the table is beside the first one, to compare rules for any service with rules for single ones.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import threading
 import time
 import urllib.parse
 import urllib.request
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,12 @@ from observability.drill.load import users
 from observability.drill.service import Service
 from observability.programs import Interrupted, Program, end_by_signal, free_port
 
+from benchmark.markdown import table
+
+_SERIES = re.compile(
+    r'(?<![\w:"])((?:job|job_\w+):[\w:]+|(?:service|process|scrape|flask_http)_\w+|up)\b(?!\s*\()(\{)?'
+)
+"""A name of a series in a rule, and the brace of its selector if it has one."""
 _COUNTER = re.compile(r"(\w+_(?:total|count|sum|bucket)(?:\{.*\})?) (\S+)")
 
 
@@ -99,6 +108,15 @@ def serve(exposition: Exposition) -> int:
     return port
 
 
+def of_one_service(query: str, job: str) -> str:
+    """Return a query that selects only the series of one service."""
+
+    def select(found: re.Match[str]) -> str:
+        return f'{found[1]}{{job="{job}"{"," if found[2] else "}"}'
+
+    return _SERIES.sub(select, query)
+
+
 def configure(directory: Path, port: int, rules: Path, jobs: list[str], instances: int, *, copies: bool) -> None:
     """Write the configuration of Prometheus, its targets and its rules."""
     targets = [
@@ -110,10 +128,10 @@ def configure(directory: Path, port: int, rules: Path, jobs: list[str], instance
     (directory / "rules").mkdir()
     for path in rules.glob("*.yml"):
         for job in jobs if copies else [""]:
-            text = path.read_text()
-            if copies:
-                text = text.replace('job="service"', f'job="{job}"').replace("- name: ", f"- name: {job}-")
-            (directory / "rules" / f"{path.stem}-{job}.yml").write_text(text)
+            content = yaml.safe_load(path.read_text())
+            for rule in (rule for group in content["groups"] for rule in group["rules"] if copies):
+                rule["expr"] = of_one_service(rule["expr"], job)
+            (directory / "rules" / f"{path.stem}-{job}.yml").write_text(yaml.safe_dump(content))
     config = {
         "global": {"scrape_interval": "15s", "evaluation_interval": "30s"},
         "rule_files": ["rules/*.yml"],
@@ -129,52 +147,60 @@ def get(port: int, path: str, **parameters: str) -> Any:
         return json.load(answer)["data"]
 
 
-def report(port: int, process: psutil.Process, seconds: float) -> dict[str, Any]:
+def report(port: int, process: psutil.Process, seconds: float) -> dict[str, str]:
     """Return what Prometheus needs, from its own API and its process."""
     groups = get(port, "rules")["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
-    took: dict[str, float] = {}
-    for group in groups:
-        took[group["name"]] = took.get(group["name"], 0) + group["evaluationTime"]
     return {
-        "targets up": len(get(port, "query", query="up == 1")["result"]),
-        "memory MiB": round(process.memory_info().rss / 2**20),
-        "series": get(port, "status/tsdb")["headStats"]["numSeries"],
-        "cpu cores": round(sum(process.cpu_times()[:2]) / seconds, 2),
-        "rules": len(rules),
-        "groups": len(groups),
-        "evaluation s": round(sum(took.values()), 3),
-        "slowest groups s": {name: round(took[name], 3) for name in sorted(took, key=took.__getitem__)[-4:]},
-        "failed rules": sum(rule["health"] == "err" for rule in rules),
+        "targets up": f"{len(get(port, 'query', query='up == 1')['result']):,}",
+        "memory, MiB": f"{process.memory_info().rss / 2**20:,.0f}",
+        "series": f"{get(port, 'status/tsdb')['headStats']['numSeries']:,}",
+        "CPU cores": f"{sum(process.cpu_times()[:2]) / seconds:.2f}",
+        "rules": f"{len(rules):,}",
+        "failed rules": f"{sum(rule['health'] == 'err' for rule in rules):,}",
+        **evaluations(groups),
     }
 
 
+def evaluations(groups: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the time of an evaluation of each group, beside its interval. Copies of a group count together."""
+    took: defaultdict[str, float] = defaultdict(float)
+    for group in groups:
+        took[f"evaluation of {group['name']}, every {group['interval']:g} s"] += group["evaluationTime"]
+    return {name: f"{seconds:.3f} s" for name, seconds in took.items()}
+
+
 def main() -> int:
-    """Run Prometheus and print the report as JSON. After a signal, end all programs and return 128 plus its number."""
+    """Run Prometheus and print the table. After a signal, end all programs and return 128 plus its number."""
     parser = argparse.ArgumentParser("benchmark.fleet", description=__doc__)
     parser.add_argument("rules", type=Path, metavar="RULES")
     parser.add_argument("--services", type=int, default=50)
     parser.add_argument("--instances", type=int, default=20, help="of each service (default: %(default)s)")
     parser.add_argument("--routes", type=int, default=20, help="of each service (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=400.0)
-    parser.add_argument("--copies", action="store_true", help="one copy of the rules for each service")
+    parser.add_argument("--copies", action="store_true", help="compare with a copy of the rules for each service")
     end_by_signal()
     try:
-        found = measure(parser.parse_args())
+        options = parser.parse_args()
+        columns = {"rules for any service": measure(options, copies=False)}
+        if options.copies:
+            columns["a copy for each service"] = measure(options, copies=True)
     except Interrupted as interrupted:
         return 128 + interrupted.number
-    sys.stdout.write(json.dumps(found, indent=1) + "\n")
+    first, *_ = columns.values()
+    rows = [(name, *(found[name] for found in columns.values())) for name in first]
+    sys.stdout.write(table((f"{options.services} services", *columns), rows))
     return 0
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
+def measure(options: argparse.Namespace, *, copies: bool) -> dict[str, str]:
     """Run Prometheus for some time and return the report."""
     jobs = [f"service-{number}" for number in range(options.services)]
     with tempfile.TemporaryDirectory(prefix="fleet-", ignore_cleanup_errors=True) as folder:
         directory = Path(folder)
         text = with_routes(record(directory), options.routes)
         exposition, port = Exposition(text), free_port()
-        configure(directory, serve(exposition), options.rules, jobs, options.instances, copies=options.copies)
+        configure(directory, serve(exposition), options.rules, jobs, options.instances, copies=copies)
         program = Program(programs.prometheus(directory, port), directory / "prometheus.log")
         try:
             program.wait_for(f"http://127.0.0.1:{port}/-/ready")
@@ -182,7 +208,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             found = report(port, psutil.Process(program.process.pid), options.seconds)
         finally:
             program.stop()
-    return {"samples of a scrape": exposition.body().count(b"\n"), **found}
+    return {"samples of a scrape": format(exposition.body().count(b"\n"), ","), **found}
 
 
 if __name__ == "__main__":
