@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.metrics_core import Metric
 
 from flask_ops.core.settings import Settings
@@ -18,7 +18,6 @@ from flask_ops.metrics import slo
 from flask_ops.metrics.requests import RequestMetrics
 from flask_ops.metrics.scrape import from_sources
 from flask_ops.metrics.slo import Objectives, Verdict, judge
-from flask_ops.servers.gunicorn import logger
 from tests.exposition import value
 from tests.process import DEADLINE, REPOSITORY, Server, wait_until
 from tests.servers import COMMANDS, serve
@@ -50,6 +49,11 @@ class Counted:
         self._objectives, self._registry = Objectives(settings), CollectorRegistry()
         self.metrics = RequestMetrics(self._registry, settings)
 
+    def reject(self, reason: str) -> None:
+        Counter(
+            slo.REJECTED, "As the logger of Gunicorn's workers counts.", ["reason"], registry=self._registry
+        ).labels(reason).inc()
+
     def collect(self) -> dict[str, Metric]:
         metrics = from_sources([self._registry.collect])
         slo.add_events(metrics, self._objectives)
@@ -68,7 +72,8 @@ class Counted:
 ROWS: dict[str, list[tuple[str, int, float]]] = {
     "status 5xx": [("/", 500, 0.1), ("/", 503, 9.0), ("/", 599, 0.1)],
     "refused because it waited too long (`shed`)": [("shed", 503, 0.1), ("shed", 503, 1.5)],
-    "refused by Gunicorn itself": [("rejected", 503, 0.1)],
+    "answered with 503 because all threads of its worker were stuck": [("worker_stuck", 503, 0.1)],
+    "refused by Gunicorn because it is invalid": [("header", 400, 0.1), ("script_name", 500, 0.1)],
     "499 after the bound": [("/", 499, 0.31)],
     "499 within the bound": [("/", 499, 0.3)],
     "101, a WebSocket": [("/", 101, 0.1), ("/", 101, 3600)],
@@ -91,8 +96,8 @@ def test_the_table_of_the_reference_is_what_is_counted() -> None:
             match route:
                 case "shed":
                     counted.metrics.shed("late", seconds)
-                case "rejected":
-                    logger.refused(logger.WORKER_STUCK, status, "127.0.0.1")
+                case "worker_stuck" | "header" | "script_name":
+                    counted.reject(route)
                 case _:
                     counted.metrics.observe("GET", route, status, seconds, exception=False)
             for kind, verdict in zip(("availability", "latency"), verdicts, strict=True):

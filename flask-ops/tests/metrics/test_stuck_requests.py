@@ -153,6 +153,8 @@ def test_waiting_connections_of_a_replaced_worker_are_answered_and_counted(tmp_p
         assert (1, 3) == (len(report["requests_lost"]), report["connections_refused"])
         assert [503] * 3 == [line["status"] for line in server.lines("request rejected", reason="worker_stuck")]
         assert 3 == metric(server, "service_requests_rejected_total", reason="worker_stuck")
+        assert 1 + 3 == metric(server, "service_slo_bad_events_total", slo="availability")
+        assert 1 + 3 <= metric(server, "service_slo_events_total", slo="availability")
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGRTMIN"), reason="the platform has no signal for it")

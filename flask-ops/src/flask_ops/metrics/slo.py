@@ -28,6 +28,9 @@ _REQUESTS = "flask_http_request"
 SHED = "service_requests_shed"
 SHED_STATUS = 503
 """The status of a refused request."""
+REJECTED = "service_requests_rejected"
+WORKER_STUCK = "worker_stuck"
+"""The reason in REJECTED of a 503 to a request that waited in a stuck worker. No thread has read the request."""
 _EVENTS, _BAD = "service_slo_events", "service_slo_bad_events"
 _BAD_HELP = "Requests that missed an objective."
 
@@ -171,6 +174,8 @@ def add_events(metrics: dict[str, Metric], objectives: Objectives) -> None:
         for keys, count in sums_of(metrics.get(name), objectives.of_series).items():
             for key in keys:
                 totals[key] += count
+    stuck = sum(sums_of(metrics.get(REJECTED), _waited_in_stuck_worker).values())
+    totals[AVAILABILITY, SERVICE] += stuck
     events = CounterMetricFamily(_EVENTS, "Requests that count for an objective.", labels=_LABELS)
     for key, total in totals.items():
         events.add_metric(key, total)
@@ -179,3 +184,10 @@ def add_events(metrics: dict[str, Metric], objectives: Objectives) -> None:
     present = {(sample.labels["slo"], sample.labels["route"]) for sample in bad.samples}
     for slo, route in objectives.ratios.keys() - present:  # no worker has started yet
         bad.add_sample(f"{_BAD}_total", {"slo": slo, "route": route}, 0.0)
+    if stuck:  # no process could count them as bad: it ended
+        ours = {"slo": AVAILABILITY, "route": SERVICE}
+        bad.samples = [each._replace(value=each.value + stuck * (each.labels == ours)) for each in bad.samples]
+
+
+def _waited_in_stuck_worker(name: str, labels: Labels) -> bool | None:
+    return (name.endswith("_total") and ("reason", WORKER_STUCK) in labels) or None

@@ -23,6 +23,7 @@ from flask_ops.core.address import Address
 from flask_ops.core.port_holders import holders
 from flask_ops.log import levels
 from flask_ops.log.masking import MASKED
+from flask_ops.metrics import slo
 
 _REJECTED = "Invalid request from ip="
 _IN_USE = "Connection in use: %s"
@@ -47,9 +48,7 @@ _KINDS: tuple[tuple[tuple[type[Exception], ...], str, int], ...] = (
 )
 """Exceptions, reason and status, as in ``gunicorn.workers.base.Worker.handle_error``."""
 _OTHER = ("other", 400)
-WORKER_STUCK = "worker_stuck"
-"""The reason for a connection that waited in a stuck worker. No thread has read its request."""
-REASONS = tuple(dict.fromkeys([*(reason for _, reason, _ in _KINDS), WORKER_STUCK, _OTHER[0]]))
+REASONS = tuple(dict.fromkeys([*(reason for _, reason, _ in _KINDS), slo.WORKER_STUCK, _OTHER[0]]))
 
 _counters: list[Counter] = []
 _log = structlog.stdlib.get_logger(__name__)
@@ -104,9 +103,7 @@ class GunicornLogger(Logger):
 
 def start() -> None:
     """Start to count each reason from 0. Call this in a worker that has its slot in the metrics store."""
-    counter = Counter(
-        "service_requests_rejected", "Requests that the server refused by itself.", ["reason"], registry=None
-    )
+    counter = Counter(slo.REJECTED, "Requests that the server refused by itself.", ["reason"], registry=None)
     for reason in REASONS:
         counter.labels(reason)
     _counters[:] = [counter]

@@ -13,6 +13,7 @@ from socket import SHUT_WR
 from typing import Any
 
 from flask_ops.log import sink
+from flask_ops.metrics import slo
 from flask_ops.servers.gunicorn import logger
 from flask_ops.web import stuck_requests
 from flask_ops.web.stuck_requests import ReportLost
@@ -73,7 +74,7 @@ def _refuse(connection: Any) -> bool:
         pass
     except OSError:
         return False
-    logger.refused(logger.WORKER_STUCK, 503, connection.client[0] if connection.client else "")
+    logger.refused(slo.WORKER_STUCK, 503, connection.client[0] if connection.client else "")
     with suppress(OSError):
         if not connection.cfg.is_ssl:  # with TLS, the handshake may be missing
             client.send(_ANSWER)
