@@ -248,14 +248,17 @@ def upload() -> Response:
 @sample.post("/body/<how>")
 def read_body(how: str) -> Response:
     """Read the body in the way of the path, under the limit of the query."""
-    if "limit" in request.args:
-        limit = request.args["limit"]
+    if limit := request.args.get("limit"):
         request.max_content_length = None if limit == "none" else int(limit)
+    if "until" in request.args:
+        slow()
     match how:
         case "data":
             size = len(request.get_data())
         case "form":
             size = len(request.form.get("amount", ""))
+        case "json":
+            size = len(request.get_json())
         case "files":
             size = sum(len(file.read()) for file in request.files.values())
         case "stream":
@@ -268,12 +271,9 @@ def read_body(how: str) -> Response:
             except Exception:  # noqa: BLE001 - a view that hides the failure
                 size = -1
         case "lazy" | "lazy-lines":
-            slow()
             body = request.environ["wsgi.input"]
             pieces = body if how == "lazy-lines" else iter(partial(body.read, 3000), b"")
             return Response(pieces, headers={"Content-Length": request.args["size"]})
         case _:
-            if "until" in request.args:
-                slow()
             size = 0
     return jsonify(received=size)

@@ -18,6 +18,8 @@ COMMANDS: dict[str, list[str | Path]] = {
     "waitress": [BIN / "python", "-m", "flask_ops", "serve", f"{SAMPLE}()"],
     "uwsgi": [*UWSGI, "--module", "tests.uwsgi_sample:application"],
 }
+DEVELOPMENT: dict[str, list[str | Path]] = {"flask": [BIN / "flask", "--app", SAMPLE, "run", "--port=0"]}
+"""The development server, which writes a line of its own for each request."""
 PROCESSES = {"gunicorn": 2, "waitress": 1, "uwsgi": 2}
 """The number of processes that answer requests."""
 
@@ -37,6 +39,8 @@ def serve(
     ready: str = "/healthz",
 ) -> AbstractContextManager[Server]:
     """Run the sample application under the server ``name`` during the block, which begins when it answers ``ready``."""
-    program, *arguments = COMMANDS[name]
+    program, *arguments = {**COMMANDS, **DEVELOPMENT}[name]
     settings = {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2", "SERVICE_LOG_LEVEL": "debug"}
+    if name in DEVELOPMENT:
+        settings |= {"SERVICE_ENV": "development", "SERVICE_LOG_FORMAT": "json"}
     return running([program, *options, *arguments], directory, {**settings, **(env or {})}, ready=ready)
