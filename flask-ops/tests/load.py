@@ -61,7 +61,7 @@ def load(server: Server, *paths: str, pauses: Sequence[float] = PAUSES) -> Itera
         clients.append(partial(ask, server, each[-1], over, path, pauses, keep_alive=keep_alive))
     seen: Seen = Counter()
     with connected(server, 20), connected(server, 20, silent=True), meanwhile(clients, over):
-        wait_until(lambda: all(counter[200] for counter in each), "each client has an answer")
+        wait_until(lambda: all(each), "each client has an answer")
         yield seen
     for counter in each:
         seen.update(counter)
