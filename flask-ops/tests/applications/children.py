@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -35,9 +36,15 @@ def job(_number: int = 0) -> int:
     return os.getpid()
 
 
+def allow_sigchld() -> None:
+    """Let the forkserver hear of ended children. uWSGI's threads block all signals, and a new process inherits that."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+
+
 @cache
 def pool(start: str) -> ProcessPoolExecutor:
     """Return the pool of two processes that this worker keeps."""
+    allow_sigchld()
     return ProcessPoolExecutor(2, multiprocessing.get_context(start))
 
 
@@ -49,6 +56,7 @@ def in_pool(start: str, jobs: int) -> list[int]:
 
 @app.get("/process/<start>/<int:jobs>")
 def in_processes(start: str, jobs: int) -> str:
+    allow_sigchld()
     context = multiprocessing.get_context(start)
     children = [context.Process(target=job) for _ in range(jobs)]  # type: ignore[attr-defined] # of every context
     for child in children:

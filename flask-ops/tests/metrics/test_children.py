@@ -18,27 +18,31 @@ from tests.attach.servers import ATTACHED, LOOPBACK, attached
 from tests.exposition import value
 from tests.metrics.test_sums import scrape, write
 from tests.process import BIN, Server, wait_until
+from tests.servers import UWSGI
 from tests.threads import meanwhile
 
 CHILDREN = int(os.environ.get("CHILDREN", "10"))
-WAITRESS: list[str | Path] = [BIN / "python", "-m", "flask_ops", "serve"]
+APPLICATION = "tests.applications.children:app"
+COMMANDS: dict[str, list[str | Path]] = {
+    "gunicorn": [*ATTACHED, LOOPBACK, "-w", "2", APPLICATION],
+    "waitress": [BIN / "python", "-m", "flask_ops", "serve", APPLICATION],
+    "uwsgi": [*UWSGI, "--module", "tests.applications.uwsgi_entry:application"],
+}
 STARTS = ("fork", "spawn", "forkserver")
 
 
 @pytest.mark.system
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("env", [{}, {"CHILDREN_WITH_OPS": "1"}], ids=["plain", "with Ops(app)"])
-@pytest.mark.parametrize("name", ["gunicorn", "waitress"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_children_count_and_spoil_no_gauge_and_leave_no_file(name: str, env: dict[str, str], tmp_path: Path) -> None:
     """The pools live as long as their worker, and do jobs before and after all other children."""
     store = tmp_path / "store"
-    command, options = (ATTACHED, [LOOPBACK, "-w", "2"]) if name == "gunicorn" else (WAITRESS, [])
-    env = {**env, "PROMETHEUS_MULTIPROC_DIR": str(store), "SERVICE_BIND": "127.0.0.1:0"}
+    *command, application = COMMANDS[name]
+    env = {**env, "PROMETHEUS_MULTIPROC_DIR": str(store), "SERVICE_BIND": "127.0.0.1:0", "APPLICATION": APPLICATION}
     with (
         tempfile.TemporaryDirectory() as short,  # the path of the forkserver's socket has at most 107 bytes
-        attached(
-            "tests.applications.children:app", tmp_path, options, {**env, "TMPDIR": short}, command=command
-        ) as server,
+        attached(str(application), tmp_path, [], {**env, "TMPDIR": short}, command=command) as server,
     ):
         jobs = 0
         pools = [f"/pool/{start}/4" for start in STARTS]
