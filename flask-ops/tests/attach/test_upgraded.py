@@ -101,8 +101,7 @@ def test_it_is_in_flight_while_open_and_never_stuck(tmp_path: Path) -> None:
 @pytest.mark.parametrize("serve", [gunicorn, development])
 def test_nothing_follows_the_close_frame(serve: Serve, tmp_path: Path) -> None:
     with serve(tmp_path) as server:
-        # Engine.IO greets its client, unless the client closes first.
-        for path, greeting in [(ECHO_PATH, b""), (SOCKETIO_PATH, rb"(\x81.0\{.*\})?")]:
+        for path, greeting in [(ECHO_PATH, b""), (SOCKETIO_PATH, rb"\x81.0\{.*\}")]:
             with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
                 headers = "".join(f"{name}: {text}\r\n" for name, text in HANDSHAKE.items())
                 client.sendall(f"GET {path} HTTP/1.1\r\nHost: t\r\n{headers}\r\n".encode())
@@ -110,6 +109,8 @@ def test_nothing_follows_the_close_frame(serve: Serve, tmp_path: Path) -> None:
                 while b"\r\n\r\n" not in received:
                     received += client.recv(1000)
                 assert received.startswith(b"HTTP/1.1 101 ")
+                while greeting and not received.endswith(b"}"):
+                    received += client.recv(1000)
                 client.sendall(b"\x88\x82\0\0\0\0\x03\xe8")  # a close frame of a client, masked with zeros
                 while not received.endswith(CLOSE):
                     received += client.recv(1000)
@@ -151,8 +152,9 @@ def test_a_server_without_websockets_refuses_clearly(serve: Serve, tmp_path: Pat
             response = server.request("GET", path, headers=HANDSHAKE)
             assert (400, True) == (response.status, b"This server does not support WebSockets" in response.body)
         wait_until(lambda: len(server.lines("request", status=400)) == 4, "four lines")
-        for line, route in zip(server.lines("request", status=400), ["/echo", "unmatched"] * 2, strict=True):
-            assert (route, "info", None) == (line["route"], line["level"], line.get("outcome"))
+        lines = server.lines("request", status=400)  # of several threads, so in any order
+        assert ["/echo", "/echo", "unmatched", "unmatched"] == sorted(line["route"] for line in lines)
+        assert {("info", None)} == {(line["level"], line.get("outcome")) for line in lines}
         (line,) = server.lines("this server does not support WebSockets")
         assert line["level"] == "warning"
         assert "Gunicorn" in line["hint"]

@@ -33,7 +33,8 @@ def test_idle_connections_stay_open_and_hold_no_thread(tmp_path: Path) -> None:
 
 
 def test_the_connection_that_is_idle_longest_makes_room(tmp_path: Path) -> None:
-    options = ["--workers=1", "--worker-connections=8"]
+    # One thread, so that connections become idle in the order of their requests.
+    options = ["--workers=1", "--threads=1", "--worker-connections=8"]
     with serve("gunicorn", tmp_path, options=options) as server, connected(server, 8) as idle:
         ask(idle[0])
         with connected(server, 3):

@@ -40,6 +40,6 @@ class Copy:
         return (self.folder / path).read_text()
 
     def content(self) -> dict[str, bytes]:
-        """Return the content of each file by its path."""
-        paths = (path for path in self.folder.rglob("*") if path.is_file())
+        """Return the content of each file by its path, without compiled bytecode."""
+        paths = (path for path in self.folder.rglob("*") if path.is_file() and path.parent.name != "__pycache__")
         return {str(path.relative_to(self.folder)): path.read_bytes() for path in paths}
