@@ -74,10 +74,14 @@ class KeepingWorker(DirectWorker):
 
     def accept(self, listener: Any) -> None:
         """Accept a connection. If other workers may have more room for it, let them do so first."""
+        had_given_way = self._has_given_way
         if self.is_overloaded and self.alive:  # so are the others
-            self._accept_all(listener)
+            self._accept_all(listener, self._limit)
         elif self.alive and (wait := self._time_for_others()):
             self._gives_way_until = time.monotonic() + wait
+        elif self.alive and had_given_way and self._is_busy(time.monotonic()):  # so are the others
+            # All at once: requests on kept connections would overtake those that wait in the kernel.
+            self._accept_all(listener, self._share + len(self.keepalived_conns))
         else:
             self._has_given_way = False
             super().accept(listener)
@@ -100,8 +104,8 @@ class KeepingWorker(DirectWorker):
         """True if this worker takes connections to refuse most of them."""
         return False
 
-    def _accept_all(self, listener: Any) -> None:
-        while (before := self.nr_conns) < self._limit:
+    def _accept_all(self, listener: Any, limit: int) -> None:
+        while (before := self.nr_conns) < min(limit, self._limit):
             super().accept(listener)
             if self.nr_conns == before:  # no client waits
                 return
