@@ -230,11 +230,11 @@ def test_a_trusted_proxy_decides_if_the_kernel_cannot_tell(
         if not proxies:
             assert 200 == ask("/", 60).status
             return
-        # A request that waited while the service started is served.
-        wait_until(lambda: ask("/", 60).status == 503, "the service has been ready for a while")
-        assert int(ask("/", 60).headers["Retry-After"]) in range(1, 6)
+        # A request that waited while its worker started is served. The workers do not start at the same time.
+        again = wait_until(lambda: ask("/", 60).headers["Retry-After"] or "", "a worker has been ready for a while")
+        assert int(again) in range(1, 6)
         assert [200, 200, 200] == [ask("/", None).status, ask("/", -60).status, ask("/healthz", 60).status]
-        assert 2 == value(server.manage("/metrics").body.decode(), "service_requests_shed_total", reason="late")
+        assert 1 == value(server.manage("/metrics").body.decode(), "service_requests_shed_total", reason="late")
         lines = wait_until(lambda: server.lines("request", outcome="shed"), "its line")
         assert lines[0]["queue_ms"] > 60_000
 
