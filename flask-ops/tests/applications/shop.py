@@ -23,6 +23,12 @@ def order() -> str:
     return str(request.get_json())
 
 
+@app.post("/upload")
+def upload() -> str:
+    request.max_content_length = 1000
+    return str(len(request.get_data()))
+
+
 @app.get("/raise")
 def fail() -> str:
     raise ValueError("a fault of the view")

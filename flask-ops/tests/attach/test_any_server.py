@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.attach.servers import ATTACHED, LOOPBACK, STOCK, counts, lines, served
+from tests.connections import send
 from tests.exposition import value
 from tests.process import BIN, Server, wait_until
 
@@ -32,6 +33,7 @@ SERVERS: dict[str, tuple[list[str | Path], dict[str, str]]] = {
 ROUNDS = 20
 DEEP = b"[" * 50_000
 """JSON that Python cannot read."""
+UPLOAD = b"POST /upload HTTP/1.1\r\nHost: t\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
 KINDS = [
     ("GET", "/items/7", "/items/<int:number>", "200"),
     ("HEAD", "/items/7", "/items/<int:number>", "200"),
@@ -68,3 +70,16 @@ def test_each_request_is_one_line_and_one_count(name: str, tmp_path: Path) -> No
         assert not value(exposition, "flask_http_request_exceptions_total", route="/orders")
         counted = counts(exposition) - before
         assert expected == Counter({key: n for key, n in counted.items() if key[1] != "/metrics"})
+
+
+@pytest.mark.parametrize("name", ["waitress-serve", "flask run", "gunicorn", "our gunicorn", "our waitress"])
+def test_a_chunked_body_over_the_limit_of_a_view_is_not_cut_off(name: str, tmp_path: Path) -> None:
+    """Werkzeug returns its beginning instead. uWSGI passes no chunked body on."""
+    command, env = SERVERS[name]
+    with served(command, tmp_path, {"SERVICE_LOG_FORMAT": "json", "SERVICE_MANAGEMENT_BIND": "", **env}) as server:
+        for size, status in [(1000, b"200"), (1001, b"413")]:
+            chunk = b"%x\r\n%b\r\n" % (size, b"x" * size)
+            answer = send(server.port, UPLOAD + chunk + b"0\r\n\r\n")
+
+            assert status == answer.split()[1]
+            assert size > 1000 or answer.endswith(b"1000")

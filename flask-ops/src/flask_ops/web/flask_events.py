@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask, Request, got_request_exception, has_request_context, request, request_started
 
 from flask_ops.core.context import RequestContext, request_finders
-from flask_ops.web import websocket
+from flask_ops.web import limits, websocket
 from flask_ops.web.request_json import RequestJSON
 
 EXCHANGE = "flask_ops.exchange"
@@ -24,6 +24,7 @@ def _note_request(_app: Flask, **_: object) -> None:
     if exchange is None:
         return
     if exchange.body is not None:
+        limits.limit_body(found)
         found.json_module = RequestJSON(found.json_module)
     if found.url_rule is not None:
         exchange.note_route(found.url_rule.rule, is_websocket=found.url_rule.websocket)

@@ -16,7 +16,7 @@ def init_app(app: Flask, max_bytes: int) -> None:
     app.config["MAX_CONTENT_LENGTH"] = max_bytes
     app.request_class = type("Request", (_Request, app.request_class), {})
     # First, because other functions may read the body.
-    app.before_request_funcs.setdefault(None, []).insert(0, _limit_body)
+    app.before_request_funcs.setdefault(None, []).insert(0, _refuse_unreadable)
 
 
 class _Request(Request):
@@ -62,10 +62,13 @@ class _LimitedBody(io.RawIOBase):
         return len(data)
 
 
-def _limit_body() -> None:
+def limit_body(received: Request) -> None:
+    """Give a request this stream, in place of Werkzeug's cached property."""
+    if isinstance(received.environ["wsgi.input"], RequestBody):  # otherwise a middleware has read the body
+        vars(received)["stream"] = _LimitedBody(received)
+
+
+def _refuse_unreadable() -> None:
     environ = request.environ
     if "uwsgi.version" in environ and "HTTP_TRANSFER_ENCODING" in environ:
         raise LengthRequired  # uWSGI passes an empty body on
-    if isinstance(environ["wsgi.input"], RequestBody):  # otherwise there is no body, or a middleware has read it
-        received: Request = request._get_current_object()  # type: ignore[attr-defined] # Flask types the proxy as the request
-        vars(received)["stream"] = _LimitedBody(received)  # in place of Werkzeug's cached property
