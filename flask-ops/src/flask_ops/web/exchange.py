@@ -15,7 +15,7 @@ import structlog
 from flask_ops.core.context import RequestContext, current_request, ends_the_process
 from flask_ops.log import ReportedError, printed_lines
 from flask_ops.metrics.requests import UNMATCHED
-from flask_ops.web import admission, problems, websocket
+from flask_ops.web import admission, problems, replacement, websocket
 from flask_ops.web.flask_events import EXCHANGE
 from flask_ops.web.request_body import InterruptedBodyError, MalformedBodyError, RequestBody
 from flask_ops.web.sent_file import SentFile
@@ -29,29 +29,6 @@ SWITCHING_PROTOCOLS = 101
 CLIENT_CLOSED_REQUEST = 499
 """The status of a response that the client did not wait for. nginx's code, because no standard one exists."""
 
-_REPLACED = frozenset(
-    {
-        "accept-ranges",
-        "cache-control",
-        "content-digest",
-        "content-disposition",
-        "content-encoding",
-        "content-language",
-        "content-length",
-        "content-location",
-        "content-md5",
-        "content-range",
-        "content-type",
-        "digest",
-        "etag",
-        "expires",
-        "last-modified",
-        "repr-digest",
-        "transfer-encoding",
-        "x-request-id",
-    }
-)
-"""Headers that describe a response's body (RFC 9110, section 8; RFC 9530). A 500 in its place does not keep them."""
 _CLIENT_FAULTS = (InterruptedBodyError, MalformedBodyError, websocket.UnsupportedError)
 """Exceptions that are answered with a 400, and are none of the application."""
 _NOTHING: Iterator[Any] = iter(())
@@ -279,13 +256,8 @@ class Exchange:
         """Replace the unsent response with a 500, or with a 400 if the client is to blame. Return its body."""
         detail = error.description if isinstance(error, _CLIENT_FAULTS) else None
         status, headers, body = problems.response(self.status, self.ids.request_id, detail)
-        # The client needs the others as with every response, for example those of CORS.
-        headers += [(name, value) for name, value in self._headers if name.lower() not in _REPLACED]
-        # PEP 3333 requires servers to replace the headers of an earlier call. Gunicorn appends to them.
-        response = getattr(self._server_start_response, "__self__", None)
-        headers_so_far = getattr(response, "headers", None)
-        if isinstance(headers_so_far, list):
-            headers_so_far.clear()
+        headers += replacement.kept(self._headers)
+        replacement.forget_headers(self._server_start_response)
         # uWSGI uses the headers of the last call, but fails on the exc_info of PEP 3333.
         exc_info = None if "uwsgi.version" in self.environ else (type(error), error, error.__traceback__)
         self._start_response(status, headers, exc_info)
