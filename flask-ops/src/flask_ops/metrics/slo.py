@@ -186,7 +186,9 @@ def add_events(metrics: dict[str, Metric], objectives: Objectives) -> None:
         bad.add_sample(f"{_BAD}_total", {"slo": slo, "route": route}, 0.0)
     if stuck:  # no process could count them as bad: it ended
         ours = {"slo": AVAILABILITY, "route": SERVICE}
-        bad.samples = [each._replace(value=each.value + stuck * (each.labels == ours)) for each in bad.samples]
+        bad.samples = [
+            sample._replace(value=sample.value + stuck) if sample.labels == ours else sample for sample in bad.samples
+        ]
 
 
 def _waited_in_stuck_worker(name: str, labels: Labels) -> bool | None:
