@@ -1,17 +1,26 @@
 """``python -m benchmark.parts``: the CPU time of parts of each request, in microseconds.
 
-It calls the functions of the service in this process, with a connection on loopback and a metrics store on disk, as a
-worker has them. The figure of a part is the fastest of some rounds, so other work on the machine hardly counts.
+It calls the functions of the service in this process. As in a worker, the connection is on loopback, and the metrics
+store on disk. The figure of a part is the fastest of some rounds, so other work on the machine hardly counts.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import tempfile
 import timeit
 from collections.abc import Callable
 from time import process_time
+
+from flask_ops import Settings
+from flask_ops.core import multiprocess
+from flask_ops.metrics.requests import RequestMetrics
+from flask_ops.web import queue_time
+from flask_ops.web.admission import Admission
+from prometheus_client import CollectorRegistry
 
 from benchmark.markdown import table
 from benchmark.port import LOOPBACK
@@ -20,14 +29,7 @@ CALLS, ROUNDS = 20_000, 9
 
 
 def measure(calls: int = CALLS, rounds: int = ROUNDS) -> dict[str, float]:
-    """Return the microseconds of each part."""
-    # The variable must be set before the import of prometheus_client.
-    from flask_ops import Settings  # noqa: PLC0415
-    from flask_ops.metrics.requests import RequestMetrics  # noqa: PLC0415
-    from flask_ops.web import queue_time  # noqa: PLC0415
-    from flask_ops.web.admission import Admission  # noqa: PLC0415
-    from prometheus_client import CollectorRegistry  # noqa: PLC0415
-
+    """Return the microseconds of each part. Raises RuntimeError if the kernel does not tell the time in the queue."""
     settings = Settings.from_environ({})
     metrics = RequestMetrics(CollectorRegistry(), settings)
     admission = Admission(settings, metrics)
@@ -42,15 +44,14 @@ def measure(calls: int = CALLS, rounds: int = ROUNDS) -> dict[str, float]:
         def observe(queued: float | None) -> None:
             metrics.observe("GET", "/", 200, 0.005, exception=False, queued=queued)
 
+        def cost(call: Callable[[], object]) -> float:
+            return min(timeit.repeat(call, timer=process_time, number=calls, repeat=rounds)) / calls * 1e6
+
         with connection:
             client.sendall(b"G")
             bad = metrics._bad.of("/")
             if queue_time.of_request(environ) is None or bad is None:
                 raise RuntimeError("The kernel does not tell how long a request has waited.")
-
-            def cost(call: Callable[[], object]) -> float:
-                return min(timeit.repeat(call, timer=process_time, number=calls, repeat=rounds)) / calls * 1e6
-
             nothing = cost(lambda: None)
             counted, counted_with_wait = cost(lambda: observe(None)), cost(lambda: observe(0.0))
             return {
@@ -60,13 +61,15 @@ def measure(calls: int = CALLS, rounds: int = ROUNDS) -> dict[str, float]:
             }
 
 
-def main() -> None:
-    """Print the table."""
-    with tempfile.TemporaryDirectory() as store:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = store
-        parts = measure()
-    print(table(("", "CPU per request, us"), [(name, f"{cost:.2f}") for name, cost in parts.items()]))
+def main() -> int:
+    """Print the table, and return the exit code."""
+    if not multiprocess.is_shared():  # prometheus_client reads the variable when it is imported
+        with tempfile.TemporaryDirectory() as store:
+            command = [sys.executable, "-m", "benchmark.parts"]
+            return subprocess.run(command, env={**os.environ, multiprocess.VARIABLE: store}, check=False).returncode
+    print(table(("", "CPU per request, us"), [(name, f"{cost:.2f}") for name, cost in measure().items()]))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
