@@ -20,6 +20,22 @@ def serving(number: int, serve: Any) -> Iterator[ServingThreads]:
         threads.shutdown(wait=True)
 
 
+@contextmanager
+def busy(served: list[int]) -> Iterator[tuple[ServingThreads, threading.Event]]:
+    """Yield one thread that serves connection 0 until the event is set, and then adds each one to ``served``."""
+    go, began = threading.Event(), threading.Event()
+
+    def serve(number: int) -> None:
+        began.set()
+        assert go.wait(DEADLINE)
+        served.append(number)
+
+    with serving(1, serve) as threads:
+        threads.submit(0)
+        assert began.wait(DEADLINE)
+        yield threads, go
+
+
 def test_each_connection_is_served_once_in_the_order_of_its_coming() -> None:
     served: list[int] = []
 
@@ -73,17 +89,10 @@ def test_an_idle_thread_keeps_no_connection_from_being_freed() -> None:
 
 
 def test_what_no_thread_has_begun_with_can_be_taken_back() -> None:
-    go, began, served = threading.Event(), threading.Event(), list[int]()
-
-    def serve(number: int) -> None:
-        began.set()
-        go.wait(DEADLINE)
-        served.append(number)
-
-    with serving(1, serve) as threads:
-        for number in range(3):
+    served: list[int] = []
+    with busy(served) as (threads, go):
+        for number in (1, 2):
             threads.submit(number)
-        began.wait(DEADLINE)
         threads.shutdown(wait=False)
 
         assert [1, 2] == threads.withdraw()
@@ -93,16 +102,8 @@ def test_what_no_thread_has_begun_with_can_be_taken_back() -> None:
 
 
 def test_the_first_ones_go_before_all_others_in_the_order_of_their_coming() -> None:
-    go, began, served = threading.Event(), threading.Event(), list[int]()
-
-    def serve(number: int) -> None:
-        began.set()
-        go.wait(DEADLINE)
-        served.append(number)
-
-    with serving(1, serve) as threads:
-        threads.submit(0)
-        assert began.wait(DEADLINE)
+    served: list[int] = []
+    with busy(served) as (threads, go):
         for number in (4, 5, 6):
             threads.submit(number)
         for number in (1, 2, 3):
@@ -113,15 +114,7 @@ def test_the_first_ones_go_before_all_others_in_the_order_of_their_coming() -> N
 
 
 def test_the_first_ones_can_be_taken_back_too() -> None:
-    go, began = threading.Event(), threading.Event()
-
-    def serve(_: int) -> None:
-        began.set()
-        go.wait(DEADLINE)
-
-    with serving(1, serve) as threads:
-        threads.submit(0)
-        assert began.wait(DEADLINE)
+    with busy([]) as (threads, go):
         threads.submit(2)
         threads.submit_first(1)
 
