@@ -37,7 +37,7 @@ def job(_number: int = 0) -> int:
 
 
 def allow_sigchld() -> None:
-    """Let the forkserver hear of ended children. uWSGI's threads block all signals, and a new process inherits that."""
+    """Unblock the signal of ended children for the forkserver: it inherits that uWSGI's threads block all signals."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 _SIGNS = {"gunicorn.socket": StopIteration, "werkzeug.socket": ConnectionError}
-"""What a library raises so that the server sends nothing, by the key of the server's socket in the environment."""
+"""The exception by which a library asks the server to send nothing, by the key of the socket in the environment."""
 
 _CANNOT = {"waitress.client_disconnected": "Waitress", "uwsgi.version": "uWSGI"}
 """The servers that do not give their connection to a view, by a key of the environment that is always there."""
