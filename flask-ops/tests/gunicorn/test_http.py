@@ -11,7 +11,8 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.http.unreader import IterUnreader
 
-from flask_ops.servers.gunicorn.direct_worker import MAX_JOINED, ServiceRequest, ServiceResponse, http_date
+from flask_ops.servers.gunicorn.request import ServiceRequest
+from flask_ops.servers.gunicorn.response import MAX_JOINED, ServiceResponse, http_date
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 FORWARDED = b"GET / HTTP/1.1\r\nHost: test\r\nX-Forwarded-Proto: https\r\n\r\n"

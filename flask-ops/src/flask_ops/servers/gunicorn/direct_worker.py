@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import selectors
-import time
+import socket
 from concurrent.futures import Future
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
-from gunicorn import util
+from gunicorn import http, util
 from gunicorn.http import wsgi
-from gunicorn.http.body import LengthReader
-from gunicorn.http.message import Request
-from gunicorn.http.parser import RequestParser
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers import gthread
 
+from flask_ops.servers.gunicorn.request import Environments, ServiceParser
+from flask_ops.servers.gunicorn.response import ServiceResponse, http_date
 from flask_ops.servers.gunicorn.serving_threads import ServingThreads
 
-MAX_JOINED = 64 * 1024
-"""Maximum size of a first chunk. To copy a larger one costs more than a system call."""
 
-_date_of = lru_cache(maxsize=1)(util.http_date)
-
-
-class DirectWorker(ThreadWorker):
+class DirectWorker(gthread.ThreadWorker):
     """A threaded worker whose threads return a connection to the poller themselves.
 
     In Gunicorn, the main loop does it. That costs each request a byte through a pipe, a turn of the loop and two
@@ -33,10 +27,10 @@ class DirectWorker(ThreadWorker):
 
     def init_process(self) -> None:
         """Serve until the worker stops."""
-        install()
         # Gunicorn needs two function calls per setting, 20 times per request. Settings never change in a worker.
         settings = {name: setting.get() for name, setting in self.cfg.settings.items()}
         vars(self.cfg).update({name: settings[name] for name in settings if not hasattr(type(self.cfg), name)})
+        install(self.cfg)
         try:
             super().init_process()
         finally:  # otherwise the interpreter would wait for threads that wait for requests
@@ -84,51 +78,36 @@ class DirectWorker(ThreadWorker):
             return False
         return True
 
-    def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
-        """Tell whether a connection can be used again. Make no system call if the request had no body."""
-        body = conn.parser.mesg.body
-        if keepalive and type(body.reader) is LengthReader and body.reader.length == 0 and not body.failed:
-            return True
-        return bool(super()._keepalive_after(conn, keepalive))  # type: ignore[misc] # the stub is older
+
+class ClientSocket(socket.socket):
+    """The socket of a client. It makes no system call to set the mode that it has.
+
+    Gunicorn sets it twice in each request. Each call gives the GIL to another thread.
+    """
+
+    __slots__ = ()
+
+    def setblocking(self, flag: bool) -> None:
+        """Let calls wait, or not."""
+        self.settimeout(None if flag else 0.0)
+
+    def settimeout(self, value: float | None) -> None:
+        """Limit the time of calls, in seconds."""
+        if self.gettimeout() != value:
+            super().settimeout(value)
 
 
-class _Pieces(list[bytes]):
-    """Replaces a socket and keeps the sent data."""
+class Connection(gthread.TConn):
+    """A client's connection."""
 
-    sendall = list.append
-
-
-class ServiceResponse(wsgi.Response):
-    """Sends the head and the first chunk together. This halves the system calls and packets of most responses."""
-
-    def write(self, data: Any) -> None:
-        """Send ``data``, part of the body."""
-        if self.headers_sent or len(data) > MAX_JOINED:
-            super().write(data)
-            return
-        pieces = _Pieces()
-        sock, self.sock = self.sock, pieces  # type: ignore[assignment] # write() uses nothing else of a socket
-        try:
-            super().write(data)
-        finally:
-            self.sock = sock
-            sock.sendall(b"".join(pieces))
+    def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any) -> None:
+        super().__init__(cfg, ClientSocket(sock.family, sock.type, sock.proto, sock.detach()), client, server)
 
 
-class ServiceRequest(Request):
-    """Does not parse the peer's address if Gunicorn trusts no proxy."""
-
-    def _peer_is_trusted_proxy(self) -> bool:
-        return bool(self.cfg.forwarded_allow_ips) and super()._peer_is_trusted_proxy()  # type: ignore[misc] # the stub is older
-
-
-def http_date(timestamp: float | None = None) -> str:
-    """Return a time, by default now, as a ``Date`` header in whole seconds (RFC 9110, 5.6.7)."""
-    return _date_of(int(time.time()) if timestamp is None else timestamp)
-
-
-def install() -> None:
-    """Replace Gunicorn's classes and its ``http_date`` in this process. Gunicorn looks them up at each use."""
-    wsgi.Response = ServiceResponse  # type: ignore[misc]  # this replaces a class at run time
-    RequestParser.mesg_class = ServiceRequest
+def install(config: Any) -> None:
+    """Replace Gunicorn's classes and functions in this worker. Gunicorn looks them up at each use."""
+    gthread.TConn = Connection  # type: ignore[misc]  # these replace classes at run time
+    http.RequestParser = ServiceParser  # type: ignore[misc]
+    wsgi.create = Environments(config).create
+    wsgi.Response = ServiceResponse  # type: ignore[misc]
     util.http_date = http_date
