@@ -40,7 +40,7 @@ __all__ = sorted(_HOMES)  # noqa: PLE0605 - the table above is the one list
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name on first use: Gunicorn's master and the health check need no Flask."""
+    """Import a public name on first use: the health check needs no Flask."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = getattr(importlib.import_module(_HOMES[name]), name)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.attach.servers import attached
 from tests.exposition import scrape, value
 from tests.namespaces import in_namespace
 from tests.process import BIN, DEADLINE, running, started, wait_until
@@ -91,6 +92,32 @@ def test_port_and_the_command_line_overrule_the_settings(tmp_path: Path) -> None
         # without gc.freeze() in the master.
         kilobytes = server.get("/collect").json()
         assert kilobytes["after"] > 0.75 * kilobytes["before"], kilobytes
+
+
+IMPORTS = """
+import sys
+from pathlib import Path
+
+from flask_ops.gunicorn import *
+
+
+def post_fork(server, worker):
+    worker.known = set(sys.modules)
+
+
+def post_worker_init(worker):
+    new = {name.partition(".")[0] for name in set(sys.modules) - worker.known}
+    Path("imported").write_text(" ".join(sorted(new)))
+"""
+
+
+def test_a_worker_imports_only_the_application(tmp_path: Path) -> None:
+    """The master has imported the rest. Otherwise each worker would import Flask, and the start would take longer."""
+    (tmp_path / "own.conf.py").write_text(IMPORTS)
+    (tmp_path / "small.py").write_text("import flask\nfrom flask_ops import Ops\nOps(app := flask.Flask('small'))\n")
+
+    with attached("small:app", tmp_path, command=[BIN / "gunicorn", "-c", "own.conf.py"]):
+        assert "small" == (tmp_path / "imported").read_text()
 
 
 def test_a_unix_socket_is_served_with_the_users_directory_for_metrics(tmp_path: Path) -> None:

@@ -347,7 +347,7 @@ class Settings:
 
         Raises RuntimeError outside an application, and TypeError if its settings have another class.
         """
-        from flask import current_app  # noqa: PLC0415 - Gunicorn's master reads settings without Flask
+        from flask import current_app  # noqa: PLC0415 - the health check reads settings without Flask
 
         attached = current_app.extensions.get("flask_ops")
         if attached is None:

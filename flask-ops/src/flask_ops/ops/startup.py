@@ -30,7 +30,7 @@ class Process:
         self.settings: Settings | None = None
         """The settings that ``start`` read in this process or in its parent."""
         self.runtime: Any = None
-        """The ``Runtime``. Its module imports Flask, which Gunicorn's master does not need."""
+        """The ``Runtime``, whose module imports this one."""
         self.warned: set[str] = set()
         """Unknown variables that were reported. Workers inherit the set, so each variable is reported once."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flask_ops.core.draining import DRAIN
+from flask_ops.servers.gunicorn import refusal
 from flask_ops.servers.gunicorn.idle_connections import KeepingWorker
 
 if TYPE_CHECKING:
@@ -18,9 +19,7 @@ class RefusingWorker(KeepingWorker):
 
     def refuse_by(self, admission: Admission) -> None:
         """Refuse requests from now on."""
-        from flask_ops.servers.gunicorn import refusal  # noqa: PLC0415 - imports Flask, which the master does not need
-
-        self._admission, self._refusal = admission, refusal
+        self._admission = admission
 
     @property
     def is_overloaded(self) -> bool:
@@ -29,7 +28,7 @@ class RefusingWorker(KeepingWorker):
 
     def enqueue_req(self, conn: Any) -> None:
         """Queue a connection for the serving threads. Under overload, some requests go first."""
-        if self._admission and self._admission.is_overloaded and self._refusal.goes_first(conn, self._admission):
+        if self._admission and self._admission.is_overloaded and refusal.goes_first(conn, self._admission):
             self.enqueue_first(conn)
         else:
             super().enqueue_req(conn)
@@ -37,7 +36,7 @@ class RefusingWorker(KeepingWorker):
     def handle(self, conn: Any) -> Any:
         """Serve the request that waits on a connection, or refuse it. Return whether to keep the connection."""
         if self._admission and self._admission.is_queueing:
-            keeps = self._refusal.refuse(conn, self._admission, closes=not self.alive or bool(DRAIN))
+            keeps = refusal.refuse(conn, self._admission, closes=not self.alive or bool(DRAIN))
             if keeps is not None:
                 return keeps
         return super().handle(conn)

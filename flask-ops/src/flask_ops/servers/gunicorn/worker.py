@@ -25,13 +25,13 @@ from flask_ops.core import greenlets
 from flask_ops.core.context import process_is_leaving
 from flask_ops.core.draining import DRAIN
 from flask_ops.log import sink
+from flask_ops.ops import extension, runtime  # noqa: F401 - the workers share what the master has imported
 from flask_ops.ops.startup import only_threads
-from flask_ops.servers.gunicorn import worker_signals
+from flask_ops.servers.gunicorn import stuck_worker, worker_signals
 from flask_ops.servers.gunicorn.idle_connections import FITTING_CONNECTIONS
 from flask_ops.servers.gunicorn.refusing_worker import RefusingWorker
 
 if TYPE_CHECKING:
-    from flask_ops.ops.runtime import Runtime
     from flask_ops.servers.gunicorn.hung_worker_stacks import Stacks
     from flask_ops.servers.gunicorn.master import Master
 
@@ -66,7 +66,7 @@ class ServiceWorker(RefusingWorker):
     _told_by_others = math.inf
     """The time of a SIGTERM that the master did not send."""
     _is_loading = True
-    _runtime: Runtime | None = None
+    _runtime: runtime.Runtime | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -110,9 +110,6 @@ class ServiceWorker(RefusingWorker):
             raise SystemExit(
                 Arbiter.APP_LOAD_ERROR if isinstance(error, AppImportError) else Arbiter.WORKER_BOOT_ERROR
             ) from None
-        from flask_ops.ops import runtime  # noqa: PLC0415 - imports Flask, which the master does not need
-        from flask_ops.servers.gunicorn import stuck_worker  # noqa: PLC0415 - as above
-
         self._runtime = runtime.obtain(self.master.settings)
         self._runtime.run_under("gunicorn", self.cfg.threads, partial(stuck_worker.end_process, self))
         application = self._runtime.observe(self.wsgi)
