@@ -28,7 +28,6 @@ ROLES = (
                 (
                     r'"name":"@"',
                     r'"service":"@"',
-                    r"`SERVICE_NAME` \| `@`",
                     r"answers for @ \d",
                     r"--tag @ \.$",
                     r"^\$ docker run .* @$",
@@ -85,7 +84,11 @@ ROLES = (
             ),
         ),
     ),
-    Role("Prometheus job", ("observability/prometheus.yml", r"^  - job_name: @$"), ()),
+    Role(
+        "Prometheus job",
+        ("observability/prometheus.yml", r"^  - job_name: @$"),
+        ((DOCUMENTS, (r"^  - job_name: @$",)),),
+    ),
     Role(
         "systemd unit",
         (UNITS, r"^SyslogIdentifier=@$"),

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from flask_ops.settings import Settings
 from tests.process import BIN, REPOSITORY, running
 from tests.programs import require
 from tests.repository import names
@@ -118,6 +119,13 @@ def test_the_job_of_prometheus_has_the_name_and_the_rules_have_none(renamed: Cop
     assert NAME == yaml.safe_load(renamed.text("observability/prometheus.yml"))["scrape_configs"][0]["job_name"]
     for path in (REPOSITORY / "observability").glob("rules/*.yml"):
         assert path.read_text() == renamed.text(f"observability/rules/{path.name}")
+
+
+def test_pages_have_the_name_of_the_job_and_the_defaults_of_the_library(renamed: Copy) -> None:
+    (job,) = re.findall(r"^  - job_name: (.+)$", renamed.text("docs/observability.md"), re.MULTILINE)
+    (default,) = re.findall(r"^\| `SERVICE_NAME` \| `(.+?)` \|", renamed.text("docs/reference.md"), re.MULTILINE)
+
+    assert (NAME, Settings.from_environ({}).name) == (job, default)
 
 
 def test_make_manifests_changes_nothing_after_a_rename(renamed: Copy) -> None:
