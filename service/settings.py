@@ -9,5 +9,6 @@ class Settings(flask_ops.Settings, name="service", version=__version__):
     """The settings of ``flask_ops``, and the fields of this class.
 
     For example: ``database: str = setting("SERVICE_DATABASE", text(r".+", "a path"), help="The database.")``. Import
-    ``setting`` and ``text`` from ``flask_ops.settings``. Without ``default=`` the setting is required.
+    ``setting`` from ``flask_ops``, and ``text`` from ``flask_ops.settings``. Without ``default=``, the setting is
+    required.
     """
