@@ -15,7 +15,7 @@ require = missing=; for each in $(1); do command -v "$${each%%:*}" >/dev/null ||
 	echo "$${each%%:*} is missing. Install it: make programs (Debian package $${each\#*:})" >&2; }; done; [ -z "$$missing" ]
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run dev test programs drill monitor lint format manifests name lock lock-service upgrade clean
+.PHONY: help install install-dev run dev test test-service programs drill monitor lint format manifests name lock lock-service upgrade clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +30,9 @@ run: install  ## Serve with Gunicorn, in the foreground
 dev: install  ## Serve with reloader and debugger, on loopback only, with readable logs
 	@SERVICE_ENV=development exec $(BIN)/python -m service
 
-test: .venv/installed-dev lint  ## Check lint, types and tests
+test: lint test-service  ## Check lint, types and tests
+
+test-service: .venv/installed-dev  ## Run the tests of the service, in tests/
 	$(BIN)/python -m pytest
 
 programs:  ## Install the programs that other targets use, with apt-get, as root

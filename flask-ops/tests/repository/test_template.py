@@ -59,6 +59,16 @@ def test_its_tests_import_only_what_the_service_uses_and_pytest() -> None:
     assert set() == imported - OF_TESTS
 
 
+def test_make_test_runs_its_tests_before_those_of_the_library() -> None:
+    """Otherwise a fault in the library's tests would hide faults in an adopter's own."""
+    returned, output = outcome("make", "--dry-run", "--no-print-directory", "test", cwd=REPOSITORY, env=clean_environ())
+
+    assert 0 == returned, output
+    own, library = (line for line in output.splitlines() if "-m pytest" in line)
+    assert own.endswith("/python -m pytest")
+    assert "cd flask-ops" in library
+
+
 def test_private_names_are_found() -> None:
     """This proves that the test above can fail."""
     private = {
