@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from flask_ops.cli.check import deployment
 from flask_ops.cli.check.deployment import Trial
+from flask_ops.cli.findings import Finding
 from flask_ops.core.address import Address
 from tests.check.checking import check
 from tests.process import BIN, PROJECT, clean_environ
@@ -63,6 +65,21 @@ def test_what_gunicorn_takes_from_its_own_variable_counts() -> None:
     ]
     assert "forwarded_allow_ips is *,::1: it also trusts headers" in found.findings[1].text
     assert "cannot write to worker_tmp_dir, /nowhere." in found.findings[2].text
+
+
+def test_each_remedy_against_trusted_addresses_works(copy: Path) -> None:
+    def findings(**environ: str) -> list[Finding]:
+        environ = {**clean_environ(), **environ}
+        return [*deployment.load("service.app:create_app()", environ, "gunicorn", is_given=True).findings]
+
+    configuration = copy / "gunicorn.conf.py"
+    configuration.unlink()
+    (found,) = findings()
+    setting, option = re.findall(r'forwarded_allow_ips = ""|--forwarded-allow-ips=""', found.cure)
+
+    assert [] == findings(GUNICORN_CMD_ARGS=option)
+    configuration.write_text(f"from flask_ops.gunicorn import *\n{setting}\n")
+    assert [] == findings()
 
 
 def test_what_gunicorn_cannot_serve_with_is_an_error(tmp_path: Path) -> None:

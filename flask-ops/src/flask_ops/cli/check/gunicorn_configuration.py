@@ -72,7 +72,7 @@ def look(config: Any) -> Iterator[Finding]:
             "proxies",
             f"Gunicorn's forwarded_allow_ips is {','.join(config.forwarded_allow_ips)}: it also trusts headers "
             "from there, whatever SERVICE_TRUSTED_PROXIES is.",
-            'Set forwarded_allow_ips = "" in gunicorn.conf.py, and remove --forwarded-allow-ips.',
+            'Set forwarded_allow_ips = "" in gunicorn.conf.py, or --forwarded-allow-ips="" in GUNICORN_CMD_ARGS.',
         )
     if config.worker_tmp_dir and not os.access(config.worker_tmp_dir, os.W_OK | os.X_OK):
         yield error(
