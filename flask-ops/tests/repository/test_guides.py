@@ -16,7 +16,7 @@ from flask_ops.core.settings import Settings
 from tests.copies import copy_repository
 from tests.observability.files import FORM, queries, recorded
 from tests.observability.promtool import promtool
-from tests.process import BIN, DEADLINE, PROJECT, REPOSITORY, clean_environ, running
+from tests.process import BIN, DEADLINE, PROJECT, REPOSITORY, clean_environ, running, wait_until
 from tests.programs import outcome, require
 from tests.repository.deploy.docker import engine
 from tests.repository.guides import blocks, write, written
@@ -61,12 +61,22 @@ def test_each_page_with_code_has_a_test() -> None:
 
 
 def test_the_line_that_adopts_an_application_works(tmp_path: Path) -> None:
-    ((name, code),) = blocks(DOCS / "adopt.md", "python")
-    write(tmp_path / "code", name, f'{code}\n\n@app.get("/healthz")\ndef healthz() -> str:\n    return "ok"\n')
+    page = DOCS / "adopt.md"
+    ((name, code),) = blocks(page, "python")
+    views = '@app.get("/")\n@app.get("/healthz")\ndef ok() -> str:\n    return "ok"\n'
+    write(tmp_path / "code", name, f"{code}\n\n{views}")
+    assert f"/flask_ops-{flask_ops.__version__}-py3-none-any.whl[gunicorn]'\n" in page.read_text()
+    (assignment,) = re.findall(r"^\$ export (\S+)", page.read_text(), re.MULTILINE)
+    environ = dict([assignment.split("=")])
+    (counted,) = re.findall(r"```text\n(.+\n)```", page.read_text())
     command: list[str | Path] = [BIN / "gunicorn", "-c", "python:flask_ops.gunicorn", "yourapp:app"]
 
-    with running(command, tmp_path, {"SERVICE_BIND": "127.0.0.1:0"}, cwd=tmp_path / "code") as server:
+    with running(command, tmp_path, {"SERVICE_BIND": "127.0.0.1:0", **environ}, cwd=tmp_path / "code") as server:
         assert "ok" in server.manage("/readyz").json()["status"]
+        assert 404 == server.get("/metrics").status
+        server.get("/")
+        wait_until(lambda: counted in server.manage("/metrics").body.decode(), "the count of the page")
+        assert environ["SERVICE_NAME"] == server.line("request", route="/")["service"]
 
 
 @pytest.mark.system
