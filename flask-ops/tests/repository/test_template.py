@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 import flask_ops
+from tests.copies import copy_repository
 from tests.process import BIN, REPOSITORY, clean_environ
-from tests.programs import outcome
+from tests.programs import outcome, require
 
 MAX_LINES = 200
 SERVICE = {"__init__.py", "__main__.py", "app.py", "checks.py", "settings.py", "views.py"}
@@ -99,6 +100,12 @@ CHECK = """
 def database() -> None:
     raise ConnectionError("there is none where tests run")
 """
+RULE = """groups:
+  - name: orders
+    rules:
+      - alert: OrdersMissing
+        expr: sum(
+"""
 SETTING = '    todos: str = setting("SERVICE_TODOS", text(r".+", "a path"), help="To-dos.")\n'
 
 
@@ -122,6 +129,24 @@ def test_its_tests_pass_after_an_adopters_changes(tmp_path: Path) -> None:
     returned, output = outcome(BIN / "pytest", "-q", "-p", "no:cacheprovider", cwd=tmp_path, env=env, timeout=200)
 
     assert 0 == returned, output[-20_000:]
+
+
+@pytest.mark.system
+def test_its_tests_find_what_an_own_alert_lacks(tmp_path: Path) -> None:
+    require("promtool")
+    copy = copy_repository(tmp_path / "copy")
+    (copy / "observability/rules/orders.yml").write_text(RULE)
+    (copy / "observability/tests/orders.yml").write_text(
+        "rule_files: [../rules/orders.yml]\ntests: [{interval: soon}]\n"
+    )
+
+    command = (BIN / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_monitoring.py")
+    returned, output = outcome(*command, cwd=copy, env=clean_environ())
+
+    assert 1 == returned, output
+    assert "4 failed" in output
+    for told in ("to observability/runbook-own.md", "Correct the files in observability/", "Run `make manifests`"):
+        assert told in output, output
 
 
 def change(path: Path, after: str, added: str) -> None:
