@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -14,6 +15,8 @@ import yaml
 import flask_ops.observability
 from flask_ops.core.settings import Settings
 from tests.copies import copy_repository
+from tests.observability.dashboard_linter import RULES
+from tests.observability.dashboards import DASHBOARDS
 from tests.observability.files import FORM, queries, recorded
 from tests.observability.promtool import promtool
 from tests.process import BIN, DEADLINE, PROJECT, REPOSITORY, clean_environ, running, wait_until
@@ -102,6 +105,15 @@ def test_the_alert_passes_its_own_test_and_stays_with_its_runbook(tmp_path: Path
     headings = {f"{Path(name).name}#{heading.lower()}" for heading in re.findall(r"^## (.+)$", text, re.MULTILINE)}
     assert {link.rpartition("/")[2]} == headings
     assert FORM.fullmatch(f"\n{text.partition('## ')[2].partition(chr(10))[2].strip()}\n")
+
+
+def test_the_dashboard_of_the_page_about_alerts_keeps_the_rules_of_the_linter() -> None:
+    (text,) = re.findall(r"```json\n(.*?)```", (DOCS / "alerts.md").read_text(), re.DOTALL)
+    board = json.loads(text)
+    choices = {name for name in RULES if name.startswith(("template-job", "target-job", "target-instance"))}
+
+    assert board["uid"] not in {each["uid"] for each in DASHBOARDS.values()}
+    assert {} == {name: found for name in RULES.keys() - choices if (found := [*RULES[name](board)])}
 
 
 @pytest.fixture
