@@ -75,7 +75,8 @@ def test_the_line_that_adopts_an_application_works(tmp_path: Path) -> None:
     command: list[str | Path] = [BIN / "gunicorn", "-c", "python:flask_ops.gunicorn", "yourapp:app"]
 
     with running(command, tmp_path, {"SERVICE_BIND": "127.0.0.1:0", **environ}, cwd=tmp_path / "code") as server:
-        assert "ok" in server.manage("/readyz").json()["status"]
+        wait_until(lambda: server.manage("/readyz").status == 200, "the result of the check")
+        assert "ok" == server.manage("/readyz?verbose").json()["checks"]["database"]["status"]
         assert 404 == server.get("/metrics").status
         server.get("/")
         wait_until(lambda: counted in server.manage("/metrics").body.decode(), "the count of the page")
