@@ -17,8 +17,8 @@ from benchmark.subject import REFERENCE, SUBJECTS, Subject
 from benchmark.summary import Summary, ratios
 from benchmark.wrk import MissingError
 
-LIMIT = 1.5
-"""Limit as a multiple of bare Flask's CPU. It is far above the usual cost, so noise does not exceed it."""
+LIMIT = 1.15
+"""Limit as a multiple of bare Flask's CPU. It is far above the usual 0.7, so noise does not exceed it."""
 ROUNDS = 5
 ONE_AT_A_TIME = 1
 

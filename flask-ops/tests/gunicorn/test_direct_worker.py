@@ -7,20 +7,29 @@ import http.client
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from pathlib import Path
 
 import pytest
 
-from tests.process import DEADLINE, Server, wait_until
+from tests.process import DEADLINE, PROJECT, Server, wait_until
 from tests.servers import serve
 
 pytestmark = pytest.mark.system
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("direct")) as running_server:
+WITHOUT_EPOLL = """
+from flask_ops.servers.gunicorn import ready_connections
+ready_connections.IS_POSSIBLE = False
+"""
+
+
+@pytest.fixture(scope="module", params=["the threads wait", "the main loop waits"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    directory = tmp_path_factory.mktemp("direct")
+    configuration = directory / "gunicorn.conf.py"
+    waits_itself = request.param == "the main loop waits"  # as where there is no epoll
+    configuration.write_text((PROJECT / "gunicorn.conf.py").read_text() + (WITHOUT_EPOLL if waits_itself else ""))
+    options = ["--workers=1", f"--config={configuration}"]
+    with serve("gunicorn", directory, {"SERVICE_LOG_LEVEL": "info"}, options, ready="/readyz") as running_server:
         yield running_server
 
 
@@ -29,10 +38,6 @@ def descriptors(server: Server) -> int:
     """Return the number of the worker's descriptors without any connection."""
     (worker,) = server.children()
     return worker.num_fds()
-
-
-def serving(directory: Path) -> AbstractContextManager[Server]:
-    return serve("gunicorn", directory, {"SERVICE_LOG_LEVEL": "info"}, ["--workers=1"], ready="/readyz")
 
 
 def connect(server: Server) -> socket.socket:

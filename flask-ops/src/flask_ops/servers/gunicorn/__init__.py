@@ -1,8 +1,9 @@
 """The integration with Gunicorn. Without it, stops, reloads and stuck workers would lose requests.
 
 ``arbiter.OpsArbiter`` is the map of the master: each of its methods names the part that does the work.
-``worker.ServiceWorker`` is the worker. Its connections wait in ``idle_connections``, ``serving_threads`` serve their
-requests in ``direct_worker``, and ``refusing_worker`` refuses the late ones. SIGTERM starts the drain in the master
+``worker.ServiceWorker`` is the worker. ``idle_connections`` accepts and keeps its connections, ``serving_threads`` take
+those with a request from ``ready_connections`` and serve them in ``direct_worker``, and ``refusing_worker`` refuses the
+late ones. ``request`` and ``response`` are Gunicorn's, with less work. SIGTERM starts the drain in the master
 (``graceful_stop``). The master then stops its workers by a signal of its own (``worker_signals``). How a worker is
 replaced:
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import socket
 from concurrent.futures import Future
@@ -12,18 +13,21 @@ from gunicorn import http, util
 from gunicorn.http import wsgi
 from gunicorn.workers import gthread
 
+from flask_ops.servers.gunicorn import ready_connections
+from flask_ops.servers.gunicorn.ready_connections import ReadyConnections
 from flask_ops.servers.gunicorn.request import Environments, ServiceParser
 from flask_ops.servers.gunicorn.response import ServiceResponse, http_date
 from flask_ops.servers.gunicorn.serving_threads import ServingThreads
 
 
 class DirectWorker(gthread.ThreadWorker):
-    """A threaded worker whose threads return a connection to the poller themselves.
+    """A threaded worker whose threads wait for the requests of connections themselves.
 
-    In Gunicorn, the main loop does it. That costs each request a byte through a pipe, a turn of the loop and two
-    thread switches. The kernel's poller (epoll, kqueue) accepts connections from any thread. So do the dictionary of
-    Python's selector and the collection of kept-alive connections.
+    In Gunicorn, the main loop does it. That costs each request a byte through a pipe, a turn of the loop and three
+    thread switches. Where the threads cannot wait for requests, they only return connections to the main loop's poller.
     """
+
+    requests: ReadyConnections | None = None
 
     def init_process(self) -> None:
         """Serve until the worker stops."""
@@ -38,7 +42,9 @@ class DirectWorker(gthread.ThreadWorker):
 
     def get_thread_pool(self) -> Any:
         """Return the serving threads."""
-        return ServingThreads(self.cfg.threads, self._serve)
+        if ready_connections.IS_POSSIBLE:
+            self.requests = ReadyConnections()
+        return ServingThreads(self.cfg.threads, self._serve, self.requests)
 
     def enqueue_req(self, conn: Any) -> None:
         """Queue a connection for the serving threads."""
@@ -48,6 +54,12 @@ class DirectWorker(gthread.ThreadWorker):
         """Queue a connection for the serving threads, before all others."""
         threads: Any = self.tpool  # the stub has Gunicorn's own pool
         threads.submit_first(conn)
+
+    def collect(self) -> None:
+        """Queue all connections that have a request and no thread, so that they are in order, and count as busy."""
+        for conn in self.requests.take_all() if self.requests else ():
+            self.keepalived_conns.remove(conn)
+            self.enqueue_req(conn)
 
     def _serve(self, conn: Any) -> None:
         try:
@@ -62,21 +74,36 @@ class DirectWorker(gthread.ThreadWorker):
         self.method_queue.defer(self.finish_request, conn, served)
 
     def _keep(self, conn: Any) -> bool:
-        """Return the connection to the poller. Return False if the main loop must decide."""
-        if not self.alive or (conn.parser and conn.parser.unreader.buf.getvalue()):
-            return False  # the worker stops, or the next request is here
+        """Wait for the next request of a connection. Return False if the main loop must decide."""
+        if conn.parser and conn.parser.unreader.buf.getvalue():
+            return False  # the next request is here
         conn.set_timeout()
         return self._wait_for_request(conn)
 
     def _wait_for_request(self, conn: Any) -> bool:
-        """Register a connection with the poller. Return False if that fails."""
+        """Wait for the next request of a connection. Return False if that fails."""
         self.keepalived_conns.append(conn)
         try:
+            if self.requests:
+                self.requests.expect(conn)
+                return True
             self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_client_socket_readable, conn))
         except (OSError, ValueError, KeyError):
             self.keepalived_conns.remove(conn)
             return False
         return True
+
+    def _take_back(self, conn: Any) -> bool:
+        """Stop waiting for a request of a connection. Return False if a thread has taken it."""
+        if self.requests:
+            is_ours = self.requests.forget(conn)
+        else:
+            is_ours = True
+            with contextlib.suppress(OSError, ValueError, KeyError):  # a thread has not yet registered it
+                self.poller.unregister(conn.sock)
+        if is_ours:
+            self.keepalived_conns.remove(conn)
+        return is_ours
 
 
 class ClientSocket(socket.socket):

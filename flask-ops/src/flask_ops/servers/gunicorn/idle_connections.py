@@ -6,7 +6,7 @@ thread for five seconds. Here they hold only a descriptor, and the longest idle 
 
 from __future__ import annotations
 
-import contextlib
+import math
 import resource
 import socket
 import sys
@@ -33,6 +33,8 @@ FIRST_REQUEST_SECONDS = 5.0
 """Minimum time for a client to send its first request. Gunicorn uses the same limit."""
 IN_USE_SECONDS = 0.3
 """A connection whose last request is more recent does not make room: its client may be sending the next one."""
+ORDER_SECONDS = 0.02
+"""Under overload, the time until requests on kept connections are put in order, so that critical ones go first."""
 SETTLE_SECONDS = 2.0
 """At a stop, the time to keep a connection after its last request, for the same reason. Gunicorn uses the same time."""
 
@@ -52,7 +54,16 @@ class IdleConnections(dict[Any, None]):
         self.pop(connection, None)
 
     def __getitem__(self, index: Any) -> Any:
-        return list(self)[index]
+        return (list(self) or [_NONE])[index]
+
+
+class _None:
+    """Takes the place of the first connection if a thread has just taken the last one."""
+
+    timeout = math.inf
+
+
+_NONE = _None()
 
 
 class KeepingWorker(DirectWorker):
@@ -74,6 +85,7 @@ class KeepingWorker(DirectWorker):
 
     def accept(self, listener: Any) -> None:
         """Accept a connection. If other workers may have more room for it, let them do so first."""
+        self.collect()  # so that requests count whose thread has not begun
         had_given_way = self._has_given_way
         if self.is_overloaded and self.alive:  # so are the others
             self._accept_all(listener, self._limit)
@@ -111,19 +123,22 @@ class KeepingWorker(DirectWorker):
                 return
 
     def enqueue_req(self, conn: Any) -> None:
-        """Queue a connection for the serving threads. A new one without a request waits in the poller."""
+        """Queue a connection for the serving threads. A new one without a request waits for it."""
         if not conn.data_ready:
             conn.data_ready = True
-            if not _has_data(conn):
+            if not _is_ready(conn):
                 now = time.monotonic()
                 self._expected[conn] = now + BUSY_SECONDS
                 conn.timeout = now + max(FIRST_REQUEST_SECONDS, self.cfg.keepalive)
                 if not self._wait_for_request(conn):
                     self._drop(conn)
                 return
-        else:
-            self._expected.pop(conn, None)
         super().enqueue_req(conn)
+
+    def _serve(self, conn: Any) -> None:
+        self.keepalived_conns.remove(conn)  # first, so that it counts all the time
+        self._expected.pop(conn, None)
+        super()._serve(conn)
 
     def wait_for_and_dispatch_events(self, timeout: float | None) -> None:
         """Wait for events, at most until this worker may accept again."""
@@ -131,6 +146,8 @@ class KeepingWorker(DirectWorker):
             left = self._gives_way_until - time.monotonic()
             pause = left if left > 0 else IN_USE_SECONDS
             timeout = pause if timeout is None else min(timeout, pause)
+        if self.is_overloaded:
+            timeout = ORDER_SECONDS if timeout is None else min(timeout, ORDER_SECONDS)
         super().wait_for_and_dispatch_events(timeout)
 
     def murder_keepalived(self, force: bool = False) -> None:
@@ -139,20 +156,25 @@ class KeepingWorker(DirectWorker):
         The main loop calls it in each turn. It accepts connections while it has less than ``worker_connections``.
         """
         idle, now = self.keepalived_conns, time.monotonic()
-        while idle:
-            conn = idle[0]
-            if not force:
-                is_due = conn.timeout <= now or (self.nr_conns > self._limit and self._is_unused(conn, now))
-                if not is_due or _has_data(conn):
-                    break
-            idle.remove(conn)
-            self._drop(conn)
+        if self._is_busy(now):
+            self.collect()
+        for conn in list(idle):
+            if not force and not self._is_due(conn, now):
+                break
+            if not self._take_back(conn):
+                continue
+            is_over = force or (self._is_due(conn, now) and not _is_ready(conn))  # it belongs to no thread now
+            if is_over or not self._wait_for_request(conn):
+                self._drop(conn)
         has_room = self.nr_conns < self._limit
         if not has_room and idle:
             has_room = self.nr_conns == self._limit and self._is_unused(idle[0], now)
         share = self._limit if self.is_overloaded else self._share
         gives_way = now < self._gives_way_until and (not self._has_given_way or self._is_busy(now))
         self.worker_connections = share + len(idle) if has_room and not gives_way else 0
+
+    def _is_due(self, conn: Any, now: float) -> bool:
+        return bool(conn.timeout <= now or (self.nr_conns > self._limit and self._is_unused(conn, now)))
 
     def _is_unused(self, conn: Any, now: float) -> bool:
         return bool(conn.timeout - self.cfg.keepalive + IN_USE_SECONDS <= now)
@@ -174,8 +196,6 @@ class KeepingWorker(DirectWorker):
                 conn.timeout += SETTLE_SECONDS - self.cfg.keepalive
 
     def _drop(self, conn: Any) -> None:
-        with contextlib.suppress(KeyError, ValueError, OSError):  # a thread has not yet registered it
-            self.poller.unregister(conn.sock)
         self._expected.pop(conn, None)
         self.nr_conns -= 1
         conn.close()
@@ -190,9 +210,13 @@ def connection_limit(config: Any) -> int:
     return max(CONNECTIONS_PER_THREAD * int(config.threads), fitting)
 
 
-def _has_data(conn: Any) -> bool:
+def _is_ready(conn: Any) -> bool:
+    """Tell whether a connection has a request, or was ended by its client. Then it needs a thread."""
     try:
         # The method of the plain socket, because TLS sockets refuse flags.
-        return bool(socket.socket.recv(conn.sock, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
-    except OSError:  # nothing has arrived, or the client has gone
+        socket.socket.recv(conn.sock, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
         return False
+    except OSError:
+        pass
+    return True
