@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -158,6 +160,20 @@ def test_a_damaged_request_is_read_as_gunicorn_reads_it(raw: bytes, damages: lis
         raw = raw[:place] + added + raw[place + removed :]
     for options in SETTINGS:
         compare([raw], options)
+
+
+def test_the_error_stream_writes_to_what_is_the_standard_error_at_that_time(capsys: pytest.CaptureFixture[str]) -> None:
+    config = configured({})
+    request = ServiceRequest(config, IterUnreader([PLAIN[0]]), CLIENT)
+    _, environ = Environments(config).create(request, Client(), CLIENT, SERVER, config)
+    errors = environ["wsgi.errors"]
+
+    with contextlib.redirect_stderr(io.StringIO()) as other:
+        errors.write("one\n")
+        errors.flush()
+    errors.writelines(["two\n"])
+
+    assert ("one\n", "two\n") == (other.getvalue(), capsys.readouterr().err)
 
 
 def test_the_prefix_of_the_environment_is_gunicorn_s(monkeypatch: pytest.MonkeyPatch) -> None:
