@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPException
 from itertools import pairwise
 from math import inf
 from typing import Any
@@ -16,6 +14,7 @@ from benchmark import open_loop, process_tree, proxy
 from benchmark.markdown import table
 from benchmark.open_loop import PATIENCE_SECONDS, Phase, Sent
 from benchmark.plan import Plan
+from benchmark.probes import Probes
 from benchmark.server import Server, serving
 from benchmark.summary import percentile
 
@@ -34,7 +33,6 @@ VIEWS = {"sleeps 50 ms": "/slow?seconds=0.05", "computes 20 ms": "/compute?secon
 PROXIES = ("", *proxy.COMMANDS)
 TIMES = (0.7, 1.0, 2.0, 5.0, 10.0, 0.7)
 """The load of each phase, as multiples of the capacity."""
-PROBE_SECONDS = 0.1
 
 
 def measure(plan: Plan) -> Iterator[Row]:
@@ -52,9 +50,9 @@ def measure(plan: Plan) -> Iterator[Row]:
 
 def _phases(server: Server, port: int, path: str, seconds: int) -> Iterator[Row]:
     capacity = _capacity(server, path, seconds)
-    with _Probes(server) as idle:
+    with Probes(server) as idle:
         time.sleep(seconds)
-    with _Probes(server) as probes:
+    with Probes(server) as probes:
         phases, notes = open_loop.run(
             port,
             path,
@@ -100,40 +98,6 @@ def _figures(sent: Sequence[Sent], seconds: int) -> Row:
         "p99_ms": percentile(answered, 99) * 1e3 if answered else None,
         "recovered": sum(later) / len(later) if later else None,
     }
-
-
-class _Probes:
-    """Requests a probe of the server ten times a second during the block."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._path = server.subject.probes[0] if server.subject.probes_aside else ""
-        self._probes: list[tuple[float, float]] = []
-        """The begin of each, and how long it took in milliseconds."""
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def between(self, begin: float, end: float) -> Iterator[float]:
-        """Yield how long the probes took that began in this time."""
-        return (milliseconds for started, milliseconds in self._probes if begin <= started < end)
-
-    def __enter__(self) -> _Probes:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while self._path and not self._over.wait(PROBE_SECONDS):
-            begin = time.perf_counter()
-            try:
-                self._server.get(self._path, aside=True, timeout=PATIENCE_SECONDS)
-            except (OSError, HTTPException):
-                self._probes.append((begin, PATIENCE_SECONDS * 1e3))
-            else:
-                self._probes.append((begin, (time.perf_counter() - begin) * 1e3))
 
 
 def _p99(milliseconds: Iterable[float]) -> float | None:
