@@ -24,7 +24,7 @@ class DirectWorker(gthread.ThreadWorker):
     """A threaded worker whose threads wait for the requests of connections themselves.
 
     In Gunicorn, the main loop does it. That costs each request a byte through a pipe, a turn of the loop and three
-    thread switches. Where the threads cannot wait for requests, they only return connections to the main loop's poller.
+    thread switches. Without epoll, the threads only return connections to the main loop's poller.
     """
 
     requests: ReadyConnections | None = None
@@ -115,7 +115,7 @@ class ClientSocket(socket.socket):
     __slots__ = ()
 
     def setblocking(self, flag: bool) -> None:
-        """Let calls wait, or not."""
+        """Set whether calls wait."""
         self.settimeout(None if flag else 0.0)
 
     def settimeout(self, value: float | None) -> None:

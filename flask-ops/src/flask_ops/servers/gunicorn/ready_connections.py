@@ -69,5 +69,5 @@ class ReadyConnections:
         return [conn for conn in found if conn is not None]
 
     def ring(self) -> None:
-        """Let one thread return from ``take``."""
+        """Make one thread return from ``take``."""
         os.eventfd_write(self._bell, 1)
