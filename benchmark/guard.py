@@ -18,7 +18,7 @@ from benchmark.summary import Summary, ratios
 from benchmark.wrk import MissingError
 
 LIMIT = 1.15
-"""Limit as a multiple of bare Flask's CPU. It is far above the usual 0.7, so noise does not exceed it."""
+"""Limit as a multiple of bare Flask's CPU. It is far above the usual 0.6, so noise does not exceed it."""
 ROUNDS = 5
 ONE_AT_A_TIME = 1
 

@@ -36,7 +36,9 @@ def test_promtool_accepts_the_rules_and_your_cases(command: str, files: set[Path
         assert 0 == done.returncode, f"Correct the files in observability/.\n{done.stdout}{done.stderr}"
 
 
-@pytest.mark.skipif(not (MANIFESTS.exists() and RULES), reason="there is nothing to copy")
+@pytest.mark.skipif(
+    not (MANIFESTS.exists() and RULES), reason="this service has no manifests for Kubernetes, or no rules"
+)
 def test_kubernetes_has_a_copy_of_the_rules_and_dashboards() -> None:
     made = runpy.run_path(str(MANIFESTS))["made"]()
 

@@ -26,7 +26,7 @@ ready_connections.IS_POSSIBLE = False
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     directory = tmp_path_factory.mktemp("direct")
     configuration = directory / "gunicorn.conf.py"
-    waits_itself = request.param == "the main loop waits"  # as where there is no epoll
+    waits_itself = request.param == "the main loop waits"  # as without epoll
     configuration.write_text((PROJECT / "gunicorn.conf.py").read_text() + (WITHOUT_EPOLL if waits_itself else ""))
     options = ["--workers=1", f"--config={configuration}"]
     with serve("gunicorn", directory, {"SERVICE_LOG_LEVEL": "info"}, options, ready="/readyz") as running_server:

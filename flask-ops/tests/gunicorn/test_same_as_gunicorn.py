@@ -141,7 +141,7 @@ def test_a_plain_request_takes_the_short_way(raw: bytes) -> None:
     try:
         request = ServiceRequest(configured(SETTINGS[0]), IterUnreader([raw]), CLIENT)
     except Exception as error:  # noqa: BLE001 - the invalid length
-        request = error.req  # type: ignore[attr-defined]
+        request = error.req  # type: ignore[attr-defined] # Gunicorn's exception has it
     assert request.is_plain
 
 
@@ -150,7 +150,7 @@ PIECES = st.sampled_from(
     b"Transfer-Encoding: chunked|\xe4|_|:| |\n|\r|\x00".split(b"|")
 )
 DAMAGES = st.tuples(st.integers(0, 120), st.integers(0, 3), PIECES)
-"""Where, how many bytes are removed, and what is added."""
+"""The place, the number of bytes removed there, and the bytes added."""
 
 
 @fuzzed

@@ -31,7 +31,7 @@ _REPLACED = frozenset(
         "x-request-id",
     }
 )
-"""Headers that describe a response's body (RFC 9110, section 8; RFC 9530), and one that is added to each response."""
+"""Headers that describe a body (RFC 9110, section 8; RFC 9530), and the request ID, which every response gets."""
 
 
 def kept(headers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -23,8 +23,8 @@ from flask_ops.servers.gunicorn.serving_threads import ServingThreads
 class DirectWorker(gthread.ThreadWorker):
     """A threaded worker whose threads wait for the requests of connections themselves.
 
-    In Gunicorn, the main loop does it. That costs each request a byte through a pipe, a turn of the loop and three
-    thread switches. Without epoll, the threads only return connections to the main loop's poller.
+    In Gunicorn, the main loop does it. That costs each request a byte through a pipe, a turn of the loop and
+    the wake-up of a thread. Without epoll, the threads only return connections to the main loop's poller.
     """
 
     requests: ReadyConnections | None = None
@@ -133,8 +133,8 @@ class Connection(gthread.TConn):
 
 def install(config: Any) -> None:
     """Replace Gunicorn's classes and functions in this worker. Gunicorn looks them up at each use."""
-    gthread.TConn = Connection  # type: ignore[misc]  # these replace classes at run time
-    http.RequestParser = ServiceParser  # type: ignore[misc]
+    gthread.TConn = Connection  # type: ignore[misc] # a class is replaced at run time
+    http.RequestParser = ServiceParser  # type: ignore[misc] # as above
     wsgi.create = Environments(config).create
-    wsgi.Response = ServiceResponse  # type: ignore[misc]
+    wsgi.Response = ServiceResponse  # type: ignore[misc] # as above
     util.http_date = http_date
