@@ -1,7 +1,7 @@
 """Connections that have a request, taken by the serving threads themselves.
 
 In Gunicorn, the main loop waits for the requests of all connections, and wakes a thread for each. Without this module,
-a request of a single client would cost half as much again.
+a request of a single client would cost a third more.
 """
 
 from __future__ import annotations
