@@ -13,6 +13,8 @@ from tests.programs import require
 PAGES = ("README.md", "docs/reference.md", "docs/releases.md", "docs/operations.md")
 """In this order: the README counts requests from the start, and the last page drains."""
 TOKEN = "0123456789abcdef"
+(NAME,) = re.findall(r'Settings, name="(.+?)"', (REPOSITORY / "service" / "settings.py").read_text())
+"""The name that `make name` gave to the service, and that its pages show."""
 MASKS = {
     r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}": "ID",
     r"\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT": "DATE",
@@ -21,6 +23,9 @@ MASKS = {
     r'"duration_ms":[\d.]+': '"duration_ms":MS',
     r'"queue_ms":[\d.]+,': "",
     r"curl/[\d.]+": "curl/VERSION",
+    # The body of `curl /` has the service's name, which `make name` changes. Other tests prove the lengths.
+    r"Content-Length: \d+": "Content-Length: LENGTH",
+    r'"bytes":\d+': '"bytes":LENGTH',
     r"127\.0\.0\.1:\d+|localhost:\d+": "ADDRESS",
     r"\d+ CPUs": "N CPUs",
     r"WEB_CONCURRENCY=\d+": "WEB_CONCURRENCY=N",
@@ -44,7 +49,7 @@ def run(command: str, server: Server, folder: Path) -> str:
     """Run a command with the ports of the server, and return what it prints."""
     ports = command.replace(":8000", f":{server.port}").replace(":8001", f":{server.management_port}")
     path = f"{BIN}:{clean_environ()['PATH']}"
-    environ = {**clean_environ(), "PATH": path, "COLUMNS": "110", "SERVICE_BIND": "127.0.0.1:0"}
+    environ = {**clean_environ(), "PATH": path, "COLUMNS": "110", "SERVICE_BIND": "127.0.0.1:0", "SERVICE_NAME": NAME}
     return subprocess.run(
         ["/bin/sh", "-c", ports], cwd=folder, env=environ, capture_output=True, text=True, timeout=DEADLINE, check=False
     ).stdout
@@ -56,7 +61,7 @@ def test_each_output_on_a_page_is_that_of_its_command(tmp_path: Path) -> None:
     (folder / "service-token").write_text(f"{TOKEN}\n")
     readme = (REPOSITORY / "README.md").read_text()
     adopted = not readme.startswith("# A Flask service for production\n")
-    environ = {"SERVICE_BIND": "127.0.0.1:0", "SERVICE_MANAGEMENT_TOKEN": TOKEN}
+    environ = {"SERVICE_BIND": "127.0.0.1:0", "SERVICE_MANAGEMENT_TOKEN": TOKEN, "SERVICE_NAME": NAME}
 
     with running([BIN / "gunicorn"], tmp_path, environ, cwd=folder, ready="/healthz") as server:
         for name in PAGES[adopted:]:
