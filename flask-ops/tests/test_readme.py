@@ -156,7 +156,8 @@ def test_a_configuration_with_hooks_of_its_own_works_as_written(tmp_path: Path) 
 
     with running([BIN / "gunicorn", "yourapp:app"], tmp_path, FREE, cwd=folder) as server:
         assert 1 == len(server.children())
-        assert 200 == server.manage("/livez").status
+        (ready,) = re.findall(r"^\$ curl localhost:8001/readyz\n(.+\n)", README, re.MULTILINE)
+        assert ready == server.manage("/readyz").body.decode()
 
 
 def test_the_line_that_the_table_quotes_is_written_under_stock_gunicorn(tmp_path: Path) -> None:
