@@ -196,11 +196,9 @@ def test_many_clients_that_do_not_read_share_the_memory_of_their_answer(monkeypa
 def test_each_form_of_a_request_is_understood(serve: Serve) -> None:
     """The absolute form has a path too. After HTTP/1.0 the connection is closed. HEAD has the length of the body."""
     listener = serve()
-    put = LAST.replace(b"GET", b"PUT").replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n")
     for sent, expected in [
         (LAST.replace(b"/last", b"http://x/deep/path?q"), b"GET /deep/path ?q "),
         (b"GET / HTTP/1.0\r\n\r\n", b"GET / ? "),
-        (put + b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", b"PUT /last ? abcde"),
         (LAST.replace(b"GET", b"HEAD"), b"\r\n\r\n"),
     ]:
         answer = exchange(listener, sent)
@@ -232,14 +230,6 @@ def test_pipelined_requests_are_answered_in_order(serve: Serve) -> None:
     assert answer.endswith(b"GET /last ? ")
 
 
-def test_expect_100_continue_is_answered_before_the_body(serve: Serve) -> None:
-    with connect(serve()) as connection:
-        connection.sendall(LAST.replace(b"GET", b"PUT")[:-2] + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n")
-        assert b"HTTP/1.1 100 Continue\r\n\r\n" == connection.recv(1000)
-        connection.sendall(b"abc")
-        assert to_the_end(connection).endswith(b"PUT /last ? abc")
-
-
 def head_of(size: int) -> bytes:
     """Return a request whose lines take ``size`` bytes."""
     lines = LAST[:-2]
@@ -253,16 +243,6 @@ def put(size: int) -> bytes:
     return LAST.replace(b"GET", b"PUT")[:-2] + b"Content-Length: %d\r\n\r\n" % size + b"b" * size
 
 
-def put_chunked(size: int) -> bytes:
-    chunk = b"1000\r\n" + b"c" * 4096 + b"\r\n"
-    return (
-        LAST.replace(b"GET", b"PUT")[:-2]
-        + b"Transfer-Encoding: chunked\r\n\r\n"
-        + chunk * (size // 4096)
-        + b"0\r\n\r\n"
-    )
-
-
 def test_what_is_too_large_or_malformed_is_refused(serve: Serve) -> None:
     listener = serve()
     for sent, status in [
@@ -272,15 +252,14 @@ def test_what_is_too_large_or_malformed_is_refused(serve: Serve) -> None:
         (put(64 * 1024), 200),
         (put(64 * 1024 + 1), 413),
         (put(1_000_000), 413),
-        (put_chunked(64 * 1024), 200),
-        (put_chunked(68 * 1024), 413),
-        (put_chunked(1_000_000), 413),
         (b"nonsense\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\n\r\n", 400),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
         (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
-        (b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n", 501),
+        (b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", 501),
+        (b"PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n", 417),
+        (b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     ]:
         answer = exchange(listener, sent)
         assert status == status_of(answer), sent[:100]

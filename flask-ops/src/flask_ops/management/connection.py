@@ -19,8 +19,7 @@ import structlog
 
 from flask_ops.core.http import Handler, Request, Response, Shared
 from flask_ops.core.problem import INTERNAL
-from flask_ops.management.request_head import RefusedError
-from flask_ops.management.request_parser import RequestParser
+from flask_ops.management.request_parser import RefusedError, RequestParser
 from flask_ops.web.answers import problem_answer
 
 REQUEST_SECONDS = 5.0
@@ -126,9 +125,6 @@ class Connection:
             self.request = self._parser.next()
         except RefusedError as error:
             self._refuse(error)
-            return
-        if self.request is None and self._parser.take_expectation():
-            self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
             return
         begun = self.request is not None or self._parser.has_begun
         if begun != self._asks:
