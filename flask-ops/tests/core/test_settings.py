@@ -211,7 +211,7 @@ def test_every_wrong_variable_is_named_at_once() -> None:
         "*.example.internal, with commas between them",
         "SERVICE_MANAGEMENT_TOKEN is (not shown), expected at least 16 letters, digits or characters of -._~+/",
         "SERVICE_LOG_LEVEL is 'loud', expected one of debug, info, warning, error, critical",
-        "SERVICE_LOG_FORMAT is 'xml', expected one of json, console, ecs, otel",
+        "SERVICE_LOG_FORMAT is 'xml', expected one of json, console, ecs",
         "SERVICE_MAX_BODY_BYTES is '1.5', expected a whole number from 0 to 1099511627776",
         "SERVICE_TRUSTED_PROXIES is '11', expected a whole number from 0 to 10",
         "SERVICE_TRUSTED_HOST_PROXIES is 'all', expected a whole number from 0 to 10",

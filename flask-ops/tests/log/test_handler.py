@@ -21,7 +21,6 @@ Configure = Callable[..., None]
 NAMES = {
     LogFormat.JSON: ("timestamp", "level", "event"),
     LogFormat.ECS: ("@timestamp", "log.level", "message"),
-    LogFormat.OTEL: ("timestamp", "severity_text", "body"),
 }
 
 

@@ -19,7 +19,7 @@ NAMES = (
     *("timestamp", "level", "event", "service", "logger", "exception", "stack", "status", "duration_ms", "trace_flags"),
     *("request_id", "route", "outcome", "shortened", "labels", "attributes", "error.type", "body", "thread"),
 )
-EVENT = {LogFormat.JSON: "event", LogFormat.ECS: "message", LogFormat.OTEL: "body"}
+EVENT = {LogFormat.JSON: "event", LogFormat.ECS: "message"}
 FORMATS = list(EVENT)
 LIMIT = 4096
 

@@ -98,11 +98,6 @@ def test_of_a_traceback_in_text_the_end_survives() -> None:
 
         assert line[name].startswith("...")
         assert line[name].endswith("ValueError: wrong")
-    line = shortened({**BEGIN, "attributes": {"url.path": "/", "exception.stacktrace": text}})
-
-    assert ["attributes"] == line["shortened"]
-    assert "/" == line["attributes"]["url.path"]
-    assert line["attributes"]["exception.stacktrace"].endswith("ValueError: wrong")
 
 
 def test_of_too_many_fields_the_first_ones_are_kept() -> None:

@@ -45,7 +45,6 @@ class LogFormat(StrEnum):
     JSON = "json"
     CONSOLE = "console"
     ECS = "ecs"
-    OTEL = "otel"
 
 
 class LogLevel(StrEnum):
@@ -201,7 +200,7 @@ class Settings:
             lambda known: LogFormat.CONSOLE if known["mode"] is Mode.DEVELOPMENT else LogFormat.JSON,
             "`json`; `console` in development",
         ),
-        help="`json`; `console` for people; `ecs`, Elastic Common Schema 8; `otel`, OpenTelemetry's log data model.",
+        help="`json`; `console` for people; `ecs`, Elastic Common Schema 8.",
     )
     log_max_line_bytes: int = setting(
         "SERVICE_LOG_MAX_LINE_BYTES",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 import textwrap
-from collections.abc import Collection
 from typing import Any
 
 import structlog
@@ -26,7 +25,7 @@ class Console:
     def __init__(self) -> None:
         self._render = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), sort_keys=False)
 
-    def __call__(self, line: dict[str, Any], _of_request: Collection[str]) -> bytes:
+    def __call__(self, line: dict[str, Any]) -> bytes:
         """Return the line, its newline included."""
         blocks = []
         for name in ("stack", "exception"):  # the renderer would write text under these names as it is

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, MutableMapping
+from collections.abc import Collection, MutableMapping
 from typing import Any
 
 import structlog
 from structlog.contextvars import _CONTEXT_VARS
-from structlog.typing import ExceptionTransformer
 
 from flask_ops.core.context import current_request, find_request
 from flask_ops.core.settings import LogFormat, Settings
-from flask_ops.log import formats, sink, tracebacks
+from flask_ops.log import ecs, sink, tracebacks
 from flask_ops.log.console import Console
 from flask_ops.log.masking import Mask
 from flask_ops.log.render import render_json
@@ -50,19 +49,12 @@ class Lines:
         self.mask = Mask(settings.log_mask)
         self._name = settings.name
         self._limit = sink.line_limit(settings.log_max_line_bytes)
-        self._map: formats.Map | None = None
-        self._render: Callable[[dict[str, Any], Collection[str]], bytes] = self._json
-        exceptions: ExceptionTransformer = tracebacks.as_text
-        match settings.log_format:
-            case LogFormat.ECS:
-                self._map = formats.ecs(settings)
-            case LogFormat.OTEL:
-                self._map = formats.otel(settings)
-            case LogFormat.CONSOLE:
-                self._render = Console()
-            case LogFormat.JSON:
-                exceptions = tracebacks.structured
-        self._exceptions = structlog.processors.ExceptionRenderer(exceptions)
+        self._to_ecs = ecs.mapping(settings) if settings.log_format is LogFormat.ECS else None
+        self._console = Console() if settings.log_format is LogFormat.CONSOLE else None
+        is_json = settings.log_format is LogFormat.JSON
+        self._exceptions = structlog.processors.ExceptionRenderer(
+            tracebacks.structured if is_json else tracebacks.as_text
+        )
 
     def make(self, fields: Fields) -> bytes:
         """Return the line with these fields, newline included. ``fields`` must have ``level``, and may have ``event``.
@@ -82,12 +74,12 @@ class Lines:
         if info:
             line["exc_info"] = info
             self._exceptions(None, "", line)
-        return self._render(line, ())
+        return self._render(line)
 
     def make_trusted(self, level: str, event: str, fields: dict[str, Any]) -> bytes:
         """Do the same, but faster, for fields that are flat and hold no secret and no exception.
 
-        Maps the request's fields (see ``flask_ops.web.observer``) to those of the schema.
+        The fields describe a request (see ``flask_ops.web.observer``), which ``ecs`` gives names of HTTP.
         """
         line = self._begin(level, event)
         line.update(fields)
@@ -96,7 +88,7 @@ class Lines:
 
     def make_bare(self, level: str, event: str) -> bytes:
         """Return a line with no other fields, for use if ``make`` fails."""
-        return self._render(self._begin(level, event), ())
+        return self._render(self._begin(level, event))
 
     def _begin(self, level: str, event: str) -> dict[str, Any]:
         # These four come first, because readers look there first.
@@ -111,8 +103,12 @@ class Lines:
             for name, value in self.mask.fields(bound).items():
                 line.setdefault(f"{name}_" if name in _OURS else name, value)
 
-    def _json(self, line: dict[str, Any], of_request: Collection[str]) -> bytes:
-        return render_line(self._map(line, of_request) if self._map else line, self._limit)
+    def _render(self, line: dict[str, Any], of_request: Collection[str] = ()) -> bytes:
+        if self._console is not None:
+            return self._console(line)
+        if self._to_ecs is not None:
+            line = self._to_ecs(line, of_request)
+        return render_line(line, self._limit)
 
 
 def _text(value: object) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask_ops.log.render import render_json
 
-_END_MATTERS = frozenset({"frames", "filename", "traceback", "error.stack_trace", "exception.stacktrace"})
+_END_MATTERS = frozenset({"frames", "filename", "traceback", "error.stack_trace"})
 """Fields that are cut at their beginning. Of a traceback, the end names the exception and its place."""
 _NAME_CHARACTERS = 80
 _ROOM_FOR_MARKS = 256

@@ -16,7 +16,7 @@ from flask_ops.core.settings import LogFormat, Settings
 from flask_ops.log import levels, process_state, sink
 from flask_ops.log.line import Lines
 
-_EVENT = {LogFormat.JSON: "event", LogFormat.ECS: "message", LogFormat.OTEL: "body"}
+_EVENT = {LogFormat.JSON: "event", LogFormat.ECS: "message"}
 """The field that holds the event, by format."""
 _MISSING = object()
 
