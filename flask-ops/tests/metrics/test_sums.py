@@ -228,12 +228,3 @@ def test_later_scrapes_see_every_change_of_the_files(accept: str, tmp_path: Path
         (tmp_path / "counter_s3.db").unlink()
         store(tmp_path / "counter_s3.db", "counter", {"xy"[number]: 1})
         check("a file of the same size with another key")
-
-
-def test_changed_samples_are_in_the_response(tmp_path: Path) -> None:
-    write(tmp_path, "counter_1.db", 2.0)
-    metrics = {metric.name: metric for metric in sums.Sums(tmp_path).collect()}
-    metrics["hits"].add_sample("hits_total", {"key": "more"}, 3.0)
-
-    body, _ = Scrape(lambda: metrics).render(Form.accepted())
-    assert (5, 3) == (value(body.decode(), "hits_total"), value(body.decode(), "hits_total", key="more"))

@@ -110,48 +110,32 @@ class FamilyMetric(Metric):
 
     def __init__(self, family: Family, values: list[float]) -> None:
         self.family, self.values = family, values
-        super().__init__(family.name, family.documentation, family.kind)  # this sets samples to []
-        self._samples: list[Sample] | None = None
-        self.is_changed = False
-        """True if the samples are no longer those of the family."""
+        self._samples: list[Sample] = []
+        super().__init__(family.name, family.documentation, family.kind)
 
     @property
     def samples(self) -> list[Sample]:
         """The samples, with their labels as dictionaries."""
-        if self._samples is None:
+        if not self._samples:
             series = zip(self.family.series, self.values, strict=True)
             self._samples = [Sample(name, dict(labels), value) for (name, labels), value in series]
         return self._samples
 
     @samples.setter
     def samples(self, samples: list[Sample]) -> None:
-        self._samples, self.is_changed = samples, True
-
-    def add_sample(self, *args: Any, **kwargs: Any) -> None:
-        """Add a sample to those of the family."""
-        super().add_sample(*args, **kwargs)
-        self.is_changed = True
-
-
-def values_of(metric: Metric) -> Iterable[tuple[str, Labels, float]]:
-    """Yield name, sorted labels and value of each sample."""
-    if isinstance(metric, FamilyMetric) and not metric.is_changed:
-        return (
-            (name, labels, value) for (name, labels), value in zip(metric.family.series, metric.values, strict=True)
-        )
-    return ((sample.name, tuple(sorted(sample.labels.items())), sample.value) for sample in metric.samples)
+        self._samples = samples
 
 
 def sums_of(metric: Metric | None, group_of: GroupOf[Group]) -> dict[Group, float]:
     """Return the sum of the samples in each group. ``group_of`` must always return the same for the same sample."""
-    if isinstance(metric, FamilyMetric) and not metric.is_changed:
+    if isinstance(metric, FamilyMetric):
         value = metric.values.__getitem__
         return {group: sum(map(value, numbers)) for group, numbers in metric.family.groups(group_of).items()}
     sums: defaultdict[Group, float] = defaultdict(float)
-    for name, labels, number in values_of(metric) if metric is not None else ():
-        group = group_of(name, labels)
+    for sample in metric.samples if metric is not None else ():
+        group = group_of(sample.name, tuple(sample.labels.items()))
         if group is not None:
-            sums[group] += number
+            sums[group] += sample.value
     return sums
 
 

@@ -99,7 +99,7 @@ def _version(item: str) -> str:
 def _body(metrics: Iterable[Metric], form: Form) -> bytes:
     others, texts = [], []
     for metric in metrics:
-        if isinstance(metric, FamilyMetric) and not metric.is_changed:
+        if isinstance(metric, FamilyMetric):
             texts.append(metric.family.text(metric.values, form.encode, form.content_type))
         else:
             others.append(metric)

@@ -83,12 +83,6 @@ class Objectives:
             **{route: latency.seconds for route, latency in own.latency.items()},
         }
         self._excluded = UNCOUNTED | settings.slo_exclude
-        self._of_series: dict[Labels, tuple[tuple[str, str], ...]] = {}
-
-    @property
-    def routes(self) -> set[str]:
-        """The routes with an objective of their own."""
-        return {route for _, route in self.ratios} - {SERVICE}
 
     def of(self, slo: str, route: str) -> str | None:
         """Return the route whose objective counts for requests of ``route``, SERVICE, or None if they do not count."""
@@ -100,16 +94,12 @@ class Objectives:
         """Return kind and route of each objective for which a series of requests counts, refused ones too."""
         if not name.endswith("_total"):
             return None
-        found = self._of_series.get(labels)
-        if found is None:
-            names = dict(labels)
-            # Whether a request counts for latency depends on its status alone.
-            is_timed = judge(int(names.get("status", SHED_STATUS)), 0.0, inf) is Verdict.GOOD
-            kinds = (AVAILABILITY, LATENCY) if is_timed else (AVAILABILITY,)
-            routes = [(slo, self.of(slo, names["route"])) for slo in kinds]
-            found = tuple((slo, route) for slo, route in routes if route is not None)
-            self._of_series[labels] = found
-        return found
+        names = dict(labels)
+        # Whether a request counts for latency depends on its status alone.
+        is_timed = judge(int(names.get("status", SHED_STATUS)), 0.0, inf) is Verdict.GOOD
+        kinds = (AVAILABILITY, LATENCY) if is_timed else (AVAILABILITY,)
+        routes = [(slo, self.of(slo, names["route"])) for slo in kinds]
+        return tuple((slo, route) for slo, route in routes if route is not None)
 
 
 class BadRequests:
@@ -147,9 +137,8 @@ class BadRequestsOfRoute:
             self.slow(1)
 
 
-def describe(settings: Settings) -> Iterator[Metric]:
+def describe(settings: Settings, objectives: Objectives) -> Iterator[Metric]:
     """Yield the objectives and the owner of the service."""
-    objectives = Objectives(settings)
     ratios = GaugeMetricFamily(
         "service_slo_objective_ratio", "Share of requests that must be good over 30 days.", labels=_LABELS
     )
@@ -168,27 +157,25 @@ def describe(settings: Settings) -> Iterator[Metric]:
 
 
 def add_events(metrics: dict[str, Metric], objectives: Objectives) -> None:
-    """Add the total of each objective to the metrics of a scrape, and zeros for objectives without a bad request."""
-    totals = dict.fromkeys(objectives.ratios, 0.0)
+    """Add to the metrics of a scrape the requests that count for each objective, and the bad ones of them."""
+    events = dict.fromkeys(objectives.ratios, 0.0)
+    bad = {**events, **sums_of(metrics.get(_BAD), _objective)}  # until a worker has started, nothing is counted
     for name in (_REQUESTS, SHED):
         for keys, count in sums_of(metrics.get(name), objectives.of_series).items():
             for key in keys:
-                totals[key] += count
-    stuck = sum(sums_of(metrics.get(REJECTED), _waited_in_stuck_worker).values())
-    totals[AVAILABILITY, SERVICE] += stuck
-    events = CounterMetricFamily(_EVENTS, "Requests that count for an objective.", labels=_LABELS)
-    for key, total in totals.items():
-        events.add_metric(key, total)
-    metrics[_EVENTS] = events
-    bad = metrics.setdefault(_BAD, CounterMetricFamily(_BAD, _BAD_HELP, labels=_LABELS))
-    present = {(sample.labels["slo"], sample.labels["route"]) for sample in bad.samples}
-    for slo, route in objectives.ratios.keys() - present:  # no worker has started yet
-        bad.add_sample(f"{_BAD}_total", {"slo": slo, "route": route}, 0.0)
-    if stuck:  # no process could count them as bad: it ended
-        ours = {"slo": AVAILABILITY, "route": SERVICE}
-        bad.samples = [
-            sample._replace(value=sample.value + stuck) if sample.labels == ours else sample for sample in bad.samples
-        ]
+                events[key] += count
+    for values in (events, bad):  # no process could count these: it ended
+        values[AVAILABILITY, SERVICE] += sums_of(metrics.get(REJECTED), _waited_in_stuck_worker).get(True, 0.0)
+    for name, text, values in ((_EVENTS, "Requests that count for an objective.", events), (_BAD, _BAD_HELP, bad)):
+        family = CounterMetricFamily(name, text, labels=_LABELS)
+        for key, value in values.items():
+            family.add_metric(key, value)
+        metrics[name] = family
+
+
+def _objective(name: str, labels: Labels) -> tuple[str, str] | None:
+    found = dict(labels)
+    return (found["slo"], found["route"]) if name.endswith("_total") else None
 
 
 def _waited_in_stuck_worker(name: str, labels: Labels) -> bool | None:

@@ -51,7 +51,7 @@ class Collector:
         self._counts: list[Source] = [_accept_queue, *more]
         self._all: list[Source] = [
             partial(_build_info, settings, server),
-            partial(slo.describe, settings),
+            partial(slo.describe, settings, self._objectives),
             _draining,
             processes.collect,
             *self._counts,
