@@ -1,4 +1,4 @@
-"""Probes of a server during a measurement, ten times a second.
+"""Probes or scrapes of a server during a measurement, at fixed intervals.
 
 They are sent by a process of their own. In the process that makes the load, they would wait for its GIL.
 """
@@ -22,11 +22,12 @@ PROBE_SECONDS = 0.1
 
 
 class Probes:
-    """Requests a probe of the server during the block, if it has one on a port of its own."""
+    """Requests ``path`` on the port ``aside`` during the block, by default the first probe, if it is on that port."""
 
-    def __init__(self, server: Server) -> None:
-        subject = server.subject
-        self._target = [str(server.deployment.aside), subject.probes[0]] if subject.probes_aside else []
+    def __init__(self, server: Server, path: str | None = None, every: float = PROBE_SECONDS) -> None:
+        if path is None and server.subject.probes_aside:
+            path = server.subject.probes[0]
+        self._target = [str(server.deployment.aside), path, str(every)] if path is not None else []
         self._found: list[tuple[float, float]] = []
         """The begin of each, as ``time.perf_counter()``, and how long it took in milliseconds."""
 
@@ -46,10 +47,10 @@ class Probes:
             self._found = json.loads(output)
 
 
-def main(port: str, path: str) -> None:
+def main(port: str, path: str, every: str) -> None:
     """Request ``path`` until the standard input ends. Then print begin and milliseconds of each probe, as JSON."""
     found = []
-    while not select.select([sys.stdin], [], [], PROBE_SECONDS)[0]:
+    while not select.select([sys.stdin], [], [], float(every))[0]:
         begin = time.perf_counter()
         is_answered = _is_answered(int(port), path)
         found.append((begin, (time.perf_counter() - begin if is_answered else PATIENCE_SECONDS) * 1e3))

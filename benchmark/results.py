@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark import growth, load, memory, overload, picture, saturation, scrapes, startup
+from benchmark import growth, load, memory, overload, picture, saturation, scraped, scrapes, startup
 
 MODULES = {
     "load": load,
     "scrapes": scrapes,
+    "scraped": scraped,
     "saturation": saturation,
     "overload": overload,
     "memory": memory,
@@ -21,6 +22,7 @@ MODULES = {
 _TITLES = {
     "load": "Requests under load",
     "scrapes": "Scrapes",
+    "scraped": f"Requests during scrapes of {scraped.ROUTES:,} routes",
     "saturation": "Every thread busy",
     "overload": "Overload",
     "memory": "Memory",

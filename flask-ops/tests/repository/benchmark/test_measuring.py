@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmark import load, overload
+from benchmark import load, overload, scraped
 from benchmark.__main__ import main
 from benchmark.growth import visit
 from benchmark.log_sink import file_sink
@@ -26,17 +26,25 @@ def test_a_run_measures_bare_flask_and_this_service(
 ) -> None:
     require("wrk")
     monkeypatch.setattr(load, "VARIANTS", load.VARIANTS[1:2])
+    monkeypatch.setattr(scraped, "ROUTES", 3)
+    monkeypatch.setattr(scraped, "WORKERS", (1,))
 
-    options = ["--rounds=1", "--seconds=1", "--subjects=service", "--series=load", f"--output={tmp_path}"]
+    options = ["--rounds=1", "--seconds=1", "--subjects=service", "--series=load,scraped", f"--output={tmp_path}"]
     assert 0 == main(options)
 
-    rows = json.loads((tmp_path / "results.json").read_text())["results"]["load"]
+    results = json.loads((tmp_path / "results.json").read_text())["results"]
+    (during,) = results["scraped"]
+    assert (1, 1) == (len(during["p99_ms"]), len(during["scraped_p99_ms"]))
+    assert len(during["scrape_ms"]) > 1
+    rows = results["load"]
     assert ["bare", "service"] == [row["subject"] for row in rows]
     bare, service = (row["lines_per_request"] for row in rows)
     assert bare < 0.5
     assert 1.0 <= service < 1.5  # the log also has lines of the start, and of requests that wrk did not wait for
     assert all(row["cpu_us"] > 50 and row["requests"] > 100 and not row["failed"] for row in rows)
-    assert "this service, everything on" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert 2 == printed.count("| this service, everything on |")
+    assert "with a scrape each second" in printed
 
 
 def test_overload_is_measured_behind_a_proxy(
