@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +12,10 @@ import pytest
 
 # Background jobs and many CI runners ignore SIGINT, and programs inherit that. Ctrl-C would not end the servers.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Some containers set this variable. Each server that a test starts would then compile all sources again, which takes
+# longer than the rest of its start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 _TESTS = Path(__file__).parent
 _SYSTEM = {
