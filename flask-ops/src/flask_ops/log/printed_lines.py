@@ -24,22 +24,75 @@ _OTHER_LEVELS = {"TRACE": "debug", "SUCCESS": "info"}
 _MAX_CHARACTERS = 1_000_000
 """Maximum length of a line without a newline."""
 
-unfinished: set[PrintedText] = set()
-"""Texts with an unfinished line or traceback. Usually empty."""
+unfinished: dict[tuple[threading.Thread, _PrintedBytes], _Text] = {}
+"""Texts with an unfinished line or traceback. Usually empty. Threads must not continue each other's lines."""
 
 
-class PrintedText:
-    """The text that one thread prints to one stream: threads must not continue each other's lines.
+class PrintedLines(io.TextIOWrapper):
+    """Replaces ``sys.stdout`` or ``sys.stderr``. Otherwise printed text would mix with the lines of JSON.
 
-    Each line is an event, and so is each whole traceback. Calls ``write`` with the event and its traceback, which is
-    empty for a plain line.
+    Calls ``write`` with each event and its traceback, which is empty for a plain line.
     """
+
+    mode = "w"  # Python's own streams have it
+
+    def __init__(self, write: Callable[[str, str], None], original: Any) -> None:
+        self.original = original
+        super().__init__(_PrintedBytes(write, original), "utf-8", "backslashreplace", "\n", write_through=True)
+
+    def detach(self) -> Any:
+        """Return the stream for bytes. Programs wrap it in a text stream, while others still write here."""
+        return self.buffer
+
+    def reconfigure(self, **_: object) -> None:
+        """Do nothing. Lines are always UTF-8, and written when they end."""
+
+    def close(self) -> None:
+        """Do nothing, because others still write here."""
+
+
+class _PrintedBytes(io.BufferedIOBase):
+    def __init__(self, write: Callable[[str, str], None], original: Any) -> None:
+        self._write, self._original = write, original
+
+    @property
+    def name(self) -> str:
+        return str(self._original.name)
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return int(self._original.fileno())  # for child processes
+
+    def write(self, data: ReadableBuffer) -> int:
+        data = bytes(data)
+        mine = threading.current_thread(), self
+        text = unfinished.setdefault(mine, _Text(self._write))
+        text.add(data.decode("utf-8", "backslashreplace"))
+        if text.is_finished:
+            unfinished.pop(mine, None)
+        return len(data)
+
+    def flush(self) -> None:
+        """Write the unfinished line and traceback."""
+        _end(threading.current_thread(), self)
+
+    def close(self) -> None:
+        pass  # garbage collection calls this, and flush() would end an unfinished line
+
+
+class _Text:
+    """The text that one thread prints to one stream. Each line is an event, and so is each whole traceback."""
 
     def __init__(self, write: Callable[[str, str], None]) -> None:
         self._write = write
-        self.thread = threading.current_thread()
         self._line = ""
         self._traceback: list[str] = []
+
+    @property
+    def is_finished(self) -> bool:
+        return not (self._line or self._traceback)
 
     def add(self, text: str) -> None:
         """Write the lines that end in ``text``. Keep the rest for the next call."""
@@ -47,24 +100,13 @@ class PrintedText:
         *lines, self._line = begun.split("\n") if len(begun) < _MAX_CHARACTERS else [begun, ""]
         for line in lines:
             self._take(line)
-        if self._line or self._traceback:
-            unfinished.add(self)
-        else:
-            unfinished.discard(self)
 
     def end(self) -> None:
         """Write the unfinished line and traceback."""
         if self._line:
             self._take(self._line)
-        traceback = self._traceback
-        self.forget()
-        if traceback:
-            self._write(traceback[0], "\n".join(traceback))
-
-    def forget(self) -> None:
-        """Forget the unfinished line and traceback."""
-        unfinished.discard(self)
-        self._line, self._traceback = "", []
+        if self._traceback:
+            self._write(self._traceback[0], "\n".join(self._traceback))
 
     def _take(self, line: str) -> None:
         if line.startswith(_TRACEBACK):
@@ -76,87 +118,6 @@ class PrintedText:
                 self._write(line, "\n".join(traceback))
         elif line.strip():
             self._write(line, "")
-
-
-class PrintedLines(io.TextIOBase):
-    """Replaces ``sys.stdout`` or ``sys.stderr``. Otherwise printed text would mix with the lines of JSON.
-
-    Other attributes come from the original stream.
-    """
-
-    encoding = "utf-8"  # libraries read it, and the base class has None
-    errors = "backslashreplace"
-
-    def __init__(self, write: Callable[[str, str], None], original: Any) -> None:
-        self._write = write
-        self.original = original
-        self._printing = threading.local()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.original, name)
-
-    @property
-    def buffer(self) -> Any:
-        """Return a stream for bytes, which become log lines, too. Closing it does not close this stream."""
-        return _PrintedBytes(self)
-
-    def detach(self) -> Any:
-        """Return a stream for bytes. Programs wrap it in a text stream."""
-        return self.buffer
-
-    def reconfigure(self, **_: object) -> None:
-        """Do nothing. Lines are always UTF-8, and written when they end."""
-
-    def writable(self) -> bool:
-        """Return True."""
-        return True
-
-    def fileno(self) -> int:
-        """Return the descriptor of the original stream, for child processes. May raise OSError."""
-        return int(self.original.fileno())
-
-    def write(self, text: str) -> int:
-        """Write the lines that end in ``text``. Keep the rest for the next call."""
-        self.text.add(text)
-        return len(text)
-
-    def flush(self) -> None:
-        """Write the unfinished line and traceback."""
-        self.text.end()
-
-    def close(self) -> None:
-        """Do nothing, because others still write here."""
-
-    @property
-    def text(self) -> PrintedText:
-        """Return the text of this thread."""
-        try:
-            text: PrintedText = self._printing.text
-        except AttributeError:
-            text = self._printing.text = PrintedText(self._write)
-        return text
-
-
-class _PrintedBytes(io.BufferedIOBase):
-    def __init__(self, stream: PrintedLines) -> None:
-        self._stream = stream
-
-    def writable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self._stream.fileno()
-
-    def write(self, data: ReadableBuffer) -> int:
-        data = bytes(data)
-        self._stream.write(data.decode("utf-8", "backslashreplace"))
-        return len(data)
-
-    def flush(self) -> None:
-        self._stream.flush()
-
-    def close(self) -> None:
-        pass  # garbage collection calls this, and flush() would end an unfinished line
 
 
 def log_what_is_printed(lines: Lines) -> None:
@@ -185,21 +146,21 @@ def _writer(lines: Lines, stream: str) -> Callable[[str, str], None]:
 
 def end_mine() -> None:
     """Write the unfinished texts of this thread and of ended threads."""
-    thread = threading.current_thread()
-    for text in list(unfinished):
-        if text.thread is thread or not text.thread.is_alive():
-            text.end()
+    for thread, stream in list(unfinished):
+        if thread is threading.current_thread() or not thread.is_alive():
+            _end(thread, stream)
 
 
 def _end_all() -> None:
-    for text in list(unfinished):
+    for thread, stream in list(unfinished):
+        _end(thread, stream)
+
+
+def _end(thread: threading.Thread, stream: _PrintedBytes) -> None:
+    text = unfinished.pop((thread, stream), None)
+    if text is not None:
         text.end()
 
 
-def _in_child() -> None:
-    for text in list(unfinished):
-        text.forget()  # the parent writes it
-
-
 atexit.register(_end_all)  # before the sink writes for the last time
-forks.in_child(_in_child)
+forks.in_child(unfinished.clear)  # the parent writes them
