@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 from flask_ops.core import forks, multiprocess
 from flask_ops.core.settings import LogLevel
-from flask_ops.log import temporary_loggers
 
 ROOT = "root"
 """The name of the root logger."""
@@ -110,16 +109,15 @@ def _current() -> dict[str, Override]:
     return {name: each for name, each in known.items() if each.until is None or each.until > now}
 
 
-def _apply(wanted: Mapping[str, Override]) -> None:
-    for name in [name for name in _state.overrides if name not in wanted]:
-        del _state.overrides[name]
-        temporary_loggers.obtain(name).setLevel(_state.own.pop(name))
-    temporary_loggers.remove(keep=wanted)
+def _apply(wanted: dict[str, Override]) -> None:
+    for name in [name for name in _state.own if name not in wanted]:
+        logging.getLogger(name).setLevel(_state.own.pop(name))
+    _state.overrides = wanted
     for name, each in wanted.items():
-        logger = temporary_loggers.obtain(name)
-        if name not in _state.overrides:
-            _state.own[name] = logger.level
-        _state.overrides[name] = each
+        if name != ROOT and name not in logging.root.manager.loggerDict:
+            continue  # clients may invent names, and `logging` never removes a logger; the next refresh looks again
+        logger = logging.getLogger(name)
+        _state.own.setdefault(name, logger.level)
         level = logging.getLevelNamesMapping()[each.level.upper()]
         if logger.level != level:  # it is new, or another logging configuration has changed it
             logger.setLevel(level)

@@ -25,10 +25,10 @@ _log = structlog.stdlib.get_logger(__name__)
 def show(_request: Request | None = None) -> Response:
     """Answer with the levels of the root and of each known logger, and with the overrides."""
     changed = overridden()
-    known = [name for name, each in logging.root.manager.loggerDict.items() if isinstance(each, logging.Logger)]
-    effective = {name: _name(logging.getLogger(name).getEffectiveLevel()) for name in sorted({*known, *changed})}
-    effective.pop(ROOT, None)
-    return json_answer(200, {"root": root_level(), "loggers": effective, "overridden": changed})
+    known = [each for each in logging.root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
+    effective = {name: each["level"] for name, each in changed.items() if name != ROOT}
+    effective |= {each.name: _name(each.getEffectiveLevel()) for each in known}
+    return json_answer(200, {"root": root_level(), "loggers": dict(sorted(effective.items())), "overridden": changed})
 
 
 def root_level() -> str:
@@ -70,7 +70,7 @@ def _parse(body: bytes) -> tuple[str, LogLevel | None, float | None]:
     if not isinstance(asked, dict) or "level" not in asked or asked.keys() - {"level", "logger", "seconds"}:
         raise ValueError(f"{_FORM}. logger and seconds are optional; a level of null removes a change.")
     logger, seconds = asked.get("logger", ROOT), asked.get("seconds")
-    # Refuse unprintable names, such as a lone surrogate: a logger exists until the process ends.
+    # Refuse unprintable names, such as a lone surrogate, which no answer can hold.
     if not isinstance(logger, str) or not 0 < len(logger) <= _MAX_NAME or not logger.isprintable():
         raise ValueError(f"logger: expected a name of 1 to {_MAX_NAME} printable characters.")
     number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
