@@ -34,8 +34,7 @@ from flask_ops.metrics.store import STORE
 from flask_ops.ops.startup import PROCESS
 from flask_ops.web.admission import Admission
 from flask_ops.web.observer import Observer
-from flask_ops.web.saturation import Saturation
-from flask_ops.web.stuck_requests import EndProcess
+from flask_ops.web.stuck_requests import EndProcess, Saturation
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -54,12 +53,12 @@ class Runtime:
         self._health = HealthMetrics(registry)
         self.admission = Admission(settings, self._metrics)
         self.observer = Observer(self._metrics, RequestLog(settings), self.admission)
-        self._saturation = Saturation(settings, self.observer, registry)
+        self.saturation = Saturation(settings, self.observer, registry)
         self._pulse = Pulse(
             [
                 STORE.maintain,  # first: the others write into its folder
                 self._expect_routes,
-                self._saturation.publish,
+                self.saturation.publish,
                 self.admission.publish,
                 self._health.publish,
                 *counters(registry),
@@ -80,7 +79,8 @@ class Runtime:
         ``end_process`` ends the process if all of them are stuck.
         """
         self.server = server
-        self._saturation.run_with(threads, end_process)
+        self.saturation.threads = threads or self.settings.threads
+        self.saturation.end_process = end_process
 
     def collect(self) -> dict[str, Metric]:
         """Publish the metrics of this process, then return those of all processes."""
@@ -133,14 +133,6 @@ class Runtime:
     def checks(self) -> list[Check]:
         """Return the readiness checks of all applications of this process."""
         return self._health.checks()
-
-    def report_stuck(self) -> None:
-        """Report the requests of this process before it is killed as unresponsive."""
-        self._saturation.report_stuck()
-
-    def cut_off(self) -> None:
-        """Report the requests that the end of this process interrupts."""
-        self.observer.cut_off()
 
     def _expect_routes(self) -> None:
         for url_map in list(self._url_maps):

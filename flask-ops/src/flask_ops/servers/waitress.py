@@ -88,7 +88,7 @@ def serve(app: WSGIApplication, settings: Settings | type[Settings] | None = Non
     log.serve(settings)
     queue.set_thread_count(created.adj.threads)
     runtime.start()
-    run = GracefulRun(created, settings, runtime.cut_off)
+    run = GracefulRun(created, settings, runtime.observer.cut_off)
     for listener in run.listeners:
         listener.channel_class = _Channel
     sources.watch([listener.socket for listener in run.listeners])

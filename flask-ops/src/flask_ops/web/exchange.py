@@ -89,7 +89,7 @@ class Exchange:
         environ: WSGIEnvironment,
         *,
         ending: AbstractContextManager[bool],
-        record: Callable[[Exchange, float], None],
+        record: Callable[[Exchange], None],
     ) -> None:
         self.arrived = perf_counter()
         self.context = copy_context()
@@ -223,7 +223,7 @@ class Exchange:
         self.status, self.outcome = 500, Outcome.ABORTED
         context = Context()  # the serving thread is inside of self.context, which cannot be entered twice
         context.run(current_request.set, self.ids)
-        context.run(self._tell)
+        context.run(self._record, self)
 
     def note_route(self, rule: str, *, is_websocket: bool) -> None:
         """Note the URL rule that Flask found. The first one counts, if a view calls another application."""
@@ -276,7 +276,4 @@ class Exchange:
                 self.status = CLIENT_CLOSED_REQUEST
         elif self.raised:
             self.outcome = Outcome.EXCEPTION
-        self._tell()
-
-    def _tell(self) -> None:
-        self._record(self, perf_counter() - self.arrived)
+        self._record(self)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Flask, Request, got_request_exception, has_request_context, request, request_started
 
 from flask_ops.core.context import RequestContext, request_finders
 from flask_ops.web import limits, websocket
-from flask_ops.web.request_json import RequestJSON
 
 EXCHANGE = "flask_ops.exchange"
 """The key in the WSGI environment of the exchange that observes the request.
@@ -14,6 +15,23 @@ EXCHANGE = "flask_ops.exchange"
 A middleware may pass on a copy of the environment. Flask's request is then only in the copy, but the exchange is in
 both.
 """
+
+
+class _RequestJSON:
+    """The JSON provider of a request. It blames the client, not the application, if JSON is nested too deeply."""
+
+    def __init__(self, provider: Any) -> None:
+        self._provider = provider
+
+    def loads(self, data: str | bytes, **kwargs: Any) -> Any:
+        """Read JSON. Raises ValueError, for which ``request.get_json()`` raises a 400."""
+        try:
+            return self._provider.loads(data, **kwargs)
+        except RecursionError:
+            raise ValueError("The JSON is nested too deeply.") from None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._provider, name)
 
 
 def _note_request(_app: Flask, **_: object) -> None:
@@ -25,7 +43,7 @@ def _note_request(_app: Flask, **_: object) -> None:
         return
     if exchange.body is not None:
         limits.limit_body(found)
-        found.json_module = RequestJSON(found.json_module)
+        found.json_module = _RequestJSON(found.json_module)
     if found.url_rule is not None:
         exchange.note_route(found.url_rule.rule, is_websocket=found.url_rule.websocket)
         if found.url_rule.websocket and (error := websocket.unsupported(found.environ)):

@@ -14,26 +14,8 @@ from flask_ops.web.request_body import RequestBody
 def init_app(app: Flask, max_bytes: int) -> None:
     """Answer larger bodies with 413, and bodies that the server cannot read with 411."""
     app.config["MAX_CONTENT_LENGTH"] = max_bytes
-    app.request_class = type("Request", (_Request, app.request_class), {})
     # First, because other functions may read the body.
     app.before_request_funcs.setdefault(None, []).insert(0, _refuse_unreadable)
-
-
-class _Request(Request):
-    """A request whose view can set ``max_content_length`` to None: no limit, as Flask documents it.
-
-    Flask's own property then returns the limit of the application.
-    """
-
-    @property
-    def max_content_length(self) -> int | None:
-        if "_max_content_length" in vars(self):
-            return self._max_content_length
-        return super().max_content_length
-
-    @max_content_length.setter
-    def max_content_length(self, value: int | None) -> None:
-        self._max_content_length = value
 
 
 class _LimitedBody(io.RawIOBase):
@@ -51,7 +33,8 @@ class _LimitedBody(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        limit = self._request.max_content_length  # a view may change it
+        # A view may set a limit, or None for no limit. Flask's property then returns that of the application.
+        limit = vars(self._request).get("_max_content_length", self._request.max_content_length)
         if limit is not None and (self._request.content_length or 0) > limit:
             raise RequestEntityTooLarge
         data: bytes = self._source.read(len(buffer))

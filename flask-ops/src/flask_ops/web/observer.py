@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 import random
 import threading
-import time
 from collections.abc import Collection, Iterable
+from time import perf_counter, time
 from typing import TYPE_CHECKING
 
 import structlog
@@ -71,7 +71,7 @@ class Observer:
         queued = queue_time.of_request(environ)
         exchange.queued = queued
         if self._trusts_request_start and "HTTP_X_REQUEST_START" in environ:
-            by_proxy = queue_time.of_header(environ["HTTP_X_REQUEST_START"], time.time())
+            by_proxy = queue_time.of_header(environ["HTTP_X_REQUEST_START"], time())
             if by_proxy is not None and (queued is None or by_proxy > queued):
                 exchange.queued = by_proxy
                 # If the socket can tell, it alone decides: a proxy with a wrong clock must not cause refusals.
@@ -97,15 +97,12 @@ class Observer:
 
     def cut_off(self) -> None:
         """Report all requests in flight as aborted, because the process ends now."""
-        with self.ending:
-            running = [exchange for exchange in self.running() if not exchange.is_reported]
-            for exchange in running:
-                exchange.is_reported = True
-        for exchange in running:
-            exchange.abort()
+        with self.ending:  # none of them ends meanwhile
+            self.abort([exchange for exchange in self.running() if not exchange.is_reported])
 
-    def record(self, exchange: Exchange, seconds: float) -> None:
+    def record(self, exchange: Exchange) -> None:
         """Turn one finished request into its observation and its line. No other code does."""
+        seconds = perf_counter() - exchange.arrived
         self._running.pop(id(exchange), None)
         environ, status, outcome = exchange.environ, exchange.status, exchange.outcome
         method, route = environ["REQUEST_METHOD"], exchange.route

@@ -6,10 +6,10 @@ the whole. A malformed chunked body would count as an exception of the applicati
 
 from __future__ import annotations
 
-import io
 import select
 import sys
 from collections.abc import Callable, Iterator
+from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.exceptions import BadRequest, ClientDisconnected
@@ -22,8 +22,8 @@ CONNECTION = "flask_ops.connection"
 """The key in the WSGI environment of the client's connection, a socket or a descriptor. uWSGI's integration sets it."""
 _CONNECTIONS = (CONNECTION, "gunicorn.socket", "werkzeug.socket")
 """The keys of all servers but Waitress, which has received the whole body before it calls the application."""
-MAX_AHEAD = 8 * 2**20
-"""Maximum size of data that is read ahead. The kernel buffers 6 MiB by default (tcp(7), tcp_rmem)."""
+_AHEAD_BYTES = 8 * 2**20
+"""Maximum memory for data that is read ahead. The kernel buffers 6 MiB by default (tcp(7), tcp_rmem)."""
 _PIECE_BYTES = 64 * 1024
 MAX_DISCARDED = 64 * 1024
 """Maximum size of a body that is read only to keep the connection, in bytes. Gunicorn uses the same limit."""
@@ -97,17 +97,16 @@ class RequestBody:
         client = next((environ[name] for name in _CONNECTIONS if name in environ), None)
         if client is None or not _has_closed(client):
             return
-        pieces: list[bytes] = []
-        fault = None
+        ahead = SpooledTemporaryFile(_AHEAD_BYTES)  # noqa: SIM115 - it lasts as long as the request
         try:
-            while sum(map(len, pieces)) < MAX_AHEAD and (piece := self._take(self._source.read, _PIECE_BYTES)):
-                pieces.append(piece)
-        except (InterruptedBodyError, MalformedBodyError) as error:
-            fault = error
-        data = b"".join(pieces)
-        if self._left is not None:
-            self._left += len(data)
-        self._source = _ReadAhead(data, self._source, fault)
+            while piece := self._take(self._source.read, _PIECE_BYTES):
+                ahead.write(piece)
+            missing = 0
+        except (OSError, MalformedBodyError):
+            missing = 1  # so a later read fails at the end of the data
+        self._left = ahead.tell() + missing
+        ahead.seek(0)
+        self._source = ahead
 
     def discard(self, client: Any) -> bool:
         """Drop what has arrived of the body on the socket ``client``. Never wait. Return True if it is complete."""
@@ -141,27 +140,6 @@ class RequestBody:
                 raise InterruptedBodyError
             self._left -= len(data)
         return data
-
-
-class _ReadAhead:
-    """A body whose next ``data`` has been read from ``source``. Then it fails with ``fault``, if there is one."""
-
-    def __init__(self, data: bytes, source: Any, fault: Exception | None) -> None:
-        self._data, self._source, self._fault = io.BytesIO(data), source, fault
-
-    def read(self, size: int | None = None) -> bytes:
-        data = self._data.read(size)
-        return data if len(data) == size else data + self._rest(self._source.read, size, data)
-
-    def readline(self, size: int | None = None) -> bytes:
-        line = self._data.readline(-1 if size is None else size)
-        is_whole = line.endswith(b"\n") or len(line) == size
-        return line if is_whole else line + self._rest(self._source.readline, size, line)
-
-    def _rest(self, read: Callable[..., bytes], size: int | None, data: bytes) -> bytes:
-        if self._fault is not None:
-            raise self._fault
-        return read() if size is None else read(size - len(data))
 
 
 def _has_closed(client: Any) -> bool:

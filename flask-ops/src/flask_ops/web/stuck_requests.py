@@ -1,4 +1,7 @@
-"""The detection of requests that run too long. Each is counted, and logged with the stack of its thread."""
+"""The saturation of this process, and the requests that run too long.
+
+Without this module, nothing would show that all threads wait for the same dependency, and where.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,10 @@ from typing import Any
 
 import orjson
 import structlog
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from flask_ops.core import multiprocess
+from flask_ops.core.settings import Settings
 from flask_ops.metrics.store import STORE
 from flask_ops.web.exchange import Exchange
 from flask_ops.web.observer import Observer
@@ -34,27 +38,38 @@ _NAME = "stuck_{}.json"
 _log = structlog.stdlib.get_logger(__name__)
 
 
-class StuckRequests:
-    """Looks for requests that have been served for longer than ``limit`` (seconds).
+class Saturation:
+    """Publishes the requests in flight, those that are stuck, and the capacity. Reports each stuck request once.
 
-    If they hold all threads of this process, it can serve nothing more. A worker with a master that replaces it
-    (Gunicorn) then reports them as aborted and ends.
+    The gauges have the mode ``livesum``, so they end with the process. If stuck requests hold all threads of this
+    process, it can serve nothing more. A worker with a master that replaces it (Gunicorn) then reports them as aborted
+    and ends.
     """
 
-    def __init__(self, observer: Observer, limit: float, registry: CollectorRegistry) -> None:
-        self._observer, self._limit = observer, limit
+    def __init__(self, settings: Settings, observer: Observer, registry: CollectorRegistry) -> None:
+        self.threads = settings.threads
+        """The number of requests that this process serves at one time."""
         self.end_process: EndProcess | None = None
+        """The server's function that ends a process whose threads are all stuck."""
+        self._observer, self._limit = observer, settings.request_timeout
         self._timed_out = Counter(*TIMED_OUT, registry=registry)
+        self._in_flight = _gauge("service_requests_in_flight", "Requests that are being served.", registry)
+        self._stuck = _gauge(
+            "service_requests_stuck", "Requests that run for longer than SERVICE_REQUEST_TIMEOUT.", registry
+        )
+        self._threads = _gauge("service_worker_threads", "Requests that can be served at one time.", registry)
 
-    def check(self, threads: int) -> int:
-        """Report newly stuck requests, and return how many there are. End the process if they hold all ``threads``."""
-        now = time.perf_counter()
-        late = [exchange for exchange in self._observer.running() if now - exchange.arrived > self._limit]
+    def publish(self) -> None:
+        """Set the gauges. Report newly stuck requests. End the process if stuck ones hold all threads."""
+        running, now = self._observer.running(), time.perf_counter()
+        late = [exchange for exchange in running if now - exchange.arrived > self._limit]
         stuck = [exchange for exchange in late if not exchange.is_websocket]  # a WebSocket may stay open for days
+        self._in_flight.set(len(running))
+        self._stuck.set(len(stuck))
+        self._threads.set(self.threads)
         self.report(exchange for exchange in stuck if not exchange.timed_out)
-        if self.end_process is not None and len(stuck) >= threads:
+        if self.end_process is not None and len(stuck) >= self.threads:
             self.end_process(partial(self._report_lost, stuck))
-        return len(stuck)
 
     def _report_lost(self, stuck: Collection[Exchange]) -> list[dict[str, Any]]:
         facts = [*map(_facts, stuck)]
@@ -67,6 +82,10 @@ class StuckRequests:
             exchange.timed_out = True
             self._timed_out.inc()
             _log.error("request is stuck", **_facts(exchange), stack=_stack(frames.get(exchange.thread)))
+
+
+def _gauge(name: str, text: str, registry: CollectorRegistry) -> Gauge:
+    return Gauge(name, text, registry=registry, multiprocess_mode="livesum")
 
 
 def leave(**lost: Any) -> None:
@@ -84,14 +103,13 @@ def taken_down(directory: Path, owner: object) -> dict[str, Any]:
 
 
 def _facts(exchange: Exchange) -> dict[str, Any]:
-    ids = exchange.ids
     facts = {
-        "request_id": ids.request_id,
         "method": exchange.environ["REQUEST_METHOD"],
         "route": exchange.route,
         "elapsed_seconds": round(time.perf_counter() - exchange.arrived, 3),
     }
-    return {**facts, "trace_id": ids.trace_id, "span_id": ids.span_id} if ids.trace_id else facts
+    exchange.ids.add_to(facts)
+    return facts
 
 
 def _stack(frame: FrameType | None) -> list[dict[str, Any]]:

@@ -177,8 +177,8 @@ class ServiceWorker(RefusingWorker):
         if self._runtime is not None:  # None while the application is loading
             self.stacks.write_no_more()
             if not time_is_up:
-                self._runtime.report_stuck()
-            self._runtime.cut_off()
+                self._runtime.saturation.report(self._runtime.observer.running())
+            self._runtime.observer.cut_off()
             _call(self.cfg.worker_abort, self)
             self._call_worker_exit()
             # Not by SystemExit: the interpreter would wait for the threads that serve.
