@@ -34,7 +34,7 @@ def state():
         "runtime": PROCESS.runtime,
         "settings": PROCESS.settings,
         "writer": sink._process.writer,
-        "describe": sink._process.describe,
+        "describe": sink._process.output.describe,
         "threads": threading.enumerate(),
     }
 

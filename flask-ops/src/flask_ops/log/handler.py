@@ -46,19 +46,11 @@ class LineHandler(logging.Handler):
             if ends_the_process(error):
                 raise
             # A foreign class may raise anything. A broken log call must not break the request.
-            self._write_the_rest(record, error)
+            # At the end of the stack, the next call of the caller raises RecursionError anyway.
+            with contextlib.suppress(RecursionError):
+                sink.write_line(self._lines.make(_fewest_fields(record, error)))
             return True
         return bool(passes)
-
-    def _write_the_rest(self, record: logging.LogRecord, error: BaseException) -> None:
-        try:
-            line = self._lines.make(_fewest_fields(record, error))
-        except Exception as again:  # noqa: BLE001 - as above, for example in a value bound to the context
-            # If even this overflows the stack, the caller's next call raises RecursionError anyway.
-            with contextlib.suppress(RecursionError):
-                sink.write_line(self._lines.make_bare("error", _not_formatted(record, again)))
-        else:
-            sink.write_line(line)
 
 
 class BoundLogger(structlog.stdlib.BoundLogger):

@@ -86,10 +86,6 @@ class Lines:
         self._add_context(line)
         return self._render(line, fields)
 
-    def make_bare(self, level: str, event: str) -> bytes:
-        """Return a line with no other fields, for use if ``make`` fails."""
-        return self._render(self._begin(level, event))
-
     def _begin(self, level: str, event: str) -> dict[str, Any]:
         # These four come first, because readers look there first.
         return {"timestamp": _clock.now(), "level": level, "event": event, "service": self._name}

@@ -52,7 +52,7 @@ class Output:
     """
 
     def __init__(self, describe: Callable[[int], bytes], dropped: int = 0) -> None:
-        self._describe = describe
+        self.describe = describe
         self._rest = b""  # of a line that a full disk cut off; it must end before the next one begins
         self._lock = threading.RLock()  # a signal handler may log while its thread holds the lock
         self._unreported = 0
@@ -71,7 +71,7 @@ class Output:
         untold = self._unreported
         if lost:
             self.drop(lost)
-        elif untold and self._write(self._describe(untold)) == 0:
+        elif untold and self._write(self.describe(untold)) == 0:
             with self._lock:
                 self._unreported -= untold
 

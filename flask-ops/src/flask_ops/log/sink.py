@@ -22,13 +22,18 @@ FLUSH_SECONDS = 2.0
 
 
 class _DirectWriter:
-    """Writes each line at once. Waits for a stalled reader only once, up to ``patience`` seconds."""
+    """Writes each line at once. Waits for a stalled reader only once, up to ``patience`` seconds.
 
-    def __init__(self, output: Output, patience: float) -> None:
-        self._output, self._patience = output, patience
+    ``take`` gets each line first.
+    """
+
+    def __init__(self, output: Output, patience: float, take: Callable[[bytes], object] | None = None) -> None:
+        self._output, self._patience, self._take = output, patience, take
         self._lock = threading.RLock()
 
     def put(self, line: bytes) -> None:
+        if self._take is not None:
+            self._take(line)
         with self._lock:
             if wait_for_room(self._patience):
                 self._patience = FLUSH_SECONDS
@@ -41,36 +46,16 @@ class _DirectWriter:
         return self._patience > 0
 
 
-class _CopyingWriter:
-    """Copies lines on their way to ``writer``."""
-
-    def __init__(self, take: Callable[[bytes], object], writer: _Writer) -> None:
-        self._take, self._writer = take, writer
-
-    def put(self, line: bytes) -> None:
-        self._take(line)
-        self._writer.put(line)
-
-    def flush(self, seconds: float) -> bool:
-        return self._writer.flush(seconds)
-
-
-_Writer = _DirectWriter | _CopyingWriter | LineWriter
-
-
 class _Process:
     """The log of one process. A forked child begins again, because its parent writes the waiting lines."""
 
     def __init__(self) -> None:
-        self.describe: Callable[[int], bytes] = b'{"level":"warning","event":"log lines dropped","lines":%d}\n'.__mod__
+        self.output = Output(b'{"level":"warning","event":"log lines dropped","lines":%d}\n'.__mod__)
         self.begin()
 
     def begin(self, patience: float = FLUSH_SECONDS, dropped: int = 0) -> None:
-        self.output = Output(self.report, dropped)
-        self.writer: _Writer = _DirectWriter(self.output, patience)
-
-    def report(self, dropped: int) -> bytes:
-        return self.describe(dropped)  # looked up late, because it can change
+        self.output = Output(self.output.describe, dropped)
+        self.writer: _DirectWriter | LineWriter = _DirectWriter(self.output, patience)
 
     def stop(self) -> None:
         """Write the waiting lines, and later ones at once, because the interpreter is about to end its threads."""
@@ -95,9 +80,10 @@ def start(buffer_bytes: int) -> None:
 
 @contextlib.contextmanager
 def copied(take: Callable[[bytes], object]) -> Iterator[None]:
-    """Pass each line of the block to ``take`` before it is written."""
+    """Pass each line of the block to ``take``, then write it at once. For tests."""
     before = _process.writer
-    _process.writer = _CopyingWriter(take, before)
+    before.flush(FLUSH_SECONDS)
+    _process.writer = _DirectWriter(_process.output, FLUSH_SECONDS, take)
     try:
         yield
     finally:
@@ -122,7 +108,7 @@ def dropped() -> int:
 
 def describe_drops(describe: Callable[[int], bytes]) -> Callable[[int], bytes]:
     """Use ``describe`` to make the line that counts dropped lines, newline included. Return the previous one."""
-    before, _process.describe = _process.describe, describe
+    before, _process.output.describe = _process.output.describe, describe
     return before
 
 
