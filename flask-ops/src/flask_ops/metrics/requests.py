@@ -15,6 +15,7 @@ from werkzeug.routing import Map
 
 from flask_ops.core.settings import Settings
 from flask_ops.metrics import slo
+from flask_ops.metrics.increments import Increment, increase_of
 from flask_ops.metrics.slo import BadRequests, BadRequestsOfRoute, Objectives
 
 UNMATCHED = "unmatched"
@@ -88,6 +89,7 @@ class RequestMetrics:
             registry=registry,
         )
         self._queue_buckets, self._queue_sum = queue._buckets, queue._sum
+        self._increase = increase_of(queue._sum)
         shed = Counter(
             slo.SHED,
             "Requests that were refused because they had waited too long.",
@@ -127,9 +129,8 @@ class RequestMetrics:
 
         ``route`` is one of ``slo.named_routes``, or SERVICE for all others: Flask has not routed the request.
         """
-        self._observe_queue(queued)
         total, bad = self._shed[reason, route]
-        total.inc()
+        self._increase([*self._waits(queued), (total._value, 1.0)])
         if bad is not None:
             bad.count(slo.SHED_STATUS, queued)
 
@@ -150,21 +151,22 @@ class RequestMetrics:
         key = (method if method in METHODS else "OTHER", route, status)
         series = self._series.get(key) or self._bind(key)
         # Histogram.observe() is slower: it searches the buckets one by one and checks the labels.
-        series.buckets[bisect_left(self._bounds, seconds)].inc(1)
-        series.sum.inc(seconds)
-        series.total.inc(1)
+        bucket = series.buckets[bisect_left(self._bounds, seconds)]
+        increments = [(bucket, 1.0), (series.sum, seconds), (series.total, 1.0)]
         if queued is not None:
-            self._observe_queue(queued)
+            increments += self._waits(queued)
             seconds += queued  # the client's time, which counts for the objectives
+        self._increase(increments)
         if series.bad is not None:
             series.bad.count(status, seconds)
         if exception:
             (series.exceptions or self._exceptions.labels(key[0], route, str(status))).inc()
 
-    def _observe_queue(self, seconds: float) -> None:
-        self._queue_buckets[bisect_left(self._bounds, seconds)].inc(1)
+    def _waits(self, seconds: float) -> list[Increment]:
+        increments = [(self._queue_buckets[bisect_left(self._bounds, seconds)], 1.0)]
         if seconds:  # most requests do not wait
-            self._queue_sum.inc(seconds)
+            increments.append((self._queue_sum, seconds))
+        return increments
 
     def _bind(self, key: tuple[str, str, int]) -> _Series:
         with self._binding:

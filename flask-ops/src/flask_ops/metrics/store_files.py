@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from types import CellType
 from typing import Any
 
 from prometheus_client import mmap_dict, values
@@ -106,6 +107,20 @@ def write(path: Path, values_by_key: Mapping[str, float]) -> None:
         file.close()  # type: ignore[no-untyped-call]  # as above
 
 
+def check_of(value_class: type) -> Callable[[Any], None]:
+    """Return the function with which prometheus_client's ``value_class`` finds that its process was forked.
+
+    It opens the files of the new process. Raises KeyError if the values of ``value_class`` are not in files.
+    """
+    check: Callable[[Any], None] = vars(value_class)["_MmapedValue__check_for_pid_change"]
+    return check
+
+
+def closure_of(function: Any) -> dict[str, CellType]:
+    """Return the variables of the function around ``function``, which prometheus_client shares between all values."""
+    return dict(zip(function.__code__.co_freevars, function.__closure__, strict=True))
+
+
 class OwnFiles:
     """The files of this process, named after ``identity()``. All its metrics count in them from now on."""
 
@@ -115,10 +130,8 @@ class OwnFiles:
         if not values.ValueClass._multiprocess:
             values.ValueClass = values.MultiProcessValue()
         self._is_reopening = False
-        self._check: Callable[[Any], None] = vars(values.ValueClass)["_MmapedValue__check_for_pid_change"]
-        cells: dict[str, Any] = {}
-        for function in (values.ValueClass.inc, self._check):
-            cells.update(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        self._check = check_of(values.ValueClass)
+        cells = {**closure_of(values.ValueClass.inc), **closure_of(self._check)}
         self._closure: dict[str, Any] = {name: cell.cell_contents for name, cell in cells.items()}
         """Variables of prometheus_client's functions: ``files`` by kind, ``lock``, ``pid`` and ``values``."""
         misuses.watch_gauge_functions()
