@@ -6,13 +6,12 @@ import math
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import structlog
 from prometheus_client.metrics_core import Metric
 
-from flask_ops.metrics.families import Labels, sums_of
+from flask_ops.metrics.families import GroupOf, Labels, sums_of
 from flask_ops.metrics.scrape import Collect
 from flask_ops.metrics.slo import LATENCY
 
@@ -51,7 +50,7 @@ class Recent:
 
     def __init__(self, counts: Collect) -> None:
         self._counts = counts
-        self._last: _Sums | None = None
+        self._last: tuple[float, dict[str, dict[Any, float]]] | None = None
         self._failing = False
         self.points: deque[Point] = deque(maxlen=int(SECONDS / INTERVAL_SECONDS))
 
@@ -59,17 +58,39 @@ class Recent:
         """Add a point; log a failure and do not raise it. Return the seconds until the next call."""
         begin = time.thread_time()
         try:
-            sums = _Sums.of(self._counts())
+            self._add_point(self._counts())
         except Exception:  # noqa: BLE001 - for example no descriptor left; the next sample tries again
             if not self._failing:  # log once until a sample succeeds
                 _log.exception("failed to sample metrics")
             self._failing = True
         else:
             self._failing = False
-            if self._last is not None and not sums.is_less_than(self._last):
-                self.points.append(sums.since(self._last))
-            self._last = sums
         return min(max(INTERVAL_SECONDS, (time.thread_time() - begin) / SHARE), MAX_INTERVAL_SECONDS)
+
+    def _add_point(self, metrics: Mapping[str, Metric]) -> None:
+        now, last = time.monotonic(), self._last
+        sums = {name: sums_of(metrics.get(family), group_of) for name, (family, group_of) in _SUMS.items()}
+        self._last = now, sums
+        if last is None:
+            return
+        began, before = last
+        if any(sums[name].get(group, 0) < count for name in before for group, count in before[name].items()):
+            return  # a file of the store was lost
+        new = {name: {group: sums[name][group] - before[name].get(group, 0) for group in sums[name]} for name in sums}
+        seconds, refused = now - began, sum(new["refused"].values())
+        slow, timed = sum(new["slow"].values()), sum(new["timed"].values())
+        point = Point(
+            ended=now,
+            requests=(sum(new["requests"].values()) + refused) / seconds,
+            errors=(new["requests"].get(True, 0) + refused) / seconds,
+            slow=slow / timed if timed else None,
+            duration=quantile(QUANTILE, new["duration"]),
+            queue_time=quantile(QUANTILE, new["queue_time"]),
+            refused=refused / seconds,
+            queue=_gauge(metrics, "service_accept_queue_length"),
+            busy=_gauge(metrics, "service_requests_in_flight"),
+        )
+        self.points.append(point)
 
     def document(self) -> dict[str, list[Any]]:
         """Return the points of the last 15 minutes as one list for each value, the oldest first."""
@@ -80,65 +101,6 @@ class Recent:
             for name in Point._fields
         }
         return {"age_seconds": [round(now - ended, 1) for ended in columns.pop("ended")], **columns}
-
-
-@dataclass(slots=True)
-class _Sums:
-    at: float
-    requests: float
-    errors: float
-    refused: float
-    slow: float
-    timed: float
-    """The number of requests that count for a latency objective."""
-    duration: dict[float, float]
-    """Cumulative counts by upper bound, as ``queue_time``."""
-    queue_time: dict[float, float]
-    queue: float | None
-    busy: float | None
-
-    @classmethod
-    def of(cls, metrics: Mapping[str, Metric]) -> _Sums:
-        requests = sums_of(metrics.get("flask_http_request"), _is_error)
-        refused = sum(sums_of(metrics.get("service_requests_shed"), _is_total).values())
-        return cls(
-            at=time.monotonic(),
-            requests=sum(requests.values()) + refused,
-            errors=requests.get(True, 0) + refused,
-            refused=refused,
-            slow=sum(sums_of(metrics.get("service_slo_bad_events"), _is_latency).values()),
-            timed=sum(sums_of(metrics.get("service_slo_events"), _is_latency).values()),
-            duration=sums_of(metrics.get("flask_http_request_duration_seconds"), _bound_of_route),
-            queue_time=sums_of(metrics.get("service_request_queue_seconds"), _bound),
-            queue=_gauge(metrics, "service_accept_queue_length"),
-            busy=_gauge(metrics, "service_requests_in_flight"),
-        )
-
-    def is_less_than(self, last: _Sums) -> bool:
-        """Tell whether a count is smaller than before: a file of the store was lost."""
-        return (
-            self.requests < last.requests
-            or self.errors < last.errors
-            or self.refused < last.refused
-            or self.slow < last.slow
-            or self.timed < last.timed
-            or any(self.duration.get(bound, 0) < count for bound, count in last.duration.items())
-            or any(self.queue_time.get(bound, 0) < count for bound, count in last.queue_time.items())
-        )
-
-    def since(self, last: _Sums) -> Point:
-        seconds = self.at - last.at
-        return Point(
-            self.at,
-            (self.requests - last.requests) / seconds,
-            (self.errors - last.errors) / seconds,
-            (self.slow - last.slow) / (self.timed - last.timed) if self.timed > last.timed else None,
-            quantile(QUANTILE, {bound: n - last.duration.get(bound, 0) for bound, n in self.duration.items()}),
-            quantile(QUANTILE, {bound: n - last.queue_time.get(bound, 0) for bound, n in self.queue_time.items()}),
-            (self.refused - last.refused) / seconds,
-            self.queue,
-            self.busy,
-        )
 
 
 def _is_total(name: str, _labels: Labels) -> bool | None:
@@ -162,6 +124,18 @@ def _bound(_name: str, labels: Labels) -> float | None:
 
 def _bound_of_route(name: str, labels: Labels) -> float | None:
     return _bound(name, labels) if "route" in dict(labels) else None
+
+
+_SUMS: dict[str, tuple[str, GroupOf[Any]]] = {
+    "requests": ("flask_http_request", _is_error),
+    "refused": ("service_requests_shed", _is_total),
+    "slow": ("service_slo_bad_events", _is_latency),
+    "timed": ("service_slo_events", _is_latency),
+    "duration": ("flask_http_request_duration_seconds", _bound_of_route),
+    "queue_time": ("service_request_queue_seconds", _bound),
+}
+"""The metrics whose sums are sampled, and the group of each of their samples. ``timed`` are the requests that
+count for a latency objective. The last two have cumulative counts by upper bound."""
 
 
 def _gauge(metrics: Mapping[str, Metric], name: str) -> float | None:
