@@ -137,32 +137,24 @@ class Connection:
 
     def _send(self, *more: bytes) -> None:
         self._unsent += map(memoryview, more)
-        has_sent = False
         with contextlib.suppress(BlockingIOError):
             while self._unsent:
-                sent = self.socket.send(self._unsent[0])
-                has_sent = True
-                self._unsent[0] = self._unsent[0][sent:]
-                if self._unsent[0]:
+                rest = self._unsent[0][self.socket.send(self._unsent[0]) :]
+                if rest:  # other clients get their turn
+                    self._unsent[0] = rest
                     break
                 del self._unsent[0]
-        now = time.monotonic()
-        if has_sent:
-            self.active = now
+        self.active = time.monotonic()
         if self._unsent:
-            if has_sent or more:
-                self.deadline = now + SEND_SECONDS
+            self.deadline = self.active + SEND_SECONDS
         elif self._closes:
-            self._linger()
+            self.socket.shutdown(socket.SHUT_WR)
+            self._asks, self._lingers = False, True
+            self.deadline = self.active + LINGER_SECONDS
         else:
             self._asks = False
-            self.deadline = now + IDLE_SECONDS
+            self.deadline = self.active + IDLE_SECONDS
             self._parse()  # the client may have sent more requests already
-
-    def _linger(self) -> None:
-        self.socket.shutdown(socket.SHUT_WR)
-        self._asks, self._lingers = False, True
-        self.deadline = time.monotonic() + LINGER_SECONDS
 
 
 def attempt(request: Request, make: Callable[[], T]) -> T | Response:

@@ -21,22 +21,17 @@ UNIX_MODE = 0o600
 def bind(address: Address) -> socket.socket:
     """Return a socket that listens. Raises OSError, for example if the address is in use."""
     try:
-        return _bind(address)
+        if address.unix:
+            return _bind_unix(address.unix)
+        # Not SO_REUSEPORT: two programs must not share a port by mistake. `[::]` includes IPv4.
+        return socket.create_server(
+            (address.host, address.port),
+            family=socket.AF_INET6 if ":" in address.host else socket.AF_INET,
+            backlog=BACKLOG,
+            dualstack_ipv6=address.host == "::" and socket.has_dualstack_ipv6(),
+        )
     except OSError as error:
         raise explained(error, address) from None
-
-
-def _bind(address: Address) -> socket.socket:
-    if address.unix:
-        return _bind_unix(address.unix)
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    # Not SO_REUSEPORT: two programs must not share a port by mistake. `[::]` includes IPv4.
-    return socket.create_server(
-        (address.host, address.port),
-        family=family,
-        backlog=BACKLOG,
-        dualstack_ipv6=address.host == "::" and socket.has_dualstack_ipv6(),
-    )
 
 
 def inherit(descriptor: int) -> socket.socket:

@@ -90,23 +90,20 @@ class _Samples:
 def _routes(samples: _Samples) -> dict[str, Any]:
     routes: dict[str, Any] = defaultdict(
         lambda: {
-            "requests": dict.fromkeys(["1xx", "2xx", "3xx", "4xx", "5xx"], 0),
+            "requests": Counter(dict.fromkeys(["1xx", "2xx", "3xx", "4xx", "5xx"], 0)),
             "errors": 0,
-            "duration_seconds": {"buckets": {}, "sum": 0.0, "count": 0},
+            "duration_seconds": {"buckets": Counter(), "sum": 0.0, "count": 0},
         }
     )
     for sample in samples.by_route("flask_http_request_total"):
-        route = routes[sample.labels["route"]]
-        status_class = f"{sample.labels['status'][0]}xx"
-        route["requests"][status_class] = route["requests"].get(status_class, 0) + int(sample.value)
-        if status_class == "5xx":
-            route["errors"] += int(sample.value)
+        routes[sample.labels["route"]]["requests"][f"{sample.labels['status'][0]}xx"] += int(sample.value)
     duration = "flask_http_request_duration_seconds"
     for sample in samples.by_route(f"{duration}_bucket"):
-        buckets = routes[sample.labels["route"]]["duration_seconds"]["buckets"]
-        buckets[sample.labels["le"]] = buckets.get(sample.labels["le"], 0) + int(sample.value)
+        routes[sample.labels["route"]]["duration_seconds"]["buckets"][sample.labels["le"]] += int(sample.value)
     for sample in samples.by_route(f"{duration}_sum"):
         routes[sample.labels["route"]]["duration_seconds"]["sum"] += sample.value
     for sample in samples.by_route(f"{duration}_count"):
         routes[sample.labels["route"]]["duration_seconds"]["count"] += int(sample.value)
+    for route in routes.values():
+        route["errors"] = route["requests"]["5xx"]
     return routes
