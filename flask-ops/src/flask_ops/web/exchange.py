@@ -8,7 +8,7 @@ from contextvars import Context, copy_context
 from enum import StrEnum
 from threading import get_ident
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -115,12 +115,12 @@ class Exchange:
                     raise
                 if isinstance(error, RuntimeError):  # of simple_websocket, in a middleware such as Flask-SocketIO's
                     error = websocket.unsupported(self.environ) or error
-            self._fail(error)
-            if self._must_raise(error):
+            try:
+                response = [self._answer(error)]
+            except BaseException:
                 self.status_sent = self.status  # the server answers it
                 self._report()
-                self._raise(error)
-            response = [self._replace(error)]
+                raise
         else:
             if self.body is not None and not self.raised:
                 self.body.look_ahead(self.environ)
@@ -176,21 +176,13 @@ class Exchange:
             self._ended = True
             raise
         except BaseException as error:  # noqa: BLE001 - every exception is reported, and may be raised again there
-            chunk = self.context.run(self._failed_chunk, error)
+            self._chunks = _NOTHING
+            chunk = self.context.run(self._answer, error)
         if self.is_reported:  # another thread reported it as aborted: send nothing that contradicts its line
             raise ReportedError("the process is ending")
         self._began = True
         self.size += len(chunk)
         return chunk
-
-    def _failed_chunk(self, error: BaseException) -> bytes:
-        self._fail(error)
-        if self._must_raise(error):
-            self._raise(error)
-        if self._began:  # too late for another status, so the server must close the connection
-            raise ReportedError("the response broke off") from error
-        self._chunks = _NOTHING
-        return self._replace(error)
 
     def close(self) -> None:
         """End the request. Servers call this in any case. Waitress calls it three times for some files."""
@@ -209,14 +201,11 @@ class Exchange:
             raise ReportedError("the response could not be closed") from raised
         finally:
             if not self._ended and self.outcome is Outcome.COMPLETE:
-                self._interrupted(error)
+                if isinstance(error, (TypeError, ValueError, AssertionError)):  # the server could not send the chunk
+                    self.status, self.outcome = 500, Outcome.EXCEPTION
+                else:
+                    self.status, self.outcome = CLIENT_CLOSED_REQUEST, Outcome.CLIENT_DISCONNECTED
             self._report()
-
-    def _interrupted(self, error: BaseException | None) -> None:
-        if isinstance(error, (TypeError, ValueError, AssertionError)):  # the server could not send the chunk
-            self.status, self.outcome = 500, Outcome.EXCEPTION
-        else:
-            self.status, self.outcome = CLIENT_CLOSED_REQUEST, Outcome.CLIENT_DISCONNECTED
 
     def abort(self) -> None:
         """Report the request as aborted, from the thread that set ``is_reported``. The process is about to end."""
@@ -242,15 +231,17 @@ class Exchange:
             if self.answers_errors():  # otherwise the server, the debugger or the test shows it
                 _log.error("unhandled exception", exc_info=error)
 
-    def _must_raise(self, error: BaseException) -> bool:
-        if isinstance(error, _CLIENT_FAULTS):
-            return False
-        return not self.answers_errors() or ends_the_process(error)
-
-    def _raise(self, error: BaseException) -> NoReturn:
-        if isinstance(error, Exception) or ends_the_process(error):
-            raise error
-        raise EscapedError(f"{type(error).__name__} was raised while a request was served") from error
+    def _answer(self, error: BaseException) -> bytes:
+        """Report the exception. Return the body that replaces the response; otherwise raise, and the server ends it."""
+        self._fail(error)
+        ends_the_worker = ends_the_process(error)
+        if not isinstance(error, _CLIENT_FAULTS) and (ends_the_worker or not self.answers_errors()):
+            if isinstance(error, Exception) or ends_the_worker:
+                raise error
+            raise EscapedError(f"{type(error).__name__} was raised while a request was served") from error
+        if self._began:  # too late for another status, so the server must close the connection
+            raise ReportedError("the response broke off") from error
+        return self._replace(error)
 
     def _replace(self, error: BaseException) -> bytes:
         """Replace the unsent response with a 500, or with a 400 if the client is to blame. Return its body."""

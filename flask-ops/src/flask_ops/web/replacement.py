@@ -6,37 +6,21 @@ CORS. Or it would describe the body that it replaces.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
-_REPLACED = frozenset(
-    {
-        "accept-ranges",
-        "cache-control",
-        "content-digest",
-        "content-disposition",
-        "content-encoding",
-        "content-language",
-        "content-length",
-        "content-location",
-        "content-md5",
-        "content-range",
-        "content-type",
-        "digest",
-        "etag",
-        "expires",
-        "last-modified",
-        "repr-digest",
-        "transfer-encoding",
-        "x-request-id",
-    }
+# Headers that describe a body (RFC 9110, section 8; RFC 9530), and the request ID, which every response gets.
+_REPLACED = re.compile(
+    r"content-(?!security-policy).*|accept-ranges|cache-control|digest|etag|expires|last-modified|repr-digest"
+    r"|transfer-encoding|x-request-id",
+    re.IGNORECASE,
 )
-"""Headers that describe a body (RFC 9110, section 8; RFC 9530), and the request ID, which every response gets."""
 
 
 def kept(headers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return those headers of the failed response that its replacement has too."""
-    return [(name, value) for name, value in headers if name.lower() not in _REPLACED]
+    return [(name, value) for name, value in headers if not _REPLACED.fullmatch(name)]
 
 
 def forget_headers(start_response: Any) -> None:
