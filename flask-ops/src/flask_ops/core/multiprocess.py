@@ -62,6 +62,14 @@ def open_own(path: str | Path, flags: int, mode: int = 0o600) -> int:
     return descriptor
 
 
+def publish(path: Path, content: bytes) -> None:
+    """Write a file of the folder. Readers find the old content or the new one, and nothing between."""
+    new = path.with_suffix(".new")
+    with open(open_own(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666), "wb") as file:
+        file.write(content)
+    new.replace(path)
+
+
 def reserve(folder: Path, size: int) -> None:
     """Allocate ``size`` bytes in an unnamed file and free them again. Respects quotas. Raises OSError."""
     try:

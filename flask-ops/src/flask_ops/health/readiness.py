@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import orjson
 
+from flask_ops.core import multiprocess
 from flask_ops.core.draining import DRAIN
 from flask_ops.health import Result, Status
 
@@ -59,10 +60,8 @@ def _weight(result: Result) -> tuple[int, int, float]:
 
 def publish(store: Path, owner: str, results: Sequence[Result]) -> None:
     """Publish the results of this process, which is called ``owner`` in the store."""
-    path = store / _NAME.format(owner)
-    new = path.with_suffix(".new")
-    new.write_bytes(orjson.dumps([result._asdict() for result in results]))
-    new.replace(path)
+    content = orjson.dumps([result._asdict() for result in results])
+    multiprocess.publish(store / _NAME.format(owner), content)
 
 
 def published(store: Path, leaving: Collection[str] = (), application: int | None = None) -> list[list[Result]]:

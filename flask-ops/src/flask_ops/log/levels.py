@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import threading
 import time
 from collections.abc import Mapping
@@ -83,7 +82,8 @@ def override(name: str, level: LogLevel | None, seconds: float | None = None) ->
         if len(wanted) > MAX_OVERRIDES:
             raise TooManyOverridesError
         if multiprocess.is_shared():
-            _publish(wanted)
+            content = json.dumps({name: each._asdict() for name, each in wanted.items()})
+            multiprocess.publish(multiprocess.directory() / _FILE, content.encode())
         _apply(wanted)
 
 
@@ -121,19 +121,6 @@ def _apply(wanted: dict[str, Override]) -> None:
         level = logging.getLevelNamesMapping()[each.level.upper()]
         if logger.level != level:  # it is new, or another logging configuration has changed it
             logger.setLevel(level)
-
-
-def _publish(wanted: Mapping[str, Override]) -> None:
-    path = multiprocess.directory() / _FILE
-    new = path.with_suffix(f".{os.getpid()}")
-    try:
-        new.unlink(missing_ok=True)
-        with new.open("x") as file:  # follows no link, which a worker of another user than the master could make
-            json.dump({name: each._asdict() for name, each in wanted.items()}, file)
-        new.replace(path)  # atomic for readers
-    finally:
-        with contextlib.suppress(OSError):
-            new.unlink()
 
 
 def _read(path: Path) -> dict[str, Override]:
