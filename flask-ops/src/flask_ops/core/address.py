@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 from typing import NamedTuple
@@ -28,14 +29,12 @@ class Address(NamedTuple):
         if text.startswith("unix:/"):
             return cls(unix=text.removeprefix("unix:"))
         match = _HOST_PORT.fullmatch(text)
-        if match is None or int(match["port"]) > 65535:
-            raise ValueError("host:port, [ipv6]:port or unix:/path")
-        if match["v6"]:
-            try:
-                ipaddress.IPv6Address(match["v6"])
-            except ValueError:
-                raise ValueError("host:port, [ipv6]:port or unix:/path") from None
-        return cls(host=match["v6"] or match["host"], port=int(match["port"]))
+        with contextlib.suppress(ValueError):
+            if match is not None and int(match["port"]) <= 65535:
+                if match["v6"]:
+                    ipaddress.IPv6Address(match["v6"])  # raises if it is none
+                return cls(host=match["v6"] or match["host"], port=int(match["port"]))
+        raise ValueError("host:port, [ipv6]:port or unix:/path")
 
     @property
     def is_loopback(self) -> bool:

@@ -12,19 +12,17 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import NamedTuple
 
-_LEAST = 90
-"""Percent. Below it, the error budget of a complete outage would not burn fast enough for an alert that pages."""
-_PERCENT = r"([0-9]{2}(?:\.[0-9]{1,6})?)%?"
+_PERCENT = r"(9[0-9](?:\.[0-9]{1,6})?)%?"
+"""Below 90 %, the error budget of a complete outage would not burn fast enough for an alert that pages."""
 _LATENCY = re.compile(_PERCENT + r"\s*<\s*([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*(ms|s)")
 _ROUTE = r"(?:/\S*|unmatched)"
 _BEFORE_ROUTE = re.compile(r"\s*,\s*(?=/|unmatched\b)")
 _LONGEST_SECONDS = 3600
 
-_EXPECTED_RATIO = f"a percentage from {_LEAST} to below 100, for example 99.9"
-_EXPECTED_LATENCY = f"a percentage from {_LEAST} to below 100 and a time up to 1 h, for example 99% < 300ms"
+_EXPECTED_RATIO = "a percentage from 90 to below 100, for example 99.9"
+_EXPECTED_LATENCY = "a percentage from 90 to below 100 and a time up to 1 h, for example 99% < 300ms"
 _EXPECTED_ROUTES = (
-    "objectives of routes with commas between them, each once, "
-    f"from {_LEAST}%, for example /checkout=99.95, /reports=95% < 5s"
+    "objectives of routes with commas between them, each once, from 90%, for example /checkout=99.95, /reports=95% < 5s"
 )
 
 
@@ -51,10 +49,7 @@ def ratio(value: str) -> float:
     match = re.fullmatch(_PERCENT, value)
     if match is None:
         raise ValueError(_EXPECTED_RATIO)
-    percent = Decimal(match[1])  # a float would make 0.9990000000000001 of 99.9
-    if percent < _LEAST:
-        raise ValueError(_EXPECTED_RATIO)
-    return float(percent / 100)
+    return float(Decimal(match[1]) / 100)  # a float would make 0.9990000000000001 of 99.9
 
 
 def latency(value: str) -> Latency:
@@ -66,10 +61,7 @@ def latency(value: str) -> Latency:
     bound = float(Decimal(number) / (1000 if unit == "ms" else 1))
     if not 0 < bound <= _LONGEST_SECONDS:
         raise ValueError(_EXPECTED_LATENCY)
-    try:
-        return Latency(ratio(percent), bound)
-    except ValueError:
-        raise ValueError(_EXPECTED_LATENCY) from None
+    return Latency(ratio(percent), bound)
 
 
 def route_objectives(value: str) -> RouteObjectives:
