@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,7 +73,7 @@ def _parse(body: bytes) -> tuple[str, LogLevel | None, float | None]:
     if not isinstance(logger, str) or not 0 < len(logger) <= _MAX_NAME or not logger.isprintable():
         raise ValueError(f"logger: expected a name of 1 to {_MAX_NAME} printable characters.")
     number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
-    if seconds is not None and not (number and 0 < seconds <= _LONGEST_SECONDS and math.isfinite(seconds)):
+    if seconds is not None and not (number and 0 < seconds <= _LONGEST_SECONDS):
         raise ValueError(f"seconds: expected a number above 0, at most {_LONGEST_SECONDS} (7 days).")
     if asked["level"] is None:
         return logger, None, None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
@@ -13,7 +14,6 @@ from flask_ops.core.settings import Settings
 from flask_ops.health import Check, Checks, within
 from flask_ops.health.engine import Health
 from flask_ops.health.metrics import status_elsewhere
-from flask_ops.health.readiness import Readiness
 from flask_ops.ops.runtime import Runtime, obtain
 from flask_ops.ops.startup import open_store, start
 from flask_ops.web import limits, probes, problems
@@ -21,8 +21,6 @@ from flask_ops.web.flask_events import EXCHANGE
 from flask_ops.web.json_provider import JSONProvider
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable as Body
-
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -34,10 +32,6 @@ class Attached(NamedTuple):
     settings: Settings
     health: Health
     runtime: Runtime
-
-    def readiness(self, exclude: Collection[str] = ()) -> Readiness:
-        """Return the readiness of this application."""
-        return self.runtime.readiness(exclude, self.health)
 
 
 class Ops:
@@ -108,8 +102,7 @@ class Ops:
             within(app.app_context, self._checks),
             lambda check: status_elsewhere(check, health.application),
         )
-        attached = Attached(settings, health, runtime)
-        app.extensions["flask_ops"] = attached
+        app.extensions["flask_ops"] = Attached(settings, health, runtime)
         runtime.add_health(health)
         runtime.expect_routes(app)
         if settings.secret_key is not None:
@@ -123,11 +116,11 @@ class Ops:
         if self._problems:
             problems.init_app(app)
         if self._probes:
-            app.register_blueprint(probes.blueprint(attached.readiness))
-            runtime.add_probes(probes.LIVENESS, probes.READINESS)
+            app.register_blueprint(probes.blueprint(partial(runtime.readiness, health=health)))
+            runtime.admission.probes |= {probes.LIVENESS, probes.READINESS}
         if self._metrics and settings.metrics_on_app:
             app.register_blueprint(probes.scrape_blueprint(runtime.collect))
-            runtime.add_probes(probes.METRICS)
+            runtime.admission.probes.add(probes.METRICS)
         # Otherwise an exception goes on to the debugger or to the test.
         answers_errors = (lambda: not (app.debug or app.testing)) if self._problems else None
         app.wsgi_app = _Entrance(app.wsgi_app, runtime, answers_errors)  # type: ignore[method-assign] # as Flask documents it
@@ -141,7 +134,7 @@ class _Entrance:
         self._observed = runtime.observe(self)
         self._is_known = False
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Body[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         exchange = environ.get(EXCHANGE)
         if exchange is None:
             self._runtime.start()

@@ -21,7 +21,6 @@ from werkzeug.routing import Map
 from flask_ops.core import multiprocess
 from flask_ops.core.background import BACKGROUND
 from flask_ops.core.settings import Settings
-from flask_ops.health import Check
 from flask_ops.health.engine import Health
 from flask_ops.health.metrics import HealthMetrics
 from flask_ops.health.readiness import Readiness
@@ -50,7 +49,7 @@ class Runtime:
         registry = CollectorRegistry()
         self._metrics = RequestMetrics(registry, settings)
         self._url_maps: WeakSet[Map] = WeakSet()
-        self._health = HealthMetrics(registry)
+        self.health = HealthMetrics(registry)
         self.admission = Admission(settings, self._metrics)
         self.observer = Observer(self._metrics, RequestLog(settings), self.admission)
         self.saturation = Saturation(settings, self.observer, registry)
@@ -60,7 +59,7 @@ class Runtime:
                 self._expect_routes,
                 self.saturation.publish,
                 self.admission.publish,
-                self._health.publish,
+                self.health.publish,
                 *counters(registry),
                 ownership.keep,
                 levels.refresh,
@@ -100,14 +99,9 @@ class Runtime:
         """Start the errors of all routes of ``app`` at 0, so that the first one is an increase."""
         self._url_maps.add(app.url_map)
 
-    def add_probes(self, *rules: str) -> None:
-        """Never refuse requests to the routes ``rules``, and log their successes at debug."""
-        self.observer.quiet_routes.update(rules)
-        self.admission.probes.update(rules)
-
     def add_health(self, health: Health) -> None:
         """Publish the results of an application's readiness checks while the application exists."""
-        self._health.add(health)
+        self.health.add(health)
         if self._pid == os.getpid():
             health.start()
 
@@ -121,18 +115,14 @@ class Runtime:
                     STORE.settle()  # first: other threads count as soon as _pid is set
                 self._pid = os.getpid()
                 self.admission.open()
-                self._health.start()
+                self.health.start()
                 self._pulse.start()
 
     def readiness(self, exclude: Collection[str] = (), health: Health | None = None) -> Readiness:
         """Return the readiness in all processes, of one application or of all, without the checks in ``exclude``."""
         if health is not None:
             health.run_in_foreground()
-        return self._health.readiness(exclude, health)
-
-    def checks(self) -> list[Check]:
-        """Return the readiness checks of all applications of this process."""
-        return self._health.checks()
+        return self.health.readiness(exclude, health)
 
     def _expect_routes(self) -> None:
         for url_map in list(self._url_maps):

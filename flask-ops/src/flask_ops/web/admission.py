@@ -57,7 +57,7 @@ class Admission:
     def __init__(self, settings: Settings, metrics: RequestMetrics) -> None:
         self.limit = self.allowed = settings.queue_seconds or math.inf
         self.probes: set[str] = set()
-        """Paths that are never refused."""
+        """Routes that are never refused. A route of a probe has no parameters, so it is a path too."""
         self.trusts_request_start = settings.trusted_proxies > 0
         """True if ``X-Request-Start`` counts. Any client can send it."""
         self._critical = re.compile("|".join(map(_pattern, settings.critical_routes)) or r"(?!)")

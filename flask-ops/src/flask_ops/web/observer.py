@@ -37,11 +37,10 @@ MAX_NAME = 100
 class Observer:
     """Reports each request to ``metrics`` and ``log`` when it is over. ``admission`` decides which ones are refused.
 
-    On ``quiet_routes`` a success is logged at debug, and a 503 at info.
+    For the probes of ``admission``, a success is logged at debug, and a 503 at info.
     """
 
     def __init__(self, metrics: RequestMetrics, log: RequestLog, admission: Admission) -> None:
-        self.quiet_routes: set[str] = set()
         self._metrics = metrics
         self._log = log
         self._admission = admission
@@ -128,7 +127,7 @@ class Observer:
     def _write(self, exchange: Exchange, seconds: float) -> None:
         environ, status, outcome = exchange.environ, exchange.status, exchange.outcome
         method, route = environ["REQUEST_METHOD"], exchange.route
-        queued, quiet = exchange.queued or 0.0, route in self.quiet_routes
+        queued, quiet = exchange.queued or 0.0, route in self._admission.probes
         if status == 503 and quiet and not outcome:
             # The answer of a probe, not an error. Its cause (a drain, a check) has a separate line.
             level, number = "info", logging.INFO

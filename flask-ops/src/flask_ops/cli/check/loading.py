@@ -66,7 +66,7 @@ def _import_as_gunicorn(application: str) -> Any:
 def _checks() -> list[Check]:
     from flask_ops.ops.startup import PROCESS  # noqa: PLC0415 - it imports more than the trial of other servers needs
 
-    return PROCESS.runtime.checks() if PROCESS.runtime is not None else []
+    return PROCESS.runtime.health.checks() if PROCESS.runtime is not None else []
 
 
 def _own_memory() -> int | None:
