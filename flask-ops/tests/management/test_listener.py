@@ -157,18 +157,6 @@ def test_requests_that_wait_for_the_same_share_it_and_hold_no_other_one_up() -> 
     assert ["/last", "/shared?a", "/shared?b", *(f"/unbounded?{number}" for number in range(10))] == made
 
 
-def test_clients_that_have_left_come_last_and_one_that_still_reads_gets_its_answer() -> None:
-    made: list[str] = []
-    requests = [ask(b"/shared?gone"), ask(b"/shared?closed"), ask(b"/shared?here")]
-    with waiting(partial(shared, made=made), requests) as (listener, clients):
-        clients[0].close()
-        clients[1].shutdown(socket.SHUT_WR)
-        listener.start()
-        assert to_the_end(clients[1]).endswith(b"closed")
-        assert to_the_end(clients[2]).endswith(b"here")
-    assert "/shared?here" == made[0]
-
-
 def test_a_shared_answer_that_fails_is_logged_once_and_answered_to_all() -> None:
     def fail() -> Response:
         raise LookupError

@@ -59,8 +59,6 @@ class Connection:
         """A complete request that is not answered yet."""
         self.shared: Shared | None = None
         """The promise of its answer, if others may wait for the same one."""
-        self.has_left = False
-        """True if the client has closed its side while its request waits. It may still read."""
         self._parser = RequestParser(client)
         self._unsent: list[memoryview] = []
         self._asks = True  # to connect is to begin the first request
@@ -91,11 +89,6 @@ class Connection:
                 self._refuse(RefusedError(400, "The connection ended in the middle of a request."))
             elif not data:
                 raise EOFError
-
-    def look(self) -> None:
-        """Notice that a client has gone whose request waits."""
-        with contextlib.suppress(BlockingIOError):
-            self.has_left = not self.socket.recv(1, socket.MSG_PEEK)
 
     def answer(self, handler: Handler) -> None:
         """Answer the request, or keep the promise of a shared answer."""

@@ -154,13 +154,11 @@ class Listener:
             self._background_due = time.monotonic() + self.background()
 
     def _share(self) -> None:
-        """Make one answer, and send it to all clients that wait for it. Clients that have left come last."""
-        for each in [each for each in self._connections if each.shared]:
-            self._take(each, each.look)
+        """Make one answer, and send it to all clients that wait for it."""
         promised = [(each, each.shared, each.request) for each in self._connections if each.shared and each.request]
         if not promised:
             return
-        _, first, request = min(promised, key=lambda item: (item[0].has_left, item[1].unbounded, item[2].received))
+        _, first, request = min(promised, key=lambda item: (item[1].unbounded, item[2].received))
         answer = attempt(request, first.make)
         for connection, shared, _ in promised:
             if shared.key == first.key:
@@ -204,7 +202,7 @@ class Listener:
         """Drop the longest idle connection of the client that has most of them."""
         numbers = Counter(each.client for each in self._connections)
         if numbers:
-            self._drop(min(self._connections, key=lambda each: (-numbers[each.client], not each.has_left, each.active)))
+            self._drop(min(self._connections, key=lambda each: (-numbers[each.client], each.active)))
         else:
             with FORK_GATE.waiting():
                 time.sleep(0.01)  # the rest of the process uses all descriptors

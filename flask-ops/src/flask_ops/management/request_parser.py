@@ -149,10 +149,8 @@ def _fields(lines: Sequence[str]) -> dict[str, str]:
         if len(line) > FIELD_BYTES:
             raise RefusedError(431, f"A field may have at most {FIELD_BYTES} bytes. Line {number} is longer.")
         name, colon, value = line.partition(":")
-        if line.startswith((" ", "\t")):
-            raise RefusedError(400, f"Line {number} is folded. A field must be on one line (RFC 9112, 5.2).")
         if not colon or not _NAME.fullmatch(name):
-            raise RefusedError(400, f"Line {number} is not like Name: value, without a space before the colon.")
+            raise RefusedError(400, f"Line {number} is not like Name: value, or is folded (RFC 9112, 5).")
         name, value = name.lower(), value.strip(" \t")
         if name in fields and name in _SINGLE:
             raise RefusedError(400, f"There are two {name} fields. Expected one (RFC 9110, 5.3).")

@@ -5,16 +5,11 @@ has dropped. A refusal costs little, so the threads reach the clients that still
 
 A request is refused if it has waited longer than ``SERVICE_QUEUE_SECONDS``. That alone would keep the queue at this
 limit. So while a queue stands, the limit is a quarter: as many requests are served, and they wait less. A queue stands
-if it was not empty for a time. The queue of a burst empties before: a request is refused only if it waits longer than
-``SERVICE_QUEUE_SECONDS``.
+if it was not empty for a time. The queue of a burst empties before.
 
-The idea is CoDel's (RFC 8289): a queue is judged by the time in it, not by its length, and a queue that does not drain
-is the fault. As in Ben Maurer's "Fail at Scale" (ACM Queue 13-8, 2015), the limit has two values instead of CoDel's
-growing rate of drops: requests, unlike packets, are not sent more slowly if one is lost.
-
-Maurer's adaptive LIFO serves the newest request first while a queue stands. At 2 to 10 times the capacity, it answers
-as many, after 0.03 s on average instead of 0.25 s. But it refuses the others after 1.0 s instead of 0.28 s, and the
-kernel's accept queue has a fixed order. ``tests/web/test_admission.py`` has the simulation.
+The idea is CoDel's (RFC 8289): a queue is judged by the time in it, not by its length. As in Ben Maurer's "Fail at
+Scale" (ACM Queue 13-8, 2015), the limit has two values. Maurer's order, the newest request first, refuses the others
+later, and the kernel's accept queue has a fixed order. ``tests/web/test_admission.py`` has the simulation.
 """
 
 from __future__ import annotations

@@ -85,11 +85,7 @@ class Exchange:
     _headers: Sequence[tuple[str, str]] = ()
 
     def __init__(
-        self,
-        environ: WSGIEnvironment,
-        *,
-        ending: AbstractContextManager[bool],
-        record: Callable[[Exchange], None],
+        self, environ: WSGIEnvironment, ending: AbstractContextManager[bool], record: Callable[[Exchange], None]
     ) -> None:
         self.arrived = perf_counter()
         self.context = copy_context()

@@ -65,7 +65,7 @@ class Observer:
 
     def begin(self, environ: WSGIEnvironment) -> Exchange:
         """Return the exchange of a request that has just arrived. It is in flight until it is recorded."""
-        exchange = Exchange(environ, ending=self.ending, record=self.record)
+        exchange = Exchange(environ, self.ending, self.record)
         self._running[id(exchange)] = exchange
         queued = queue_time.of_request(environ)
         exchange.queued = queued

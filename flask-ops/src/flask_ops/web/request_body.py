@@ -89,8 +89,8 @@ class RequestBody:
     def look_ahead(self, environ: WSGIEnvironment) -> None:
         """Notice a client that has left in the middle of a body that is not read yet. A slow client is no fault.
 
-        Call this before the response begins: after that, the client may leave. This never waits. If the client has
-        closed its side, all its data is here. This reads the data, and keeps it for a later read.
+        Call this before the response begins: after that, the client may leave. If it has closed its side, all its data
+        is here. This reads the data, and keeps it for a later read.
         """
         if self._left == 0 or self.is_interrupted or sys.platform != "linux":
             return
