@@ -15,7 +15,7 @@ import structlog
 from flask import Flask, copy_current_request_context
 
 from flask_ops import Ops
-from flask_ops.core.background import BACKGROUND
+from flask_ops.core.background import FORBIDDEN
 from flask_ops.core.context import RequestContext, current_request, outgoing_headers
 from flask_ops.log import process_state
 from flask_ops.ops.startup import PROCESS
@@ -78,7 +78,9 @@ def test_every_line_names_its_request_and_nothing_leaks(name: str, tmp_path: Pat
     assert {"this request only"} == set(after)
 
 
-def test_threads_that_a_request_starts_name_it(capfd: pytest.CaptureFixture[str]) -> None:
+def test_threads_that_a_request_starts_name_it(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Flask copies its own context, and ``copy_context()`` copies all. A thread without either has no request."""
     app = Flask("shop")
     found: dict[str, str | None] = {}
@@ -101,7 +103,8 @@ def test_threads_that_a_request_starts_name_it(capfd: pytest.CaptureFixture[str]
             thread.join()
         return "done"
 
-    with PROCESS.isolated(), process_state.preserved(), BACKGROUND.forbidden():
+    monkeypatch.setattr(FORBIDDEN, "is_set", lambda: True)
+    with PROCESS.isolated(), process_state.preserved():
         Ops(app)
         app.test_client().get("/", headers={"X-Request-ID": "r1"}).close()
     lines = {line["event"]: line for line in map(json.loads, capfd.readouterr().out.splitlines())}

@@ -6,7 +6,7 @@ import argparse
 import importlib
 from collections.abc import Callable, Sequence
 
-from flask_ops.core.first_steps import expect_interruption, open_standard_streams
+from flask_ops.core.first_steps import open_standard_streams
 from flask_ops.core.loading import EXPECTED, from_here, is_target, load_settings
 from flask_ops.core.settings import Settings, documentation
 from flask_ops.core.variables import Parse, seconds, text
@@ -27,8 +27,6 @@ def main(
     open_standard_streams()
     parser = _parser(prog, settings, application)
     options = parser.parse_args(arguments)
-    if options.module == "serving":
-        expect_interruption()
     # Import a command only when it runs: `check` must also work if the application cannot be imported.
     module = importlib.import_module(f"flask_ops.cli.{options.module}")
     try:

@@ -13,7 +13,7 @@ from weakref import ref
 
 import structlog
 
-from flask_ops.core.background import BACKGROUND
+from flask_ops.core.background import FORBIDDEN
 from flask_ops.health import Check, Result, Status
 
 JITTER = 0.1
@@ -49,7 +49,7 @@ class Health:
 
     def start(self) -> None:
         """Start the checks in this process, once. Threads do not survive a fork, so call this again after one."""
-        if self._pid == os.getpid() or not BACKGROUND.is_allowed:
+        if self._pid == os.getpid() or FORBIDDEN.is_set():
             return
         with self._starting:
             if self._pid != os.getpid():
@@ -60,7 +60,7 @@ class Health:
     def run_in_foreground(self) -> None:
         """Run each check once in this thread, if background threads are forbidden."""
         with self._starting:
-            if self._pid != os.getpid() and not BACKGROUND.is_allowed:
+            if self._pid != os.getpid() and FORBIDDEN.is_set():
                 for runner in self._renew():
                     runner.run()
 

@@ -19,7 +19,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import Map
 
 from flask_ops.core import multiprocess
-from flask_ops.core.background import BACKGROUND
+from flask_ops.core.background import FORBIDDEN
 from flask_ops.core.settings import Settings
 from flask_ops.health.engine import Health
 from flask_ops.health.metrics import HealthMetrics
@@ -107,7 +107,7 @@ class Runtime:
 
     def start(self) -> None:
         """Start the background threads of this process, once. Call it after a fork: threads do not survive one."""
-        if self._pid == os.getpid() or not BACKGROUND.is_allowed:
+        if self._pid == os.getpid() or FORBIDDEN.is_set():
             return
         with self._starting:
             if self._pid != os.getpid():

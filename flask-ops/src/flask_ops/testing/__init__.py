@@ -31,7 +31,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from flask_ops.core.background import BACKGROUND
+from flask_ops.core.background import FORBIDDEN
 from flask_ops.log import process_state
 from flask_ops.ops.extension import Attached
 from flask_ops.ops.startup import PROCESS
@@ -87,8 +87,11 @@ def run_check(_attached: Attached) -> RunCheck:
 
 @pytest.fixture
 def _attached(app: Flask) -> Iterator[Attached]:
-    with BACKGROUND.forbidden():
+    FORBIDDEN.set()
+    try:
         yield attached_to(app)
+    finally:
+        FORBIDDEN.clear()
 
 
 @pytest.hookimpl(wrapper=True)

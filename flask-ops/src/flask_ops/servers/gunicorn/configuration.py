@@ -6,7 +6,7 @@ import tempfile
 from typing import Any
 
 from flask_ops import log
-from flask_ops.core.first_steps import expect_interruption, open_standard_streams
+from flask_ops.core.first_steps import open_standard_streams
 from flask_ops.core.settings import Settings
 from flask_ops.ops import startup
 
@@ -20,7 +20,6 @@ def configure(settings: type[Settings] | None = None) -> dict[str, Any]:
     Raises SystemExit after one line in the log: code 78 for invalid settings, 73 if the metrics store is not writable.
     """
     open_standard_streams()
-    expect_interruption()
     read = startup.PROCESS.settings if settings is None else None
     if read is None:
         read = startup.start(settings or Settings)
