@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-from pathlib import Path
-
 from flask_ops.cli.check.addresses import look
 from tests.check.checking import deployment, only, severities
 
@@ -53,64 +50,3 @@ def test_in_kubernetes_other_pods_connect_and_a_policy_protects_the_management_a
 
     assert [] == severities(found, "bind")
     assert "NetworkPolicy" in only(found, "management").cure
-
-
-def test_one_address_cannot_be_used_twice() -> None:
-    for bind, management, expected in (
-        ("127.0.0.1:8001", "127.0.0.1:8001", True),
-        ("0.0.0.0:8001", "127.0.0.1:8001", True),
-        ("[::]:8001", "127.0.0.1:8001", True),
-        ("unix:/run/x.sock", "unix:/run/x.sock", True),
-        ("127.0.0.1:0", "127.0.0.1:0", False),
-        ("127.0.0.2:8001", "127.0.0.1:8001", False),
-        ("unix:/run/x.sock", "127.0.0.1:8001", False),
-    ):
-        found = look(deployment({"SERVICE_BIND": bind, "SERVICE_MANAGEMENT_BIND": management}))
-
-        assert expected == any("is used twice" in finding.text for finding in found), (bind, management)
-
-
-def test_a_port_that_is_taken_is_an_error() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        for host in ("127.0.0.1", "0.0.0.0"):
-            bind = f"{host}:{taken.getsockname()[1]}"
-
-            assert ["error", "ok"] == severities(look(deployment({**LOCAL, "SERVICE_BIND": bind})), "port")
-
-
-def test_a_port_whose_last_connections_are_being_forgotten_is_free() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        client = socket.create_connection(server.getsockname())
-        accepted, _ = server.accept()
-        bind = f"127.0.0.1:{server.getsockname()[1]}"
-        accepted.close()  # first, so that the server's port is in TIME_WAIT
-        client.close()
-
-    assert ["ok", "ok"] == severities(look(deployment({**LOCAL, "SERVICE_BIND": bind})), "port")
-
-
-def test_an_address_that_cannot_be_used_is_an_error() -> None:
-    for bind, words in (
-        ("192.0.2.1:8000", "192.0.2.1:8000: Cannot assign requested address."),
-        ("no.such.host.invalid:8000", "no.such.host.invalid:8000: "),
-        (UNIX["SERVICE_BIND"], "there is no folder /nowhere that this user can write to"),
-    ):
-        found = look(deployment({**LOCAL, "SERVICE_BIND": bind}))
-        (finding,) = [each for each in found if each.subject == "port" and each.severity == "error"]
-
-        assert words in finding.text
-        assert finding.cure
-
-
-def test_a_unix_socket_is_taken_while_somebody_listens_and_free_after_that(tmp_path: Path) -> None:
-    path = tmp_path / "x.sock"
-    environ = {**LOCAL, "SERVICE_BIND": f"unix:{path}"}
-    assert ["ok", "ok"] == severities(look(deployment(environ)), "port")
-
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(path))
-        listening.listen()
-        assert ["error", "ok"] == severities(look(deployment(environ)), "port")
-
-    assert ["ok", "ok"] == severities(look(deployment(environ)), "port")
-    assert path.exists()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
-import sys
 from pathlib import Path
 
 import psutil
@@ -40,7 +38,7 @@ def test_a_sound_deployment_has_no_error(server: str, tmp_path: Path) -> None:
 
     assert 0 == found.code
     assert [] == [each for each in found.findings if each["severity"] == "error"]
-    assert {"settings", "mode", "application", "port", "memory", "grace"} <= {
+    assert {"settings", "mode", "application", "proxies", "memory", "grace"} <= {
         each["subject"] for each in found.findings
     }
 
@@ -76,7 +74,7 @@ def test_it_starts_nothing_that_stays_and_changes_nothing(tmp_path: Path) -> Non
 
 
 @pytest.mark.system
-def test_taken_addresses_are_reported_and_the_running_service_is_left_alone(tmp_path: Path) -> None:
+def test_a_service_that_runs_here_is_left_alone(tmp_path: Path) -> None:
     store = tmp_path / "store"
     with serve("gunicorn", tmp_path, {"PROMETHEUS_MULTIPROC_DIR": str(store)}) as server:
         wait_until(lambda: server.manage("/readyz").status == 200, "ready")
@@ -89,13 +87,7 @@ def test_taken_addresses_are_reported_and_the_running_service_is_left_alone(tmp_
             }
         )
 
-        assert 1 == found.code
-        application, management = found.texts("port", "error")
-        listening = {server.process.pid, *(child.pid for child in server.children())}
-        assert application.startswith(f"127.0.0.1:{server.port}: Address already in use by process ")
-        assert listening == set(map(int, re.findall(r"process (\d+)", application)))
-        master = f"Address already in use by process {server.process.pid} ("
-        assert management.startswith(f"127.0.0.1:{server.management_port}: {master}")
+        assert [] == [each for each in found.findings if each["severity"] == "error"]
         assert not any("of another program" in text for text in found.texts("store", "warning"))
         assert files <= {path.name for path in store.iterdir()}
         assert 200 == server.get("/readyz").status
@@ -146,19 +138,7 @@ def test_a_fault_of_the_application_hides_nothing_else(tmp_path: Path) -> None:
 
     assert 1 == found.code
     assert f"Gunicorn expects gunicorn.conf.py in {tmp_path}, unless --config names another file." == cure
-    assert {"mode", "port", "store", "cpus", "grace"} <= {each["subject"] for each in found.findings}
-
-
-def test_a_server_that_is_missing_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [] == severities(look(deployment({"PATH": str(BIN)}, "uwsgi")), "server")
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    assert ["warning"] == severities(look(deployment({"PATH": str(tmp_path)}, "uwsgi")), "server")
-    (tmp_path / "uwsgi").touch(0o755)
-    assert [] == severities(look(deployment({"PATH": "/nowhere"}, "uwsgi")), "server")
-
-    assert [] == severities(look(deployment(server="waitress")), "server")
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    assert ["error"] == severities(look(deployment(server="waitress")), "server")
+    assert {"mode", "proxies", "store", "cpus", "grace"} <= {each["subject"] for each in found.findings}
 
 
 def test_each_setting_is_judged() -> None:
@@ -166,10 +146,6 @@ def test_each_setting_is_judged() -> None:
         ({}, "mode", "ok", "production"),
         ({"SERVICE_ENV": "development"}, "mode", "error", "The mode is development"),
         ({"SERVICE_ENV": "testing"}, "mode", "error", "The mode is testing"),
-        ({"SERVICE_LOG_FORMAT": "console"}, "log", "warning", "The format is console"),
-        ({}, "log", "ok", "JSON"),
-        ({}, "secret", "note", "Flask refuses sessions"),
-        ({"SERVICE_SECRET_KEY": "x" * 16}, "secret", "ok", "Sessions can be signed"),
         ({"SERVICE_SECRET_KEY": "hunter2"}, "settings", "error", "is (not shown)"),
         ({"SERVICE_TREADS": "4"}, "settings", "warning", "Nothing reads SERVICE_TREADS"),
         ({"SERVICE_QQQQ": "4"}, "settings", "warning", "Nothing reads SERVICE_QQQQ"),
@@ -195,7 +171,7 @@ def test_the_grace_must_exceed_drain_and_graceful_time() -> None:
         ({}, None, "note"),
     ):
         assert severity == only(look(deployment(environ, grace=grace)), "grace").severity
-    limits = Limits(binds=[], workers=2, threads=4, connections=500, keep_alive_seconds=620, graceful_seconds=90)
+    limits = Limits(binds=[], workers=2, keep_alive_seconds=620, graceful_seconds=90)
     of_gunicorn = only(look(deployment(trial=Trial(limits=limits), grace=45)), "grace")
     of_uwsgi = only(look(deployment(server="uwsgi", grace=1)), "grace")
 

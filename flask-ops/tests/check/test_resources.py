@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import resource
 import subprocess
 import tempfile
 from dataclasses import replace
@@ -96,22 +94,6 @@ def test_more_workers_than_cpus_are_a_warning(monkeypatch: pytest.MonkeyPatch) -
         assert severity == only(look(deployment({"WEB_CONCURRENCY": str(workers)})), "cpus").severity
 
 
-def test_a_worker_must_be_able_to_open_what_it_accepts() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    threads = {"SERVICE_THREADS": "100"}  # uWSGI serves one connection in each thread
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (532, hard))
-        enough = only(look(deployment(threads, "uwsgi")), "descriptors")
-        resource.setrlimit(resource.RLIMIT_NOFILE, (531, hard))
-        too_few = only(look(deployment(threads, "uwsgi")), "descriptors")
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-    assert ("ok", "error") == (enough.severity, too_few.severity)
-    assert "up to 532 files: 100 connections, 100 threads; the limit is 531" in too_few.text
-    assert "ulimit -n 532" in too_few.cure
-
-
 def test_a_store_in_memory_and_with_room_is_in_order() -> None:
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         finding = only(look(deployment({VARIABLE: f"{folder}/of/its/own", "WEB_CONCURRENCY": "3"})), "store")
@@ -155,7 +137,7 @@ def test_a_file_system_that_is_full_is_an_error() -> None:
     )
 
     assert "error    store" in done.stdout
-    assert "/mnt has less than 3 MiB left" in done.stdout
+    assert "needs 3 MiB, which cannot be written in /mnt: No space left on device." in done.stdout
     assert done.stdout.endswith("ok\n")  # the folder is empty again
 
 
@@ -167,23 +149,6 @@ def test_files_of_others_in_the_chosen_folder_are_a_warning(tmp_path: Path) -> N
     assert "counter_7.db of another program would be removed" in found[0].text
     assert "warning" == found[0].severity
     assert (tmp_path / "counter_7.db").exists()
-
-
-def test_a_chosen_folder_that_others_can_change_is_an_error(tmp_path: Path) -> None:
-    reasons = {"open": "other users may write to it, its mode is 0777", "linked": "lock in it is a link"}
-    if os.geteuid() == 0:
-        reasons["theirs"] = "it belongs to the user 1, not to 0"
-    for name in reasons:
-        (tmp_path / name).mkdir()
-    (tmp_path / "open").chmod(0o777)
-    (tmp_path / "linked" / "lock").symlink_to(tmp_path / "victim")
-    if os.geteuid() == 0:
-        os.chown(tmp_path / "theirs", 1, 1)
-    for name, reason in reasons.items():
-        finding = only(look(deployment({VARIABLE: str(tmp_path / name)})), "store")
-
-        assert f"{VARIABLE} is {tmp_path / name}: {reason}." == finding.text
-        assert ("error", True) == (finding.severity, "0700" in finding.cure)
 
 
 def test_one_process_has_no_store_unless_it_is_told_to(tmp_path: Path) -> None:

@@ -1,23 +1,12 @@
-"""Checks of the addresses, of the clients that can reach them, and of the trusted proxies."""
+"""Checks of who can reach the addresses, of idle connections, and of the trusted proxies. The start tries to bind."""
 
 from __future__ import annotations
 
-import errno
-import os
-import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 from flask_ops.cli.check.deployment import Deployment
-from flask_ops.cli.findings import Finding, error, note, ok, warning
+from flask_ops.cli.findings import Finding, note, ok, warning
 from flask_ops.core.address import Address
-from flask_ops.core.port_holders import explained
-
-_CURES = {
-    errno.EADDRINUSE: "Stop the program that listens there, or use another address.",
-    errno.EACCES: "Use a port from 1024 on, or a folder that this user can write to.",
-}
-
 
 _IDLE_SECONDS = {"AWS": 60, "Google Cloud": 600}
 """How long load balancers keep a connection to an instance by default (manuals of Elastic Load Balancing and of
@@ -35,7 +24,6 @@ def look(deployment: Deployment) -> Iterator[Finding]:
     yield _keep_alive(deployment.limits.keep_alive_seconds)
     yield _management(deployment)
     yield from _token(deployment)
-    yield from _ports(deployment)
 
 
 def _proxies(deployment: Deployment, world: str) -> Finding:
@@ -108,51 +96,3 @@ def _open_management(deployment: Deployment, bind: Address) -> Finding:
         text = f"Every client that reaches {bind} can read the metrics. Changes need the token."
         return note("management", text, f"{cure} Or set SERVICE_MANAGEMENT_TOKEN_READS=true.")
     return ok("management", f"{bind} needs the token, except for probes.")
-
-
-def _ports(deployment: Deployment) -> Iterator[Finding]:
-    """Yield one finding for each address."""
-    management = deployment.settings.management_bind
-    wanted = [*deployment.limits.binds, *([management] if management else [])]
-    for position, address in enumerate(wanted):
-        if any(_collide(address, other) for other in wanted[:position]):
-            yield error("port", f"{address} is used twice.", "Change SERVICE_MANAGEMENT_BIND or SERVICE_BIND.")
-            continue
-        try:
-            _bind(address)
-        except OSError as raised:
-            fault = explained(raised, address)
-            text = f"{address}: {fault.strerror or fault}."
-            yield error("port", text, _CURES.get(fault.errno or 0, "Use an address of this machine."))
-        else:
-            yield ok("port", f"{address} is free.")
-
-
-def _collide(one: Address, other: Address) -> bool:
-    if one.unix or other.unix:
-        return one.unix == other.unix
-    anywhere = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
-    return one.port == other.port != 0 and (one.host == other.host or bool(anywhere & {one.host, other.host}))
-
-
-def _bind(address: Address) -> None:
-    """Bind and close again. Clients do not notice, because nothing listens. Raises OSError."""
-    if address.unix:
-        _try_unix(Path(address.unix))
-        return
-    family, kind, protocol, _, target = socket.getaddrinfo(
-        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    with socket.socket(family, kind, protocol) as attempt:
-        if os.name == "posix":  # on Windows this option would allow an address in use
-            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        attempt.bind(target)
-
-
-def _try_unix(path: Path) -> None:
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, f"there is no folder {path.parent} that this user can write to")
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(1)
-        if probe.connect_ex(str(path)) == 0:
-            raise OSError(errno.EADDRINUSE, "a program listens there")

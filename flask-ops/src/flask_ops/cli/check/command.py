@@ -1,11 +1,10 @@
-"""The command ``check``, and its checks of the settings, the server and the application."""
+"""The command ``check``, and its checks of the settings, the application and the stop."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 from flask_ops.cli.check import addresses, resources
 from flask_ops.cli.check.deployment import Deployment, Trial, load, read_settings
 from flask_ops.cli.findings import Finding, error, note, ok, report, warning
-from flask_ops.core.settings import LogFormat, Mode, unknown_variables
+from flask_ops.core.settings import Mode, unknown_variables
 
 
 def run(options: argparse.Namespace) -> int:
@@ -32,21 +31,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def look(deployment: Deployment) -> Iterator[Finding]:
-    """Yield findings about the settings, the server and the application."""
+    """Yield findings about the settings, the application and the stop."""
     yield from _settings(deployment)
     yield _mode(deployment)
-    yield from _server(deployment)
     yield _application(deployment)
     yield from deployment.trial.findings
-    if deployment.settings.log_format is LogFormat.CONSOLE:
-        text = "The format is console: a collector cannot read fields from the lines."
-        yield warning("log", text, "SERVICE_LOG_FORMAT=json")
-    else:
-        yield ok("log", "One JSON object per line.")
-    if deployment.settings.secret_key is None:
-        yield note("secret", "Without SERVICE_SECRET_KEY, Flask refuses sessions. Set it if a view uses them.")
-    else:
-        yield ok("secret", "Sessions can be signed.")
     yield _grace(deployment)
 
 
@@ -72,24 +61,13 @@ def _mode(deployment: Deployment) -> Finding:
     return error("mode", "The mode is testing: Flask passes exceptions to the server.", "SERVICE_ENV=production")
 
 
-def _server(deployment: Deployment) -> Iterator[Finding]:
-    """Look for the server. uWSGI may be in a place that this check cannot see, so that is only a warning."""
-    if deployment.server == "waitress" and importlib.util.find_spec("waitress") is None:
-        yield error("server", "Waitress is not installed for this Python.", "pip install waitress")
-    places = os.pathsep.join([deployment.environ.get("PATH", ""), str(Path(sys.executable).parent)])
-    if deployment.server == "uwsgi" and shutil.which("uwsgi", path=places) is None:
-        text = f"There is no program uwsgi in {places}."
-        cure = "Install pyuwsgi with pip, or uWSGI of your distribution; or start it by its path."
-        yield warning("server", text, cure)
-
-
 def _application(deployment: Deployment) -> Finding:
     trial = deployment.trial
     if deployment.problems:
         return note("application", "Not loaded, because the settings are invalid.")
     if trial.fault is None:
         return ok("application", f"Loaded in {trial.seconds:.1f} s.")
-    cure = f"Start {deployment.server} here by hand; its log has the traceback."
+    cure = f"Start {deployment.server} here by hand; its log has more."
     if deployment.server == "gunicorn" and not Path("gunicorn.conf.py").exists():
         cure = f"Gunicorn expects gunicorn.conf.py in {Path.cwd()}, unless --config names another file."
     return error("application", f"It cannot be loaded: {trial.fault}", cure)

@@ -15,27 +15,20 @@ from flask_ops.core.settings import Mode, Settings, SettingsError
 
 SECONDS = 30.0
 """Limit for the whole trial. Gunicorn allows a worker the same time to start."""
-_WAITRESS_CONNECTIONS = 100
-"""Waitress's default for ``connection_limit``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """The addresses and the limits of a server.
 
-    ``connections`` is the maximum of open connections per worker. ``keep_alive_seconds`` is the time that an idle one
-    stays open, None if the server closes it at once. ``graceful_seconds`` is the time for requests in flight at a stop,
-    None if unknown.
+    ``keep_alive_seconds`` is the time that an idle connection stays open, None if the server closes it at once.
+    ``graceful_seconds`` is the time for requests in flight at a stop, None if unknown.
     """
 
     binds: list[Address]
     workers: int
-    threads: int
-    connections: int
     keep_alive_seconds: int | None
     graceful_seconds: float | None
-    user: int | None = None
-    """The user that the workers change to, None if unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,15 +68,12 @@ class Deployment:
         """The limits that Gunicorn's configuration sets or, for another server, the settings."""
         if self.trial.limits is not None:
             return self.trial.limits
-        is_waitress, settings = self.server == "waitress", self.settings
+        settings, is_uwsgi = self.settings, self.server == "uwsgi"
         return Limits(
             binds=[settings.bind],
-            workers=1 if is_waitress else settings.workers,
-            threads=settings.threads,
-            # A thread of uWSGI serves one connection.
-            connections=_WAITRESS_CONNECTIONS if is_waitress else settings.threads,
-            keep_alive_seconds=None if self.server == "uwsgi" else settings.keep_alive_seconds,
-            graceful_seconds=None if self.server == "uwsgi" else settings.graceful_seconds,
+            workers=1 if self.server == "waitress" else settings.workers,
+            keep_alive_seconds=None if is_uwsgi else settings.keep_alive_seconds,
+            graceful_seconds=None if is_uwsgi else settings.graceful_seconds,
         )
 
     @property
@@ -129,14 +119,14 @@ def load(application: str, environ: Mapping[str, str], server: str, *, is_given:
     findings = [Finding(Severity(severity), *texts) for severity, *texts in found.pop("findings")]
     limits = found.pop("limits")
     if limits is not None:
-        binds = [Address(**each) for each in limits.pop("binds")]
-        limits = Limits(binds=binds, **limits)
+        limits = Limits(**{**limits, "binds": [Address(*each) for each in limits["binds"]]})
     return Trial(findings=findings, limits=limits, **found)
 
 
 def _last_line(text: bytes) -> str:
     """Return the last line, or only its event if it is a log line, as after ``configure()``."""
-    line = text.decode(errors="backslashreplace").strip().rpartition("\n")[2].strip()
+    said = text.decode(errors="backslashreplace").strip()
+    line = said.removesuffix("\n]").rpartition("\n")[2].strip()  # Gunicorn puts a traceback into brackets
     try:
         return str(json.loads(line)["event"])
     except (ValueError, KeyError, TypeError):

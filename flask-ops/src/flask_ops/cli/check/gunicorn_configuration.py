@@ -14,8 +14,7 @@ from gunicorn.app.wsgiapp import WSGIApplication
 from flask_ops.cli.findings import Finding, error, warning
 from flask_ops.core.address import Address
 from flask_ops.ops import startup
-from flask_ops.servers.gunicorn import worker_classes
-from flask_ops.servers.gunicorn.idle_connections import connection_limit
+from flask_ops.servers.gunicorn.reload_trial import refusals
 
 
 def read(arguments: list[str]) -> Any:
@@ -44,23 +43,19 @@ def limits(config: Any) -> dict[str, Any]:
         if not isinstance(address, int)
     ]
     return {
-        "binds": [bind._asdict() for bind in binds],
+        "binds": binds,
         "workers": config.workers,
-        "threads": config.threads,
-        "connections": connection_limit(config),
         "keep_alive_seconds": config.keepalive,
         "graceful_seconds": config.graceful_timeout,
-        "user": config.uid,
     }
 
 
 def look(config: Any) -> Iterator[Finding]:
-    """Yield findings about the configuration."""
-    for problem in _problems(config):
-        yield error("gunicorn", f"It could not serve: {problem}.", "Correct gunicorn.conf.py or GUNICORN_CMD_ARGS.")
-    if _class_problem(config, "worker_class") is None and (refusal := worker_classes.fault(config)):
-        text = f"The service does not start with this worker_class: {refusal}."
-        yield error("worker class", text, worker_classes.CURE)
+    """Yield findings about the configuration. Raises the exceptions of classes and TLS files that cannot be loaded."""
+    for event, why in refusals(config):
+        yield error("gunicorn", f"It does not start: {event}. {why['reason']}", f"{why['hint']}")
+    if config.is_ssl:  # Gunicorn opens the files only for a connection
+        sock.ssl_context(config)
     if config.reload:
         yield warning(
             "reload",
@@ -74,36 +69,3 @@ def look(config: Any) -> Iterator[Finding]:
             "from there, whatever SERVICE_TRUSTED_PROXIES is.",
             'Set forwarded_allow_ips = "" in gunicorn.conf.py, or --forwarded-allow-ips="" in GUNICORN_CMD_ARGS.',
         )
-    if config.worker_tmp_dir and not os.access(config.worker_tmp_dir, os.W_OK | os.X_OK):
-        yield error(
-            "heartbeat",
-            f"No worker could start: this user cannot write to worker_tmp_dir, {config.worker_tmp_dir}.",
-            "Mount a tmpfs there, or set worker_tmp_dir in gunicorn.conf.py.",
-        )
-
-
-def _problems(config: Any) -> Iterator[str]:
-    """Yield the reasons why Gunicorn would not start, or would answer no requests. It opens these files only then."""
-    if config.workers < 1:
-        yield "workers is 0"
-    if config.preload_app:
-        yield "preload_app is True, which the service refuses"
-    for name in ("worker_class", "logger_class"):
-        problem = _class_problem(config, name)
-        if problem is not None:
-            yield f"{name} is {config.settings[name].get()}: {problem}"
-    try:
-        if config.is_ssl:
-            sock.ssl_context(config)
-    except (OSError, TypeError) as fault:  # TypeError without a certfile
-        yield f"certfile is {config.certfile}, keyfile is {config.keyfile}: {type(fault).__name__}: {fault}"
-
-
-def _class_problem(config: Any, name: str) -> str | None:
-    """Return why Gunicorn cannot load the class of this setting."""
-    try:
-        # For a module without such a class, Gunicorn's configuration returns the name itself.
-        return None if callable(getattr(config, name)) else "TypeError: there is no such class in the module"
-    except Exception as fault:  # noqa: BLE001 - the named class may raise anything, and this reports it
-        cause = fault.__context__ or fault  # Gunicorn's text contains the whole traceback of a failed import
-        return f"{type(cause).__name__}: {cause}"

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -30,37 +31,35 @@ def main(application: str, server: str, given: str, checks: str) -> None:
     begin = time.monotonic()
     sys.path.insert(0, str(Path.cwd()))
     found: dict[str, Any] = {"limits": None, "findings": []}
+    load: Callable[[str], Any] = load_application
     if server == "gunicorn":
+        from gunicorn import util  # noqa: PLC0415 - not on Windows
+
         from flask_ops.cli.check import gunicorn_configuration  # noqa: PLC0415 - not on Windows
 
+        load = util.import_app
         config = gunicorn_configuration.read([application] if given else [])
-        findings = [astuple(finding) for finding in gunicorn_configuration.look(config)]
-        found = {"limits": gunicorn_configuration.limits(config), "findings": findings}
+        found["limits"] = gunicorn_configuration.limits(config)
         if not given:
             application = config.wsgi_app or application
     try:
         if server == "gunicorn":
+            found["findings"] += map(astuple, gunicorn_configuration.look(config))
             importlib.import_module(_MASTER)
             found["shared_bytes"] = _own_memory()
-        app = _import_as_gunicorn(application) if server == "gunicorn" else load_application(application)
+        app = load(application)
         loaded = _own_memory()
         shared = found.setdefault("shared_bytes", loaded)  # uWSGI forks after the import, and Waitress never
         found["worker_bytes"] = None if loaded is None or shared is None else max(0, loaded - shared)
     except (Exception, SystemExit) as fault:  # noqa: BLE001 - an application may raise anything, and this reports it
-        found["fault"] = f"{type(fault).__name__}: {fault}"
+        found["fault"] = f"{type(fault).__name__}: {str(fault).partition(os.linesep)[0]}"
     if reason := greenlets.reason():
         found["fault"] = f"{reason}."
     found["seconds"] = time.monotonic() - begin
     if checks and "fault" not in found:
         assert app is not None  # noqa: S101 - it holds the checks
-        found["findings"] += [astuple(finding) for finding in readiness.look(_checks())]
+        found["findings"] += map(astuple, readiness.look(_checks()))
     os.write(result, json.dumps(found).encode())
-
-
-def _import_as_gunicorn(application: str) -> Any:
-    from gunicorn import util  # noqa: PLC0415 - not on Windows
-
-    return util.import_app(application)
 
 
 def _checks() -> list[Check]:

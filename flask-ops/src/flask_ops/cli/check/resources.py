@@ -1,10 +1,8 @@
-"""Checks of the limits of the machine or the container: memory, CPUs, open files, and the metrics store."""
+"""Checks of the limits of the machine or the container: memory, CPUs, and the metrics store."""
 
 from __future__ import annotations
 
-import errno
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,21 +13,12 @@ from flask_ops.core import cgroup, multiprocess
 from flask_ops.core.cgroup import usable_cpus
 from flask_ops.metrics import store_files
 
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment] # a module elsewhere
-
 _MIB = 2**20
 _SHARE = 0.75
 """Usable share of the memory limit. The rest is for requests in flight and the kernel's buffers."""
 _WORKER = 10 * _MIB
 """Memory of a worker besides its imports: its threads, and its copies of shared pages that it writes to. Measured with
 six more workers: 11 MiB each under Gunicorn, 13 after 30,000 requests; 6 under uWSGI, then 18."""
-_OWN_DESCRIPTORS = 32
-"""An idle Gunicorn worker had 24 of them open."""
-_DESCRIPTORS_A_THREAD = 4
-"""For files and sockets that a request opens."""
 _STORE_BYTES_A_PROCESS = _MIB
 """A worker of a small service wrote 60 KiB for 4,000 requests. 300 combinations of method, route and status take
 1 MiB."""
@@ -44,8 +33,6 @@ def look(deployment: Deployment, root: Path = Path("/")) -> Iterator[Finding]:
     yield _memory(deployment, root)
     if deployment.server != "waitress":
         yield _cpus(deployment.limits.workers)
-    if sys.platform != "win32":
-        yield _descriptors(deployment)
 
 
 def _memory(deployment: Deployment, root: Path) -> Finding:
@@ -92,56 +79,21 @@ def _cpus(workers: int) -> Finding:
     return ok("cpus", f"{workers} workers on {shown}.")
 
 
-def _descriptors(deployment: Deployment) -> Finding:
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    connections, threads = deployment.limits.connections, deployment.limits.threads
-    need = connections + _DESCRIPTORS_A_THREAD * threads + _OWN_DESCRIPTORS
-    shown = "none" if limit == resource.RLIM_INFINITY else limit
-    text = f"A worker opens up to {need} files: {connections} connections, {threads} threads; the limit is {shown}."
-    if need > limit != resource.RLIM_INFINITY:
-        cure = f"ulimit -n {need} or more, LimitNOFILE= in a systemd unit, --ulimit nofile= in Docker."
-        return error("descriptors", text, cure)
-    return ok("descriptors", text)
-
-
 def _store(deployment: Deployment, chosen: str) -> Iterator[Finding]:
-    try:
-        folder = Path(chosen or tempfile.gettempdir()).absolute()
-    except FileNotFoundError:  # gettempdir() tries to write, so all folders may be full
-        text = "The metrics store needs a writable folder for temporary files. There is none."
-        yield error("store", text, _STORE_CURE)
-        return
-    lock = folder / store_files.LOCK
-    doomed = {path.name for path in folder.glob("*") if chosen and store_files.is_ours(path)}
-    if doomed and not lock.exists():  # each store has a lock
-        text = f"{multiprocess.VARIABLE} is {folder}: {min(doomed)} of another program would be removed."
-        yield warning("store", text, "Use a separate folder.")
-    if chosen and folder.exists() and hasattr(os, "geteuid"):  # not on Windows
-        me = os.geteuid()
-        if reason := multiprocess.distrust(
-            folder, me, me if deployment.limits.user is None else deployment.limits.user
-        ):
-            yield error("store", f"{multiprocess.VARIABLE} is {folder}: {reason}.", multiprocess.CURE)
-            return
-        try:
-            os.close(multiprocess.open_own(lock, os.O_RDONLY))
-        except FileNotFoundError:
-            pass
-        except multiprocess.UnsafeStoreError as fault:
-            yield error("store", f"{multiprocess.VARIABLE} is {folder}: {fault.strerror}.", multiprocess.CURE)
-            return
-    folder = next(place for place in [folder, *folder.parents] if place.exists())
     processes = deployment.limits.workers + (deployment.server != "waitress")  # the others have a master
     need = processes * _STORE_BYTES_A_PROCESS
     try:
+        wanted = Path(chosen or tempfile.gettempdir()).absolute()
+        folder = next(place for place in [wanted, *wanted.parents] if place.exists())
         multiprocess.reserve(folder, need)
-    except OSError as fault:
-        if fault.errno in {errno.ENOSPC, errno.EDQUOT}:
-            text = f"{folder} has less than {need // _MIB} MiB left: SIGBUS would kill a worker that records metrics."
-        else:
-            text = f"The metrics store cannot be written in {folder}: {fault.strerror}."
-        yield error("store", text, _STORE_CURE)
+    except OSError as fault:  # also if no folder for temporary files is writable
+        text = f"The metrics store needs {need // _MIB} MiB, which cannot be written in {fault.filename or 'TMPDIR'}: "
+        yield error("store", f"{text}{fault.strerror}.", _STORE_CURE)
         return
+    doomed = {path.name for path in wanted.glob("*") if chosen and store_files.is_ours(path)}
+    if doomed and not (wanted / store_files.LOCK).exists():  # each store has a lock
+        text = f"{multiprocess.VARIABLE} is {wanted}: {min(doomed)} of another program would be removed."
+        yield warning("store", text, "Use a separate folder.")
     kind = file_system(folder)
     if kind is None:
         yield note("store", f"{folder} has room; its file system is unknown.")

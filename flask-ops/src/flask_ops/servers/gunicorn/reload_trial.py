@@ -11,6 +11,7 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Iterator
 from typing import IO, Any, NoReturn
 
 import structlog
@@ -158,19 +159,24 @@ class ReloadTrial:
 def refuse(cfg: Any) -> None:
     """Log one line and raise SystemExit if the service cannot run with ``cfg``."""
     refuse_greenlets()  # gunicorn.conf.py has run
+    for event, why in refusals(cfg):
+        _refuse(event, **why)
+
+
+def refusals(cfg: Any) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield an event, its reason and a hint for each setting of ``cfg`` with which the service cannot run."""
     if cfg.preload_app:
-        _refuse(
-            "preload_app cannot be used",
-            reason="the threads that run checks and publish metrics would not survive the fork of the workers",
-            hint="leave it off: workers share what the master has loaded as it is",
-        )
+        reason = "the threads that run checks and publish metrics would not survive the fork of the workers"
+        hint = "leave it off: workers share what the master has loaded as it is"
+        yield "preload_app cannot be used", {"reason": reason, "hint": hint}
     if fault := worker_classes.fault(cfg):
-        _refuse("worker_class cannot be used", reason=fault, hint=worker_classes.CURE)
+        yield "worker_class cannot be used", {"reason": fault, "hint": worker_classes.CURE}
     try:
         WorkerTmp(cfg).close()
     except (OSError, RuntimeError) as error:
         hint = "a folder in which this user may create files, best in memory"
-        _refuse("worker_tmp_dir cannot be used", directory=cfg.worker_tmp_dir, reason=str(error), hint=hint)
+        why = {"directory": cfg.worker_tmp_dir, "reason": str(error), "hint": hint}
+        yield "worker_tmp_dir cannot be used", why
 
 
 def _use(server: Any) -> None:

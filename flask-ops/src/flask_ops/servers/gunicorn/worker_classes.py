@@ -28,7 +28,8 @@ def name() -> None:
 
 def fault(config: Any) -> str | None:
     """Return why the service cannot run with the worker class of Gunicorn's ``config``, None if it can."""
-    if issubclass(config.worker_class, ServiceWorker):
+    loaded = config.worker_class  # the name itself if the module has no such class
+    if isinstance(loaded, type) and issubclass(loaded, ServiceWorker):
         return None
     wanted = config.settings["worker_class"].get()
     return f"the service is not made for {getattr(wanted, '__name__', wanted)}"
