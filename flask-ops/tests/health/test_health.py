@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from flask_ops.health import Check, Checks, Status, engine
+from flask_ops.health import Check, Checks, Status
 from flask_ops.health.engine import Health, Runner
 from flask_ops.health.readiness import combine
 from tests.process import PROJECT
@@ -310,21 +310,6 @@ def test_a_failure_to_run_a_check_is_one_of_the_check(make: Callable[[], Depende
 
     database.error = None
     reaches(health, Status.OK)
-
-
-def test_what_a_check_said_long_ago_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For example, its thread could not start."""
-    check = Runner(Check("database", list, timeout=SOON, interval=SOON), lambda _name: Status.STARTING)
-    check.run()
-    assert Status.OK is check.result().status
-
-    monkeypatch.setattr(engine, "OVERDUE_SECONDS", 0)
-    wait_until(lambda: check.result().status is Status.DOWN)
-    assert ("overdue", 1) == (check.result().reason, check.result().failures)
-
-    for _ in range(2):
-        check.run()
-    assert Status.OK is check.result().status
 
 
 def test_each_check_runs_at_its_own_interval_however_often_the_status_is_asked(make: Callable[[], Dependency]) -> None:

@@ -19,9 +19,6 @@ from flask_ops.health import Check, Result, Status
 JITTER = 0.1
 """Random variation of an interval, as a share of it, so that the workers do not query a dependency all at once."""
 TIMED_OUT = "timed out"
-OVERDUE = "overdue"
-OVERDUE_SECONDS = 10.0
-"""A result expires this long after two intervals and the timeout of its check."""
 
 _random = random.SystemRandom()  # differs between forked workers, and leaves the application's random numbers alone
 _log = structlog.stdlib.get_logger(__name__)
@@ -107,7 +104,6 @@ class Runner:
         """Return the current result, which includes a late run. Do not wait."""
         with self._lock:
             self._count_timeouts()
-            self._doubt()
             return self._result
 
     def run(self) -> None:
@@ -133,16 +129,6 @@ class Runner:
         while self._timeouts < due:
             self._timeouts += 1
             self._take(TIMED_OUT, seconds, None)
-
-    def _doubt(self) -> None:
-        """Count an expired result as down: the check no longer runs, so its state is unknown."""
-        known, check = self._result, self.check
-        if self._started is not None or not known.ended or known.reason == OVERDUE:
-            return
-        if known.age > 2 * check.interval + check.timeout + OVERDUE_SECONDS:
-            self._successes = 0
-            self._result = known._replace(status=Status.DOWN, reason=OVERDUE, failures=known.failures + 1)
-            self._tell(known, None)
 
     def _take(self, reason: str | None, seconds: float, error: BaseException | None) -> None:
         before = self._result
@@ -182,7 +168,7 @@ def _run(find: ref[Runner]) -> None:
     while (runner := find()) is not None:
         try:
             runner.run()
-        except BaseException as error:  # noqa: BLE001 - the check must run again; its result expires meanwhile
+        except BaseException as error:  # noqa: BLE001 - the check must run again
             _log.error("failed to run readiness check", check=runner.check.name, exc_info=error)
         pause = runner.check.interval * _random.uniform(1 - JITTER, 1 + JITTER)
         del runner  # a sleeping thread must not keep the runner alive
