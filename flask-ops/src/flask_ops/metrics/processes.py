@@ -28,10 +28,6 @@ class _Process(NamedTuple):
     resident: int  # pages
 
 
-_Gauge = tuple[str, str, float]
-"""Name, help and value of a gauge."""
-
-
 class ProcessMetrics:
     """The metrics of the main process and all its descendants.
 
@@ -73,37 +69,20 @@ class ProcessMetrics:
             "User and system CPU time of the server's processes, those that have ended included.",
             self._growing(main, sum(everyone[pid].used + everyone[pid].waited for pid in [main, *children]) / hertz),
         )
-        gauges: list[_Gauge] = [
-            (
-                "process_resident_memory_bytes",
-                "Memory resident in RAM; pages that processes share count in each.",
-                page * sum(process.resident for process in living.values()),
-            ),
-            (
-                "process_virtual_memory_bytes",
-                "Address space of the server's processes.",
-                sum(process.virtual for process in living.values()),
-            ),
-            (
-                "process_start_time_seconds",
-                "Unix time at which the main process started.",
-                booted + everyone[main].started / hertz,
-            ),
-            (
-                "process_threads",
-                "Threads of the server's processes.",
-                sum(process.threads for process in living.values()),
-            ),
-            ("service_workers", "Living worker processes.", len(workers)),
-            (
-                "service_worker_memory_max_bytes",
-                "Resident memory of the largest worker process.",
-                page * max(everyone[pid].resident for pid in workers or [main]),
-            ),
-            *self._descriptors(living),
-        ]
-        for name, text, value in gauges:
-            yield GaugeMetricFamily(name, text, value=value)
+        resident = page * sum(process.resident for process in living.values())
+        virtual = sum(process.virtual for process in living.values())
+        threads = sum(process.threads for process in living.values())
+        started = booted + everyone[main].started / hertz
+        largest = page * max(everyone[pid].resident for pid in workers or [main])
+        text = "Memory resident in RAM; pages that processes share count in each."
+        yield GaugeMetricFamily("process_resident_memory_bytes", text, resident)
+        yield GaugeMetricFamily("process_virtual_memory_bytes", "Address space of the server's processes.", virtual)
+        yield GaugeMetricFamily("process_start_time_seconds", "Unix time at which the main process started.", started)
+        yield GaugeMetricFamily("process_threads", "Threads of the server's processes.", threads)
+        yield GaugeMetricFamily("service_workers", "Living worker processes.", len(workers))
+        text = "Resident memory of the largest worker process."
+        yield GaugeMetricFamily("service_worker_memory_max_bytes", text, largest)
+        yield from self._descriptors(living)
 
     def _settled_family(self, main: int) -> dict[int, _Process]:
         """Return a process and its descendants, with ticks that belong to one moment, if 10 tries suffice.
@@ -171,8 +150,8 @@ class ProcessMetrics:
         )
         return _Process(fields[0], parent, sum(ticks[:2]), sum(ticks[2:]), threads, started, virtual, resident)
 
-    def _descriptors(self, pids: Iterable[int]) -> list[_Gauge]:
-        """Return the gauges of file descriptors; none if one process is unreadable."""
+    def _descriptors(self, pids: Iterable[int]) -> Iterable[Metric]:
+        """Yield the gauges of file descriptors; none if one process is unreadable."""
         opened, limit, share = 0, 0, 0.0
         for pid in pids:
             directory = self._proc / f"{pid}/fd"
@@ -182,12 +161,11 @@ class ProcessMetrics:
                 limits = (self._proc / f"{pid}/limits").read_bytes()
                 allowed = int(limits.partition(b"Max open files")[2].split(None, 1)[0])
             except PermissionError:
-                return []
+                return
             except (OSError, IndexError):  # the process has ended; its limits may be empty
                 continue
             opened, limit, share = opened + mine, limit + allowed, max(share, mine / max(allowed, 1))
-        return [
-            ("process_open_fds", "Open file descriptors of the server's processes.", opened),
-            ("process_max_fds", "Open file descriptors allowed, summed over the processes.", limit),
-            ("service_process_open_fds_max_ratio", "Open file descriptors by limit, where that is largest.", share),
-        ]
+        yield GaugeMetricFamily("process_open_fds", "Open file descriptors of the server's processes.", opened)
+        yield GaugeMetricFamily("process_max_fds", "Open file descriptors allowed, summed over the processes.", limit)
+        text = "Open file descriptors by limit, where that is largest."
+        yield GaugeMetricFamily("service_process_open_fds_max_ratio", text, share)
