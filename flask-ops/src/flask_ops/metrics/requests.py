@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from bisect import bisect_left
+from dataclasses import dataclass
 from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
 
@@ -172,26 +173,21 @@ class RequestMetrics:
         with self._binding:
             if key not in self._series:
                 method, route, status = key
-                self._series[key] = _Series(
-                    self._duration.labels(method, route, str(status)),
-                    self._total.labels(method, route, str(status)),
-                    # Created with the first 5xx, so that the first exception is an increase from 0.
-                    self._exceptions.labels(method, route, str(status)) if status >= 500 else None,
-                    self._bad.of(route),
-                )
+                labels = (method, route, str(status))
+                duration, total = self._duration.labels(*labels), self._total.labels(*labels)
+                # Created with the first 5xx, so that the first exception is an increase from 0.
+                exceptions = self._exceptions.labels(*labels) if status >= 500 else None
+                bad = self._bad.of(route)
+                self._series[key] = _Series(duration._buckets, duration._sum, total._value, exceptions, bad)
             return self._series[key]
 
 
+@dataclass(slots=True)
 class _Series:
     """The values that one kind of request increments, without the metric objects around them."""
 
-    __slots__ = ("bad", "buckets", "exceptions", "sum", "total")
-
-    def __init__(
-        self, duration: Histogram, total: Counter, exceptions: Counter | None, bad: BadRequestsOfRoute | None
-    ) -> None:
-        self.buckets = duration._buckets
-        self.sum = duration._sum
-        self.total = total._value
-        self.exceptions = exceptions
-        self.bad = bad
+    buckets: list[Any]
+    sum: Any
+    total: Any
+    exceptions: Counter | None
+    bad: BadRequestsOfRoute | None
