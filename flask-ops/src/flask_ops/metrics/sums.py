@@ -87,8 +87,7 @@ class Sums:
                 place = family.place(key, self._count)
                 self._count = max(self._count, place + 1)
                 places.append(place)
-            in_order = range(places[0], places[-1] + 1) if places else range(0)
-            layout.places = in_order if places == [*in_order] else places
+            layout.places = places
         for name, family in families.items():
             family.complete(self._families.get(name))
         self._layouts, self._families = layouts, families
