@@ -38,6 +38,9 @@ STOP_SECONDS = 5.0
 FINISH_SECONDS = 0.5
 """For the answers to the clients that are connected at the stop."""
 CONNECTIONS = 512 if sys.platform != "win32" else 500  # select() on Windows is limited to 512 sockets
+RESERVED_DESCRIPTORS = 96
+"""Descriptors for the rest of the process, which opens files for each scrape and for each worker. The default limit of
+macOS, 256, is less than ``CONNECTIONS``."""
 ACCEPTED_AT_ONCE = 64
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -79,6 +82,7 @@ class Listener:
 
     def start(self) -> None:
         """Start the thread, and return when it serves. Raises OSError if the process has no descriptor left."""
+        self._most = _most_connections()
         self._selector = selectors.DefaultSelector()
         self._woken, self._waker = socket.socketpair()
         self._selector.register(self._listening, selectors.EVENT_READ)
@@ -191,7 +195,7 @@ class Listener:
                 if error.errno in {errno.EMFILE, errno.ENFILE}:
                     self._make_room()
                 continue  # otherwise that client has gone
-            if len(self._connections) >= CONNECTIONS:
+            if len(self._connections) >= self._most:
                 self._make_room()
             connection = Connection(accepted, client_of(accepted, peer))
             self._selector.register(accepted, connection.events, connection)
@@ -211,3 +215,15 @@ class Listener:
         self._connections.discard(connection)
         self._selector.unregister(connection.socket)
         connection.socket.close()
+
+
+def _most_connections() -> int:
+    """Return the maximum number of open connections."""
+    try:
+        import resource  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return CONNECTIONS
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return CONNECTIONS
+    return min(CONNECTIONS, max(limit - RESERVED_DESCRIPTORS, limit // 4))
