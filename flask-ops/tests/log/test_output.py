@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flask_ops.log.output import PIPE_BYTES, Output, is_file, wait_for_room
+from flask_ops.log.output import PIPE_BYTES, Output, wait_for_room
 from tests.process import run_python, wait_until
 
 
@@ -121,10 +121,3 @@ def test_it_tells_whether_a_write_would_wait(pipe: tuple[int, int]) -> None:
         assert not wait_for_room(0.01)
         os.read(reader, PIPE_BYTES)
         wait_until(lambda: wait_for_room(0), "room")
-
-
-def test_it_tells_a_file_from_a_pipe(pipe: tuple[int, int], tmp_path: Path) -> None:
-    with stdout_is(pipe[1]):
-        assert not is_file()
-    with (tmp_path / "file").open("wb") as file, stdout_is(file.fileno()):
-        assert is_file()

@@ -12,9 +12,10 @@ from structlog.contextvars import _CONTEXT_VARS
 
 from flask_ops.core.context import current_request, find_request
 from flask_ops.core.settings import LogFormat, Settings
-from flask_ops.log import ecs, sink, tracebacks
+from flask_ops.log import ecs, tracebacks
 from flask_ops.log.console import Console
 from flask_ops.log.masking import Mask
+from flask_ops.log.output import PIPE_BYTES, is_file
 from flask_ops.log.render import render_json
 from flask_ops.log.shortening import render_line
 
@@ -48,7 +49,8 @@ class Lines:
     def __init__(self, settings: Settings) -> None:
         self.mask = Mask(settings.log_mask)
         self._name = settings.name
-        self._limit = sink.line_limit(settings.log_max_line_bytes)
+        # In a pipe, parts of longer lines could mix with the lines of other processes.
+        self._limit = settings.log_max_line_bytes if is_file() else min(settings.log_max_line_bytes, PIPE_BYTES)
         self._to_ecs = ecs.mapping(settings) if settings.log_format is LogFormat.ECS else None
         self._console = Console() if settings.log_format is LogFormat.CONSOLE else None
         is_json = settings.log_format is LogFormat.JSON

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
-from functools import partial
 
 import structlog
 from werkzeug.local import LocalProxy
@@ -36,8 +35,8 @@ class _Ownership:
         self.level = logging.NOTSET
         """The level of the root logger before it."""
         self.has_warned = False
-        self.undo: list[Callable[[], None]] | None = None
-        """What puts the handlers of others back, after a test."""
+        self.replaced: dict[logging.Logger, list[logging.Handler]] = {}
+        """The handlers of loggers that had some for the terminal. A test puts them back."""
 
 
 OWNERSHIP = _Ownership()
@@ -98,21 +97,15 @@ def keep() -> None:
 
 def _replace_printing(logger: logging.Logger, make_handler: Callable[[], logging.Handler]) -> None:
     """Remove the handlers that write to the terminal. Replace them if no handler of ours gets the records otherwise."""
+    OWNERSHIP.replaced.setdefault(logger, [*logger.handlers])
     reaches_ours = _reaches_ours(logger)
     for handler in filter(_prints, list(logger.handlers)):
         logger.removeHandler(handler)
-        _note_undo(partial(logger.addHandler, handler))
         if not reaches_ours:
             ours = make_handler()
             ours.setLevel(handler.level)
             ours.filters += handler.filters
             logger.addHandler(ours)
-            _note_undo(partial(logger.removeHandler, ours))
-
-
-def _note_undo(undo: Callable[[], None]) -> None:
-    if OWNERSHIP.undo is not None:
-        OWNERSHIP.undo.append(undo)
 
 
 def _prints(handler: logging.Handler) -> bool:

@@ -20,7 +20,7 @@ def preserved() -> Iterator[None]:
     root = logging.getLogger()
     level, factory = levels.configured(root), logging.getLogRecordFactory()
     ownership = {**vars(OWNERSHIP)}
-    OWNERSHIP.undo = []
+    OWNERSHIP.replaced = {}
     takes_warnings = _takes_warnings()
     configuration = structlog.get_config() if structlog.is_configured() else None
     hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
@@ -29,8 +29,8 @@ def preserved() -> Iterator[None]:
     try:
         yield
     finally:
-        for undo in reversed(OWNERSHIP.undo):
-            undo()
+        for logger, handlers in OWNERSHIP.replaced.items():
+            logger.handlers = handlers
         if OWNERSHIP.handler is not None:
             root.removeHandler(OWNERSHIP.handler)
         vars(OWNERSHIP).update(ownership)

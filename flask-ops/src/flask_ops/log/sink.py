@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from flask_ops.core import forks
 from flask_ops.log.line_writer import LineWriter
-from flask_ops.log.output import PIPE_BYTES, Output, is_file, use_append_mode, wait_for_room
+from flask_ops.log.output import Output, use_append_mode, wait_for_room
 
 FLUSH_SECONDS = 2.0
 """How long the end of a process waits for a stalled reader. Before ``start``, the first line waits as long."""
@@ -110,11 +110,6 @@ def describe_drops(describe: Callable[[int], bytes]) -> Callable[[int], bytes]:
     """Use ``describe`` to make the line that counts dropped lines, newline included. Return the previous one."""
     before, _process.output.describe = _process.output.describe, describe
     return before
-
-
-def line_limit(wanted: int) -> int:
-    """Return the maximum length of a line in bytes. In a pipe, longer writes could mix with those of others."""
-    return wanted if is_file() else min(wanted, PIPE_BYTES)
 
 
 atexit.register(_process.stop)
