@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.datastructures import EnvironHeaders, Headers, MultiDict
 
-from flask_ops.log.masking import ENDINGS, LAST_NAMES, MASKED, NAMES, Mask
+from flask_ops.log.masking import ENDINGS, LAST_NAMES, MASKED, NAMES, QUERY_NAMES, Mask
 from flask_ops.log.render import render_json
 from tests.fuzzing import VALUES, fuzzed
 from tests.log.broken_calls import Classless
@@ -194,6 +194,31 @@ def test_the_given_fields_stay_as_they_are() -> None:
     Mask().fields(given_fields)
 
     assert {"a": {"password": SECRET}, "b": [1, 2]} == given_fields
+
+
+def test_a_query_string_is_masked() -> None:
+    queries = [
+        ("", ""),
+        ("q=1", "q=1"),
+        ("token=abc&q=1&password=", f"token={MASKED}&q=1&password={MASKED}"),
+        ("api%5Fkey=abc", f"api%5Fkey={MASKED}"),
+        ("user[password]=abc", f"user[password]={MASKED}"),
+        ("token", "token"),
+        ("password1=abc&X-Amz-Signature=abc", f"password1={MASKED}&X-Amz-Signature={MASKED}"),
+        ("a=b=c&&=&%ff=%zz&country_code=de&t=12:30", "a=b=c&&=&%ff=%zz&country_code=de&t=12:30"),
+        ("PassWord=abc&SAMLResponse=abc&pass=abc", f"PassWord={MASKED}&SAMLResponse={MASKED}&pass={MASKED}"),
+        # A secret may contain every separator but &. A server may take other separators, or decode more than once.
+        ("a=1;password=abc;def&q=1", f"a=1;password={MASKED}&q=1"),
+        ("token=abc;d=e#f%26g%3dh&q=1", f"token={MASKED}&q=1"),
+        ("password%3dabc&pass%2577ord%253Dabc", f"password%3d{MASKED}&pass%2577ord%253D{MASKED}"),
+        ("next=%2Flogin%3Fa%3D1%26password%3Dabc", f"next=%2Flogin%3Fa%3D1%26password%3D{MASKED}"),
+        ("next=/login?password=abc", f"next=/login?password={MASKED}"),
+        ('filter={"a":1,"token":"abc"}', f'filter={{"a":1,"token":{MASKED}'),
+        ("filter=%7B%22token%22%3A%22abc%22%7D", f"filter=%7B%22token%22%3A{MASKED}"),
+        *[(f"{name}=abc", f"{name}={MASKED}") for name in (*QUERY_NAMES, "SAMLart", "Code")],
+    ]
+
+    assert [expected for _, expected in queries] == [Mask().query(query) for query, _ in queries]
 
 
 @fuzzed

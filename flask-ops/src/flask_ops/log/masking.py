@@ -1,4 +1,4 @@
-"""The masking of secrets in the log: values whose keys name a secret, at any depth."""
+"""The masking of secrets in the log: values whose keys name a secret, at any depth, and in query strings."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import lru_cache
 from typing import Any, TypeVar
+from urllib.parse import unquote_plus
 
 from werkzeug.datastructures import Headers
 
@@ -23,6 +24,11 @@ ENDINGS = (
     *("sessionid", "samlresponse", "saml_response", "token"),
 )
 """Ends of words of a key, also with a number: ``db_password``, ``PGPASSWORD``, ``accessToken``, ``password2``."""
+QUERY_NAMES = ("code", "hmac", "key", "samlart", "sig", "ticket")
+"""Whole names of parameters: of OAuth 2.0, CAS, SAML and signed URLs. Elsewhere, a ``code`` is rarely secret."""
+_MARK = re.compile(r"[&;?#]|(?P<equals>[=:])|%(?:25)*(?:26|3b|3f|23|(?P<encoded>3d|3a))", re.IGNORECASE)
+"""The characters around the names of a query string, of a URL in its values or of JSON in them, encoded or not."""
+_ENCODED_TIMES = 3
 _CACHED_LENGTH = 100
 _MAX_DEPTH = 16
 _MAX_ITEMS = 10_000
@@ -39,7 +45,7 @@ class Mask:
     """Copies fields of a line without their secrets. ``more`` adds words to ``NAMES``."""
 
     def __init__(self, more: Iterable[str] = ()) -> None:
-        names = "|".join(sorted(re.escape(words(name)) for name in {*NAMES, *more}))
+        names = "|".join(sorted(re.escape(_words(name)) for name in {*NAMES, *more}))
         word = f"(?:{names})(?P<s>s?)|(?:{'|'.join(LAST_NAMES)})[0-9]*_?$"
         self._secret = re.compile(f"(?:(?:^|_)(?:{word})|(?:{'|'.join(ENDINGS)})(?P<plural>s?)[0-9]*)(?:_|$)")
         # The cache has a limit, because a client may send any number of keys.
@@ -55,6 +61,25 @@ class Mask:
         copy = copied.value(value, ())
         return copy if copied.cuts else value
 
+    def query(self, query: str) -> str:
+        """Return a query string with the values of secret parameters masked.
+
+        A secret ends at the next ``&``. Every other separator could be a part of it.
+        """
+        return "&".join(map(self._parameter, query.split("&")))
+
+    def _parameter(self, parameter: str) -> str:
+        begin = 0
+        for mark in _MARK.finditer(parameter):
+            if mark["equals"] or mark["encoded"]:
+                name = parameter[begin : mark.start()]
+                for _ in range(_ENCODED_TIMES):
+                    name = unquote_plus(name)
+                if self.hides(name, "") or _words(name.lower()).strip("_") in QUERY_NAMES:
+                    return parameter[: mark.end()] + MASKED
+            begin = mark.end()
+        return parameter
+
     def hides(self, key: object, value: object) -> bool:
         """Tell whether ``key`` makes ``value`` a secret."""
         if isinstance(key, bytes):  # some libraries have headers as bytes
@@ -67,7 +92,7 @@ class Mask:
 
     def _find(self, key: str) -> re.Match[str] | None:
         # People also write PassWord, which is one word.
-        return self._secret.search(words(key)) or self._secret.search(words(key.lower()))
+        return self._secret.search(_words(key)) or self._secret.search(_words(key.lower()))
 
 
 class _Copy:
@@ -152,6 +177,6 @@ def _is_sequence(value: Any) -> bool:
     return isinstance(value, (Sequence, ValuesView)) and not isinstance(value, _UNREAD)
 
 
-def words(key: str) -> str:
+def _words(key: str) -> str:
     """Return the words of ``key`` in lower case, joined by underscores."""
     return re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", key).lower())

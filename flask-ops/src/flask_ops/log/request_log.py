@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from flask_ops.core.settings import Settings
-from flask_ops.log import masked_query, ownership, sink
+from flask_ops.log import ownership, sink
 from flask_ops.log.line import Lines
 
 
@@ -35,7 +35,7 @@ class RequestLog:
 
     def masked(self, query: str) -> str:
         """Return a query string without its secrets."""
-        return masked_query.masked(query, self._lines.mask)
+        return self._lines.mask.query(query)
 
     def write(self, level: str, fields: dict[str, Any]) -> None:
         """Write one line. ``level`` is a name in lower case. ``fields`` are flat and hold no secrets."""
