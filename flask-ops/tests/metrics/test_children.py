@@ -54,14 +54,15 @@ def test_children_count_and_spoil_no_gauge_and_leave_no_file(name: str, env: dic
             assert (jobs, 7) == (value(text, "jobs_total"), value(text, "stock")), path
         assert 4 == value(text, "level")
         # A child with Ops(app) has files from before it, under its pid, and from after it.
-        at_most = 2 * len(server.children()) + 1
+        at_most = 2 * len(server.children()) + 2
         wait_until(lambda: len(owners(store)) <= at_most, "the files of ended children are removed")
 
         if name == "gunicorn":
             before = workers(server)
             server.process.send_signal(signal.SIGHUP)
             wait_until(lambda: len(workers(server)) == 2 and before.isdisjoint(workers(server)), "other workers")
-            wait_until(lambda: owners(store) == {"ended"}, "the files of the pools are removed")
+            # There are the sums, and what the master counted before it served.
+            wait_until(lambda: len(owners(store)) <= 2, "the files of the pools are removed")
             text = server.manage("/metrics").body.decode()
             assert (jobs, 7) == (value(text, "jobs_total"), value(text, "stock"))
 
@@ -77,12 +78,12 @@ def workers(server: Server) -> set[int]:
 
 
 def of_ended_processes(directory: Path) -> list[Path]:
-    """Write the counts of two ended processes without a slot, and of one with a slot."""
+    """Write the counts of three ended processes."""
     names = []
-    for _ in range(2):
+    for suffix in ("", "", "n1"):
         with subprocess.Popen([sys.executable, "-c", ""]) as process:
-            names.append(f"counter_{process.pid}.db")
-    return [write(directory, name, 10, {"kind": 'a "quoted" ü'}) for name in [*names, "counter_p1.db"]]
+            names.append(f"counter_{process.pid}{suffix}.db")
+    return [write(directory, name, 10, {"kind": 'a "quoted" ü'}) for name in names]
 
 
 def test_the_counts_of_ended_processes_move_into_one_file_and_all_others_stay(tmp_path: Path) -> None:
@@ -128,6 +129,7 @@ def test_no_count_is_lost_or_doubled_if_a_process_is_killed_while_it_moves_count
 
 def test_a_scrape_never_sees_counts_twice_or_too_few_while_they_move(tmp_path: Path) -> None:
     over, written, seen, faults = threading.Event(), 0, 0.0, []
+    ended_file = tmp_path / f"counter_{2**40}.db"
 
     def scrapes() -> None:
         nonlocal seen
@@ -141,8 +143,8 @@ def test_a_scrape_never_sees_counts_twice_or_too_few_while_they_move(tmp_path: P
         for number in range(200):
             new = write(tmp_path, f"counter_{number}.new", 1)
             written += 1
-            new.rename(tmp_path / "counter_p1.db")
-            while [*tmp_path.glob("counter_p1.db")]:
+            new.rename(ended_file)
+            while ended_file.exists():
                 ended.fold(tmp_path)
 
     assert ([], 200) == (faults, value(scrape(tmp_path), "hits_total"))

@@ -1,16 +1,13 @@
 """The counts of processes that served nothing and have ended: one file per type of metric for all of them.
 
-A child that does not come from a plain fork imports prometheus_client again: by ``multiprocessing`` with ``spawn`` or
-``forkserver``, or by ``subprocess``. Its files have its pid in their names. The files of all others have the name of a
-slot. Without this module, both would stay, and each scrape would read all of them.
+The names of its files end with its pid, or with the name that ``Store.identity`` made of it. Without this module, the
+files would stay, and each scrape would read all of them.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 
 from flask_ops.metrics import slots, store_files, store_reader
@@ -24,51 +21,35 @@ def fold(directory: Path) -> None:
 
     While a scrape reads the files, do nothing: the next call does it. Raises OSError if the disk is full.
     """
-    files = defaultdict(list)
-    for path in store_files.metrics_in(directory):
-        files[store_files.owner_of(path)].append(path)
-    for owner, paths in files.items():
-        with _claim(directory, owner) as has_ended:
-            if has_ended:
-                _add(directory, paths)
-    if [*directory.glob(_UNFINISHED)]:
-        _add(directory, [])
+    ended = [path for path in store_files.metrics_in(directory) if _has_ended(store_files.owner_of(path))]
+    for path in [*directory.glob(_UNFINISHED), *ended]:
+        with slots.locked(directory / store_files.FOLDING, shared=False) as is_mine:
+            if is_mine:
+                _add(path)
 
 
-@contextlib.contextmanager
-def _claim(directory: Path, owner: str) -> Iterator[bool]:
-    """Tell whether the owner of files has ended, and served nothing. In the block, no other process gets its slot."""
-    if owner.startswith(slots.STRAY):
-        with slots.claimed(directory, owner) as is_free:
-            yield is_free
-        return
+def _has_ended(owner: str) -> bool:
     try:
-        if owner.isdecimal():
-            os.kill(int(owner), 0)
+        os.kill(int(owner.partition("n")[0]), 0)
     except (ProcessLookupError, OverflowError):
-        yield True
-        return
-    except PermissionError:
-        pass
-    yield False
+        return True
+    except (ValueError, PermissionError):  # a slot or the sums, or a process of another user
+        return False
+    return False
 
 
-def _add(directory: Path, paths: list[Path]) -> None:
-    with slots.locked(directory / store_files.FOLDING, shared=False) as is_mine:
-        if not is_mine:
-            return
-        for new in directory.glob(_UNFINISHED):
-            _finish(new)
-        for path in paths:
-            if not path.name.startswith("gauge_") and (entries := store_reader.read(path)):
-                new = path.with_name(f"{_total(path).stem}-{store_files.owner_of(path)}.new")
-                counts: defaultdict[str, float] = defaultdict(float)
-                for key, value, _ in [*store_reader.read(_total(path)), *entries]:
-                    counts[key.decode()] += value
-                store_files.write(new, counts)
-                path.unlink()
-                _finish(new)
-            path.unlink(missing_ok=True)
+def _add(path: Path) -> None:
+    for new in path.parent.glob(_UNFINISHED):
+        _finish(new)
+    if not path.name.startswith("gauge_") and (entries := store_reader.read(path)):
+        new = path.with_name(f"{_total(path).stem}-{store_files.owner_of(path)}.new")
+        counts: defaultdict[str, float] = defaultdict(float)
+        for key, value, _ in [*store_reader.read(_total(path)), *entries]:
+            counts[key.decode()] += value
+        store_files.write(new, counts)
+        path.unlink()
+        _finish(new)
+    path.unlink(missing_ok=True)
 
 
 def _finish(new: Path) -> None:

@@ -1,7 +1,7 @@
-"""Slots: file locks that name the processes of a server.
+"""Slots: file locks that name the processes that serve, and Gunicorn's master.
 
 The kernel releases a lock when its last owner ends, even after a SIGKILL. So the name of a killed process is free.
-Without them, each new process would add files to the store.
+Without them, each new worker would add files to the store.
 """
 
 from __future__ import annotations
@@ -21,21 +21,19 @@ try:
 except ImportError:  # Windows: one process serves, and nothing is shared
     fcntl = None  # type: ignore[assignment] # a module on other systems
 
-SERVING = "s"
-"""Prefix of the slots of processes that serve requests, and of Gunicorn's master. Only their gauges count."""
-STRAY = "p"
-"""Prefix of the slots of all other processes, for example children of a worker, or a command. Their counts count."""
+PREFIX = "s"
+"""The first letter of each slot. The name of every other process begins with its pid."""
 _FILE = "slot-"
 
 
-def take(directory: Path, prefix: str) -> tuple[str, int]:
+def take(directory: Path) -> tuple[str, int]:
     """Lock the first free slot in ``directory``, which servers may share.
 
-    Return its name, ``prefix`` and a number, and the descriptor that holds the lock. A child that is forked next
-    inherits the lock. The slot is free when both have released it.
+    Return its name and the descriptor that holds the lock. A child that is forked next inherits the lock. The slot is
+    free when both have released it.
     """
     for number in itertools.count(1):
-        name = f"{prefix}{number}"
+        name = f"{PREFIX}{number}"
         descriptor = _open(directory / f"{_FILE}{name}")
         if _lock(descriptor, fcntl.LOCK_EX):
             os.ftruncate(descriptor, 0)
@@ -47,7 +45,7 @@ def take(directory: Path, prefix: str) -> tuple[str, int]:
 def signed(directory: Path, role: str) -> set[int]:
     """Return the pids of the processes that signed as ``role``. Some may have been killed just now."""
     found = set()
-    for path in _serving(directory):
+    for path in _all(directory):
         word, _, pid = path.read_text(encoding="ascii", errors="replace").partition(" ")
         if word == role and pid.strip().isdecimal():
             found.add(int(pid))
@@ -56,7 +54,7 @@ def signed(directory: Path, role: str) -> set[int]:
 
 def visit_free(directory: Path, visit: Callable[[str], None]) -> None:
     """Lock each signed slot that no process holds, and call ``visit`` with its name."""
-    for path in _serving(directory):
+    for path in _all(directory):
         if path.stat().st_size:
             descriptor = _open(path)
             try:
@@ -89,11 +87,6 @@ def hold_shared(path: Path, *, if_unused: Callable[[], None]) -> int:
     return descriptor
 
 
-def claimed(directory: Path, name: str) -> contextlib.AbstractContextManager[bool]:
-    """Keep the slot ``name`` for this process during the block, which gets False if another process holds it."""
-    return locked(directory / f"{_FILE}{name}", shared=False)
-
-
 @contextlib.contextmanager
 def locked(path: Path, *, shared: bool) -> Iterator[bool]:
     """Hold a lock on ``path`` during the block, which gets False if the lock is not free.
@@ -120,8 +113,8 @@ def is_free(path: Path) -> bool:
         os.close(descriptor)
 
 
-def _serving(directory: Path) -> list[Path]:
-    return [path for path in directory.iterdir() if path.name.startswith(_FILE + SERVING)]
+def _all(directory: Path) -> list[Path]:
+    return [path for path in directory.iterdir() if path.name.startswith(_FILE)]
 
 
 def _open(path: Path) -> int:

@@ -1,11 +1,11 @@
 """The metrics store of one server: a folder in which each process counts, and any process can sum up.
 
 prometheus_client names the files of a process after an identifier. By default this is the pid: each new worker adds
-files, and a scrape reads all of them. Here the identifier is a slot. A worker's successor gets the same slot and
-continues the files. So the number of files depends on the number of workers that live at one time.
+files, and a scrape reads all of them. Here the identifier of a process that serves is a slot. A worker's successor gets
+the same slot and continues the files. So the number of files depends on the number of workers that live at one time.
 
-Any process may count in the store: a server, a worker, a child of it, or a command. The counts of all of them count. A
-gauge counts only in a process that serves: the slots of all others have another prefix, until they ``settle``.
+Any other process has a name of its own: a child of a worker, a command, or a server until it ``settles``. After its
+end, ``ended`` adds its counts to those of the others, and removes its files. Its gauges never count.
 
 Without the store, each process would show its own counts only.
 """
@@ -18,6 +18,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Collection
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class Store:
         self._files: store_files.OwnFiles | None = None
         self._made = False
         self._main = 0
-        self._identity: str | None = ""  # None in a process that was just forked and has no name in the store yet
+        self._identity: str | None = None  # None in a process that has no name in the store yet
         self._named = 0  # pid of the process with this identity: uWSGI forks without Python's fork hooks
         self._held: dict[str, int] = {}  # slots that this process took for itself or for its children: descriptors
         forks.in_child(self._become_nobody)
@@ -79,7 +80,6 @@ class Store:
         os.environ[multiprocess.VARIABLE] = str(path)
         self._leave_at_exit(path, in_use)
         multiprocess.reserve(path, _RESERVED_BYTES)
-        self.identify(self._take(slots.STRAY))
         self._main = loader or os.getpid()
         self._files = store_files.OwnFiles(self.identity)
 
@@ -116,28 +116,26 @@ class Store:
         """Return the name of this process in the store, unique among the living processes.
 
         A process that a worker forks, for example with multiprocessing, must not write into the worker's files. It
-        gets its own name when it first counts. After its end, the next such process continues its files.
+        gets its own name when it first counts.
         """
         if self._identity is None:
             self.keep_only()
-            self._identity = self._take(slots.STRAY)
+            # Unique: a later process may have the same pid, such as 1 in each container that uses this folder.
+            self._identity, self._named = f"{os.getpid()}n{time.time_ns()}", os.getpid()
         return self._identity
 
-    def identify(self, name: str) -> None:
-        """Set the name of this process in the store."""
-        self._identity, self._named = name, os.getpid()
-
     def slot_for_worker(self, living: Collection[str]) -> str:
-        """Take a slot for a worker that is forked next. ``living`` are the slots of the others."""
-        self.release(self._held.keys() - {*living, self.identity()})  # workers that ended unnoticed
+        """Take a slot for a worker that is forked next. ``living`` are the slots of the others: release the rest."""
+        for gone in self._held.keys() - {*living, self.identity()}:
+            os.ftruncate(self._held[gone], 0)
+            os.close(self._held.pop(gone))
         multiprocess.directory().mkdir(mode=0o700, exist_ok=True)  # a cleanup job may have removed it
-        return self._take(slots.SERVING)
+        return self._take()
 
     def become_worker(self, slot: str) -> None:
         """Take over, in a child, the slot that its parent took for it."""
         self.keep_only(slot)
-        self.identify(slot)
-        self._sign(WORKER)
+        self._serve(slot, WORKER)
 
     def settle(self, role: str = WORKER) -> None:
         """Take a slot for this process, because it serves, and sign it. Only now, its gauges count.
@@ -148,40 +146,31 @@ class Store:
         uWSGI runs no fork hooks of Python. Without this call, its workers would write into one file and damage it.
         """
         self._become_nobody()
-        if self._files is None or (self._identity or "").startswith(slots.SERVING):
+        if self._files is None or self._identity in self._held:
             return
-        slot = self._take(slots.SERVING)
+        slot = self._take()
         self.keep_only(slot)
         with self._files.renamed():
-            self.identify(slot)
-        self._sign(role)
+            self._serve(slot, role)
 
     def keep_only(self, *mine: str) -> None:
         """Release, in a child, the slots of other children. Otherwise they would stay locked after their owners end."""
         for name in self._held.keys() - {*mine}:
             os.close(self._held.pop(name))
 
-    def release(self, names: Collection[str]) -> None:
-        """Release, in the parent, the slots of children that have ended."""
-        for name in self._held.keys() & {*names}:
-            os.ftruncate(self._held[name], 0)
-            os.close(self._held.pop(name))
+    def _serve(self, slot: str, role: str) -> None:
+        """Use a slot as the name of this process, and sign it with its role and pid."""
+        self._identity, self._named = slot, os.getpid()
+        os.pwrite(self._held[slot], f"{role} {os.getpid()}\n".encode(), 0)
 
-    def _sign(self, role: str) -> None:
-        """Write the role and the pid of this process into its slot."""
-        os.pwrite(self._held[self.identity()], f"{role} {os.getpid()}\n".encode(), 0)
-
-    def _take(self, prefix: str) -> str:
+    def _take(self) -> str:
         """Take a slot. Remove the live gauges, notes, empty and damaged files that its previous owner left."""
         directory = multiprocess.directory()
-        slot, self._held[slot] = slots.take(directory, prefix)
+        slot, self._held[slot] = slots.take(directory)
         forget(slot)
         for path in store_files.metrics_in(directory):
-            # Its owner was killed when it created the file, or set a gauge that must not become a gauge of this one.
-            if store_files.owner_of(path) == slot and (
-                (prefix == slots.STRAY and path.name.startswith("gauge_")) or not store_reader.read(path)
-            ):
-                path.unlink(missing_ok=True)
+            if store_files.owner_of(path) == slot and not store_reader.read(path):
+                path.unlink(missing_ok=True)  # its owner was killed when it created the file
         return slot
 
     def _become_nobody(self) -> None:

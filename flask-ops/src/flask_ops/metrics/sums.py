@@ -97,7 +97,7 @@ def _gauges(paths: Iterable[Path]) -> dict[str, Metric]:
     metrics: dict[str, Metric] = {}
     for path in paths:
         kind, mode, owner = path.stem.split("_")
-        if not owner.startswith(slots.SERVING):
+        if not owner.startswith(slots.PREFIX):
             continue  # a child process starts with all gauges at 0; only its counts are valid
         for key, value, timestamp in read(path):
             if not misuses.is_exported(timestamp):
@@ -105,7 +105,7 @@ def _gauges(paths: Iterable[Path]) -> dict[str, Metric]:
             metric_name, name, labels, help_text = parse_key(key)
             metric = metrics.setdefault(metric_name, Metric(metric_name, help_text, kind))
             metric._multiprocess_mode = mode  # type: ignore[attr-defined] # as prometheus_client sets it
-            with_owner: Any = (*labels, ("pid", owner.removeprefix(slots.SERVING)))
+            with_owner: Any = (*labels, ("pid", owner.removeprefix(slots.PREFIX)))
             metric.add_sample(name, with_owner, value, timestamp)
     return metrics
 

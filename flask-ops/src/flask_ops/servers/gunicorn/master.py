@@ -95,7 +95,7 @@ class Master:
         logger.start()
 
     def ended(self, worker: Any) -> None:
-        """Release the slot of a reaped worker. Log the losses of a stuck one, or the stacks of an unresponsive one."""
+        """Forget the gauges of a reaped worker. Log the losses of a stuck one, or the stacks of an unresponsive one."""
         lost = stuck_requests.taken_down(multiprocess.directory(), worker.slot)
         if lost:
             _log.error("replacing worker: all threads stuck", worker_pid=worker.pid, **lost)
@@ -106,7 +106,6 @@ class Master:
             self._timed_out.inc(len(stacks))
         readiness.remember(multiprocess.directory(), worker.slot)
         store.forget(worker.slot)
-        STORE.release([worker.slot])
         worker.stacks.close()
 
     @contextlib.contextmanager
