@@ -106,8 +106,8 @@ class Runner:
             self._count_timeouts()
             return self._result
 
-    def run(self) -> None:
-        """Run the check once."""
+    def run(self) -> BaseException | None:
+        """Run the check once, and return its exception, None if it passes."""
         with self._lock:
             self._started, self._timeouts = time.monotonic(), 0
             started = self._started
@@ -118,6 +118,7 @@ class Runner:
             if not self._timeouts:  # otherwise this run has already failed, so ignore its result
                 reason = None if error is None else type(error).__name__
                 self._take(reason, time.monotonic() - started, error)
+        return error
 
     def _count_timeouts(self) -> None:
         """Count a hanging run as failed at its deadline, and again after each further interval."""

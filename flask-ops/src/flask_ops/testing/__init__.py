@@ -28,6 +28,7 @@ import contextlib
 from collections.abc import Generator, Iterator
 
 import pytest
+import structlog
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -35,7 +36,7 @@ from flask_ops.core.background import FORBIDDEN
 from flask_ops.log import process_state
 from flask_ops.ops.extension import Attached
 from flask_ops.ops.startup import PROCESS
-from flask_ops.testing.application import CheckResult, RunCheck, attached_to, cache_no_loggers, complete_client
+from flask_ops.testing.application import CheckResult, RunCheck, attached_to, complete_client
 from flask_ops.testing.captured_lines import LogLines, captured
 from flask_ops.testing.metric_changes import MetricChanges
 
@@ -106,7 +107,8 @@ def pytest_fixture_setup(
     isolation.enter_context(PROCESS.isolated())  # so that the application makes its own runtime
     request.addfinalizer(isolation.close)  # also runs if the fixture fails to begin
     made = yield
-    cache_no_loggers()
+    if structlog.is_configured():  # a cached logger would keep this configuration after the test
+        structlog.configure(**{**structlog.get_config(), "cache_logger_on_first_use": False})
     return made
 
 

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import structlog
 from flask import Flask
 from flask.testing import FlaskClient
 
-from flask_ops.health.engine import Health
+from flask_ops.health import Status
+from flask_ops.health.engine import Health, Runner
 from flask_ops.ops.extension import Attached
 
 if TYPE_CHECKING:
     from werkzeug.test import TestResponse
-
-
-def cache_no_loggers() -> None:
-    """Switch off the cache of structlog's loggers: a cached logger would keep this configuration."""
-    if structlog.is_configured():
-        structlog.configure(**{**structlog.get_config(), "cache_logger_on_first_use": False})
 
 
 def attached_to(app: object) -> Attached:
@@ -84,21 +77,7 @@ class RunCheck:
         is ``down`` when it ends. Raises LookupError, which names the checks that exist, for any other name.
         """
         __tracebackhide__ = True
-        check = self._health.check(name)
-        errors: list[BaseException] = []
-        health = Health([replace(check, probe=_noting(check.probe, errors))])
-        health.run_in_foreground()
-        [result] = health.results()
-        error = errors[0] if errors else None
+        runner = Runner(self._health.check(name), lambda _: Status.STARTING)
+        error = runner.run()
+        result = runner.result()
         return CheckResult(name, str(result.status), result.critical, result.seconds, result.reason, error)
-
-
-def _noting(probe: Callable[[], object], errors: list[BaseException]) -> Callable[[], object]:
-    def run() -> object:
-        try:
-            return probe()
-        except BaseException as error:
-            errors.append(error)
-            raise
-
-    return run

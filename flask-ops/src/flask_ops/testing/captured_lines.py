@@ -27,20 +27,16 @@ class LogLines:
     ``log_lines()`` returns all of them, in their order.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, written: list[bytes]) -> None:
         self._event = _EVENT[settings.log_format]
         self._level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-        self._written: list[bytes] = []
+        self._written = written
 
     def __call__(self, event: str | None = None, /, **fields: Any) -> list[dict[str, Any]]:
         """Return the lines with this event and these values of fields, each as a dict."""
         wanted = fields if event is None else {**fields, self._event: event}
         lines = [json.loads(line) for line in list(self._written)]
         return [line for line in lines if all(line.get(name, _MISSING) == value for name, value in wanted.items())]
-
-    def take(self, line: bytes) -> None:
-        """Keep a line that is being written."""
-        self._written.append(line)
 
     def set_level(self) -> None:
         """Apply the log level of the settings."""
@@ -56,10 +52,10 @@ def captured(settings: Settings) -> Iterator[LogLines]:
             "Make the application of your tests with SERVICE_ENV=testing or SERVICE_LOG_FORMAT=json.",
             pytrace=False,
         )
-    found = LogLines(settings)
+    written: list[bytes] = []
     lines = Lines(settings)
-    with process_state.preserved(), sink.copied(found.take):
+    with process_state.preserved(), sink.copied(written.append):
         log.handle_records(lines, settings)
         if not structlog.is_configured():  # otherwise the application did: its events reach logging
             log.configure_structlog(lines, caches_loggers=False)
-        yield found
+        yield LogLines(settings, written)
