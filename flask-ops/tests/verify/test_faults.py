@@ -51,7 +51,6 @@ def test_the_one_that_changes_nothing_passes() -> None:
 
 FAULTS: list[tuple[str, Change, str, str]] = [
     ("/", body(b"", 500), "/", "500 Internal Server Error"),
-    ("/", drop("Content-Type"), "/", "no Content-Type"),
     ("/", body(b"", 302, Location="https://user:secret@example.com/in?token=secret"), "/", "302 to https://exa"),
     ("/healthz", body(b'{"status":"down"}', 503), "/healthz", "503 Service Unavailable, down."),
     ("/healthz", body(b"<html>", Content_Type="text/html"), "/healthz", "not the probe's JSON (text/html)"),
@@ -64,7 +63,6 @@ FAULTS: list[tuple[str, Change, str, str]] = [
     ("*", body(b"<html>", 404, Content_Type="text/html"), "404", "An error is text/html"),
     ("*", body(b"{}", 200, Content_Type="application/json"), "404", "answers 200 OK"),
     ("*", problem(request_id="another"), "404", "request_id differs from the header"),
-    ("*", problem(status=500), "404", "lacks type, title or status"),
     ("*", drop("X-Request-ID"), "404", "request_id differs from the header"),
     ("/", drop("X-Request-ID"), "request id", "no id when none was sent"),
     ("/", header("X-Request-ID", "not an id"), "request id", "no id when none was sent"),
@@ -87,7 +85,6 @@ def test_each_fault_is_found() -> None:
 
 
 NO_FAULTS: list[tuple[str, Change, str, str]] = [
-    ("/", header("Server", "nginx/1.22.1"), "server", "note"),
     ("/", header("Server", "nginx"), "server", "ok"),
     ("/readyz", body(b'{"status":"degraded"}'), "/readyz", "warning"),
     ("/metrics", lambda reply: reply.problem(403), "exposed", "ok"),

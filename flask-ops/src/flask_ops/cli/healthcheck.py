@@ -14,7 +14,6 @@ from flask_ops.core.settings import Settings, SettingsError
 
 TIMEOUT = 2.0
 """Limit for each step of the request, in seconds."""
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound
 
 
 def run(_: argparse.Namespace) -> int:
@@ -47,7 +46,7 @@ class _Connection(http.client.HTTPConnection):
     """A connection to a listening address, which may be a Unix socket or all interfaces."""
 
     def __init__(self, address: Address) -> None:
-        super().__init__(_EVERYWHERE.get(address.host, address.host) or "localhost", address.port, timeout=TIMEOUT)
+        super().__init__(address.host or "localhost", address.port, timeout=TIMEOUT)
         self._unix = address.unix
 
     def connect(self) -> None:

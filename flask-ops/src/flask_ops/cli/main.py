@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Callable, Sequence
 
 from flask_ops.core.first_steps import open_standard_streams
-from flask_ops.core.loading import EXPECTED, from_here, is_target, load_settings
+from flask_ops.core.loading import EXPECTED, TARGET, from_here, load_settings
 from flask_ops.core.settings import Settings, documentation
 from flask_ops.core.variables import Parse, seconds, text
 
@@ -78,7 +78,7 @@ def _parser(prog: str, settings: type[Settings], application: str | None) -> arg
 
 
 def _add_application(command: argparse.ArgumentParser) -> None:
-    command.add_argument("application", metavar="APP", type=_application, help=EXPECTED)
+    command.add_argument("application", metavar="APP", type=_value(text(TARGET, EXPECTED)), help=EXPECTED)
     command.add_argument(
         "--settings",
         metavar="MODULE:CLASS",
@@ -136,12 +136,6 @@ def _value(parse: Parse) -> Callable[[str], object]:
             raise argparse.ArgumentTypeError(f"{text!r} is not {expected}") from None
 
     return read
-
-
-def _application(value: str) -> str:
-    if not is_target(value):
-        raise argparse.ArgumentTypeError(f"{value!r} is not {EXPECTED}")
-    return value
 
 
 def _settings(target: str) -> type[Settings]:

@@ -10,13 +10,9 @@ from typing import Any
 
 from flask_ops.core.settings import Settings
 
-_TARGET = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*(\(\))?")
+TARGET = r"\w+(\.\w+)*:\w+(\.\w+)*(\(\))?"
+"""The form ``module:name`` or ``module:factory()``."""
 EXPECTED = "MODULE:NAME or MODULE:FACTORY(), such as yourapp:app or yourapp:create_app()"
-
-
-def is_target(text: str) -> bool:
-    """Tell whether ``text`` has the form ``module:name`` or ``module:factory()``."""
-    return _TARGET.fullmatch(text) is not None
 
 
 def from_here() -> None:
@@ -31,7 +27,7 @@ def load_settings(target: str) -> type[Settings]:
     Raises ValueError for another form, and ImportError or AttributeError for an unknown name. Raises TypeError if the
     object is not derived from ``flask_ops.Settings``. Passes on exceptions of the module.
     """
-    if not is_target(target) or target.endswith("()"):
+    if not re.fullmatch(TARGET, target) or target.endswith("()"):
         raise ValueError(f"{target!r} is not MODULE:CLASS, such as yourapp.settings:Settings")
     found = pkgutil.resolve_name(target)
     if not (isinstance(found, type) and issubclass(found, Settings)):
@@ -45,7 +41,7 @@ def load_application(target: str) -> Any:
     Raises the errors of ``load_settings``, with TypeError if the object is not callable. Passes on exceptions of the
     module and of the factory.
     """
-    if not is_target(target):
+    if not re.fullmatch(TARGET, target):
         raise ValueError(f"{target!r} is not {EXPECTED}")
     found = pkgutil.resolve_name(target.removesuffix("()"))
     if not callable(found):

@@ -32,16 +32,14 @@ def _proxies(deployment: Deployment, world: str) -> Finding:
     if hops and world:
         text = f"A client that reaches {world} directly can forge its address: SERVICE_TRUSTED_PROXIES is {hops}."
         return note("proxies", text, "Let only the proxies connect: a firewall, a NetworkPolicy, or loopback.")
-    if hops:
-        return ok("proxies", f"{hops} trusted; only this machine can connect.")
-    if world or any(bind.unix for bind in deployment.limits.binds):
+    if not hops and (world or any(bind.unix for bind in deployment.limits.binds)):
         return warning(
             "proxies",
             "SERVICE_TRUSTED_PROXIES is 0. Behind a proxy, the log would show its address for each client, and https "
             "would count as http. Without a proxy, a slow client holds a thread or a connection.",
             "Put a proxy in front that buffers requests, and set the number of proxies, usually 1; or use loopback.",
         )
-    return ok("proxies", "None trusted; only this machine can connect.")
+    return ok("proxies", f"{hops or 'None'} trusted; only this machine can connect.")
 
 
 def _keep_alive(seconds: int | None) -> Finding:

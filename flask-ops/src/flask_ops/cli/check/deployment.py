@@ -41,7 +41,6 @@ class Trial:
     """
 
     fault: str | None = None
-    seconds: float = 0.0
     shared_bytes: int | None = None
     worker_bytes: int | None = None
     limits: Limits | None = None

@@ -22,11 +22,7 @@ def read(arguments: list[str]) -> Any:
 
     Without an own gunicorn.conf.py, an application of the command line gets the configuration of the library.
     """
-
-    def create_no_store(**_: object) -> None:
-        pass
-
-    startup.open_store = create_no_store  # configure() calls it
+    startup.open_store = lambda **_: None  # configure() calls it: make no store
     if arguments and not Path("gunicorn.conf.py").exists():
         options = os.environ.get("GUNICORN_CMD_ARGS", "")
         os.environ["GUNICORN_CMD_ARGS"] = f"--config=python:flask_ops.gunicorn {options}"

@@ -9,7 +9,6 @@ import importlib
 import json
 import os
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import astuple
 from pathlib import Path
@@ -28,7 +27,6 @@ def main(application: str, server: str, given: str, checks: str) -> None:
     """Load the application, and Gunicorn's configuration if it is the server. See ``deployment.load``."""
     result = os.dup(1)
     os.dup2(2, 1)  # keep printed text out of the result
-    begin = time.monotonic()
     sys.path.insert(0, str(Path.cwd()))
     found: dict[str, Any] = {"limits": None, "findings": []}
     load: Callable[[str], Any] = load_application
@@ -55,7 +53,6 @@ def main(application: str, server: str, given: str, checks: str) -> None:
         found["fault"] = f"{type(fault).__name__}: {str(fault).partition(os.linesep)[0]}"
     if reason := greenlets.reason():
         found["fault"] = f"{reason}."
-    found["seconds"] = time.monotonic() - begin
     if checks and "fault" not in found:
         assert app is not None  # noqa: S101 - it holds the checks
         found["findings"] += map(astuple, readiness.look(_checks()))

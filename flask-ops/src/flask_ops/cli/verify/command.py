@@ -6,8 +6,7 @@ import argparse
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
 
 from flask_ops.cli.findings import Finding, error, report, warning
 from flask_ops.cli.verify import counting, tests
@@ -81,16 +80,23 @@ def _look(client: Client, managements: list[Client], options: argparse.Namespace
             if found is not None:
                 scrapes[source] = found
     counted = {source: scrapes[source] for source in managements or [client] if source in scrapes}
-    yield from _each("metrics", partial(_count, client, counted))
-    yield from _each(READINESS, partial(_readiness, client))
-    yield from _each("404", partial(tests.not_found, client))
-    yield from _each("request id", partial(tests.request_id, client, options.path))
     scraped = scrapes.get(managements[0] if managements else client)
-    yield from _each("server", partial(tests.server, client, page, scraped))
-    yield tests.exposed_metrics(client, scrapes.get(client), public=options.public)
-    yield tests.exposed_management(client)
-    for management in managements:
-        yield from _each("management", partial(tests.management, management, scrapes.get(management)))
+    looks: list[tuple[str, Iterator[Finding]]] = [
+        ("metrics", _count(client, counted)),
+        (READINESS, tests.probe(READINESS, lambda: client.get(READINESS))),
+        ("404", tests.not_found(client)),
+        ("request id", tests.request_id(client, options.path)),
+        ("server", tests.server(client, page, scraped)),
+        ("exposed", tests.exposed_metrics(client, scrapes.get(client), public=options.public)),
+        ("exposed", tests.exposed_management(client)),
+        *(("management", tests.management(management, scrapes.get(management))) for management in managements),
+    ]
+    for subject, look in looks:
+        try:
+            yield from look
+        except NoAnswerError as reason:
+            text = f"{str(reason)[0].upper()}{str(reason)[1:]}."
+            yield error(subject, text, "See the log of the service and its proxy.")
 
 
 def _wait(clients: Iterable[Client], seconds: float) -> None:
@@ -110,16 +116,5 @@ def _is_there(client: Client) -> bool:
 
 def _count(client: Client, before: dict[Client, Scrape]) -> Iterator[Finding]:
     answers = [client.get(LIVENESS) for _ in range(counting.REQUESTS)]
-    yield from tests.probe(LIVENESS, answers[-1])
+    yield from tests.probe(LIVENESS, lambda: answers[-1])
     yield from counting.judge(before, answers)
-
-
-def _readiness(client: Client) -> Iterator[Finding]:
-    yield from tests.probe(READINESS, client.get(READINESS))
-
-
-def _each(subject: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    try:
-        yield from look()
-    except NoAnswerError as reason:
-        yield error(subject, f"{str(reason)[0].upper()}{str(reason)[1:]}.", "See the log of the service and its proxy.")
