@@ -18,7 +18,6 @@ from flask_ops.log.line import Lines
 
 _EVENT = {LogFormat.JSON: "event", LogFormat.ECS: "message"}
 """The field that holds the event, by format."""
-_MISSING = object()
 
 
 class LogLines:
@@ -36,7 +35,7 @@ class LogLines:
         """Return the lines with this event and these values of fields, each as a dict."""
         wanted = fields if event is None else {**fields, self._event: event}
         lines = [json.loads(line) for line in list(self._written)]
-        return [line for line in lines if all(line.get(name, _MISSING) == value for name, value in wanted.items())]
+        return [line for line in lines if wanted.items() <= line.items()]
 
     def set_level(self) -> None:
         """Apply the log level of the settings."""

@@ -58,10 +58,8 @@ def _keep_alive(seconds: int | None) -> Finding:
 def _management(deployment: Deployment) -> Finding:
     bind = deployment.settings.management_bind
     if bind is None:
-        text, cure = (
-            "There is no management address: probes time out when every thread is busy",
-            "SERVICE_MANAGEMENT_BIND=127.0.0.1:8001",
-        )
+        text = "There is no management address: probes time out when every thread is busy"
+        cure = "SERVICE_MANAGEMENT_BIND=127.0.0.1:8001"
         if deployment.settings.metrics_on_app:
             return note("management", f"{text}.", cure)
         text = f"{text}, and scrapes are impossible: SERVICE_METRICS_ON_APP is false."

@@ -53,10 +53,9 @@ def _mode(deployment: Deployment) -> Finding:
     mode = deployment.settings.mode
     if mode is Mode.PRODUCTION:
         return ok("mode", "production")
-    by_default = not any(deployment.environ.get(name, "").strip() for name in ("SERVICE_ENV", "FLASK_ENV"))
-    reason = ", the default of `python -m service` without SERVICE_ENV" if by_default else ""
     if mode is Mode.DEVELOPMENT:
-        text = f"The mode is development{reason}: debug is on, and `python -m service` starts the debugger."
+        default = "the default of `python -m service` without SERVICE_ENV"
+        text = f"The mode is development, {default}: debug is on, and `python -m service` starts the debugger."
         return error("mode", text, "SERVICE_ENV=production")
     return error("mode", "The mode is testing: Flask passes exceptions to the server.", "SERVICE_ENV=production")
 

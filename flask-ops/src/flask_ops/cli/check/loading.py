@@ -17,10 +17,7 @@ from typing import Any
 from flask_ops.cli.check import readiness
 from flask_ops.core import greenlets
 from flask_ops.core.loading import load_application
-from flask_ops.health import Check
-
-_MASTER = "flask_ops.servers.gunicorn.arbiter"
-"""The module that ``on_starting`` loads, before any worker is forked."""
+from flask_ops.ops.startup import PROCESS
 
 
 def main(application: str, server: str, given: str, checks: str) -> None:
@@ -43,26 +40,22 @@ def main(application: str, server: str, given: str, checks: str) -> None:
     try:
         if server == "gunicorn":
             found["findings"] += map(astuple, gunicorn_configuration.look(config))
-            importlib.import_module(_MASTER)
+            importlib.import_module("flask_ops.servers.gunicorn.arbiter")  # as on_starting, before any fork
             found["shared_bytes"] = _own_memory()
         app = load(application)
         loaded = _own_memory()
         shared = found.setdefault("shared_bytes", loaded)  # uWSGI forks after the import, and Waitress never
         found["worker_bytes"] = None if loaded is None or shared is None else max(0, loaded - shared)
     except (Exception, SystemExit) as fault:  # noqa: BLE001 - an application may raise anything, and this reports it
-        found["fault"] = f"{type(fault).__name__}: {str(fault).partition(os.linesep)[0]}"
+        text, _, _ = str(fault).partition("\n")  # Gunicorn adds the traceback of a class that cannot be loaded
+        found["fault"] = f"{type(fault).__name__}: {text}"
     if reason := greenlets.reason():
         found["fault"] = f"{reason}."
     if checks and "fault" not in found:
         assert app is not None  # noqa: S101 - it holds the checks
-        found["findings"] += map(astuple, readiness.look(_checks()))
+        runtime = PROCESS.runtime
+        found["findings"] += map(astuple, readiness.look(runtime.health.checks() if runtime is not None else []))
     os.write(result, json.dumps(found).encode())
-
-
-def _checks() -> list[Check]:
-    from flask_ops.ops.startup import PROCESS  # noqa: PLC0415 - it imports more than the trial of other servers needs
-
-    return PROCESS.runtime.health.checks() if PROCESS.runtime is not None else []
 
 
 def _own_memory() -> int | None:

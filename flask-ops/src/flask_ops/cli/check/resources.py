@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -62,10 +63,8 @@ def _memory(deployment: Deployment, root: Path) -> Finding:
 
 def _memory_limit(group: Path) -> int | None:
     for name in ("memory.max", "memory.limit_in_bytes"):
-        try:
+        with contextlib.suppress(OSError, ValueError):  # the file of the other cgroup version, or `max`
             return int((group / name).read_text())
-        except (OSError, ValueError):  # the file of the other cgroup version, or `max`
-            continue
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import threading
 import time
@@ -44,8 +45,7 @@ def run(options: argparse.Namespace) -> int:
     done = threading.Event()
 
     def look() -> None:
-        for finding in _look(client, managements, options):
-            findings.append(finding)  # noqa: PERF402 - keep it if the next one does not end
+        findings.extend(_look(client, managements, options))  # one by one: they stay if the next one does not end
         done.set()
 
     limit = options.wait + _TIMEOUTS * options.timeout
@@ -103,15 +103,11 @@ def _wait(clients: Iterable[Client], seconds: float) -> None:
     """Wait until each client gets an answer other than those of ``_NOT_YET``, at most ``seconds`` in total."""
     end = time.monotonic() + seconds
     for client in clients:
-        while time.monotonic() < end and not _is_there(client):
+        while time.monotonic() < end:
+            with contextlib.suppress(NoAnswerError):
+                if client.get(READINESS).status not in _NOT_YET:
+                    break
             time.sleep(_PAUSE)
-
-
-def _is_there(client: Client) -> bool:
-    try:
-        return client.get(READINESS).status not in _NOT_YET
-    except NoAnswerError:
-        return False
 
 
 def _count(client: Client, before: dict[Client, Scrape]) -> Iterator[Finding]:
