@@ -125,6 +125,7 @@ def test_no_exception_takes_a_worker_down(server: Server) -> None:
 
 @pytest.mark.parametrize("path", ["/stream-boom", "/stream-exit"])
 def test_a_failure_in_mid_stream_is_a_500_though_200_was_sent(server: Server, path: str) -> None:
+    before = server.text().count("in the middle")
     asked = Asked(server, "GET", path)
 
     assert asked.answer is None  # the client notices that it is incomplete
@@ -132,15 +133,8 @@ def test_a_failure_in_mid_stream_is_a_500_though_200_was_sent(server: Server, pa
     assert (line["level"], line["status"], line["status_sent"], line["outcome"]) == ("error", 500, 200, "exception")
     assert line["bytes"] == 4
     server.line("unhandled exception", request_id=asked.request_id)
+    assert before + (path == "/stream-boom") == server.text().count("in the middle")  # its traceback, once
     assert asked.observed(route=path, status="500") == (1, 1, 1)
-
-
-def test_the_traceback_of_a_failure_in_mid_stream_is_logged_once(server: Server) -> None:
-    before = server.text().count("in the middle")
-
-    Asked(server, "GET", "/stream-boom").line()
-
-    assert before + 1 == server.text().count("in the middle")
 
 
 def test_a_client_that_goes_away_in_mid_stream_is_a_warning(server: Server) -> None:
@@ -300,11 +294,9 @@ def test_any_path_makes_a_valid_line(server: Server, path: str) -> None:
 
     assert asked.answer is not None
     assert asked.answer.status == 404
-    assert asked.line()["route"] == "unmatched"
-
-
-def test_a_utf8_path_is_readable_in_the_line(server: Server) -> None:
-    assert Asked(server, "GET", "/%C3%BC").line()["path"] == "/ü"
+    line = asked.line()
+    assert line["route"] == "unmatched"
+    assert path != "/%C3%BC" or line["path"] == "/ü"
 
 
 def test_a_body_over_the_limit_is_a_413(server: Server) -> None:

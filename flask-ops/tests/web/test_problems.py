@@ -133,11 +133,13 @@ def test_every_http_error_is_a_problem(client: FlaskClient, code: int) -> None:
     assert expected == described
 
 
-def test_a_path_without_a_route_is_a_problem(client: FlaskClient) -> None:
-    """Errors of the router are answered like errors of a view."""
-    expected = "Not Found"
-
-    assert expected == problem(client.get("/no/such/page"))["title"]
+def test_errors_of_every_origin_are_problems(client: FlaskClient) -> None:
+    """The router's, Flask's KeyError for a missing parameter, an abort without text, and a code without a phrase."""
+    assert "Not Found" == problem(client.get("/no/such/page"))["title"]
+    assert 400 == problem(client.get("/missing"))["status"]
+    assert "detail" not in problem(client.get("/silent"))
+    odd = {"type": "about:blank", "title": "Error", "status": 599, "detail": "odd"}
+    assert odd == problem(client.get("/odd"))
 
 
 def test_a_head_request_gets_the_headers_alone(client: FlaskClient) -> None:
@@ -188,25 +190,6 @@ def test_a_view_adds_members_of_its_own(client: FlaskClient) -> None:
     assert {"type": "about:blank", "title": HTTPStatus(422).phrase, "status": 422, "detail": "not valid"} == found
 
 
-def test_no_text_is_no_detail(client: FlaskClient) -> None:
-    """An empty detail would be useless."""
-    assert "detail" not in problem(client.get("/silent"))
-
-
-def test_an_error_with_an_unregistered_code_is_a_problem(client: FlaskClient) -> None:
-    """Such a code has no phrase, so its own text is shown."""
-    expected = {"type": "about:blank", "title": "Error", "status": 599, "detail": "odd"}
-
-    assert expected == problem(client.get("/odd"))
-
-
-def test_a_missing_parameter_is_the_clients_fault(client: FlaskClient) -> None:
-    """Flask raises a KeyError for it, which is a 400."""
-    expected = 400
-
-    assert expected == problem(client.get("/missing"))["status"]
-
-
 @pytest.mark.parametrize("path", ["/boom", "/text/500"])
 def test_a_500_shows_nothing_of_its_cause(client: FlaskClient, path: str) -> None:
     """It shows neither the exception, nor its text, nor the view. Those belong in the log."""
@@ -233,52 +216,24 @@ def test_a_problem_outside_of_an_observed_request_has_no_id(client: FlaskClient)
 
 
 @pytest.mark.parametrize(
-    ("path", "expected"),
+    ("path", "status", "mimetype", "body"),
     [
-        ("/response", (409, "text/plain", b"an answer of its own")),
-        ("/error-response", (503, "text/plain", b"in maintenance")),
+        ("/response", 409, "text/plain", b"an answer of its own"),  # abort(response) sends that response
+        ("/error-response", 503, "text/plain", b"in maintenance"),
+        ("/page", 308, "text/html", None),  # HTTPExceptions below 400 are no errors
+        ("/choices", 300, "text/html", None),
+        ("/page/", 200, "text/html", b"a page"),
     ],
 )
-def test_a_response_of_the_applications_own_is_not_touched(
-    client: FlaskClient, path: str, expected: tuple[int, str, bytes]
+def test_other_answers_are_not_touched(
+    client: FlaskClient, path: str, status: int, mimetype: str, body: bytes | None
 ) -> None:
-    """`abort(response)` sends that response."""
     response = client.get(path)
 
-    assert expected == (response.status_code, response.headers["Content-Type"].partition(";")[0], response.data)
-
-
-def test_a_response_of_the_applications_own_keeps_its_headers(client: FlaskClient) -> None:
-    """This includes headers that are not in HTTP's standards."""
-    expected = "yes"
-
-    assert expected == client.get("/response").headers["X-Own"]
-
-
-def test_a_redirect_of_the_router_is_not_touched(client: FlaskClient) -> None:
-    """It is an HTTPException too, but no error."""
-    response = client.get("/page")
-    expected = (308, "text/html", "/page/")
-
-    mimetype = response.headers["Content-Type"].partition(";")[0]
-    location = response.headers["Location"].removeprefix("http://localhost")
-    assert expected == (response.status_code, mimetype, location)
-
-
-def test_an_exception_that_is_no_error_is_not_touched(client: FlaskClient) -> None:
-    """A code below 400 describes no problem."""
-    response = client.get("/choices")
-    expected = (300, "text/html")
-
-    assert expected == (response.status_code, response.mimetype)
-
-
-def test_a_success_is_not_touched(client: FlaskClient) -> None:
-    """Only errors become problems."""
-    response = client.get("/page/")
-    expected = (200, b"a page")
-
-    assert expected == (response.status_code, response.data)
+    assert (status, mimetype) == (response.status_code, response.mimetype)
+    assert body in (None, response.data)
+    assert ("yes" if path == "/response" else None) == response.headers.get("X-Own")
+    assert ("http://localhost/page/" if path == "/page" else None) == response.headers.get("Location")
 
 
 def test_two_applications_do_not_meet() -> None:
