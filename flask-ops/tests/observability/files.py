@@ -14,6 +14,8 @@ import yaml
 import flask_ops.observability
 
 FILES = flask_ops.observability.files()
+RULES = {Path(name).stem: text for name, text in FILES.items() if name.startswith("rules/")}
+"""The text of each file of rules by the stem of its name."""
 SHIPPED = Path(flask_ops.observability.__file__).parent / "assets"
 RULE_TESTS = sorted((SHIPPED / "tests").glob("*.yml"))
 ALWAYS = {"Watchdog"}
@@ -24,8 +26,14 @@ RUNBOOK = FILES["runbook.md"]
 @cache
 def rules() -> list[dict[str, Any]]:
     """Return every rule of every file, both alerts and recordings. Callers must not change them."""
-    files = [yaml.safe_load(text) for name, text in FILES.items() if name.startswith("rules/")]
-    return [rule for file in files for group in file["groups"] for rule in group["rules"]]
+    return [rule for file in map(yaml.safe_load, RULES.values()) for group in file["groups"] for rule in group["rules"]]
+
+
+@cache
+def alert_groups() -> list[dict[str, Any]]:
+    """Return the groups of alerts. Callers must not change them."""
+    groups: list[dict[str, Any]] = yaml.safe_load(RULES["alerts"])["groups"]
+    return groups
 
 
 def alerts() -> dict[str, dict[str, Any]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-import yaml
-
+from tests.observability.files import RULES, alert_groups
 from tests.programs import outcome, require
 
 
@@ -15,21 +16,34 @@ def promtool(*arguments: str | Path) -> tuple[int, str]:
     return outcome(require("promtool"), *arguments, timeout=280)
 
 
-def run_cases(folder: Path) -> str:
-    """Run all files of ``tests`` in ``folder`` against those of ``rules``. Return promtool's complaints, or nothing.
+def unchanged(rule: dict[str, Any]) -> dict[str, Any]:
+    """Return the rule itself."""
+    return rule
 
-    promtool evaluates every alert at every step, which takes most of its time. So each file of cases gets only the
-    alerts that it names.
+
+def run_cases(
+    folder: Path,
+    files: Mapping[Path, dict[str, Any]],
+    change: Callable[[dict[str, Any]], dict[str, Any]] = unchanged,
+    texts: Mapping[str, str] | None = None,
+) -> str:
+    """Run ``files`` of cases. Return promtool's complaints, or nothing.
+
+    ``change`` changes each alert, and ``texts`` replaces files of recording rules by the stems of their names. promtool
+    evaluates every alert at every step, which takes most of its time. So each test gets only the alerts that it names.
     """
-    alerts = yaml.safe_load((folder / "rules" / "alerts.yml").read_text())
-    for path in (folder / "tests").iterdir():
-        text = path.read_text()
-        named = set(re.findall(r"alertname: (\w+)", text))
-        groups = [
-            {**group, "rules": [rule for rule in group["rules"] if rule["alert"] in named]}
-            for group in alerts["groups"]
-        ]
-        (folder / "rules" / f"alerts-{path.name}").write_text(yaml.safe_dump({"groups": groups}))
-        path.write_text(text.replace("../rules/alerts.yml", f"../rules/alerts-{path.name}"))
-    returned, output = promtool("test", "rules", *sorted((folder / "tests").iterdir()))
+    for stem, text in {**RULES, **(texts or {})}.items():
+        (folder / f"{stem}.yml").write_text(text)
+    groups = [{**group, "rules": [change(rule) for rule in group["rules"]]} for group in alert_groups()]
+    made = []
+    for path, file in files.items():
+        for number, test in enumerate(file["tests"]):
+            named = {case["alertname"] for case in test.get("alert_rule_test", [])}
+            kept = [{**group, "rules": [rule for rule in group["rules"] if rule["alert"] in named]} for group in groups]
+            own = f"alerts-{path.stem}-{number}.yml"
+            (folder / own).write_text(json.dumps({"groups": kept}))
+            read = [Path(name).name.replace("alerts.yml", own) for name in file["rule_files"]]
+            made.append(folder / f"{path.stem}-{number}.yml")
+            made[-1].write_text(json.dumps({**file, "rule_files": read, "tests": [test]}))
+    returned, output = promtool("test", "rules", *made)
     return output if returned else ""
