@@ -54,7 +54,7 @@ def load(
                 for attempt in (1, 2):
                     result: int | str
                     try:
-                        result = ask(connection, method, "/slow?s=0.01", body=b"x" if method == "POST" else None).status
+                        result = ask(connection, method, "/slow?s=0.03", body=b"x" if method == "POST" else None).status
                         used = True
                     except (OSError, http.client.HTTPException) as error:
                         result = type(error).__name__

@@ -93,9 +93,9 @@ def test_without_an_instance_the_answer_is_a_problem(running_site: Site) -> None
 
 def test_one_of_two_instances_killed_under_load_costs_no_idempotent_request(name: str, running_site: Site) -> None:
     with load(running_site.edge, ("GET",), repeat=name == "apache") as clients:
-        clients.wait_for(200)
+        clients.wait_for(100)
         running_site.instances[0].kill()
-        clients.wait_for(400)
+        clients.wait_for(200)
 
     assert {} == clients.lost()
 
