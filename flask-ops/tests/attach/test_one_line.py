@@ -79,5 +79,5 @@ def test_one_extension_attaches_several_applications(app: Flask) -> None:
     ops.init_app(app)
     ops.init_app(other)
 
-    names = [set(each.extensions["flask_ops"].readiness().checks) for each in (app, other)]
+    names = [{check.name for check in each.extensions["flask_ops"].health.checks} for each in (app, other)]
     assert [{"a"}, {"a"}] == names
