@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flask_ops.core.multiprocess import UnsafeStoreError, distrust, open_own
+from flask_ops.core.multiprocess import UnsafeStoreError, distrust, open_own, publish
 
 ME = os.geteuid()
 
@@ -56,3 +56,16 @@ def test_no_link_is_opened(tmp_path: Path) -> None:
     os.close(open_own(tmp_path / "new", os.O_RDWR | os.O_CREAT))
     with pytest.raises(FileNotFoundError):
         open_own(tmp_path / "none", os.O_RDWR)
+
+
+@pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+def test_what_is_published_goes_through_no_link(link: str, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    getattr(tmp_path / "results.new", link)(victim)
+    for content in (b"first", b"second"):
+        publish(tmp_path / "results.json", content)
+
+        assert content == (tmp_path / "results.json").read_bytes()
+    assert "precious" == victim.read_text()
+    assert {"results.json", "victim"} == {path.name for path in tmp_path.iterdir()}

@@ -65,7 +65,8 @@ def open_own(path: str | Path, flags: int, mode: int = 0o600) -> int:
 def publish(path: Path, content: bytes) -> None:
     """Write a file of the folder. Readers find the old content or the new one, and nothing between."""
     new = path.with_suffix(".new")
-    with open(open_own(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666), "wb") as file:
+    new.unlink(missing_ok=True)
+    with new.open("xb") as file:  # follows no link, which a worker of another user than the master could make
         file.write(content)
     new.replace(path)
 

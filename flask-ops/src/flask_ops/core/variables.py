@@ -174,11 +174,9 @@ def shares(value: str) -> Mapping[str, float]:
 
 def boolean(value: str) -> bool:
     """Parse true or false, yes or no, on or off, 1 or 0."""
-    meanings = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
-    try:
-        return meanings[value.lower()]
-    except KeyError:
-        raise ValueError("true or false") from None
+    if value.lower() not in {"true", "1", "yes", "on", "false", "0", "no", "off"}:
+        raise ValueError("true or false")
+    return value.lower() in {"true", "1", "yes", "on"}
 
 
 def choice(options: type[StrEnum]) -> Parse:

@@ -96,7 +96,7 @@ def refresh() -> None:
 def overrides() -> Mapping[str, Override]:
     """Return the current overrides, by name of the logger."""
     refresh()
-    return dict(_state.overrides)
+    return _state.overrides
 
 
 def _current() -> dict[str, Override]:
