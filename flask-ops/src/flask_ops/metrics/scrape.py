@@ -45,7 +45,6 @@ class Scrape:
 
     def __init__(self, collect: Collect) -> None:
         self._collect = collect
-        self._bodies: dict[str, bytes] = {}
         self.has_begun = False
         """True if the moment has passed."""
 
@@ -62,12 +61,8 @@ class Scrape:
 
     def render(self, form: Form) -> tuple[bytes, list[tuple[str, str]]]:
         """Return the body and the headers of the response."""
-        if form.names:
-            body = form.encode(Collected(_restricted(self.metrics.values(), form.names)))
-        elif form.content_type in self._bodies:
-            body = self._bodies[form.content_type]
-        else:
-            body = self._bodies[form.content_type] = _body(self.metrics.values(), form)
+        metrics = self.metrics.values()
+        body = form.encode(Collected(_restricted(metrics, form.names))) if form.names else _body(metrics, form)
         headers = [("Content-Type", form.content_type), ("Cache-Control", "no-store")]
         headers.append(("Vary", "Accept, Accept-Encoding"))
         if form.is_compressed:
