@@ -56,13 +56,10 @@ def visit_free(directory: Path, visit: Callable[[str], None]) -> None:
     """Lock each signed slot that no process holds, and call ``visit`` with its name."""
     for path in _all(directory):
         if path.stat().st_size:
-            descriptor = _open(path)
-            try:
-                if _lock(descriptor, fcntl.LOCK_EX):
+            with locked(path, shared=False) as is_free:
+                if is_free:
                     visit(path.name.removeprefix(_FILE))
-                    os.ftruncate(descriptor, 0)
-            finally:
-                os.close(descriptor)
+                    os.truncate(path, 0)
 
 
 def hold_shared(path: Path, *, if_unused: Callable[[], None]) -> int:
