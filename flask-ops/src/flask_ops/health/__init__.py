@@ -59,12 +59,10 @@ class Check:
             raise ValueError(f"{which}: a name must have at least one character, and no comma")
         if any(is_other(self.probe) for is_other in (iscoroutinefunction, isasyncgenfunction, isgeneratorfunction)):
             raise TypeError(f"{which}: it must be a plain function; calling an async def or a generator runs nothing")
-        for seconds in (self.timeout, self.interval):
-            if not (seconds > 0 and math.isfinite(seconds)):
-                raise ValueError(f"{which}: timeout and interval must be finite seconds above 0")
-        for times in (self.failures, self.successes):
-            if times < 1 or times % 1:
-                raise ValueError(f"{which}: failures and successes must be whole numbers above 0")
+        if not all(seconds > 0 and math.isfinite(seconds) for seconds in (self.timeout, self.interval)):
+            raise ValueError(f"{which}: timeout and interval must be finite seconds above 0")
+        if any(times < 1 or times % 1 for times in (self.failures, self.successes)):
+            raise ValueError(f"{which}: failures and successes must be whole numbers above 0")
 
 
 class Checks:
