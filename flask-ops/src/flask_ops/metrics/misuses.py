@@ -29,9 +29,9 @@ def counts_twice(key: Key) -> bool:
     return True
 
 
-def without_second_exporter(metrics: Iterable[Metric]) -> Iterable[Metric]:
-    """Leave out the metrics of requests, which are not in this registry unless a second exporter made them."""
-    for metric in metrics:
+def registered() -> Iterable[Metric]:
+    """Yield the metrics of the application. Those of requests are not among them unless a second exporter made them."""
+    for metric in REGISTRY.collect():
         if metric.name in _COUNTED:
             _report_second_exporter()
         else:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from flask_ops.core import multiprocess
@@ -47,7 +47,7 @@ class Collector:
             more = (sums.Sums(multiprocess.directory()).collect, *more)
         else:
             processes = ProcessMetrics(STORE.main_process)
-            registered = [_registered]
+            registered = [misuses.registered]
         self._counts: list[Source] = [_accept_queue, *more]
         self._all: list[Source] = [
             partial(_build_info, settings, server),
@@ -60,20 +60,16 @@ class Collector:
 
     def collect(self) -> dict[str, Metric]:
         """Return the metrics of a scrape, by name."""
-        metrics = scrape.from_sources(self._all)
-        slo.add_events(metrics, self._objectives)
-        return metrics
+        return self._from(self._all)
 
     def counts(self) -> dict[str, Metric]:
         """Return what all processes have counted and the accept queue. This runs no code of the application."""
-        metrics = scrape.from_sources(self._counts)
+        return self._from(self._counts)
+
+    def _from(self, sources: Iterable[Source]) -> dict[str, Metric]:
+        metrics = scrape.from_sources(sources)
         slo.add_events(metrics, self._objectives)
         return metrics
-
-
-def _registered() -> Iterable[Metric]:
-    """Return the metrics of the application."""
-    return misuses.without_second_exporter(REGISTRY.collect())
 
 
 def counters(registry: CollectorRegistry) -> list[Publish]:
