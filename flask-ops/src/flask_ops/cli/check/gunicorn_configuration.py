@@ -49,7 +49,7 @@ def limits(config: Any) -> dict[str, Any]:
 def look(config: Any) -> Iterator[Finding]:
     """Yield findings about the configuration. Raises the exceptions of classes and TLS files that cannot be loaded."""
     for event, why in refusals(config):
-        yield error("gunicorn", f"It does not start: {event}. {why['reason']}", f"{why['hint']}")
+        yield error("gunicorn", f"It does not start: {event}. {why['reason']}", why["hint"])
     if config.is_ssl:  # Gunicorn opens the files only for a connection
         sock.ssl_context(config)
     if config.reload:
