@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from flask_ops.core import problem
 from flask_ops.core.http import Response
 from flask_ops.log.render import render_json
@@ -11,12 +9,11 @@ from flask_ops.log.render import render_json
 _NO_STORE = ("Cache-Control", "no-store")
 
 
-def json_answer(status: int, content: object, content_type: str = "application/json") -> Response:
+def json_answer(status: int, content: object) -> Response:
     """Return ``content`` as JSON, even with invalid Unicode, for example in names from a library."""
-    return Response(status, render_json(content) + b"\n", [("Content-Type", content_type), _NO_STORE])
+    return Response(status, render_json(content) + b"\n", [("Content-Type", "application/json"), _NO_STORE])
 
 
 def problem_answer(status: int, detail: str, *headers: tuple[str, str]) -> Response:
     """Return an error. ``detail`` states the mistake and the correct form."""
-    fields: Sequence[tuple[str, str]] = [("Content-Type", problem.CONTENT_TYPE), _NO_STORE, *headers]
-    return Response(status, problem.body(status, detail), fields)
+    return Response(status, problem.body(status, detail), [("Content-Type", problem.CONTENT_TYPE), _NO_STORE, *headers])
