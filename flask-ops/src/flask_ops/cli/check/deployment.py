@@ -124,8 +124,7 @@ def load(application: str, environ: Mapping[str, str], server: str, *, is_given:
 
 def _last_line(text: bytes) -> str:
     """Return the last line, or only its event if it is a log line, as after ``configure()``."""
-    said = text.decode(errors="backslashreplace").strip()
-    line = said.removesuffix("\n]").rpartition("\n")[2].strip()  # Gunicorn puts a traceback into brackets
+    line = text.decode(errors="backslashreplace").strip().rpartition("\n")[2].strip()
     try:
         return str(json.loads(line)["event"])
     except (ValueError, KeyError, TypeError):
