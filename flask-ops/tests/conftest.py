@@ -25,12 +25,14 @@ _SYSTEM = {
 _FIRST = {
     _TESTS / name
     for name in (
+        "metrics/test_children.py",
         "observability/test_queries.py",
         "observability/test_rules_changed.py",
         "repository/deploy/test_container.py",
         "repository/deploy/test_proxies_failover.py",
         "repository/observability/test_drill.py",
         "repository/test_detach.py",
+        "repository/test_guides.py",
     )
 }
 """Files that take about a minute each. `make test-all` would wait for them alone if they began last."""

@@ -10,7 +10,7 @@ import re
 import shutil
 from pathlib import Path
 
-from tests.copies import copy_service
+from tests.copies import copy_repository, copy_service
 from tests.process import BIN, REPOSITORY
 from tests.programs import outcome
 
@@ -68,4 +68,18 @@ def written(folder: Path, page: Path) -> Path:
         write(folder, name, code)
     outcome(BIN / "ruff", "format", "service", "tests", cwd=folder)
     outcome(BIN / "ruff", "check", "--fix", "service", "tests", cwd=folder)
+    return folder
+
+
+def commands(text: str) -> list[str]:
+    """Return the blocks of commands in Markdown."""
+    return re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+
+
+def tutorial(folder: Path) -> Path:
+    """Copy the repository into ``folder``, with the tests' service and the library installed. Return the folder."""
+    copy_repository(folder)
+    shutil.rmtree(folder / "service")
+    copy_service(folder)
+    (folder / ".venv").symlink_to(BIN.parent)
     return folder

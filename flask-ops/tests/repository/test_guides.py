@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,20 +13,16 @@ import yaml
 
 import flask_ops.observability
 from flask_ops.core.settings import Settings
-from tests.copies import copy_repository
 from tests.observability.dashboard_linter import RULES
 from tests.observability.dashboards import DASHBOARDS
 from tests.observability.files import FORM, queries, recorded
 from tests.observability.promtool import promtool
-from tests.process import BIN, DEADLINE, PROJECT, REPOSITORY, clean_environ, running, wait_until
+from tests.process import BIN, DEADLINE, REPOSITORY, clean_environ, running, wait_until
 from tests.programs import outcome, require
-from tests.repository.deploy.docker import engine
-from tests.repository.guides import blocks, write, written
+from tests.repository.guides import blocks, commands, tutorial, write, written
 from tests.repository.observability.copied import lacking
 
-pytestmark = pytest.mark.timeout(
-    300
-)  # each starts mypy, a server, or the build of an image: 2 minutes on a busy machine
+pytestmark = pytest.mark.timeout(300)  # each starts mypy or a server: 2 minutes on a busy machine
 
 DOCS = REPOSITORY / "docs"
 README = REPOSITORY / "README.md"
@@ -117,59 +112,27 @@ def test_the_dashboard_of_the_page_about_alerts_keeps_the_rules_of_the_linter() 
     assert {} == {name: found for name in RULES.keys() - choices if (found := [*RULES[name](board)])}
 
 
-@pytest.fixture
-def tutorial(tmp_path: Path) -> Path:
-    """Return a clone of the repository, with the library installed."""
-    copy = copy_repository(tmp_path / "copy")
-    shutil.rmtree(copy / "service")
-    shutil.copytree(PROJECT / "service", copy / "service", ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / ".venv").symlink_to(BIN.parent)
-    return copy
-
-
-def commands(text: str) -> list[str]:
-    return re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-
-
-def test_the_tutorial_works_as_written_up_to_its_container(tutorial: Path, tmp_path: Path) -> None:
+def test_the_tutorial_works_as_written_up_to_its_container(tmp_path: Path) -> None:
+    folder = tutorial(tmp_path / "copy")
     page = DOCS / "tutorial.md"
     install, *steps = commands(page.read_text().partition("## 5.")[0])
     assert install.splitlines() == ["make install", ".venv/bin/gunicorn"]
     require("curl")
 
-    with running([BIN / "gunicorn"], tmp_path, {"SERVICE_BIND": "127.0.0.1:0"}, cwd=tutorial) as server:
+    with running([BIN / "gunicorn"], tmp_path, {"SERVICE_BIND": "127.0.0.1:0"}, cwd=folder) as server:
         assert len(steps) == 4
         for step in steps:
             if "kill -HUP" in step:
                 for name, code in blocks(page, "python"):
-                    write(tutorial, name, code)
+                    write(folder, name, code)
             ports = step.replace(":8000", f":{server.port}").replace(":8001", f":{server.management_port}")
             done = subprocess.run(
-                ["/bin/sh", "-e", "-c", ports], cwd=tutorial, env=clean_environ(), capture_output=True, text=True,
+                ["/bin/sh", "-e", "-c", ports], cwd=folder, env=clean_environ(), capture_output=True, text=True,
                 timeout=2 * DEADLINE, check=False,
             )  # fmt: skip
             assert 0 == done.returncode, (step, done.stdout, done.stderr)
             if "orders_total" in step:
                 assert "orders_total 1.0" in done.stdout
-
-
-def test_the_tutorial_builds_a_container_and_compose_accepts_its_monitoring(tutorial: Path, tmp_path: Path) -> None:
-    """The images of Prometheus, Alertmanager and Grafana are not run: a test has no network."""
-    page = DOCS / "tutorial.md"
-    for name, code in blocks(page, "python"):
-        write(tutorial, name, code)
-    build, monitor = commands(page.read_text().partition("## 5.")[2])
-    words = build.split()
-    assert ["docker", "build", "--tag", "service", "."] == words
-    with engine() as docker, docker.image("tutorial", tutorial) as image, docker.serving(image, tmp_path) as container:
-        assert {"placed": True} == container.server.request("POST", "/orders").json()
-
-    assign, *words = monitor.split()
-    assert ["docker", "compose", "-f", "observability/compose.yaml", "up", "--build"] == words
-    (name, value) = assign.split("=")
-    command = ("docker-compose", *words[2:4], "config", "--quiet")
-    returned, output = outcome(*command, cwd=tutorial, env={**clean_environ(), name: value})
-    assert 0 == returned, output
 
 
 def test_the_examples_of_objectives_are_valid() -> None:

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,16 @@ class Container:
 class Engine:
     """A Docker engine that listens at ``host``; the names of its networks' bridges must begin with ``bridges``."""
 
-    def __init__(self, host: str, bridges: str = "") -> None:
+    def __init__(self, host: str, until_end: contextlib.ExitStack, bridges: str = "") -> None:
         # Every engine has this builder; the other one needs a plugin of the client.
         self.environ = {"DOCKER_HOST": host, "DOCKER_BUILDKIT": "0"}
         self.bridges = bridges
+        self._until_end = until_end
+
+    @cached_property
+    def base(self) -> str:
+        """Return the image of Python. With the same one, a later build finds the layers of an earlier one."""
+        return self._until_end.enter_context(self.imported("base", base_image.make_python, *base_image.CHANGES))
 
     def run(self, *arguments: str | Path, timeout: float = DEADLINE) -> str:
         """Return the output of ``docker`` for these arguments; fail if it fails."""
@@ -63,15 +70,14 @@ class Engine:
 
     @contextlib.contextmanager
     def image(self, version: str, context: Path = REPOSITORY, *options: str) -> Iterator[str]:
-        """Build the image of the service in ``context``, on a base image made here. Remove it at the end."""
-        tag = f"service-test-{os.getpid()}:built"
-        with self.imported("base", base_image.make_python, *base_image.CHANGES) as base:
-            try:
-                arguments = (f"--build-arg=PYTHON_IMAGE={base}", f"--build-arg=SERVICE_VERSION={version}", *options)
-                self.run("build", "--network=none", "--force-rm", *arguments, "--tag", tag, context, timeout=200)
-                yield tag
-            finally:
-                self._docker("rmi", "--force", tag)
+        """Build the image of the service in ``context``, on ``base``. Remove it at the end."""
+        tag = f"service-test-{os.getpid()}:{version}"
+        arguments = (f"--build-arg=PYTHON_IMAGE={self.base}", f"--build-arg=SERVICE_VERSION={version}", *options)
+        try:
+            self.run("build", "--network=none", "--force-rm", *arguments, "--tag", tag, context, timeout=200)
+            yield tag
+        finally:
+            self._docker("rmi", "--force", tag)
 
     @contextlib.contextmanager
     def imported(self, name: str, make: Callable[[Path], None], *changes: str) -> Iterator[str]:
@@ -129,7 +135,8 @@ def engine() -> Iterator[Engine]:
     """Yield the engine of ``DOCKER_HOST``. Without one, start an engine, which needs root, and end it."""
     host = os.environ.get("DOCKER_HOST")
     if host:
-        yield Engine(host)
+        with contextlib.ExitStack() as until_end:
+            yield Engine(host, until_end)
         return
     daemon = require("dockerd")
     if os.geteuid() != 0:
@@ -159,9 +166,10 @@ def engine() -> Iterator[Engine]:
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         try:
-            started_engine = Engine(host, bridges)
-            wait_until(lambda: _answers(started_engine, process, log), "the engine answers", deadline=60)
-            yield started_engine
+            with contextlib.ExitStack() as until_end:
+                started_engine = Engine(host, until_end, bridges)
+                wait_until(lambda: _answers(started_engine, process, log), "the engine answers", deadline=60)
+                yield started_engine
         finally:
             process.terminate()
             process.wait(DEADLINE)

@@ -16,13 +16,14 @@ import pytest
 
 from flask_ops.core.settings import Settings
 from tests import sample
-from tests.process import BIN, DEADLINE, REPOSITORY, wait_until
+from tests.process import BIN, DEADLINE, REPOSITORY, clean_environ, wait_until
 from tests.programs import outcome
 from tests.repository import names
 from tests.repository.deploy import base_image
 from tests.repository.deploy.compose import Stack, stack
 from tests.repository.deploy.docker import Engine, engine
 from tests.repository.deploy.proxies import NAME
+from tests.repository.guides import blocks, commands, tutorial, write
 from tests.verify.verifying import reach, verify
 
 pytestmark = pytest.mark.timeout(300)  # the first test builds the image: 18 s on an idle machine, 60 s on a busy one
@@ -169,6 +170,30 @@ def test_check_in_the_image_finds_what_is_wrong_and_nothing_else(docker: Engine,
         assert expected in " ".join(table.split())
         assert code == len(re.findall("^error ", table, re.MULTILINE))
         assert "ok       store        /tmp is in memory (tmpfs)" in table
+
+
+@pytest.mark.usefixtures("image")
+def test_the_tutorial_builds_a_container_and_compose_accepts_its_monitoring(docker: Engine, tmp_path: Path) -> None:
+    """The images of Prometheus, Alertmanager and Grafana are not run: a test has no network.
+
+    The builder has the layers of ``image`` up to the service.
+    """
+    page = REPOSITORY / "docs" / "tutorial.md"
+    folder = tutorial(tmp_path / "copy")
+    for name, code in blocks(page, "python"):
+        write(folder, name, code)
+    build, monitor = commands(page.read_text().partition("## 5.")[2])
+    words = build.split()
+    assert ["docker", "build", "--tag", "service", "."] == words
+    with docker.image("tutorial", folder) as built, docker.serving(built, tmp_path) as container:
+        assert {"placed": True} == container.server.request("POST", "/orders").json()
+
+    assign, *words = monitor.split()
+    assert ["docker", "compose", "-f", "observability/compose.yaml", "up", "--build"] == words
+    (name, value) = assign.split("=")
+    command = ("docker-compose", *words[2:4], "config", "--quiet")
+    returned, output = outcome(*command, cwd=folder, env={**clean_environ(), name: value})
+    assert 0 == returned, output
 
 
 @pytest.fixture(scope="module")
