@@ -176,7 +176,7 @@ def test_check_in_the_image_finds_what_is_wrong_and_nothing_else(docker: Engine,
 def test_the_tutorial_builds_a_container_and_compose_accepts_its_monitoring(docker: Engine, tmp_path: Path) -> None:
     """The images of Prometheus, Alertmanager and Grafana are not run: a test has no network.
 
-    The builder has the layers of ``image`` up to the service.
+    The builder has the layers of ``image`` with the dependencies.
     """
     page = REPOSITORY / "docs" / "tutorial.md"
     folder = tutorial(tmp_path / "copy")
