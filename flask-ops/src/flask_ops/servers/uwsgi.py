@@ -6,17 +6,14 @@ Without this module, each worker would count alone, and probes would get no answ
 from __future__ import annotations
 
 import importlib
+import io
 import os
-import re
-import signal
 import socket
+import struct
 import sys
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from flask_ops import log
@@ -28,8 +25,7 @@ from flask_ops.management.routes import Management
 from flask_ops.metrics import sources
 from flask_ops.metrics.store import STORE
 from flask_ops.ops.startup import only_threads, open_store, start
-from flask_ops.servers.uwsgi_stream import reset_incomplete
-from flask_ops.web.request_body import CONNECTION
+from flask_ops.web.queue_time import CONNECTION
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -37,8 +33,7 @@ if TYPE_CHECKING:
     from flask_ops.ops.runtime import Runtime
 
 
-START_SECONDS = 60.0
-"""Time for a forked worker until it can receive a stop. uWSGI waits as long at a reload."""
+_RESET, _FINISH = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 
 
 def load(application: str, settings: type[Settings] = Settings) -> WSGIApplication:
@@ -63,13 +58,10 @@ def load(application: str, settings: type[Settings] = Settings) -> WSGIApplicati
     runtime.run_under("uwsgi")
     # uWSGI's master runs no Python threads, so it writes its lines at once. Only workers start the log thread.
     in_each_worker(uwsgi, partial(log.serve, read))
-    observed = reset_incomplete(runtime.observe(app), uwsgi.connection_fd)
-    corrected = correct_environ(observed, uwsgi.connection_fd)
     in_each_worker(uwsgi, partial(watch_listeners, uwsgi))
     in_each_worker(uwsgi, runtime.start)
     serve_management(uwsgi, read, runtime)
-    hear_stop_missed_while_starting(uwsgi)
-    return corrected
+    return correct(runtime.observe(app), uwsgi.connection_fd)
 
 
 def _loader(uwsgi: Any) -> int | None:
@@ -110,41 +102,6 @@ def watch_listeners(uwsgi: Any) -> None:
     sources.watch([socket.socket(fileno=os.dup(descriptor)) for descriptor in uwsgi.sockets])
 
 
-def hear_stop_missed_while_starting(uwsgi: Any) -> None:
-    """Stop a worker that lost its stop signal while starting.
-
-    In its SIGTERM handler, uWSGI's master sends SIGHUP to its workers, and waits for them without limit. A worker
-    ignores SIGHUP until it has its own handlers. An ignored signal is lost.
-    """
-    if not uwsgi.masterpid() or sys.platform != "linux":
-        return
-
-    def stop_if_missed() -> None:
-        # uWSGI sets this handler last, and only in workers: a mule has none.
-        end = time.monotonic() + START_SECONDS
-        while not _has("SigCgt", signal.SIGUSR2, os.getpid()):
-            if time.monotonic() > end:
-                return
-            time.sleep(0.01)
-        # If the master blocks SIGTERM, its SIGTERM handler is running, unless all processes inherited this mask. Look
-        # at the mask of this thread: the main thread blocks all signals for a moment whenever it starts a thread.
-        is_inherited = signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, ())
-        if not is_inherited and _has("SigBlk", signal.SIGTERM, uwsgi.masterpid()):
-            os.kill(os.getpid(), signal.SIGHUP)
-
-    in_each_worker(uwsgi, lambda: Thread(target=stop_if_missed, name="missed stop", daemon=True).start())
-
-
-def _has(mask: str, number: signal.Signals, pid: int) -> bool:
-    """Tell whether a signal is in a mask of proc_pid_status(5). Return False for an ended process."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    found = re.search(rf"^{mask}:\s*(\w+)$", status, re.MULTILINE)
-    return found is not None and bool(int(found[1], 16) >> number - 1 & 1)
-
-
 def serve_management(uwsgi: Any, settings: Settings, runtime: Runtime) -> None:
     """Answer on the management address in a thread of uWSGI's first worker. Its other threads may be busy."""
     if uwsgi.worker_id() > 1:
@@ -169,11 +126,14 @@ def serve_management(uwsgi: Any, settings: Settings, runtime: Runtime) -> None:
     in_each_worker(uwsgi, start)
 
 
-def correct_environ(app: WSGIApplication, connection: Callable[[], int]) -> WSGIApplication:
-    """Correct the scheme and ``wsgi.errors`` of uWSGI's environ, and add the descriptor of a request with a body.
+def correct(app: WSGIApplication, connection: Callable[[], int]) -> WSGIApplication:
+    """Correct the scheme and ``wsgi.errors`` of uWSGI's environ, and reset the connection of an incomplete response.
 
     uWSGI takes the scheme from ``X-Forwarded-Proto``, which any client can send. Its ``wsgi.errors`` holds back
-    unflushed text, and bypasses the log.
+    unflushed text, and bypasses the log. It ends a response of unknown length by closing the connection. So a response
+    that failed, or whose worker was killed, would look complete to the client.
+
+    ``connection`` returns the descriptor of the current request's connection. A request with a body gets it too.
     """
 
     def corrected(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -181,6 +141,47 @@ def correct_environ(app: WSGIApplication, connection: Callable[[], int]) -> WSGI
         environ["wsgi.errors"] = sys.stderr
         if environ.get("CONTENT_LENGTH"):
             environ[CONNECTION] = connection()
-        return app(environ, start_response)
+        has_length = False
+
+        def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            nonlocal has_length
+            has_length = any(len(name) == 14 and name.lower() == "content-length" for name, _ in headers)
+            return start_response(status, headers, *exc_info)
+
+        response = app(environ, start)
+        if has_length or isinstance(response, io.IOBase):  # uWSGI sends a file itself
+            return response
+        return _ResetUnlessComplete(response, connection())
 
     return corrected
+
+
+class _ResetUnlessComplete:
+    """A socket that is closed with ``SO_LINGER`` of 0 seconds sends a reset (socket(7))."""
+
+    def __init__(self, response: Iterable[bytes], connection: int) -> None:
+        self._response, self._chunks, self._connection = response, iter(response), connection
+        _at_close(connection, _RESET)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            return next(self._chunks)
+        except StopIteration:
+            _at_close(self._connection, _FINISH)
+            raise
+
+    def close(self) -> None:
+        close = getattr(self._response, "close", None)
+        if close is not None:
+            close()
+
+
+def _at_close(connection: int, linger: bytes) -> None:
+    """Set what the kernel does when the connection is closed. Unix sockets cannot be reset."""
+    borrowed = socket.socket(socket.AF_INET, socket.SOCK_STREAM, fileno=connection)
+    with suppress(OSError):
+        borrowed.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    borrowed.detach()

@@ -117,7 +117,7 @@ class _Task(task.WSGITask):  # type: ignore[misc] # Waitress ships no types
 
     def get_environment(self) -> Any:
         environ = super().get_environment()
-        environ[queue_time.SOCKET] = self.channel.socket
+        environ[queue_time.CONNECTION] = self.channel.socket
         return environ
 
     def build_response_header(self) -> Any:

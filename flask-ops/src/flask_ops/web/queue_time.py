@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-SOCKET = "flask_ops.socket"
-"""The key in the WSGI environment of the client's socket, as Waitress's integration sets it."""
+CONNECTION = "flask_ops.connection"
+"""The key in the WSGI environment of the client's connection: a socket (Waitress), or a descriptor (uWSGI)."""
 
 _HEADER = re.compile(r"(?:t=)?([0-9]{10,16}(?:\.[0-9]{1,6})?)")
 _LONGEST_SECONDS = 3600.0
@@ -23,7 +23,7 @@ _LAST_DATA_RECV = struct.Struct("=52xI")
 
 def of_request(environ: WSGIEnvironment) -> float | None:
     """Return the seconds that a request has waited, by its socket; None if the server or the socket cannot tell."""
-    client = environ.get("gunicorn.socket") or environ.get(SOCKET)
+    client = environ.get("gunicorn.socket") or environ.get(CONNECTION)
     return None if client is None else of_socket(client)
 
 
@@ -38,7 +38,7 @@ def of_socket(client: Any) -> float | None:
         return None
     try:
         milliseconds: int = _LAST_DATA_RECV.unpack(client.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 56))[0]
-    except (OSError, struct.error):
+    except (OSError, struct.error, AttributeError):  # the last is uWSGI's descriptor
         return None
     return milliseconds / 1000
 

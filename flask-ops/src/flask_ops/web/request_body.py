@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.exceptions import BadRequest, ClientDisconnected
 
+from flask_ops.web.queue_time import CONNECTION
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 
-CONNECTION = "flask_ops.connection"
-"""The key in the WSGI environment of the client's connection, a socket or a descriptor. uWSGI's integration sets it."""
 _CONNECTIONS = (CONNECTION, "gunicorn.socket", "werkzeug.socket")
-"""The keys of all servers but Waitress, which has received the whole body before it calls the application."""
+"""The keys of the client's connection. Waitress has received the whole body before it calls the application."""
 _AHEAD_BYTES = 8 * 2**20
 """Maximum memory for data that is read ahead. The kernel buffers 6 MiB by default (tcp(7), tcp_rmem)."""
 _PIECE_BYTES = 64 * 1024
