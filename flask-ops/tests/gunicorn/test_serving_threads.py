@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from flask_ops.servers.gunicorn.ready_connections import of_worker
 from flask_ops.servers.gunicorn.serving_threads import ServingThreads
 from tests.process import DEADLINE, wait_until
 
 
 @contextmanager
 def serving(number: int, serve: Any) -> Iterator[ServingThreads]:
-    threads = ServingThreads(number, serve)
+    threads = ServingThreads(number, serve, of_worker(None))
     try:
         yield threads
     finally:
@@ -107,7 +108,7 @@ def test_the_first_ones_go_before_all_others_in_the_order_of_their_coming() -> N
         for number in (4, 5, 6):
             threads.submit(number)
         for number in (1, 2, 3):
-            threads.submit_first(number)
+            threads.submit(number, first=True)
         go.set()
 
     assert list(range(7)) == served
@@ -116,7 +117,7 @@ def test_the_first_ones_go_before_all_others_in_the_order_of_their_coming() -> N
 def test_the_first_ones_can_be_taken_back_too() -> None:
     with busy([]) as (threads, go):
         threads.submit(2)
-        threads.submit_first(1)
+        threads.submit(1, first=True)
 
         assert {1, 2} == set(threads.withdraw())
         go.set()

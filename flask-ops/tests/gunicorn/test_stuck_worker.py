@@ -17,6 +17,7 @@ from gunicorn.workers.gthread import PollableMethodQueue, TConn
 from flask_ops.core import multiprocess
 from flask_ops.metrics.store import STORE
 from flask_ops.servers.gunicorn import stuck_worker
+from flask_ops.servers.gunicorn.ready_connections import of_worker
 from flask_ops.servers.gunicorn.serving_threads import ServingThreads
 from flask_ops.servers.gunicorn.worker import ServiceWorker
 from flask_ops.web import stuck_requests
@@ -34,7 +35,7 @@ class Worker(ServiceWorker):
         self.began = threading.Event()
         self.method_queue = PollableMethodQueue()
         self.method_queue.init()
-        self.tpool: Any = ServingThreads(1, self._take)
+        self.tpool: Any = ServingThreads(1, self._take, of_worker(self))
 
     def _take(self, connection: Any) -> None:
         self.began.set()

@@ -1,9 +1,12 @@
 """The integration with Gunicorn. Without it, stops, reloads and stuck workers would lose requests.
 
 ``arbiter.OpsArbiter`` is the map of the master: each of its methods names the part that does the work.
-``worker.ServiceWorker`` is the worker. ``idle_connections`` accepts and keeps its connections, ``serving_threads`` take
-those with a request from ``ready_connections`` and serve them in ``direct_worker``, and ``refusing_worker`` refuses the
-late ones. ``request`` and ``response`` are Gunicorn's, with less work. SIGTERM starts the drain in the master
+
+The worker is Gunicorn's threaded one, in three steps. ``direct_worker.DirectWorker`` serves: its ``serving_threads``
+take connections with a request from ``ready_connections``, and one that ends goes to ``lingering_clients``.
+``idle_connections.KeepingWorker`` decides which connections to accept, keep and close, and which requests go first or
+get a ``refusal``. ``worker.ServiceWorker`` is the process: it loads the application, obeys signals, stops and reports.
+``request`` and ``response`` are Gunicorn's, with less work. SIGTERM starts the drain in the master
 (``graceful_stop``). The master then stops its workers by a signal of its own (``worker_signals``). How a worker is
 replaced:
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
 from typing import Any
 
 from flask_ops import log
 from flask_ops.core.first_steps import open_standard_streams
 from flask_ops.core.settings import Settings
 from flask_ops.ops import startup
+
+_MEMORY = "/dev/shm"  # noqa: S108 - a file system in memory (Linux); Gunicorn uses mkstemp
 
 
 def configure(settings: type[Settings] | None = None) -> dict[str, Any]:
@@ -40,7 +42,8 @@ def configure(settings: type[Settings] | None = None) -> dict[str, Any]:
         "graceful_timeout": max(1, round(read.graceful_seconds)),
         # The maximum time between heartbeats of a worker's main loop. It does not limit a request.
         "timeout": 30,
-        "worker_tmp_dir": _memory(),
+        # The heartbeat touches a file each second. On a disk, that can block.
+        "worker_tmp_dir": _MEMORY if os.access(_MEMORY, os.W_OK | os.X_OK) else None,
         # Gunicorn would use its compiled parser if that is installed. gunicorn_h1c 0.6.10 accepts two spaces in the
         # request line, and answers 400 instead of 501. Most heads need neither parser: see ``request``.
         "http_parser": "python",
@@ -52,19 +55,6 @@ def configure(settings: type[Settings] | None = None) -> dict[str, Any]:
         "logger_class": "flask_ops.servers.gunicorn.logger.GunicornLogger",
         "on_starting": on_starting,
     }
-
-
-def _memory() -> str | None:
-    """Return a writable folder in memory, None if there is none.
-
-    The heartbeat touches a file each second. On a disk, that can block.
-    """
-    folder = "/dev/shm"  # noqa: S108 - a file system in memory (Linux); Gunicorn uses mkstemp
-    try:
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError:
-        return None
-    return folder
 
 
 def on_starting(server: Any) -> None:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import selectors
 import socket
-from concurrent.futures import Future
-from functools import partial
 from typing import Any
 
 from gunicorn import http, util
@@ -14,6 +10,7 @@ from gunicorn.http import wsgi
 from gunicorn.workers import gthread
 
 from flask_ops.servers.gunicorn import ready_connections
+from flask_ops.servers.gunicorn.lingering_clients import LingeringClients
 from flask_ops.servers.gunicorn.ready_connections import ReadyConnections
 from flask_ops.servers.gunicorn.request import Environments, ServiceParser
 from flask_ops.servers.gunicorn.response import ServiceResponse, http_date
@@ -24,10 +21,12 @@ class DirectWorker(gthread.ThreadWorker):
     """A threaded worker whose threads wait for the requests of connections themselves.
 
     In Gunicorn, the main loop does it. That costs each request a byte through a pipe, a turn of the loop and
-    the wake-up of a thread. Without epoll, the threads only return connections to the main loop's poller.
+    the wake-up of a thread. Here, only a connection that ends returns to the main loop.
     """
 
-    requests: ReadyConnections | None = None
+    keepalived_conns: Any
+    requests: ReadyConnections
+    lingering: LingeringClients
 
     def init_process(self) -> None:
         """Serve until the worker stops."""
@@ -42,52 +41,46 @@ class DirectWorker(gthread.ThreadWorker):
 
     def get_thread_pool(self) -> Any:
         """Return the serving threads."""
-        if ready_connections.IS_POSSIBLE:
-            self.requests = ReadyConnections()
+        self.requests = ready_connections.of_worker(self)
         return ServingThreads(self.cfg.threads, self._serve, self.requests)
 
-    def enqueue_req(self, conn: Any) -> None:
-        """Queue a connection for the serving threads."""
-        self.tpool.submit(conn)
-
-    def enqueue_first(self, conn: Any) -> None:
-        """Queue a connection for the serving threads, before all others."""
-        threads: Any = self.tpool  # the stub has Gunicorn's own pool
-        threads.submit_first(conn)
-
-    def collect(self) -> None:
-        """Queue all connections that have a request and no thread, so that they are in order, and count as busy."""
-        for conn in self.requests.take_all() if self.requests else ():
-            self.keepalived_conns.remove(conn)
-            self.enqueue_req(conn)
+    def run(self) -> None:
+        """Serve in the main loop."""
+        self.lingering = LingeringClients(self.poller)
+        super().run()
 
     def _serve(self, conn: Any) -> None:
+        error = None
         try:
-            answer = self.handle(conn)
-            if answer is True and self._keep(conn):
-                return
-            served: Future[Any] = Future()  # finish_request expects it; kept connections need none
-            served.set_result(answer)
-        except BaseException as error:  # noqa: BLE001 - such as SystemExit: finish_request raises it in the main thread
-            served = Future()
-            served.set_exception(error)
-        self.method_queue.defer(self.finish_request, conn, served)
+            if self.handle(conn):
+                if conn.parser and conn.parser.unreader.buf.getvalue():  # the next request is here
+                    self.enqueue_req(conn)
+                    return
+                if self._keep(conn):
+                    return
+        except BaseException as raised:  # noqa: BLE001 - such as SystemExit, which must end the worker, not the thread
+            error = raised
+        self.method_queue.defer(self._finish, conn, error)
+
+    def _finish(self, conn: Any, error: BaseException | None) -> None:
+        """Close a connection, in the main loop."""
+        self.nr_conns -= 1
+        if error is None:
+            self.lingering.add(conn.sock)
+            return
+        conn.close()
+        if not isinstance(error, Exception):
+            raise error
 
     def _keep(self, conn: Any) -> bool:
-        """Wait for the next request of a connection. Return False if the main loop must decide."""
-        if conn.parser and conn.parser.unreader.buf.getvalue():
-            return False  # the next request is here
         conn.set_timeout()
         return self._wait_for_request(conn)
 
     def _wait_for_request(self, conn: Any) -> bool:
         """Wait for the next request of a connection. Return False if that fails."""
-        self.keepalived_conns.append(conn)
+        self.keepalived_conns[conn] = None
         try:
-            if self.requests:
-                self.requests.expect(conn)
-                return True
-            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_client_socket_readable, conn))
+            self.requests.expect(conn)
         except (OSError, ValueError, KeyError):
             self.keepalived_conns.remove(conn)
             return False
@@ -95,12 +88,7 @@ class DirectWorker(gthread.ThreadWorker):
 
     def _take_back(self, conn: Any) -> bool:
         """Stop waiting for a request of a connection. Return False if a thread has taken it."""
-        if self.requests:
-            is_ours = self.requests.forget(conn)
-        else:
-            is_ours = True
-            with contextlib.suppress(OSError, ValueError, KeyError):  # a thread has not yet registered it
-                self.poller.unregister(conn.sock)
+        is_ours = self.requests.forget(conn)
         if is_ours:
             self.keepalived_conns.remove(conn)
         return is_ours

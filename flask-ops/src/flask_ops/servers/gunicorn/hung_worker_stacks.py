@@ -19,6 +19,7 @@ from flask_ops.web.stuck_requests import FRAMES
 
 PATIENCE_SECONDS = 0.3
 """Time for a worker to write its stacks before it is killed."""
+_SIGNAL = getattr(signal, "SIGRTMIN", signal.SIGUSR2)
 _SERVES = re.compile(r'/flask_ops/web/exchange\.py", line [0-9]+ in (?:respond|__next__)$', re.MULTILINE)
 _FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>[0-9]+) in (?P<function>.*)$', re.MULTILINE)
 
@@ -27,31 +28,24 @@ class Stacks:
     """A file in memory for the stacks of one worker. Create it before the fork. It stays empty if not on Linux.
 
     The worker writes on SIGRTMIN. Nothing else uses it: Gunicorn sends most other signals to its workers, and resets no
-    real-time one.
+    real-time one. Without real-time signals (macOS), SIGUSR2, which ends a worker that is to be killed anyway.
     """
 
     def __init__(self) -> None:
-        self._file = -1
-        if sys.platform == "linux":
-            with suppress(OSError):  # no descriptor left, or not allowed
-                self._file = os.memfd_create("stacks")
+        self._file = os.memfd_create("stacks") if sys.platform == "linux" else os.open(os.devnull, os.O_RDWR)
 
     def write_when_asked(self) -> None:
         """Write the stacks of all threads of this process, the worker, on the signal."""
-        if self._file >= 0:
-            faulthandler.register(signal.SIGRTMIN, self._file, all_threads=True)
+        faulthandler.register(_SIGNAL, self._file, all_threads=True)
 
     def write_no_more(self) -> None:
         """Ignore the signal in this worker: its Python code runs and reports its stacks."""
-        if self._file >= 0:
-            signal.signal(signal.SIGRTMIN, signal.SIG_IGN)
+        signal.signal(_SIGNAL, signal.SIG_IGN)
 
     def ask(self, pid: int) -> None:
         """Request the stacks of the worker and wait briefly for them. A stopped process never writes them."""
-        if self._file < 0:
-            return
         with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGRTMIN)
+            os.kill(pid, _SIGNAL)
         end, before = time.monotonic() + PATIENCE_SECONDS, 0
         while time.monotonic() < end:
             time.sleep(0.02)
@@ -62,8 +56,6 @@ class Stacks:
 
     def read(self) -> list[list[dict[str, Any]]]:
         """Return the innermost frames of each thread that was serving a request, the innermost last."""
-        if self._file < 0:
-            return []
         text = os.pread(self._file, os.fstat(self._file).st_size, 0).decode(errors="backslashreplace")
         return [
             [{**frame.groupdict(), "line": int(frame["line"])} for frame in [*_FRAME.finditer(thread)][:FRAMES]][::-1]
@@ -73,5 +65,4 @@ class Stacks:
 
     def close(self) -> None:
         """Close the file in this process."""
-        if self._file >= 0:
-            os.close(self._file)
+        os.close(self._file)

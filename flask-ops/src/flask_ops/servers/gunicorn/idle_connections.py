@@ -11,9 +11,15 @@ import resource
 import socket
 import sys
 import time
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
+from flask_ops.core.draining import DRAIN
+from flask_ops.servers.gunicorn import refusal
 from flask_ops.servers.gunicorn.direct_worker import DirectWorker
+
+if TYPE_CHECKING:
+    from flask_ops.web.admission import Admission
 
 FITTING_CONNECTIONS = 0
 """The value of ``worker_connections`` that lets ``connection_limit`` choose. A configuration file cannot compute it:
@@ -33,6 +39,8 @@ FIRST_REQUEST_SECONDS = 5.0
 """Minimum time for a client to send its first request. Gunicorn uses the same limit."""
 IN_USE_SECONDS = 0.3
 """A connection whose last request is more recent does not make room: its client may be sending the next one."""
+LAST_LINGER_SECONDS = 0.5
+"""At the end of the worker, the time for all clients together to close their connection after the last response."""
 ORDER_SECONDS = 0.02
 """Under overload, the time until requests on kept connections are put in order, so that critical ones go first."""
 SETTLE_SECONDS = 2.0
@@ -45,38 +53,31 @@ class IdleConnections(dict[Any, None]):
     The deque searches all connections to remove one: 18 us if there are 500. Threads may add connections at any time.
     """
 
-    def append(self, connection: Any) -> None:
-        """Add a connection."""
-        self[connection] = None
-
     def remove(self, connection: Any) -> None:
         """Remove a connection, if it is present."""
         self.pop(connection, None)
 
-    def __getitem__(self, index: Any) -> Any:
-        return (list(self) or [_NONE])[index]
-
-
-class _None:
-    """Takes the place of the first connection if a thread has just taken the last one."""
-
-    timeout = math.inf
-
-
-_NONE = _None()
+    def __missing__(self, _index: int) -> Any:
+        """Return the first connection, or one that never expires if a thread has just taken the last one."""
+        return (list(self) or [SimpleNamespace(timeout=math.inf)])[0]
 
 
 class KeepingWorker(DirectWorker):
-    """A threaded worker that keeps idle connections while it has room for them."""
+    """A threaded worker that keeps idle connections while it has room for them.
 
+    Under overload, it also accepts all connections, to refuse most of their requests and to serve critical ones first.
+    """
+
+    admission: Admission
+    """Set before the worker serves."""
     _accepting: bool
     _gives_way_until = 0.0
     _has_given_way = False
-    """True between the time for other workers and the next connection."""
+    """True between the time for other workers to take a connection from a busy one, and the next connection."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.keepalived_conns: Any = IdleConnections()
+        self.keepalived_conns = IdleConnections()
         self.worker_connections = self._limit = connection_limit(self.cfg)
         self.max_keepalived = sys.maxsize  # otherwise Gunicorn closes a new connection rather than the longest idle one
         self._expected: dict[Any, float] = {}
@@ -86,41 +87,42 @@ class KeepingWorker(DirectWorker):
     def accept(self, listener: Any) -> None:
         """Accept a connection. If other workers may have more room for it, let them do so first."""
         self.collect()  # so that requests count whose thread has not begun
-        had_given_way = self._has_given_way
-        if self.is_overloaded and self.alive:  # so are the others
-            self._accept_all(listener, self._limit)
-        elif self.alive and (wait := self._time_for_others()):
-            self._gives_way_until = time.monotonic() + wait
-        elif self.alive and had_given_way and self._is_busy(time.monotonic()):  # so are the others
-            # All at once: requests on kept connections would overtake those that wait in the kernel.
-            self._accept_all(listener, self._share + len(self.keepalived_conns))
-        else:
-            self._has_given_way = False
-            super().accept(listener)
-
-    def _time_for_others(self) -> float:
         now = time.monotonic()
-        if self._is_busy(now):
-            self._has_given_way = not self._has_given_way
-            return BUSY_SECONDS if self._has_given_way else 0.0
-        wait = GIVE_WAY_SECONDS * (self.nr_conns // self._share)
-        return wait if now > self._gives_way_until + 10 * wait else 0.0
+        has_given_way, self._has_given_way = self._has_given_way, False
+        if self.admission.is_overloaded:  # so are the others
+            limit = self._limit
+        elif self._is_busy(now):
+            if not has_given_way:
+                self._has_given_way = True
+                self._gives_way_until = now + BUSY_SECONDS
+                return
+            # The others are busy too. Requests on kept connections would overtake those that wait in the kernel.
+            limit = min(self._share + len(self.keepalived_conns), self._limit)
+        else:
+            wait = GIVE_WAY_SECONDS * (self.nr_conns // self._share)
+            if wait and now > self._gives_way_until + 10 * wait:
+                self._gives_way_until = now + wait
+                return
+            limit = 0
+        self.accept_up_to(max(limit, self.nr_conns + 1), listener)
+
+    def accept_up_to(self, limit: int, listener: Any) -> None:
+        """Accept connections that wait, until the worker has ``limit``."""
+        while (before := self.nr_conns) < limit:
+            super().accept(listener)
+            if self.nr_conns == before:  # no client waits
+                return
 
     def _is_busy(self, now: float) -> bool:
         """Tell whether every thread has a request. The request of a new connection may arrive a moment later."""
         expected = sum(now < until for until in list(self._expected.values()))
         return bool(self.nr_conns - len(self.keepalived_conns) + expected >= self.cfg.threads)
 
-    @property
-    def is_overloaded(self) -> bool:
-        """True if this worker takes connections to refuse most of them."""
-        return False
-
-    def _accept_all(self, listener: Any, limit: int) -> None:
-        while (before := self.nr_conns) < min(limit, self._limit):
-            super().accept(listener)
-            if self.nr_conns == before:  # no client waits
-                return
+    def collect(self) -> None:
+        """Queue all connections that have a request and no thread, so that they are in order, and count as busy."""
+        for conn in self.requests.take_all():
+            self.keepalived_conns.remove(conn)
+            self.enqueue_req(conn)
 
     def enqueue_req(self, conn: Any) -> None:
         """Queue a connection for the serving threads. A new one without a request waits for it."""
@@ -133,7 +135,16 @@ class KeepingWorker(DirectWorker):
                 if not self._wait_for_request(conn):
                     self._drop(conn)
                 return
-        super().enqueue_req(conn)
+        threads: Any = self.tpool  # the stub has Gunicorn's own pool
+        threads.submit(conn, first=self.admission.is_overloaded and refusal.goes_first(conn, self.admission))
+
+    def handle(self, conn: Any) -> Any:
+        """Serve the request that waits on a connection, or refuse it. Return whether to keep the connection."""
+        if self.admission.is_queueing:
+            keeps = refusal.refuse(conn, self.admission, closes=not self.alive or bool(DRAIN))
+            if keeps is not None:
+                return keeps
+        return super().handle(conn)
 
     def _serve(self, conn: Any) -> None:
         self.keepalived_conns.remove(conn)  # first, so that it counts all the time
@@ -146,7 +157,7 @@ class KeepingWorker(DirectWorker):
             left = self._gives_way_until - time.monotonic()
             pause = left if left > 0 else IN_USE_SECONDS
             timeout = pause if timeout is None else min(timeout, pause)
-        if self.is_overloaded:
+        if self.admission.is_overloaded:
             timeout = ORDER_SECONDS if timeout is None else min(timeout, ORDER_SECONDS)
         super().wait_for_and_dispatch_events(timeout)
 
@@ -169,9 +180,13 @@ class KeepingWorker(DirectWorker):
         has_room = self.nr_conns < self._limit
         if not has_room and idle:
             has_room = self.nr_conns == self._limit and self._is_unused(idle[0], now)
-        share = self._limit if self.is_overloaded else self._share
+        share = self._limit if self.admission.is_overloaded else self._share
         gives_way = now < self._gives_way_until and (not self._has_given_way or self._is_busy(now))
         self.worker_connections = share + len(idle) if has_room and not gives_way else 0
+        end = now + LAST_LINGER_SECONDS
+        while force and self.lingering and time.monotonic() < end:
+            self.wait_for_and_dispatch_events(0.05)
+        self.lingering.close_expired(force=force)
 
     def _is_due(self, conn: Any, now: float) -> bool:
         return bool(conn.timeout <= now or (self.nr_conns > self._limit and self._is_unused(conn, now)))

@@ -111,7 +111,8 @@ def start() -> None:
 
 def report(error: BaseException, client: str) -> None:
     """Log and count the request that ``error`` ended, without its message, which quotes the client."""
-    refused(*_kind(error), client)
+    reason, status = next(((reason, status) for kinds, reason, status in _KINDS if isinstance(error, kinds)), _OTHER)
+    refused(reason, status, client)
 
 
 def refused(reason: str, status: int, client: str) -> None:
@@ -127,10 +128,3 @@ def _holders(address: str) -> str:
     except (SyntaxError, ValueError):  # the path of a Unix socket
         return holders(Address(unix=address))
     return holders(Address(host or "0.0.0.0", port))  # noqa: S104 - what an empty host means
-
-
-def _kind(error: BaseException) -> tuple[str, int]:
-    for kinds, reason, status in _KINDS:
-        if isinstance(error, kinds):
-            return reason, status
-    return _OTHER

@@ -10,6 +10,9 @@ import contextlib
 import os
 import select
 import sys
+from functools import partial
+from queue import SimpleQueue
+from selectors import EVENT_READ
 from typing import Any
 
 IS_POSSIBLE = sys.platform == "linux"
@@ -71,3 +74,33 @@ class ReadyConnections:
     def ring(self) -> None:
         """Make one thread return from ``take``."""
         os.eventfd_write(self._bell, 1)
+
+
+class _PolledConnections(ReadyConnections):
+    """The same without epoll: the main loop of ``worker`` waits for the requests, and queues each connection."""
+
+    def __init__(self, worker: Any) -> None:
+        self._worker = worker
+        self._rings: SimpleQueue[None] = SimpleQueue()
+
+    def expect(self, conn: Any) -> None:
+        self._worker.poller.register(conn.sock, EVENT_READ, partial(self._worker.on_client_socket_readable, conn))
+
+    def forget(self, conn: Any) -> bool:
+        with contextlib.suppress(OSError, ValueError, KeyError):  # a thread has not yet registered it
+            self._worker.poller.unregister(conn.sock)
+        return True
+
+    def take(self) -> Any:
+        return self._rings.get()
+
+    def take_all(self) -> list[Any]:
+        return []
+
+    def ring(self) -> None:
+        self._rings.put(None)
+
+
+def of_worker(worker: Any) -> ReadyConnections:
+    """Return the connections of a threaded worker of Gunicorn."""
+    return ReadyConnections() if IS_POSSIBLE else _PolledConnections(worker)

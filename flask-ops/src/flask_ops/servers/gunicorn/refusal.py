@@ -14,22 +14,17 @@ from urllib.parse import unquote
 
 from gunicorn import util
 
-from flask_ops.core.context import new_request_id
+from flask_ops.core.context import RequestContext
+from flask_ops.servers.gunicorn.request import parse_head
 from flask_ops.web import problems, queue_time
 from flask_ops.web.admission import Admission, retry_after
 
 MAX_HEAD = 8192
 """Maximum size of a head, in bytes."""
 
-# Strict, because a request that a proxy reads in another way could hide a second one.
-_HEAD = re.compile(rb"(GET|HEAD) (/[!-~]*) HTTP/1\.1\r\n((?:[A-Za-z0-9-]+:[\t -~\x80-\xff]*\r\n)+)\r\n")
 _REQUEST_LINE = re.compile(rb"[A-Z]{3,20} (/[!-~]*) HTTP/1")
-_UNUSUAL = re.compile(
-    rb"(?im)^(?:content-length|transfer-encoding|expect|upgrade|connection):(?![ \t]*(?:close|keep-alive)\r$)"
-)
-_CLOSE = re.compile(rb"(?im)^connection:[ \t]*close\r$")
-_START = re.compile(rb"(?im)^x-request-start:[ \t]*([^\r]*?)[ \t]*\r$")
-_ID = re.compile(rb"(?im)^x-request-id:[ \t]*([A-Za-z0-9._:-]{1,128})\r$")
+_UNUSUAL = frozenset({"CONTENT-LENGTH", "TRANSFER-ENCODING", "EXPECT", "UPGRADE"})
+_CONNECTION = re.compile("(?i)(close|keep-alive)?")
 
 
 def goes_first(conn: Any, admission: Admission) -> bool:
@@ -38,7 +33,7 @@ def goes_first(conn: Any, admission: Admission) -> bool:
         head = _REQUEST_LINE.match(_peek(conn))
     except OSError:
         return False
-    return head is not None and admission.is_critical(_path(head[1]))
+    return head is not None and admission.is_critical(_path(head[1].decode()))
 
 
 def refuse(conn: Any, admission: Admission, *, closes: bool) -> bool | None:
@@ -53,14 +48,20 @@ def refuse(conn: Any, admission: Admission, *, closes: bool) -> bool | None:
         return None
     try:
         data = _peek(conn)
-        head = _HEAD.fullmatch(data)
-        if head is None or _UNUSUAL.search(head[3]) or not admission.refuses(path := _path(head[2]), queued):
+        parsed = parse_head(data.decode("latin-1"), MAX_HEAD)
+        if parsed is None:
             return None
-        reported = _by_proxy(head[3]) if admission.trusts_request_start else 0.0
-        admission.refused(path, max(queued, reported))
+        head, headers = parsed
+        is_usual = head[1] in ("GET", "HEAD") and head.end() == len(data) and _UNUSUAL.isdisjoint(headers)
+        connection = _CONNECTION.fullmatch(headers.get("CONNECTION", ""))
+        if not is_usual or connection is None or not admission.refuses(path := _path(head[2]), queued):
+            return None
+        if admission.trusts_request_start:
+            queued = max(queued, queue_time.of_header(headers.get("X-REQUEST-START", ""), time.time()) or 0.0)
+        admission.refused(path, queued)
         conn.sock.recv(len(data))
-        closes = closes or _CLOSE.search(head[3]) is not None
-        response = _response(head, closes=closes)
+        closes = closes or connection[0].lower() == "close"
+        response = _response(head[1], headers.get("X-REQUEST-ID"), closes=closes)
         return conn.sock.send(response, socket.MSG_DONTWAIT) == len(response) and not closes
     except BlockingIOError:  # nothing has arrived
         return None
@@ -73,18 +74,12 @@ def _peek(conn: Any) -> bytes:
     return socket.socket.recv(conn.sock, MAX_HEAD, socket.MSG_PEEK | socket.MSG_DONTWAIT)
 
 
-def _by_proxy(headers: bytes) -> float:
-    header = b",".join(_START.findall(headers))  # as Gunicorn joins them: of_header knows no list
-    return queue_time.of_header(header.decode("latin-1"), time.time()) or 0.0
+def _path(target: str) -> str:
+    return unquote(target.partition("?")[0], "latin-1")
 
 
-def _path(target: bytes) -> str:
-    return unquote(target.partition(b"?")[0].decode("latin-1"), "latin-1")
-
-
-def _response(head: re.Match[bytes], *, closes: bool) -> bytes:
-    given = _ID.search(head[3])
-    request_id = given[1].decode() if given else new_request_id()
+def _response(method: str, request_id: str | None, *, closes: bool) -> bytes:
+    request_id = RequestContext.from_environ({"HTTP_X_REQUEST_ID": request_id}).request_id
     status, headers, body = problems.response(503, request_id)
     lines = [
         f"HTTP/1.1 {status}",
@@ -94,4 +89,4 @@ def _response(head: re.Match[bytes], *, closes: bool) -> bytes:
         f"X-Request-ID: {request_id}",
         *(f"{name}: {value}" for name, value in headers),
     ]
-    return "\r\n".join([*lines, "", ""]).encode() + (b"" if head[1] == b"HEAD" else body)
+    return "\r\n".join([*lines, "", ""]).encode() + (b"" if method == "HEAD" else body)

@@ -31,6 +31,19 @@ _create = wsgi.create
 _early_hints = wsgi._make_early_hints_callback  # type: ignore[attr-defined] # the stub is older
 
 
+def parse_head(text: str, limit: float) -> tuple[re.Match[str], dict[str, str]] | None:
+    """Return the match (method, target) and the fields of a head that is beyond doubt. Return None for any other.
+
+    The names of the fields are in upper case. The head is at most ``limit`` characters long.
+    """
+    head = _HEAD.match(text)
+    if head is None or head.end() > limit:
+        return None
+    fields = [line.partition(":") for line in head[3].split("\r\n")[:-1]]
+    headers = {_upper(name): value.strip(" \t") for name, _, value in fields}
+    return (head, headers) if len(headers) == len(fields) else None
+
+
 class ServiceRequest(Request):
     """A request. It does not parse the peer's address if Gunicorn trusts no proxy."""
 
@@ -49,13 +62,12 @@ class ServiceRequest(Request):
 
     def _parse_plain(self, text: str) -> int:
         """Parse a head that is beyond doubt. Return its length, or 0 for any other."""
-        head = _HEAD.match(text)
-        if head is None or head.end() > min(self.limit_request_line or math.inf, self.limit_request_field_size):
+        parsed = parse_head(text, min(self.limit_request_line or math.inf, self.limit_request_field_size))
+        if parsed is None:
             return 0
-        fields = [line.partition(":") for line in head[3].split("\r\n")[:-1]]
-        headers = {_upper(name): value.strip(" \t") for name, _, value in fields}
+        head, headers = parsed
         special, _ = self._peer_trusted_for_forwarded()  # type: ignore[attr-defined] # the stub is older
-        if len(headers) < len(fields) or len(fields) > self.limit_request_fields:
+        if len(headers) > self.limit_request_fields:
             return 0
         if not (_SPECIAL.isdisjoint(headers) and headers.keys().isdisjoint(special)):
             return 0

@@ -10,6 +10,8 @@ from gunicorn import util
 from gunicorn.http import wsgi
 from gunicorn.http.message import TOKEN_RE
 
+from flask_ops.core.draining import DRAIN
+
 MAX_JOINED = 64 * 1024
 """Maximum size of a first chunk. To copy a larger one costs more than a system call."""
 _KNOWN = 512
@@ -28,7 +30,12 @@ class ServiceResponse(wsgi.Response):
     """Sends the head and the first chunk together. This halves the system calls and packets of most responses."""
 
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
-        """Take the status and the headers of the application. Raises Gunicorn's exceptions for invalid ones."""
+        """Take the status and the headers of the application. Raises Gunicorn's exceptions for invalid ones.
+
+        During a drain, the response asks the client to close the connection.
+        """
+        if DRAIN:
+            self.force_close()
         code = _code(status) if type(status) is str and exc_info is None and self.status is None else None
         if code is None or code < 200 or code in (204, 304) or self.req.method == "HEAD":
             return super().start_response(status, headers, exc_info)

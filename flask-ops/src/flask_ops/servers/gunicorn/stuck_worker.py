@@ -33,7 +33,7 @@ def end_process(worker: Any, report_lost: ReportLost) -> None:
     """
     # A worker that stops gives its requests their time. A worker that ends for ``max_requests`` must not: it has no
     # successor before it has gone.
-    if not worker.alive and (worker.nr < worker.max_requests or worker.has_left):
+    if not worker.alive and (worker.nr < worker.max_requests or worker.tpool.is_ending):
         return
     stands, go_on = threading.Event(), threading.Event()
 

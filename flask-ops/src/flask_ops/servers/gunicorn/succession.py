@@ -81,8 +81,7 @@ class Succession:
         util._setproctitle(f"master [{server.proc_name}]")  # type: ignore[attr-defined] # not in the stub
         self._replaced_age = server.worker_age
         self._patience_ends = time.monotonic() + (server.timeout or 60)
-        for _ in range(server.num_workers):
-            server.spawn_worker()
+        self._failures.forget()  # new code: manage_workers, which the main loop calls next, starts workers at once
 
     def spawn_or_retry(self) -> Any:
         """Start a worker. If the fork fails, try again later. Raise OSError if no worker serves."""

@@ -1,16 +1,13 @@
-"""The worker of the service: Gunicorn's threaded worker, with metrics, reports and fixes.
+"""The worker of the service: Gunicorn's threaded worker, with metrics and reports.
 
-Without it, stops would lose requests, slow clients would block the worker, and nothing would report the requests that
-the end of a worker interrupts.
+Without it, stops would lose requests, and nothing would report the requests that the end of a worker interrupts.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import selectors
 import signal
-import socket
 import time
 from collections.abc import Callable
 from functools import partial
@@ -28,41 +25,31 @@ from flask_ops.log import sink
 from flask_ops.ops import extension, runtime  # noqa: F401 - the workers share what the master has imported
 from flask_ops.ops.startup import only_threads
 from flask_ops.servers.gunicorn import stuck_worker, worker_signals
-from flask_ops.servers.gunicorn.idle_connections import FITTING_CONNECTIONS
-from flask_ops.servers.gunicorn.refusing_worker import RefusingWorker
+from flask_ops.servers.gunicorn.idle_connections import FITTING_CONNECTIONS, KeepingWorker
 
 if TYPE_CHECKING:
     from flask_ops.servers.gunicorn.hung_worker_stacks import Stacks
     from flask_ops.servers.gunicorn.master import Master
 
-LINGER_SECONDS = 2.0
-"""Time for a client to close its connection after the last response. Gunicorn uses the same limit."""
 OWN_TERM_SECONDS = 1.0
 """Time for the master to begin the drain after a SIGTERM to the process group."""
-LAST_LINGER_SECONDS = 0.5
-"""Time for all lingering clients together when the worker has nothing else to do."""
-MAX_LINGERING = 256
-"""Maximum number of lingering clients. Beyond it, the worker closes the oldest connection."""
-_RECEIVE_BYTES = 64 * 1024
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
-class ServiceWorker(RefusingWorker):
-    """A threaded worker that never blocks on a closing client, loses no connection at a stop, and always ends.
+class ServiceWorker(KeepingWorker):
+    """A threaded worker that loses no connection at a stop, and always ends.
 
     It counts in its slot of the metrics store, observes its requests, and reports the interrupted ones.
     """
 
-    master: ClassVar[Master | None] = None
+    master: ClassVar[Master]
     """Set by ``on_starting``, in the process that forks the workers."""
     slot: str
     """Its place in the metrics store."""
     forked: float
     """The heartbeat at its fork. A later one shows that it has booted."""
     stacks: Stacks
-    has_left = False
-    """True after the main loop has ended."""
     _told_by_others = math.inf
     """The time of a SIGTERM that the master did not send."""
     _is_loading = True
@@ -70,7 +57,7 @@ class ServiceWorker(RefusingWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.master is None:
+        if not hasattr(self, "master"):
             _log.critical(
                 "on_starting was replaced",
                 reason="flask_ops works from this hook, and another one took its place",
@@ -78,7 +65,6 @@ class ServiceWorker(RefusingWorker):
             )
             raise SystemExit(78)
         self.master.before_fork(self)
-        self._lingering: dict[socket.socket, float] = {}  # deadlines, the oldest first
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -88,13 +74,11 @@ class ServiceWorker(RefusingWorker):
 
     def init_process(self) -> None:
         """Take the slot and serve until the process ends."""
-        assert self.master is not None  # noqa: S101 - checked in __init__
         self.master.after_fork(self)
         super().init_process()
 
     def load_wsgi(self) -> None:
         """Load the application, observe its requests, and start the publishing threads."""
-        assert self.master is not None  # noqa: S101 - as above
         signal.siginterrupt(worker_signals.STOP, True)  # otherwise a wait for a lock continues after the signal
         try:
             with only_threads():
@@ -112,16 +96,9 @@ class ServiceWorker(RefusingWorker):
             ) from None
         self._runtime = runtime.obtain(self.master.settings)
         self._runtime.run_under("gunicorn", self.cfg.threads, partial(stuck_worker.end_process, self))
-        application = self._runtime.observe(self.wsgi)
+        self.wsgi: Any = self._runtime.observe(self.wsgi)
         self._runtime.start()
-        self.refuse_by(self._runtime.admission)
-
-        def serve(environ: Any, start_response: Any) -> Any:
-            if DRAIN:  # the client must close the connection
-                start_response.__self__.force_close()  # start_response is a method of Gunicorn's Response
-            return application(environ, start_response)
-
-        self.wsgi: Any = serve
+        self.admission = self._runtime.admission
         signal.siginterrupt(worker_signals.STOP, False)  # as in Gunicorn
         self._is_loading = False
 
@@ -158,13 +135,6 @@ class ServiceWorker(RefusingWorker):
         else:
             super().handle_exit(sig, frame)
 
-    def run(self) -> None:
-        """Serve until the worker stops."""
-        try:
-            super().run()
-        finally:
-            self.has_left = True
-
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
         """End at once. The event makes the observer pass on the SystemExit."""
         process_is_leaving.set()
@@ -187,7 +157,6 @@ class ServiceWorker(RefusingWorker):
 
     def _call_worker_exit(self) -> None:
         """Call the hook, because Gunicorn does so only in a worker that ends by an exception."""
-        assert self.master is not None  # noqa: S101 - checked in __init__
         _call(self.cfg.worker_exit, self.master.server, self)
 
     def set_accept_enabled(self, enabled: bool | None) -> None:
@@ -202,66 +171,11 @@ class ServiceWorker(RefusingWorker):
         if enabled:  # the stop came just before this call
             return
         for listener in self.sockets:
-            self._accept_waiting(listener)
+            listener.setblocking(False)
+            self.accept_up_to(self.nr_conns + self.cfg.backlog + 1, listener)
         super().set_accept_enabled(enabled)
         for listener in self.sockets:
             listener.close()
-
-    def finish_request(self, conn: Any, fs: Any) -> None:
-        """Take a connection back from its serving thread.
-
-        Gunicorn's own version waits in the main loop, up to two seconds, for the client to close. With 12 clients that
-        did not close, the master killed the worker. Here the poller waits.
-        """
-        if fs.cancelled() or fs.exception() is not None or fs.result() is not False:
-            super().finish_request(conn, fs)
-            return
-        self.nr_conns -= 1
-        try:
-            conn.sock.shutdown(socket.SHUT_WR)
-            conn.sock.setblocking(False)
-            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._discard, conn.sock))
-        except (OSError, ValueError):  # the client has gone
-            conn.close()
-            return
-        self._lingering[conn.sock] = time.monotonic() + LINGER_SECONDS
-        self._discard(conn.sock)
-
-    def murder_keepalived(self, force: bool = False) -> None:
-        """Close expired connections, in each turn of the main loop. With ``force``, at its end, close all."""
-        super().murder_keepalived(force)
-        end = time.monotonic() + LAST_LINGER_SECONDS
-        while force and self._lingering and time.monotonic() < end:
-            self.wait_for_and_dispatch_events(0.05)
-        now = time.monotonic()
-        for client, until in list(self._lingering.items()):
-            if until > now and len(self._lingering) <= MAX_LINGERING and not force:
-                return
-            self._close(client)
-
-    def _accept_waiting(self, listener: Any) -> None:
-        listener.setblocking(False)
-        for _ in range(self.cfg.backlog + 1):
-            before = self.nr_conns
-            self.accept(listener)
-            if self.nr_conns == before:
-                return
-
-    def _discard(self, client: socket.socket, _fileobj: object = None) -> None:
-        """Read and drop data from the client. Otherwise the kernel resets the connection, and the response is lost."""
-        try:
-            if client.recv(_RECEIVE_BYTES):
-                return
-        except BlockingIOError:
-            return
-        except OSError:
-            pass
-        self._close(client)
-
-    def _close(self, client: socket.socket) -> None:
-        del self._lingering[client]
-        self.poller.unregister(client)
-        client.close()
 
 
 def _call(hook: Callable[..., object], *arguments: object) -> None:
