@@ -139,19 +139,16 @@ class BadRequestsOfRoute:
 
 def describe(settings: Settings, objectives: Objectives) -> Iterator[Metric]:
     """Yield the objectives and the owner of the service."""
-    ratios = GaugeMetricFamily(
-        "service_slo_objective_ratio", "Share of requests that must be good over 30 days.", labels=_LABELS
-    )
+    text = "Share of requests that must be good over 30 days."
+    ratios = GaugeMetricFamily("service_slo_objective_ratio", text, labels=_LABELS)
     for key, ratio in objectives.ratios.items():
         ratios.add_metric(key, ratio)
-    bounds = GaugeMetricFamily(
-        "service_slo_latency_bound_seconds", "Time after which a request is slow.", labels=_LABELS
-    )
+    text = "Time after which a request is slow."
+    bounds = GaugeMetricFamily("service_slo_latency_bound_seconds", text, labels=_LABELS)
     for route, seconds in objectives.bounds.items():
         bounds.add_metric((LATENCY, route), seconds)
-    owner = GaugeMetricFamily(
-        "service_owner_info", "Who gets the alerts, and where the runbook is; always 1.", labels=("team", "runbook_url")
-    )
+    text = "Who gets the alerts, and where the runbook is; always 1."
+    owner = GaugeMetricFamily("service_owner_info", text, labels=("team", "runbook_url"))
     owner.add_metric((settings.team or "", settings.runbook_url), 1)
     yield from (ratios, bounds, owner)
 

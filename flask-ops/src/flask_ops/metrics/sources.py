@@ -142,16 +142,11 @@ def watch(listeners: Iterable[socket.socket]) -> None:
 def _accept_queue() -> Iterable[Metric]:
     queues = [queue for queue in map(_queue, _listeners) if queue is not None]
     if queues:
-        yield GaugeMetricFamily(
-            "service_accept_queue_length",
-            "Connections that wait in the kernel for a worker to accept them.",
-            value=sum(length for length, _ in queues),
-        )
-        yield GaugeMetricFamily(
-            "service_accept_queue_limit",
-            "Connections that may wait in the kernel; further ones are refused.",
-            value=sum(limit for _, limit in queues),
-        )
+        length, limit = map(sum, zip(*queues, strict=True))
+        text = "Connections that wait in the kernel for a worker to accept them."
+        yield GaugeMetricFamily("service_accept_queue_length", text, length)
+        text = "Connections that may wait in the kernel; further ones are refused."
+        yield GaugeMetricFamily("service_accept_queue_limit", text, limit)
 
 
 def _queue(listener: socket.socket) -> tuple[int, int] | None:
