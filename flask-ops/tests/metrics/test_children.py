@@ -61,7 +61,7 @@ def test_children_count_and_spoil_no_gauge_and_leave_no_file(name: str, env: dic
             before = workers(server)
             server.process.send_signal(signal.SIGHUP)
             wait_until(lambda: len(workers(server)) == 2 and before.isdisjoint(workers(server)), "other workers")
-            # There are the sums, and what the master counted before it served.
+            # The folder keeps the sums, and the counts of the master before it served.
             wait_until(lambda: len(owners(store)) <= 2, "the files of the pools are removed")
             text = server.manage("/metrics").body.decode()
             assert (jobs, 7) == (value(text, "jobs_total"), value(text, "stock"))

@@ -326,7 +326,7 @@ def test_what_a_worker_forks_counts_and_says_nothing_else(name: str, tmp_path: P
             assert "5" == server.get("/fork").body.decode()
 
         assert 10 * (5 + 1) == value(scrape(server), "sample_greetings_total")
-        # There are a master, two workers, the sums, and what the master counted before it served.
+        # A master, two workers, the sums, and the counts of the master before it served.
         wait_until(lambda: len(owners_in(store_of(tmp_path))) <= 5, "the files of the children are removed")
         assert 1 == value(scrape(server), "service_ready")
         assert 1 == value(scrape(server), "service_health_check_up", check="storage")

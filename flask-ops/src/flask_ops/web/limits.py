@@ -33,7 +33,7 @@ class _LimitedBody(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        # A view may set a limit, or None for no limit. Flask's property then returns that of the application.
+        # A view may set a limit, or None for no limit. For None, Flask's property returns the application's limit.
         limit = vars(self._request).get("_max_content_length", self._request.max_content_length)
         if limit is not None and (self._request.content_length or 0) > limit:
             raise RequestEntityTooLarge

@@ -1,4 +1,7 @@
-"""Checks of who can reach the addresses, of idle connections, and of the trusted proxies. The start tries to bind."""
+"""Checks of the addresses: the clients that can reach them, idle connections, and trusted proxies.
+
+They bind nothing: the start does, and names an address that is in use.
+"""
 
 from __future__ import annotations
 

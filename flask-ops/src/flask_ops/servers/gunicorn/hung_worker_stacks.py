@@ -28,7 +28,7 @@ class Stacks:
     """A file in memory for the stacks of one worker. Create it before the fork. It stays empty if not on Linux.
 
     The worker writes on SIGRTMIN. Nothing else uses it: Gunicorn sends most other signals to its workers, and resets no
-    real-time one. Without real-time signals (macOS), SIGUSR2, which ends a worker that is to be killed anyway.
+    real-time one. macOS has no real-time signals. There, SIGUSR2 ends the worker, which the master would kill next.
     """
 
     def __init__(self) -> None:
