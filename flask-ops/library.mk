@@ -16,13 +16,13 @@ lint: lint-library
 lock: lock-library
 clean: clean-library
 
-# Three files of tests at a time, in the order of conftest.py: real processes mostly wait.
-PYTEST := -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
+# Four files of tests at a time, in the order of conftest.py: real processes mostly wait.
+PYTEST := -m pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 test-library: .venv/installed-library lint
 	cd $(OPS) && $(OPS_BIN)/python $(PYTEST) -m "not system" --timeout=30
 
-test-all: .venv/installed-library  ## Check the library with real servers, proxies, Prometheus, containers (13 minutes)
+test-all: .venv/installed-library  ## Check the library with real servers, proxies, Prometheus, containers (14 minutes)
 	@$(call require,$(PROGRAMS))
 	cd $(OPS) && $(OPS_BIN)/python $(PYTEST) -m system
 	@$(MAKE) test-pythons
