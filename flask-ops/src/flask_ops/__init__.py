@@ -3,6 +3,11 @@
 Everything in ``__all__`` is public, and so are the modules ``flask_ops.gunicorn``, ``flask_ops.waitress``,
 ``flask_ops.uwsgi``, ``flask_ops.settings``, ``flask_ops.checks``, ``flask_ops.testing`` and
 ``flask_ops.observability``. All other modules are private.
+
+Each package imports only from those before it: ``core``, ``log``, ``metrics``, ``health`` (checks), ``web`` (the
+observer of requests), ``management`` (the management address), ``ops`` (the extension, and all that one process has),
+``servers``, ``cli``. The docstrings of ``metrics``, ``web``, ``ops`` and ``servers.gunicorn`` are maps of their
+modules.
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ _log = structlog.stdlib.get_logger(__name__)
 class GracefulStop:
     """Drains for ``drain_seconds`` before Gunicorn's arbiter ``server`` stops, and logs each phase.
 
-    If another master (SIGUSR2) serves the same address, SIGTERM calls ``step_back`` first and does not drain.
+    If another master (SIGUSR2) serves the same address, SIGTERM does not drain. It calls ``step_back``, which leaves
+    the management address to the other master, and stops.
     """
 
     def __init__(self, server: Any, drain_seconds: float, step_back: Callable[[], None]) -> None:

@@ -1,8 +1,9 @@
-"""The replacement of workers, for example after a reload. No worker ends before its successor serves.
+"""The replacement of workers: at a reload, and after the end of one.
 
-Without this module, Gunicorn ends the current workers as soon as it has forked new ones. No worker answers while the
-new ones load the code, or ever again if they fail. Gunicorn's main loop waits for the old workers, and counts them
-until they end. During a long request of an old worker, SIGTERM waits, and Gunicorn replaces no dead worker.
+At a reload, no worker ends before its successor serves. Without this module, Gunicorn would end the current workers as
+soon as it has forked new ones. No worker would answer while the new ones load the code, or ever again if they fail.
+Gunicorn's main loop would wait for the old workers. During a long request of one of them, SIGTERM would wait, and no
+dead worker would be replaced.
 """
 
 from __future__ import annotations

@@ -160,10 +160,10 @@ class ServiceWorker(KeepingWorker):
         _call(self.cfg.worker_exit, self.master.server, self)
 
     def set_accept_enabled(self, enabled: bool | None) -> None:
-        """Start or stop accepting connections.
+        """Start or stop accepting connections. At a stop, accept all in the backlog, then close the socket.
 
-        To close the socket at the end of the server would reset the connections in the backlog. Accept them first, then
-        close at once: a later client is better refused than kept waiting.
+        To close it without that would reset those connections. To close it later would keep new clients waiting, which
+        are better refused.
         """
         if self.alive or not DRAIN.is_final:
             super().set_accept_enabled(enabled)

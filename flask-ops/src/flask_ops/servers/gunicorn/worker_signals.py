@@ -1,4 +1,4 @@
-"""The signals of a worker: the master's own one for a stop, and those that come before the worker serves.
+"""The signals that a worker gets: ``STOP`` from its master, and any signal that comes before it serves.
 
 A supervisor may send SIGTERM to the whole process group, as Heroku does. If the master told its workers to stop by
 SIGTERM too, such a worker would stop before the drain, and clients would be refused. So the master sends ``STOP``, its
