@@ -190,6 +190,18 @@ def slow_to_start(before: str, directory: Path) -> list[str | Path]:
     return [*UWSGI, "--module", "slow", "--pythonpath", directory]
 
 
+def test_a_worker_that_is_told_to_stop_while_it_starts_does_so(tmp_path: Path) -> None:
+    """Otherwise, its master would wait for it forever."""
+    command = [*slow_to_start("", tmp_path), "--hook-master-start=print:its SIGTERM is set"]
+    with started(command, tmp_path, {"SERVICE_BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2"}) as server:
+        wait_until(lambda: "its SIGTERM is set" in server.text().splitlines(), "the master has its handler")
+        assert "started slowly" not in server.text()
+
+        assert 0 == server.stop()
+
+    assert 2 == server.text().count("started slowly")
+
+
 @pytest.mark.parametrize("before", ["", "import uwsgidecorators"])
 def test_an_adopter_s_own_postfork_functions_leave_the_metrics_exact(before: str, tmp_path: Path) -> None:
     command = slow_to_start(before, tmp_path)

@@ -25,6 +25,7 @@ from flask_ops.management.routes import Management
 from flask_ops.metrics import sources
 from flask_ops.metrics.store import STORE
 from flask_ops.ops.startup import only_threads, open_store, start
+from flask_ops.servers import uwsgi_missed_stop
 from flask_ops.web.queue_time import CONNECTION
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def load(application: str, settings: type[Settings] = Settings) -> WSGIApplicati
     in_each_worker(uwsgi, partial(watch_listeners, uwsgi))
     in_each_worker(uwsgi, runtime.start)
     serve_management(uwsgi, read, runtime)
+    if uwsgi.masterpid() and sys.platform == "linux":
+        in_each_worker(uwsgi, partial(uwsgi_missed_stop.hear, uwsgi.masterpid()))
     return correct(runtime.observe(app), uwsgi.connection_fd)
 
 
