@@ -16,8 +16,8 @@ lint: lint-library
 lock: lock-library
 clean: clean-library
 
-# Four files of tests at a time, in the order of conftest.py: real processes mostly wait.
-PYTEST := -m pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder
+# Three files of tests at a time, in the order of conftest.py: real processes mostly wait.
+PYTEST := -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
 test-library: .venv/installed-library lint
 	cd $(OPS) && $(OPS_BIN)/python $(PYTEST) -m "not system" --timeout=30
