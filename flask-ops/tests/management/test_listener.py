@@ -259,23 +259,28 @@ def test_what_is_too_large_or_malformed_is_refused(serve: Serve) -> None:
 def failing(request: Request) -> Response:
     if request.path == "/last":
         return Response(200)
+    if request.path == "/status":
+        return Response(99)
+    if request.path == "/header":
+        return Response(200, b"", [("X-Split", "a\r\nb: c")])
     raise LookupError("here")
 
 
 def test_a_failing_handler_is_logged_once_and_answered_with_a_problem(serve: Serve) -> None:
     listener = serve(failing)
-    with capture_logs() as logs:
-        answer = exchange(listener, GET.replace(b"/probe?a=1", b"/raise") + LAST)
-    head, _, rest = answer.partition(b"\r\n\r\n")
-    assert 500 == status_of(head)
-    assert b"content-type: application/problem+json" in head.lower()
-    problem, _, after = rest.partition(b"\n")
-    assert {"type": "about:blank", "title": "Internal Server Error", "status": 500} == {
-        name: value for name, value in json.loads(problem).items() if name != "detail"
-    }
-    assert 200 == status_of(after)  # the connection stays open
-    assert ["unhandled exception in the management listener"] == [line["event"] for line in logs]
-    assert (True, "GET", "/raise") == (logs[0]["exc_info"], logs[0]["method"], logs[0]["path"])
+    for path in (b"/raise", b"/status", b"/header"):
+        with capture_logs() as logs:
+            answer = exchange(listener, GET.replace(b"/probe?a=1", path) + LAST)
+        head, _, rest = answer.partition(b"\r\n\r\n")
+        assert 500 == status_of(head)
+        assert b"content-type: application/problem+json" in head.lower()
+        problem, _, after = rest.partition(b"\n")
+        assert {"type": "about:blank", "title": "Internal Server Error", "status": 500} == {
+            name: value for name, value in json.loads(problem).items() if name != "detail"
+        }
+        assert 200 == status_of(after)  # the connection stays open
+        assert ["unhandled exception in the management listener"] == [line["event"] for line in logs]
+        assert (True, "GET", path.decode()) == (logs[0]["exc_info"], logs[0]["method"], logs[0]["path"])
 
 
 def drip(connection: socket.socket, ended: threading.Event) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import NamedTuple
+
+_FIELD = re.compile(r"[A-Za-z0-9-]+: [^\x00-\x08\x0a-\x1f\x7f]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +34,19 @@ class Request:
 class Response:
     """The answer to a request. The sender adds Content-Length, Connection and Date.
 
-    No header may hold text of a client, because nothing checks that a value is one line.
+    Raises ValueError for an unknown status, or a header that is not one line.
     """
 
     status: int
     body: bytes = b""
     headers: Sequence[tuple[str, str]] = ()
+
+    def __post_init__(self) -> None:
+        """Check what would break the form of the answer."""
+        HTTPStatus(self.status)
+        for name, value in self.headers:
+            if not _FIELD.fullmatch(f"{name}: {value}"):
+                raise ValueError(f"invalid header: {name!r}: {value!r}")
 
 
 class Shared(NamedTuple):
