@@ -113,7 +113,9 @@ def _facts(exchange: Exchange) -> dict[str, Any]:
 
 
 def _stack(frame: FrameType | None) -> list[dict[str, Any]]:
-    """Return the innermost frames, innermost last, without local variables."""
+    """Return the innermost frames, innermost last, without local variables; none if the thread has ended."""
+    if frame is None:  # walk_stack() would walk the stack of this thread
+        return []
     frames = [
         {"file": frame.f_code.co_filename, "line": line, "function": frame.f_code.co_name}
         for frame, line in walk_stack(frame)
