@@ -58,7 +58,7 @@ class IdleConnections(dict[Any, None]):
         self.pop(connection, None)
 
     def __missing__(self, _index: int) -> Any:
-        """Return the first connection, or one that never expires if a thread has just taken the last one."""
+        """Return the first connection. If a thread has just taken it, return a stand-in without expiry."""
         return (list(self) or [SimpleNamespace(timeout=math.inf)])[0]
 
 
