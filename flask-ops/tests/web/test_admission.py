@@ -128,6 +128,15 @@ def test_the_queue_of_overload_settles_at_a_quarter_of_the_limit(clock: Clock) -
     assert settled["longest"] <= 250
 
 
+def test_a_queue_stands_although_one_request_did_not_wait(clock: Clock) -> None:
+    found = _open(clock)
+    for queued in (0.1, 0.0, *[0.7] * 20):  # the third came before the first was taken
+        found.refuses("/", queued)
+        clock.now += 0.05
+
+    assert found.refuses("/", 0.3)
+
+
 @pytest.mark.parametrize(
     "rates",
     [

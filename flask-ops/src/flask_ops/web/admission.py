@@ -62,7 +62,7 @@ class Admission:
         self._metrics = metrics
         self._ready = 0.0
         self._since = math.inf
-        """The time since which the queue was never empty."""
+        """The time since which the queue was never empty. Infinite if the latest request did not wait."""
         self._latest = 0.0
         """The time when a thread took the latest request that had waited."""
         self._counting = threading.Lock()
@@ -95,7 +95,7 @@ class Admission:
 
     def _note(self, queued: float) -> None:
         now = monotonic()
-        if now - queued > self._latest:  # it came after the latest one was taken, so the queue was empty
+        if self._since == math.inf or now - queued > self._latest:  # no queue, or it was empty when this one came
             self._since, self.allowed = now, self.limit
         elif now - self._since > self.limit * STANDING_SHARE:
             self.allowed = max(self.limit * OVERLOAD_SHARE, SHORT_SECONDS)
