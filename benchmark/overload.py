@@ -6,11 +6,12 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from contextlib import ExitStack
+from itertools import pairwise, product
 from math import inf
 from typing import Any
 
-from benchmark import open_loop, process_tree, proxy
+from benchmark import cpus, open_loop, process_tree, proxy
 from benchmark.markdown import table
 from benchmark.open_loop import PATIENCE_SECONDS, Phase, Sent
 from benchmark.plan import Plan
@@ -36,16 +37,22 @@ TIMES = (0.7, 1.0, 2.0, 5.0, 10.0, 0.7)
 
 
 def measure(plan: Plan) -> Iterator[Row]:
-    """Yield a row for each phase of each view, with and without proxies. Each of them has a new server."""
-    for view, path in VIEWS.items():
-        for via in PROXIES:
-            for subject in plan.subjects:
-                if subject.name in SUBJECTS:
-                    with serving(subject) as server, proxy.in_front_of(server.deployment.port, via) as port:
-                        row = {"subject": subject.name, "title": subject.title, "view": view, "via": via}
-                        for phase in _phases(server, port, path, plan.seconds):
-                            yield {**row, **phase}
-                        server.stop(patience=0.0)
+    """Yield a row for each phase of each view, with and without proxies. Each of them has a new server.
+
+    The server has half of the CPUs. Clients, proxy and probes share the others.
+    """
+    for_server, for_load = cpus.halves()
+    subjects = [subject for subject in plan.subjects if subject.name in SUBJECTS]
+    for view, via, subject in product(VIEWS, PROXIES, subjects):
+        row = {"subject": subject.name, "title": subject.title, "view": view, "via": via}
+        with ExitStack() as stack:
+            with cpus.on(for_server):
+                server = stack.enter_context(serving(subject))
+            stack.enter_context(cpus.on(for_load))
+            port = stack.enter_context(proxy.in_front_of(server.deployment.port, via))
+            for phase in _phases(server, port, VIEWS[view], plan.seconds):
+                yield {**row, **phase}
+            server.stop(patience=0.0)
 
 
 def _phases(server: Server, port: int, path: str, seconds: int) -> Iterator[Row]:
@@ -107,7 +114,7 @@ def _p99(milliseconds: Iterable[float]) -> float | None:
 
 def report(rows: Sequence[Row]) -> str:
     """Return a table for each view and proxy."""
-    text = ""
+    text = "The server had half of the CPUs to itself. Clients, proxy and probes shared the others.\n\n"
     for view, via in dict.fromkeys((row["view"], row["via"]) for row in rows):
         mine = [row for row in rows if (row["view"], row["via"]) == (view, via)]
         text += f"### A view that {view}, {f'through {via}' if via else 'directly'}\n\n{_table(mine)}\n"
