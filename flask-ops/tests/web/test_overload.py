@@ -121,7 +121,7 @@ def test_late_requests_get_503_probes_and_scrapes_do_not(server: Server, connect
 
     def reported() -> int:
         # Refusals of two beats make two lines for many requests.
-        many = sum(line["requests"] for line in server.lines("requests refused"))
+        many: int = sum(line["requests"] for line in server.lines("requests refused"))
         return many + len(server.lines("request", outcome="shed"))
 
     wait_until(lambda: reported() >= 16, "lines for all refused requests")
