@@ -6,9 +6,11 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from flask_ops.servers.gunicorn.idle_connections import KeepingWorker
 from tests.connections import ask, connected, is_open, open_ones
 from tests.exposition import scrape, value
 from tests.process import wait_until
@@ -82,3 +84,31 @@ def test_no_request_waits_in_one_worker_while_another_has_a_free_thread(tmp_path
                 finally:
                     release.touch()
             assert [200] * 8 == [answer.result().status for answer in answers]
+
+
+def test_of_overloaded_workers_the_one_with_the_fewest_connections_accepts_first() -> None:
+    """Otherwise a proxy that keeps them would send most requests to one worker, after the overload too."""
+
+    class Worker(KeepingWorker):
+        admission = Mock(is_overloaded=True)
+        _share, _limit = 20, 500
+
+        def __init__(self, connections: int) -> None:
+            self.nr_conns = connections
+            self.limits: list[int] = []
+
+        def collect(self) -> None:
+            pass
+
+        def accept_up_to(self, limit: int, _listener: object) -> None:
+            self.limits.append(limit)
+
+    workers = [Worker(40), Worker(200), Worker(450)]
+    for worker in workers:
+        worker.accept(None)
+    assert [[]] * 3 == [worker.limits for worker in workers]
+    assert [40, 200, 450] == [worker.nr_conns for worker in sorted(workers, key=lambda each: each._gives_way_until)]
+
+    for worker in workers:
+        worker.accept(None)
+    assert [[140], [300], [500]] == [worker.limits for worker in workers]
