@@ -15,24 +15,15 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import shutil
-import stat
-import tempfile
 import time
 from collections.abc import Collection
-from pathlib import Path
 
 from flask_ops.core import forks, multiprocess
-from flask_ops.metrics import ended, slots, store_files, store_reader
+from flask_ops.metrics import ended, slots, store_files, store_folder, store_reader
+from flask_ops.metrics.store_folder import Folder
 
-OWNED = "METRICS_STORE_TO_REMOVE"
-"""The variable that names the store if this library made it. The master that replaces this one reads it. So does
-deploy/uwsgi.ini, because uWSGI's master runs no Python at its exit."""
 WORKER, MASTER = "worker", "master"
 """The roles with which processes sign their slots."""
-_PREFIX = "service-metrics-"
-_RESERVED_BYTES = 2**20
-"""No server starts with less free space in the store: it could not count its requests."""
 
 
 class Store:
@@ -64,22 +55,11 @@ class Store:
         """
         if self._files is not None:
             return
-        chosen = os.environ.get(multiprocess.VARIABLE)
-        if chosen:
-            path = Path(chosen).absolute()  # the working directory may change later
-            self._made = not path.exists()
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            owner_follows = workers_change_user and os.geteuid() == 0
-            _refuse_others(path, path.stat().st_uid if owner_follows else os.geteuid())
-            in_use = _use(path)
-        else:
-            _remove_abandoned(Path(tempfile.gettempdir()))
-            path, in_use = _new_folder(loader)
-            self._made = True
-            os.environ[OWNED] = str(path)
-        os.environ[multiprocess.VARIABLE] = str(path)
-        self._leave_at_exit(path, in_use)
-        multiprocess.reserve(path, _RESERVED_BYTES)
+        folder = store_folder.obtain(loader, workers_change_user=workers_change_user)
+        self._made = folder.is_new
+        os.environ[multiprocess.VARIABLE] = str(folder.path)
+        self._leave_at_exit(folder)
+        folder.reserve()
         self._main = loader or os.getpid()
         self._files = store_files.OwnFiles(self.identity)
 
@@ -89,7 +69,7 @@ class Store:
         Raises UnsafeStoreError if it belongs to a third user.
         """
         directory = multiprocess.directory()
-        _refuse_others(directory, user, os.geteuid())
+        store_folder.refuse_others(directory, user, os.geteuid())
         if self._made:
             for path in [*directory.iterdir(), directory]:
                 os.chown(path, user, group, follow_symlinks=False)
@@ -177,20 +157,16 @@ class Store:
         if self._named != os.getpid():
             self._identity = None
 
-    def _leave_at_exit(self, path: Path, in_use: int) -> None:
+    def _leave_at_exit(self, folder: Folder) -> None:
         owner = os.getpid()
-        owned = os.environ.get(OWNED) == str(path) and path.name.startswith(_PREFIX)
 
         def leave() -> None:
             if os.getpid() != owner:  # a forked worker inherits this function
                 return
-            os.close(in_use)
             with contextlib.suppress(OSError):  # it is gone, or belongs to the former user of this process
-                if owned and slots.is_free(path / store_files.LOCK):  # otherwise the next master uses it
-                    shutil.rmtree(path, ignore_errors=True)
-                    return
-                for name in self._held:  # other processes would continue to sum these
-                    forget(name)
+                if not folder.leave():
+                    for name in self._held:  # other processes would continue to sum these
+                        forget(name)
 
         atexit.register(leave)
 
@@ -210,47 +186,3 @@ def forget(slot: str) -> None:
 def forget_the_dead() -> None:
     """Remove the live gauges and notes left by killed processes, for example by a master."""
     slots.visit_free(multiprocess.directory(), forget)
-
-
-def _refuse_others(path: Path, *users: int) -> None:
-    if reason := multiprocess.distrust(path, *users):
-        raise multiprocess.UnsafeStoreError(path, reason)
-
-
-def _use(path: Path) -> int:
-    """Mark a folder as used; return the descriptor of the lock. Remove the metrics of a server that has ended."""
-    mine = str(os.getpid())  # keep metrics that this process made before this call
-
-    def empty() -> None:
-        for file in path.iterdir():
-            if store_files.is_ours(file) and store_files.owner_of(file) != mine:
-                file.unlink(missing_ok=True)
-
-    return slots.hold_shared(path / store_files.LOCK, if_unused=empty)
-
-
-def _new_folder(loader: int | None) -> tuple[Path, int]:
-    """Make a folder; return it, and the descriptor of the lock that marks it as used."""
-    while True:
-        if loader is None:
-            path = Path(tempfile.mkdtemp(prefix=_PREFIX))  # 0700
-        else:
-            path = Path(tempfile.gettempdir()) / f"{_PREFIX}{os.getuid()}-{loader}"
-            path.mkdir(mode=0o700, exist_ok=True)
-            _refuse_others(path, os.geteuid())
-        try:
-            return path, _use(path)
-        except FileNotFoundError:
-            if path.exists():
-                raise
-            # Another starting server removed it as abandoned before it was locked.
-
-
-def _remove_abandoned(temporary: Path) -> None:
-    """Remove the stores of killed servers. Otherwise each of them would fill the disk a little more."""
-    for path in temporary.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):  # another starting server was faster, or the folder has no lock
-            status = path.lstat()
-            is_mine = stat.S_ISDIR(status.st_mode) and os.geteuid() in {0, status.st_uid}
-            if is_mine and slots.is_free(path / store_files.LOCK):
-                shutil.rmtree(path, ignore_errors=True)

@@ -22,7 +22,7 @@ from flask_ops.core.settings import Settings
 from flask_ops.health import readiness
 from flask_ops.log import levels
 from flask_ops.management.routes import INHERITED, Management
-from flask_ops.metrics import sources, store
+from flask_ops.metrics import sources, store, store_folder
 from flask_ops.metrics.store import STORE
 from flask_ops.ops import startup
 from flask_ops.servers.gunicorn import logger
@@ -112,7 +112,7 @@ class Master:
     def handed_over(self) -> Iterator[None]:
         """Pass the store and the management socket to the next master (SIGUSR2), which the block starts."""
         environ = self.server.cfg.env_orig
-        for name in (multiprocess.VARIABLE, store.OWNED):
+        for name in (multiprocess.VARIABLE, store_folder.OWNED):
             if name in os.environ:
                 environ[name] = os.environ[name]
         if self._listener is None:
