@@ -165,7 +165,10 @@ class KeepingWorker(DirectWorker):
             timeout = pause if timeout is None else min(timeout, pause)
         if self.admission.is_overloaded:
             timeout = ORDER_SECONDS if timeout is None else min(timeout, ORDER_SECONDS)
-        super().wait_for_and_dispatch_events(timeout)
+        gave_way = self._accepting and self._has_given_way
+        super().wait_for_and_dispatch_events(0 if gave_way else timeout)
+        if gave_way:  # it has the connection now, or another worker took it: give way to others for the next one too
+            self._has_given_way = False
 
     def murder_keepalived(self, force: bool = False) -> None:
         """Close expired connections, and the longest idle one if there are too many. With ``force``, close all.
