@@ -76,7 +76,7 @@ class KeepingWorker(DirectWorker):
     _accepting: bool
     _gives_way_until = 0.0
     _has_given_way = False
-    """True between the time for other workers to take a connection from a busy one, and the next connection."""
+    """Other workers could take the connection that waits. It is false again as soon as one has it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -91,15 +91,13 @@ class KeepingWorker(DirectWorker):
         """Accept a connection. If other workers may have more room for it, let them do so first."""
         self.collect()  # so that requests count whose thread has not begun
         now = time.monotonic()
-        has_given_way, self._has_given_way = self._has_given_way, False
-        is_overloaded = self.admission.is_overloaded
-        if is_overloaded or self._is_busy(now):
-            if not has_given_way:
-                self._has_given_way = True
+        if self._is_busy(now):
+            is_overloaded = self.admission.is_overloaded
+            if not self._has_given_way:
                 # Under overload, the worker with the fewest connections is the first. In no order, one worker took 500
                 # of 540. Its share of a proxy's requests then kept it overloaded after the load had dropped.
                 wait = GIVE_WAY_SECONDS * self.nr_conns / self._share if is_overloaded else BUSY_SECONDS
-                self._gives_way_until = now + wait
+                self._has_given_way, self._gives_way_until = True, now + wait
                 return
             # The others are busy too. Requests on kept connections would overtake those that wait in the kernel.
             limit = self.nr_conns + TAKEN_AT_ONCE if is_overloaded else self._share + len(self.keepalived_conns)
@@ -167,7 +165,7 @@ class KeepingWorker(DirectWorker):
             timeout = ORDER_SECONDS if timeout is None else min(timeout, ORDER_SECONDS)
         gave_way = self._accepting and self._has_given_way
         super().wait_for_and_dispatch_events(0 if gave_way else timeout)
-        if gave_way:  # it has the connection now, or another worker took it: give way to others for the next one too
+        if gave_way:  # this worker or another one has the connection now
             self._has_given_way = False
 
     def murder_keepalived(self, force: bool = False) -> None:
@@ -190,8 +188,9 @@ class KeepingWorker(DirectWorker):
         if not has_room and idle:
             has_room = self.nr_conns == self._limit and self._is_unused(idle[0], now)
         share = self._limit if self.admission.is_overloaded else self._share
-        gives_way = now < self._gives_way_until and (not self._has_given_way or self._is_busy(now))
-        self.worker_connections = share + len(idle) if has_room and not gives_way else 0
+        if self._has_given_way and not self._is_busy(now):  # a thread is free again
+            self._has_given_way, self._gives_way_until = False, now
+        self.worker_connections = share + len(idle) if has_room and now >= self._gives_way_until else 0
         end = now + LAST_LINGER_SECONDS
         while force and self.lingering and time.monotonic() < end:
             self.wait_for_and_dispatch_events(0.05)
