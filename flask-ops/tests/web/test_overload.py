@@ -225,7 +225,7 @@ def test_a_trusted_proxy_decides_if_the_kernel_cannot_tell(
 
     def ask(path_asked: str, seconds: float | None) -> http.client.HTTPResponse:
         """Send a request that the proxy received so many seconds ago."""
-        start = "" if seconds is None else f"X-Request-Start: t={time.time() - seconds:.3f}\r\n"
+        start = "" if seconds is None else f"X-Request-Start: t={time.time() - seconds:.6f}\r\n"
         with socket.socket(socket.AF_UNIX if is_unix else socket.AF_INET) as client:
             client.settimeout(DEADLINE)
             client.connect(str(path) if is_unix else ("127.0.0.1", port))
