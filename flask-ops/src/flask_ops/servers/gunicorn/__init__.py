@@ -2,11 +2,12 @@
 
 ``arbiter.OpsArbiter`` is the map of the master: each of its methods names the part that does the work.
 
-The worker is Gunicorn's threaded one, in three steps. ``direct_worker.DirectWorker`` serves: its ``serving_threads``
+The worker is Gunicorn's threaded one, in four steps. ``direct_worker.DirectWorker`` serves: its ``serving_threads``
 take connections with a request from ``ready_connections``. A connection that ends goes to ``lingering_clients``.
-``idle_connections.KeepingWorker`` decides which connections to accept, keep and close, and which requests go first or
-get a ``refusal``. ``worker.ServiceWorker`` is the process: it loads the application, obeys signals, stops and reports.
-``request`` and ``response`` are Gunicorn's, with less work.
+``new_connections.AcceptingWorker`` decides which connections to accept, and which requests go first.
+``idle_connections.KeepingWorker`` decides which connections to keep, and which requests get a ``refusal``.
+``worker.ServiceWorker`` is the process: it loads the application, obeys signals, stops and reports. ``request`` and
+``response`` are Gunicorn's, with less work.
 
 What SIGTERM does:
 

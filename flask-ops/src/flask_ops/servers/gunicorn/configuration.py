@@ -27,7 +27,7 @@ def configure(settings: type[Settings] | None = None) -> dict[str, Any]:
         read = startup.start(settings or Settings)
     log.take_printed_lines(read)
     startup.open_store(workers_change_user=True)  # before any metric exists
-    from flask_ops.servers.gunicorn import idle_connections, worker_classes  # noqa: PLC0415 - creates metrics, which need the store
+    from flask_ops.servers.gunicorn import new_connections, worker_classes  # noqa: PLC0415 - creates metrics, which need the store
 
     worker_classes.name()
     return {
@@ -37,7 +37,7 @@ def configure(settings: type[Settings] | None = None) -> dict[str, Any]:
         "worker_class": worker_classes.THREADED,
         "workers": read.workers,
         "threads": read.threads,
-        "worker_connections": idle_connections.FITTING_CONNECTIONS,
+        "worker_connections": new_connections.FITTING_CONNECTIONS,
         "keepalive": read.keep_alive_seconds,
         "graceful_timeout": max(1, round(read.graceful_seconds)),
         # The maximum time between heartbeats of a worker's main loop. It does not limit a request.

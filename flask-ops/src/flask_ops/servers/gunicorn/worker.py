@@ -25,7 +25,8 @@ from flask_ops.log import sink
 from flask_ops.ops import extension, runtime  # noqa: F401 - the workers share what the master has imported
 from flask_ops.ops.startup import only_threads
 from flask_ops.servers.gunicorn import stuck_worker, worker_signals
-from flask_ops.servers.gunicorn.idle_connections import FITTING_CONNECTIONS, KeepingWorker
+from flask_ops.servers.gunicorn.idle_connections import KeepingWorker
+from flask_ops.servers.gunicorn.new_connections import FITTING_CONNECTIONS
 
 if TYPE_CHECKING:
     from flask_ops.servers.gunicorn.hung_worker_stacks import Stacks
