@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmark.subject import REFERENCE, SUBJECTS, Subject
 
-SERIES = ("load", "scrapes", "scraped", "saturation", "overload", "memory", "startup", "growth")
+SERIES = ("load", "clients", "scrapes", "scraped", "saturation", "overload", "memory", "startup", "growth")
 RESULTS = Path(__file__).parent / "results"
 
 

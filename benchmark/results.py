@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark import growth, load, memory, overload, picture, saturation, scraped, scrapes, startup
+from benchmark import clients, growth, load, memory, overload, picture, saturation, scraped, scrapes, startup
 
 MODULES = {
     "load": load,
+    "clients": clients,
     "scrapes": scrapes,
     "scraped": scraped,
     "saturation": saturation,
@@ -21,6 +22,7 @@ MODULES = {
 }
 _TITLES = {
     "load": "Requests under load",
+    "clients": "Few and many clients",
     "scrapes": "Scrapes",
     "scraped": f"Requests during scrapes of {scraped.ROUTES:,} routes",
     "saturation": "Every thread busy",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 MARGIN_SECONDS = 20.0
@@ -29,18 +30,22 @@ class Load:
     failed: int
 
 
-def command(url: str, seconds: int, connections: int) -> list[str]:
-    """Return the command of a run. One thread of wrk sends more than any of these servers can handle."""
+def command(url: str, seconds: int, connections: int, headers: Sequence[str] = ()) -> list[str]:
+    """Return the command of a run. One thread of wrk sends more than any of these servers can handle.
+
+    ``headers`` are lines like ``Connection: close``.
+    """
     program = shutil.which("wrk")
     if program is None:
         raise MissingError("wrk is not installed: apt-get install --no-install-recommends wrk")
-    return [program, "--threads=1", f"--connections={connections}", f"--duration={seconds}s", "--latency", url]
+    options = ["--threads=1", f"--connections={connections}", f"--duration={seconds}s", "--latency"]
+    return [program, *options, *(f"--header={header}" for header in headers), url]
 
 
-def run(url: str, seconds: int, connections: int) -> Load:
-    """Request ``url`` without pauses for ``seconds``, on ``connections`` connections that stay open."""
+def run(url: str, seconds: int, connections: int, headers: Sequence[str] = ()) -> Load:
+    """Request ``url`` without pauses for ``seconds``, on ``connections`` connections."""
     done = subprocess.run(
-        command(url, seconds, connections),
+        command(url, seconds, connections, headers),
         capture_output=True,
         text=True,
         check=True,
@@ -60,7 +65,7 @@ def parse(output: str) -> Load:
 
 
 def _percentile(output: str, percent: int) -> float:
-    found = re.search(rf"^\s+{percent}%\s+{_DURATION}$", output, re.MULTILINE)
+    found = re.search(rf"^\s+{percent}%\s+{_DURATION}\s*$", output, re.MULTILINE)
     if found is None:
         raise MissingError(f"the output of wrk has no {percent}th percentile:\n{output}")
     return _seconds(found[1], found[2])

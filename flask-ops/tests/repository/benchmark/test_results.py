@@ -28,6 +28,13 @@ def test_tables_data_and_picture_tell_the_same(tmp_path: Path) -> None:
             window("bare", 1, 200.0, share=1.0),
             window("service", 1, 240.0),
         ],
+        "clients": [
+            {"subject": name, "title": f"<{name}>", "round": 0, "kept": True, "clients": 400, **load}
+            for name, load in (
+                ("bare", {"requests_per_second": 4000.0, "p99_ms": 150.0, "failed": 0}),
+                ("service", {"requests_per_second": 5000.0, "p99_ms": 100.0, "failed": 2}),
+            )
+        ],
         "scrapes": [
             {
                 "subject": "service",
@@ -64,6 +71,7 @@ def test_tables_data_and_picture_tell_the_same(tmp_path: Path) -> None:
     assert "| <service> | 175 (110-240) | 1.15 (1.10-1.20) |" in text
     assert "| <bare> | 150 (100-200) | 1.00 |" in text
     assert "| 1 of 2 | 1.0 | 0 |" in text
+    assert "| <service> | 400 | 5,000 | 1.25 | 100.0 | 2 |" in text
     assert "| <service> | 2,000 | 5.0 | 1.00 | 1.0 | 0 |" in text
     assert "| <service> | `/livez` | 50% of 2 | 1.0 | 1.0 |" in text
     assert "| <service> | `/readyz` | 0% of 2 |  |  |" in text

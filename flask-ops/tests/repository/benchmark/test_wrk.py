@@ -6,7 +6,7 @@ import pytest
 
 from benchmark import wrk
 
-OUTPUT = """\
+OUTPUT = f"""\
 Running 2s test @ http://127.0.0.1:8000/
   1 threads and 32 connections
   Thread Stats   Avg      Stdev     Max   +/- Stdev
@@ -16,7 +16,7 @@ Running 2s test @ http://127.0.0.1:8000/
      50%  812.00us
      75%   10.90ms
      90%   20.61ms
-     99%    1.02s
+     99%    1.02s{" "}
   6240 requests in 2.10s, 1.06MB read
 """
 ERRORS = "  Socket errors: connect 1, read 20, write 0, timeout 300\n  Non-2xx or 3xx responses: 4000\n"
