@@ -58,7 +58,7 @@ class AcceptingWorker(DirectWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._limit = connection_limit(self.cfg)
+        self.worker_connections = self._limit = connection_limit(self.cfg)
         self._share = min(CONNECTIONS_PER_THREAD * self.cfg.threads, self._limit)
         self._expected: dict[Any, float] = {}
         """New connections without a request, and until when each counts as one."""
