@@ -46,10 +46,10 @@ class AcceptingWorker(DirectWorker):
     admission: Admission
     """Set before the worker serves."""
     nr: int
-    """Number of requests that this worker has served."""
+    """Number of requests that this worker has begun to serve."""
     _accepting: bool
     _waits_since = math.inf
-    """The time since which clients have waited in the kernel, one or another. Infinite if none waits."""
+    """The time since which clients have waited in the kernel, one or another. Infinite if none is known to wait."""
     _is_asked = False
     """The kernel has just reported a client."""
     _gives_way_until = 0.0
