@@ -22,8 +22,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from observability.programs import free_port
 from tests.process import DEADLINE, REPOSITORY, Answer, Server, started, wait_until
 from tests.programs import require
@@ -173,10 +171,9 @@ class Instance:
         self.starts.append(server)
 
     def kill(self) -> None:
-        """End all its processes with SIGKILL."""
-        family = [psutil.Process(self.server.process.pid), *self.server.children()]
-        for process in family:
-            process.send_signal(signal.SIGKILL)
+        """End all its processes with SIGKILL at once. Otherwise a proxy could ask one again that ends a bit later."""
+        for pid in [self.server.process.pid, *(child.pid for child in self.server.children())]:
+            os.kill(pid, signal.SIGKILL)
         self.server.process.wait(DEADLINE)
         wait_until(self._refuses, "connections are refused")  # some of its threads may outlive the process
 
