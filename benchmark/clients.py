@@ -11,6 +11,7 @@ from benchmark.plan import Plan
 from benchmark.server import FailedError, serving
 from benchmark.subject import REFERENCE
 from benchmark.summary import Summary, ratios
+from benchmark.window import WARM_UP_SECONDS
 
 Row = dict[str, Any]
 """``subject``, ``title``, ``round``, ``kept``, ``clients``, ``requests_per_second``, ``p99_ms``, ``failed``."""
@@ -28,8 +29,9 @@ def measure(plan: Plan) -> Iterator[Row]:
             for clients in CLIENTS:
                 for subject in plan.subjects:
                     with serving(subject) as server:
-                        wrk.run(server.url(), 1, clients, () if kept else _CLOSE)
-                        load = wrk.run(server.url(), plan.seconds, clients, () if kept else _CLOSE)
+                        headers = () if kept else _CLOSE
+                        wrk.run(server.url(), WARM_UP_SECONDS, clients, headers)
+                        load = wrk.run(server.url(), plan.seconds, clients, headers)
                     if not load.requests:
                         raise FailedError(f"{subject.name} completed no request of {clients} clients")
                     row = {"subject": subject.name, "title": subject.title, "round": turn, "kept": kept}
@@ -60,7 +62,7 @@ def _table(rows: Sequence[Row]) -> str:
             Summary.of(of(clients, name, "requests_per_second")).show(0),
             ratios(of(clients, name, "requests_per_second"), of(clients, REFERENCE, "requests_per_second")).show(2),
             Summary.of(of(clients, name, "p99_ms")).show(1),
-            round(sum(of(clients, name, "failed"))),
+            sum(of(clients, name, "failed")),
         )
         for clients in dict.fromkeys(row["clients"] for row in rows)
         for name, title in titles.items()
