@@ -20,10 +20,9 @@ IN_USE_SECONDS = 0.3
 """A connection whose last request is more recent does not make room: its client may be sending the next one."""
 LAST_LINGER_SECONDS = 0.5
 """At the end of the worker, the time for all clients together to close their connection after the last response."""
-ORDER_SECONDS = 0.02
-"""Under overload, the time until requests on kept connections are put in order, so that critical ones go first."""
 SETTLE_SECONDS = 2.0
-"""At a stop, the time to keep a connection after its last request, for the same reason. Gunicorn uses the same time."""
+"""At a stop, the time to keep a connection after its last request: its client may be sending the next one. Gunicorn
+uses the same time."""
 
 
 class IdleConnections(dict[Any, None]):
@@ -58,13 +57,10 @@ class KeepingWorker(AcceptingWorker):
         return super().handle(conn)
 
     def wait_for_and_dispatch_events(self, timeout: float | None) -> None:
-        """Wait for events, at most until an idle connection may make room, or until requests are put in order."""
-        limits = [] if timeout is None else [timeout]
+        """Wait for events, at most until an idle connection may make room."""
         if not self._accepting:
-            limits.append(IN_USE_SECONDS)
-        if self.admission.is_overloaded:
-            limits.append(ORDER_SECONDS)
-        super().wait_for_and_dispatch_events(min(limits, default=None))
+            timeout = IN_USE_SECONDS if timeout is None else min(timeout, IN_USE_SECONDS)
+        super().wait_for_and_dispatch_events(timeout)
 
     def murder_keepalived(self, force: bool = False) -> None:
         """Close expired connections, and the longest idle one if there are too many. With ``force``, close all.

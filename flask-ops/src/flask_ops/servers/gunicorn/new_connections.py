@@ -4,6 +4,8 @@ All workers listen on the same sockets. In Gunicorn, the first one takes all con
 are busy and other workers have free ones. Here it lets them go first. If all are busy, each takes as many connections
 as it serves requests. More would wait behind its slow requests. Fewer would wait in the kernel while requests on kept
 connections overtake them.
+
+A connection without a request gets no thread. In Gunicorn, it holds one for five seconds.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ TAKEN_AT_ONCE = 100
 """Maximum number of connections that an overloaded worker accepts before others may. It accepts all, to refuse most of
 their requests and to serve critical ones first. 20 would cost a third of the answers to clients that send one request
 per connection."""
+ORDER_SECONDS = 0.02
+"""Under overload, the time until requests on kept connections are put in order, so that critical ones go first."""
 FIRST_REQUEST_SECONDS = 5.0
 """Minimum time for a client to send its first request. Gunicorn uses the same limit."""
 
@@ -117,13 +121,16 @@ class AcceptingWorker(DirectWorker):
         return bool(self.nr_conns - len(self.keepalived_conns) + expected >= self.cfg.threads)
 
     def wait_for_and_dispatch_events(self, timeout: float | None) -> None:
-        """Wait for events, at most until this worker may accept again."""
+        """Wait for events, at most until this worker may accept again, or until requests are put in order."""
+        limits = [] if timeout is None else [timeout]
         left = self._gives_way_until - time.monotonic()
         if not self._accepting and left > 0:
-            timeout = left if timeout is None else min(timeout, left)
+            limits.append(left)
+        if self.admission.is_overloaded:
+            limits.append(ORDER_SECONDS)
         looks = self._accepting and self._waits_since < math.inf
         self._is_asked = False
-        super().wait_for_and_dispatch_events(0 if looks else timeout)
+        super().wait_for_and_dispatch_events(0 if looks else min(limits, default=None))
         if looks and not self._is_asked:  # another worker has the connection
             self._waits_since = math.inf
 
